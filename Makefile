@@ -1,0 +1,35 @@
+# `make demo` and `make test` do all the set-up themselves: Python 3.10 or newer, git and make are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt
+
+# Threads that spin while they wait slow a busy machine down tenfold.
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: demo test check fix
+
+demo: .venv/demo-ready
+	$(BIN)/rs-gpt4v demo
+
+test: .venv/test-ready
+	$(BIN)/pytest
+
+check: .venv/test-ready
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pyright
+	$(BIN)/lint-imports
+
+fix: .venv/test-ready
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.venv/demo-ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(INSTALL) --upgrade pip
+	$(INSTALL) --editable ".[all]"
+	touch $@
+
+.venv/test-ready: .venv/demo-ready
+	$(INSTALL) --group dev
+	touch $@

@@ -1,0 +1,1 @@
+"""Fine-tuning with TRL's SFTTrainer, straight from the conversation rows."""
