@@ -1,0 +1,96 @@
+"""Reads one split of a source, and parts the records that can be used from those that cannot."""
+
+# pyarrow makes its compute functions at import time, unseen by type checkers.
+# pyright: reportAttributeAccessIssue=false
+
+import json
+import logging
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rs_gpt4v import records as kinds
+from rs_gpt4v.source import (
+    ImageFinder,
+    Source,
+    combine,
+    distinct_images,
+    not_found,
+)
+
+OnMissing = Literal["raise", "skip"]
+
+logger = logging.getLogger(__name__)
+
+
+class RecordError(ValueError):
+    """A record of a release cannot be used; the message names it and says what to do."""
+
+
+def good_records(
+    source: Source, folder: Path, split: str, *, on_missing: OnMissing, log_dir: Path | None
+) -> pa.Table:
+    """The usable records of ``split``, with the ``path``, ``width`` and ``height`` of their image.
+
+    Args:
+        source: What to read.
+        folder: The release's folder.
+        split: One of the source's splits.
+        on_missing: "raise" at the first unusable record, or "skip" them all.
+        log_dir: Where "skip" writes ``dropped-<source>-<split>.jsonl`` (id, reason); None: nowhere.
+
+    Raises:
+        SourceNotFoundError: An annotation file of the split is missing; under "skip" the split
+            has no records then.
+        RecordError: A record is unusable and ``on_missing`` is "raise".
+    """
+    absent = [file for file in source.annotations[split] if not (folder / file).is_file()]
+    if absent:
+        if on_missing == "raise":
+            raise not_found(source, folder, absent[0])
+        logger.warning("%s/%s: left out, %s is not in %s", source.name, split, absent[0], folder)
+        return pa.table({})
+    found = source.read(folder, split)
+    found = combine(found, ImageFinder(source, folder).measure(distinct_images(found)))
+    problem = pc.coalesce(kinds.problems(found), found["problem"].combine_chunks())
+    if problem.null_count == len(problem):
+        return found
+    bad = found.select(["key"]).append_column("reason", problem).filter(problem.is_valid())
+    if on_missing == "raise":
+        raise RecordError(_first(source, split, bad))
+    good = found.filter(problem.is_null())
+    _report(source, split, bad, good, log_dir)
+    return good
+
+
+def _first(source: Source, split: str, bad: pa.Table) -> str:
+    first = bad.slice(0, 1).to_pylist()[0]
+    return (
+        f"{source.name}/{split}/{first['key']}: {first['reason']} ({bad.num_rows} unusable records "
+        'in this split). Complete the release, or give on_missing="skip" to go on without them.'
+    )
+
+
+def _report(
+    source: Source, split: str, bad: pa.Table, good: pa.Table, log_dir: Path | None
+) -> None:
+    where = "give a non-streaming load to get their list"
+    if log_dir is not None:
+        file = log_dir / f"dropped-{source.name}-{split}.jsonl"
+        lines = (
+            json.dumps({"id": f"{source.name}/{split}/{row['key']}", "reason": row["reason"]})
+            for row in bad.to_pylist()
+        )
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        where = f"listed in {file.name} beside the built rows"
+    logger.warning(
+        "%s/%s: kept %s records, dropped %s (%s); %s",
+        source.name,
+        split,
+        f"{good.num_rows:,}",
+        f"{bad.num_rows:,}",
+        bad["reason"][0],
+        where,
+    )

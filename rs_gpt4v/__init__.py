@@ -1,0 +1,14 @@
+"""RS-GPT4V: remote-sensing conversations for `datasets`, `trl` and `evaluate`.
+
+``import rs_gpt4v`` makes ``datasets.load_dataset("rs_gpt4v", CONFIG)`` work. It imports nothing
+heavy itself: the registration runs when `datasets` is imported, before or after this package.
+"""
+
+import wrapt
+
+__version__ = "0.1.0"
+
+NAME = "rs_gpt4v"
+"""What ``load_dataset`` calls this package's data."""
+
+wrapt.register_post_import_hook("rs_gpt4v.registration:register", "datasets")

@@ -1,0 +1,70 @@
+"""Shared fixtures. `pytest --update-golden` rewrites tests/golden; read the diff, then commit."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+# Before anything imports them: no network, and a cache of the tests' own.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="rs_gpt4v_tests_")
+os.environ.pop("RS_GPT4V_DATA", None)
+
+import pytest
+
+from rs_gpt4v.sample import write_sample
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+"""Real published annotation files, which no clone elsewhere has."""
+
+needs_shared = pytest.mark.skipif(
+    not SHARED.is_dir(), reason=f"real release files are not at {SHARED}"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden")
+
+
+class Golden:
+    """Compares a value with the JSON file of that name in tests/golden."""
+
+    def __init__(self, *, update: bool) -> None:
+        self.update = update
+
+    def check(self, name: str, value: object) -> None:
+        path = Path(__file__).parent / "golden" / name
+        if self.update:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(
+                json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+            )
+        assert value == json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Golden:
+    return Golden(update=request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(scope="session")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small sample in every release's layout. Read only: copy what you break."""
+    root = tmp_path_factory.mktemp("releases")
+    write_sample(root, scale=0.15)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LLaVA checkpoint of 0.1 M random weights that reads 28 x 28 px."""
+    from rs_gpt4v_training.tiny_llava import build_tiny_llava
+
+    path = tmp_path_factory.mktemp("model") / "tiny"
+    texts = ["What is shown?", "How many ships are there?", "yes", "no", "rural", "urban"]
+    build_tiny_llava(
+        path, texts, image_size=28, patch_size=14, hidden_size=32, layers=2, vocab_size=400
+    )
+    return path

@@ -1,0 +1,102 @@
+"""Wording: chosen by id and seed alone; the paper's rows from the released captions."""
+
+from string import Formatter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rs_gpt4v import adapt, records, wordings
+from rs_gpt4v.adapt import Adaption
+from rs_gpt4v.conversation import check
+
+captions = st.lists(st.sampled_from(["a ship .", "A ship .", "a ship", "two ships ."]), min_size=1)
+
+
+def caption_records(images: list[list[str]]) -> pa.Table:
+    rows = [{"key": str(i), "image": f"{i}.tif", "captions": c} for i, c in enumerate(images)]
+    return pa.Table.from_pylist(rows, schema=records.CAPTIONS)
+
+
+def answers(rows: pa.Table) -> list[str]:
+    return [messages[-1]["content"] for messages in rows["messages"].to_pylist()]
+
+
+@pytest.mark.parametrize("task", ["CAPTION", "VQA", "GROUNDING", "REGION_CAPTION"])
+def test_at_least_twenty_different_wordings(task: str) -> None:
+    templates = getattr(wordings, task)
+    assert len(set(templates)) == len(templates) >= 20
+    fields = [[f for _, f, _, _ in Formatter().parse(t) if f is not None] for t in templates]
+    assert fields == [[] if task == "CAPTION" else [""]] * len(templates)
+
+
+def test_choice_of_wording_is_pinned() -> None:
+    # Another value here means that every published row changes its words.
+    ids = pa.array([f"rsvqa_hr/train/{i:06d}" for i in range(6)])
+    assert adapt.pick(ids, 0, 20).tolist() == [5, 17, 5, 3, 10, 15]
+    assert adapt.pick(ids, 1, 20).tolist() != adapt.pick(ids, 0, 20).tolist()
+
+
+def test_every_wording_is_used_about_equally() -> None:
+    ids = pa.array([f"x/{i}" for i in range(20_000)])
+    counts = np.bincount(adapt.pick(ids, 0, 20).astype(int), minlength=20)
+    assert counts.min() > 850
+    assert counts.max() < 1_150
+
+
+@given(st.lists(captions, min_size=1, max_size=4))
+def test_paper_protocol_keeps_the_distinct_captions_of_each_image(images: list[list[str]]) -> None:
+    rows = adapt.captions(caption_records(images), Adaption("s/train/", "train"))
+    check(rows)
+    assert answers(rows) == [c for image in images for c in dict.fromkeys(image)]
+    assert rows["id"].to_pylist() == [
+        f"s/train/{i}/{k}" for i, image in enumerate(images) for k in range(len(set(image)))
+    ]
+
+
+def test_paper_protocol_has_one_test_row_an_image_with_all_references() -> None:
+    images = [["a", "b", "a"], ["c"]]
+    rows = adapt.captions(caption_records(images), Adaption("s/test/", "test"))
+    assert answers(rows) == ["a", "c"]
+    assert rows["references"].to_pylist() == images
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_release_protocol_keeps_every_caption(split: str) -> None:
+    images = [["a", "b", "a"], ["c"]]
+    adaption = Adaption(f"s/{split}/", split, protocol="release")
+    rows = adapt.captions(caption_records(images), adaption)
+    assert answers(rows) == ["a", "b", "a", "c"]
+
+
+def question_records(questions: list[str]) -> pa.Table:
+    rows = [
+        {"key": str(i), "image": "1.tif", "question": q, "answer": " 3 ", "question_type": "count"}
+        for i, q in enumerate(questions)
+    ]
+    return pa.Table.from_pylist(rows, schema=records.QUESTIONS)
+
+
+@given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, max_size=5))
+def test_questions_keep_their_words(questions: list[str]) -> None:
+    rows = adapt.questions(question_records(questions), Adaption("s/", "train"))
+    for question, messages in zip(questions, rows["messages"].to_pylist(), strict=True):
+        assert messages[0]["role"] == "user"
+        assert question.strip() in messages[0]["content"]
+    assert answers(rows) == ["3"] * len(questions)
+    assert rows["references"].to_pylist() == [["3"]] * len(questions)
+
+
+def test_a_row_has_the_same_words_among_others_and_alone() -> None:
+    table = question_records([f"Question {i}?" for i in range(50)])
+    together = adapt.questions(table, Adaption("s/", "train"))["messages"].to_pylist()
+    alone = adapt.questions(table.slice(17, 1), Adaption("s/", "train"))["messages"].to_pylist()
+    assert alone == together[17:18]
+
+
+def test_fixed_wording_is_the_first_template() -> None:
+    rows = adapt.questions(question_records(["Why?"] * 9), Adaption("s/", "train", seed=None))
+    prompts = {messages[0]["content"] for messages in rows["messages"].to_pylist()}
+    assert prompts == {wordings.VQA[0].format("Why?")}

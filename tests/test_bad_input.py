@@ -1,0 +1,208 @@
+"""Damaged releases: each fault is named with its place, and costs no good record beside it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+from PIL import Image
+
+from rs_gpt4v import NAME
+from rs_gpt4v.source import AnnotationError, SourceNotFoundError
+from rs_gpt4v_builders._good_records import RecordError
+
+
+@pytest.fixture
+def root(releases: Path, tmp_path: Path) -> Path:
+    """A copy to break."""
+    return shutil.copytree(releases, tmp_path / "releases")
+
+
+def load(config: str, root: Path, **kwargs: Any) -> datasets.DatasetDict:
+    return datasets.load_dataset(NAME, config, data_dir=str(root), **kwargs)
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def first_image(root: Path, split: str = "train") -> Path:
+    """The image of the first UCM-Captions record of ``split``."""
+    images = json.loads((root / "UCM_captions/dataset.json").read_text())["images"]
+    return root / "UCM_captions/imgs" / next(i["filename"] for i in images if i["split"] == split)
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+def truncated_as(image_format: str) -> Callable[[Path], None]:
+    """A TIFF replaced by a cut file of another format under the same name."""
+
+    def replace(path: Path) -> None:
+        Image.open(path).copy().save(path, format=image_format)
+        truncate(path)
+
+    return replace
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (remove, "is missing"),
+        (truncate, "cannot be decoded"),
+        (truncated_as("JPEG"), "cannot be decoded"),
+        (truncated_as("PNG"), "cannot be decoded"),
+        (empty, "cannot be decoded"),
+    ],
+    ids=["missing", "cut tiff", "cut jpeg", "cut png", "empty"],
+)
+def test_bad_image_is_named_and_can_be_skipped(
+    root: Path, damage: Callable[[Path], None], said: str, tmp_path: Path
+) -> None:
+    whole = load("cap_ucm", root)["train"]
+    image = first_image(root)
+    damage(image)
+    with pytest.raises(RecordError, match=rf"ucm_captions/train/{image.stem}: .*{image} {said}"):
+        load("cap_ucm", root, cache_dir=str(tmp_path / "a"))
+
+    kept = load("cap_ucm", root, on_missing="skip", cache_dir=str(tmp_path / "b"))["train"]
+    good = [i for i in whole["id"] if not i.startswith(f"ucm_captions/train/{image.stem}/")]
+    assert kept["id"][:] == good
+    listed = next((tmp_path / "b").rglob("dropped-ucm_captions-train.jsonl")).read_text()
+    assert json.loads(listed) == {
+        "id": f"ucm_captions/train/{image.stem}",
+        "reason": json.loads(listed)["reason"],
+    }
+    assert said in json.loads(listed)["reason"]
+
+
+def test_skipping_says_how_many(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first_image(root).unlink()
+    load("cap_ucm", root, on_missing="skip")
+    assert "ucm_captions/train: kept 39 records, dropped 1 " in caplog.text
+
+
+def test_repaired_image_is_seen_by_the_next_load(root: Path) -> None:
+    image = first_image(root)
+    whole = image.read_bytes()
+    truncate(image)
+    fewer = load("cap_ucm", root, on_missing="skip")["train"]
+    image.write_bytes(whole)
+    assert len(load("cap_ucm", root, on_missing="skip")["train"]) > len(fewer)
+
+
+def test_split_without_a_usable_record_is_left_out(root: Path) -> None:
+    for path in root.glob("UCM_captions/imgs/*"):
+        if path != first_image(root):
+            path.unlink()
+    assert list(load("cap_ucm", root, on_missing="skip")) == ["train"]
+
+
+def test_nothing_usable_at_all_is_an_error(root: Path) -> None:
+    shutil.rmtree(root / "UCM_captions/imgs")
+    with pytest.raises(RecordError, match="no usable record"):
+        load("cap_ucm", root, on_missing="skip")
+
+
+def test_missing_split_file_is_named(root: Path) -> None:
+    (root / "RSVQA_HR/USGS_split_test_phili_answers.json").unlink()
+    with pytest.raises(SourceNotFoundError, match=r"lacks USGS_split_test_phili_answers\.json"):
+        load("vqa_hr", root)
+    assert "test_philadelphia" not in load("vqa_hr", root, on_missing="skip")
+
+
+@pytest.mark.parametrize(
+    ("config", "file"),
+    [
+        ("cap_ucm", "UCM_captions/dataset.json"),
+        ("vqa_lr", "RSVQA_LR/LR_split_train_answers.json"),
+    ],
+)
+class TestAnnotations:
+    def test_cut_json_names_file_and_line(self, root: Path, config: str, file: str) -> None:
+        truncate(root / file)
+        with pytest.raises(
+            AnnotationError, match=rf"{file}, line \d+ column \d+: .*fetch it again"
+        ):
+            load(config, root)
+
+    def test_wrong_encoding_names_the_byte(self, root: Path, config: str, file: str) -> None:
+        text = (root / file).read_text().replace("no", "n\xf6", 1)
+        (root / file).write_bytes(text.encode("latin-1"))
+        with pytest.raises(AnnotationError, match=rf"{file}: byte \d+ is not UTF-8"):
+            load(config, root)
+
+    def test_byte_order_mark_is_harmless(self, root: Path, config: str, file: str) -> None:
+        rows = load(config, root)["train"].to_list()
+        (root / file).write_bytes(b"\xef\xbb\xbf" + (root / file).read_bytes())
+        assert load(config, root)["train"].to_list() == rows
+
+    def test_another_file_under_its_name(self, root: Path, config: str, file: str) -> None:
+        (root / file).write_text('{"info": {}, "licenses": []}')
+        with pytest.raises(
+            AnnotationError, match=r"expected an object with a list .*info, licenses"
+        ):
+            load(config, root)
+
+
+def test_wrong_type_in_a_field(root: Path) -> None:
+    path = root / "RSVQA_LR/LR_split_train_questions.json"
+    edit(path, lambda c: c["questions"][0].update(question=["Is", "this", "it?"]))
+    with pytest.raises(AnnotationError, match=r"LR_split_train_questions\.json: .*question"):
+        load("vqa_lr", root)
+
+
+@pytest.mark.parametrize("answer", [None, "", "  "])
+def test_question_without_an_answer(root: Path, answer: str | None) -> None:
+    edit(
+        root / "RSVQA_LR/LR_split_train_answers.json",
+        lambda c: c["answers"][1].update(answer=answer),
+    )
+    with pytest.raises(RecordError, match=r"rsvqa_lr/train/000001: no answer"):
+        load("vqa_lr", root)
+    kept = load("vqa_lr", root, on_missing="skip")["train"]
+    assert kept["id"][:2] == ["rsvqa_lr/train/000000", "rsvqa_lr/train/000002"]
+
+
+def test_unknown_question_of_an_answer(root: Path) -> None:
+    edit(
+        root / "RSVQA_LR/LR_split_train_answers.json",
+        lambda c: c["answers"][1].update(question_id=10**6),
+    )
+    with pytest.raises(RecordError, match=r"rsvqa_lr/train/000001: no answer"):
+        load("vqa_lr", root)
+
+
+def test_duplicate_ids(root: Path) -> None:
+    edit(root / "RSVQA_LR/LR_split_train_questions.json", lambda c: c["questions"][1].update(id=0))
+    with pytest.raises(RecordError, match=r"rsvqa_lr/train/000000: its id occurs twice \(1 unusa"):
+        load("vqa_lr", root)
+    kept = load("vqa_lr", root, on_missing="skip")["train"]
+    assert kept["id"][:2] == ["rsvqa_lr/train/000000", "rsvqa_lr/train/000002"]
+
+
+def test_image_without_captions(root: Path) -> None:
+    edit(root / "UCM_captions/dataset.json", lambda c: c["images"][0].update(sentences=[]))
+    with pytest.raises(RecordError, match="no captions"):
+        load("cap_ucm", root)
+
+
+@pytest.mark.parametrize("name", ["../../secret.tif", "/etc/hostname", "..\\secret.tif"])
+def test_image_names_cannot_leave_the_release(root: Path, name: str) -> None:
+    edit(root / "UCM_captions/dataset.json", lambda c: c["images"][0].update(filename=name))
+    with pytest.raises(RecordError, match="is no image name inside"):
+        load("cap_ucm", root)
