@@ -1,0 +1,198 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import evaluate
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from rs_gpt4v_evaluation.rs_caption import rs_caption
+from rs_gpt4v_evaluation.rs_caption.bleu import corpus_bleu
+from rs_gpt4v_evaluation.rs_caption.cider import cider
+from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l
+from rs_gpt4v_evaluation.rs_caption.rs_caption import RSCaption, score_captions
+
+FOLDER = Path(rs_caption.__file__).parent
+DATA = Path(__file__).parents[2] / "shared" / "data"
+needs_data = pytest.mark.skipif(
+    not DATA.is_dir(), reason=f"real captions are not there: {DATA} (see its README.md)"
+)
+
+PREDICTIONS = [
+    "Many planes are parked near a long building.",
+    "There's a river (green) beside the farmland .",
+    "",
+    "A road, a road and a road",
+]
+REFERENCES = [
+    ["Many planes are parked next to a long building.", "Some planes are near a building"],
+    ["A green river is beside the farmland.", "there is a river .", "It's farmland"],
+    ["A church .", "A church ."],
+    ["Two roads cross"],
+]
+# Recorded from pycocoevalcap 1.2 with its Java tokeniser.
+RECORDED = {
+    "bleu_1": 0.6399999999744,
+    "bleu_2": 0.5116817192316023,
+    "bleu_3": 0.3805707425662137,
+    "bleu_4": 0.24226827807093454,
+    "rouge_l": 0.36809234043936045,
+    "cider": 1.2713428874938042,
+}
+
+words = st.lists(st.sampled_from("abcde"), min_size=1, max_size=12).map(" ".join)
+references = st.lists(words | st.just(""), min_size=1, max_size=4)
+corpora = st.lists(st.tuples(words, references), min_size=1, max_size=6)
+
+
+def coco(candidates: list[str], refs: list[list[str]]) -> list[float]:
+    bleu = pytest.importorskip("pycocoevalcap.bleu.bleu").Bleu(4)
+    rouge = pytest.importorskip("pycocoevalcap.rouge.rouge").Rouge()
+    cider_d = pytest.importorskip("pycocoevalcap.cider.cider").Cider()
+    given_, truth = {i: [c] for i, c in enumerate(candidates)}, dict(enumerate(refs))
+    scores = bleu.compute_score(truth, given_, verbose=0)[0]
+    return [*scores, *(s.compute_score(truth, given_)[0] for s in (rouge, cider_d))]
+
+
+def ours(candidates: list[str], refs: list[list[str]]) -> list[float]:
+    return [*corpus_bleu(candidates, refs), rouge_l(candidates, refs), cider(candidates, refs)]
+
+
+def numbers(scores: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if name != "signature"}
+
+
+def test_recorded_scores() -> None:
+    scores = score_captions(PREDICTIONS, REFERENCES)
+    assert numbers(scores) == pytest.approx(RECORDED, abs=1e-12)
+    assert scores["signature"] == "rs_caption|v1|tok:ptb-py|n:4|refs:2.0|empty:1"
+
+
+@settings(max_examples=200, deadline=None)
+@given(corpora)
+def test_scores_are_those_of_pycocoevalcap(corpus: list[tuple[str, list[str]]]) -> None:
+    candidates, refs = [list(column) for column in zip(*corpus, strict=True)]
+    assume(any(ref for item in refs for ref in item))  # COCO fails where no reference has a word
+    assert ours(candidates, refs) == pytest.approx(coco(candidates, refs), abs=1e-12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(corpora)
+def test_scores_stay_in_their_range(corpus: list[tuple[str, list[str]]]) -> None:
+    candidates, refs = [list(column) for column in zip(*corpus, strict=True)]
+    *shares, cider_d = ours(candidates, refs)
+    assert all(0 <= share <= 1 for share in shares)
+    assert 0 <= cider_d <= 10 + 1e-9
+
+
+def test_bleu_takes_the_closest_reference_and_the_shorter_of_two() -> None:
+    # 3 words against 2 and 4: no brevity penalty, as 2 is taken.
+    assert corpus_bleu(["a b c"], [["a b", "a b c d"]])[0] == pytest.approx(1, abs=1e-8)
+    assert corpus_bleu(["a b c"], [["a b c d"]])[0] == pytest.approx(0.7165313106, abs=1e-8)
+
+
+def test_rouge_takes_precision_and_recall_from_different_references() -> None:
+    # P = 2/2 of the first, R = 1/1 of the second; neither alone gives 1.
+    assert rouge_l(["a b"], [["a x b", "a"]]) == 1
+    assert rouge_l(["a b"], [["a x b"]]) < 1
+    assert rouge_l(["a b"], [["a"]]) < 1
+
+
+def test_cider_depends_on_the_set() -> None:
+    pair = ["a b c d", "e f g h"]
+    refs = [["a b c d"], ["e f g h"]]
+    assert cider(pair, refs) == pytest.approx(10)
+    assert cider(pair[:1], refs[:1]) == 0  # log(1 image / 1 image)
+
+
+def test_an_empty_caption_scores_0_and_is_counted() -> None:
+    scores = score_captions(["", " . "], [["a road"], ["."]])
+    assert numbers(scores) == pytest.approx(dict.fromkeys(numbers(scores), 0), abs=1e-5)
+    assert scores["rouge_l"] == 0  # COCO gives 1 to an empty caption with an empty reference
+    assert scores["signature"].endswith("|empty:2")
+
+
+def test_a_reference_without_words_is_scored_as_in_coco() -> None:
+    candidates, refs = ["a road", "a farm"], [["", "a road"], [""]]
+    assert ours(candidates, refs) == pytest.approx(coco(candidates, refs), abs=1e-12)
+    assert score_captions(["a road", "a farm"], [[" .", "a road"], [" ."]])["bleu_1"] > 0
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r", "\r\n", "\v", "\f", "\u2028"])
+def test_a_line_separator_does_not_shift_captions(separator: str) -> None:
+    spoilt = [text.replace(" ", separator, 1) for text in PREDICTIONS]
+    spoilt_refs = [[ref.replace(" ", separator, 1) for ref in refs] for refs in REFERENCES]
+    assert score_captions(spoilt, spoilt_refs) == score_captions(PREDICTIONS, REFERENCES)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "refs", "message"),
+    [
+        ([], [], "nothing to score"),
+        (["a"], [["a"], ["b"]], "1 predictions and 2 lists"),
+        (["a", "b"], [["a"], []], r"row 1 lacks references, got \[\]"),
+        (["a", "b"], [[None], ["b"]], "row 0 lacks references"),
+        (["a", None], [["a"], ["b"]], "row 1 has no prediction"),
+    ],
+)
+def test_errors_name_the_row(predictions: list[str], refs: list[list[str]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        score_captions(predictions, refs)
+
+
+def test_the_class_passes_errors_on_and_works_afterwards(tmp_path: Path) -> None:
+    metric = RSCaption(cache_dir=str(tmp_path))
+    with pytest.raises(ValueError, match="nothing to score"):
+        metric.compute(predictions=[], references=[])
+    with pytest.raises(ValueError, match="row 1 lacks references"):
+        metric.compute(predictions=["a", "b"], references=[["a"], []])
+    assert numbers(metric.compute(predictions=PREDICTIONS, references=REFERENCES)) == pytest.approx(
+        RECORDED, abs=1e-12
+    )
+
+
+def test_load_and_batches_give_the_same_scores(tmp_path: Path) -> None:
+    metric = evaluate.load(str(FOLDER), cache_dir=str(tmp_path))
+    for start in (0, 1, 3):
+        rows = slice(start, {0: 1, 1: 3, 3: 4}[start])
+        metric.add_batch(predictions=PREDICTIONS[rows], references=REFERENCES[rows])
+    assert metric.compute() == score_captions(PREDICTIONS, REFERENCES)
+
+
+SECOND_PROCESS = """
+import json, sys
+from rs_gpt4v_evaluation.rs_caption.rs_caption import RSCaption
+folder, predictions, references = json.loads(sys.argv[1])
+metric = RSCaption(num_process=2, process_id=1, experiment_id="two", cache_dir=folder)
+print(json.dumps(metric.compute(predictions=predictions, references=references)))
+"""
+
+
+def test_two_processes_give_the_scores_of_one(tmp_path: Path) -> None:
+    rest = json.dumps([str(tmp_path), PREDICTIONS[2:], REFERENCES[2:]])
+    command = [sys.executable, "-c", SECOND_PROCESS, rest]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as second:
+        metric = RSCaption(
+            num_process=2, process_id=0, experiment_id="two", cache_dir=str(tmp_path)
+        )
+        scores = metric.compute(predictions=PREDICTIONS[:2], references=REFERENCES[:2])
+        assert json.loads(second.communicate(timeout=100)[0]) is None
+    assert scores == score_captions(PREDICTIONS, REFERENCES)
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["ucm", "rsicd"])
+def test_scores_of_model_outputs_are_those_of_coco(name: str) -> None:
+    text = (DATA / "model_outputs" / "coco_reference.json").read_text("utf-8")
+    recorded = json.loads(text)[f"captions_{name}"]
+    with (DATA / "model_outputs" / f"captions_{name}.jsonl").open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    refs = [[row[f"caption{index}"] for index in range(5)] for row in rows]
+    scores = score_captions([row["answer"] for row in rows], refs)
+    names = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr")
+    assert numbers(scores) == pytest.approx(
+        {n.lower(): recorded[n]["corpus"] for n in names}, abs=1e-9
+    )

@@ -1,0 +1,196 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import evaluate
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rs_gpt4v_evaluation.rs_vqa import rs_vqa
+from rs_gpt4v_evaluation.rs_vqa.rs_vqa import RSVQA, bucket, normalise_answer, vqa_accuracy
+
+FOLDER = Path(rs_vqa.__file__).parent
+ANSWERS = Path(__file__).parents[2] / "shared" / "data" / "model_outputs" / "vqa_rsvqa_lr.jsonl"
+COLUMNS = {
+    "predictions": ["7", "Yes.", "no", "rural area", "", "twelve", "between 0 and 10", "12 m²"],
+    "references": ["3", "yes", "yes", "rural", "0", "12", "1", "99m2"],
+    "question_types": [
+        *("count", "presence", "comp", "rural_urban"),
+        *("count", "count", "count", "area"),
+    ],
+}
+NOTHING: dict[str, list[str]] = {name: [] for name in COLUMNS}
+
+
+@pytest.mark.parametrize(
+    ("rules", "correct", "count", "area"),
+    [
+        ({}, 6, 3 / 4, 1.0),
+        ({"counts": "exact"}, 4, 1 / 4, 1.0),
+        ({"areas": "exact"}, 5, 3 / 4, 0.0),
+        ({"normalise": "strict"}, 2, 2 / 4, 0.0),
+        ({"normalise": "strict", "counts": "exact"}, 0, 0.0, 0.0),
+    ],
+)
+def test_rules(rules: dict[str, Any], correct: int, count: float, area: float) -> None:
+    scores = vqa_accuracy(**COLUMNS, **rules)
+    assert (scores["accuracy_count"], scores["accuracy_area"]) == (count, area)
+    assert scores["oa"] == correct / 8
+    assert scores["aa"] == sum(v for k, v in scores.items() if k.startswith("accuracy_")) / 5
+
+
+def test_all_keys_in_order() -> None:
+    assert vqa_accuracy(**COLUMNS) == {
+        "accuracy_area": 1.0,
+        "accuracy_comp": 0.0,
+        "accuracy_count": 0.75,
+        "accuracy_presence": 1.0,
+        "accuracy_rural_urban": 1.0,
+        "aa": 0.75,
+        "oa": 0.75,
+        "n_area": 1,
+        "n_comp": 1,
+        "n_count": 4,
+        "n_presence": 1,
+        "n_rural_urban": 1,
+        "empty": 1,
+        "signature": "rs_vqa|v1|counts:bucket|areas:bucket|normalise:lenient|n:8|empty:1",
+    }
+
+
+@pytest.mark.parametrize("unit", ["", "m2"])
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ("0", "0{0}"),
+        ("000", "0{0}"),
+        ("1", "between 0{0} and 10{0}"),
+        ("10", "between 0{0} and 10{0}"),
+        ("11", "between 10{0} and 100{0}"),
+        ("100", "between 10{0} and 100{0}"),
+        ("101", "between 100{0} and 1000{0}"),
+        ("1000", "between 100{0} and 1000{0}"),
+        ("1001", "more than 1000{0}"),
+        ("9" * 5000, "more than 1000{0}"),  # int() refuses it
+    ],
+)
+def test_bucket_limits_and_words(number: str, words: str, unit: str) -> None:
+    expected = words.format(unit)
+    assert bucket(number + unit, unit) == expected
+    assert bucket(expected, unit) == expected
+
+
+@pytest.mark.parametrize("answer", ["many", "-1", "1.5", "1,234", "m2", "", "٣", "10 11"])
+def test_what_is_no_number_has_no_bucket(answer: str) -> None:
+    assert bucket(answer) is None
+    assert bucket(answer, "m2") is None
+    scores = vqa_accuracy([answer], [answer], ["count"])  # not even equal to itself
+    assert scores["oa"] == 0
+
+
+def test_units_do_not_mix() -> None:
+    assert bucket("5m2") is None
+    assert bucket("5", "m2") is None
+
+
+@settings(deadline=None)
+@given(st.integers(0, 20_000), st.integers(0, 20_000))
+def test_numbers_of_one_bucket_agree_both_ways(one: int, two: int) -> None:
+    there, back = [
+        vqa_accuracy([str(a)], [str(b)], ["count"])["oa"] for a, b in ((one, two), (two, one))
+    ]
+    limits = [0, 10, 100, 1000]
+    same = sum(one > limit for limit in limits) == sum(two > limit for limit in limits)
+    assert there == back == same
+
+
+@pytest.mark.parametrize(
+    ("answer", "lenient"),
+    [
+        (" Yes. ", "yes"),
+        ("No!", "no"),
+        ("Twenty", "20"),
+        ("twenty one", "twenty one"),
+        ("Rural area", "rural"),
+        ("urban area.", "urban"),
+        ("an  area", "an area"),
+        ("431 m2", "431m2"),
+        ("431 m²", "431m2"),
+        ("431 square metres.", "431m2"),
+        ("431 sq meters", "431m2"),
+        ("431sqm", "431m2"),
+        ("431 metres", "431 metres"),
+        ("Between 10 m2 and 100 m2", "between 10m2 and 100m2"),
+        ("...", ""),
+    ],
+)
+def test_lenient_and_strict(answer: str, lenient: str) -> None:
+    assert normalise_answer(answer) == lenient
+    assert normalise_answer(answer, "strict") == answer.strip()
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_normalising_twice_is_normalising_once_when_strict(answer: str) -> None:
+    once = normalise_answer(answer, "strict")
+    assert normalise_answer(once, "strict") == once
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "\n", "."])
+def test_an_empty_answer_is_never_correct(empty: str) -> None:
+    scores = vqa_accuracy([empty, "yes"], [empty, "yes"], ["presence", "presence"])
+    assert (scores["oa"], scores["empty"]) == (0.5, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (NOTHING, "nothing to score"),
+        ({"references": ["1"]}, "'references': 1"),
+        ({"predictions": [*COLUMNS["predictions"][:7], None]}, "row 7 of predictions is None"),
+        ({"counts": "buckets"}, r"counts must be one of \('bucket', 'exact'\), got 'buckets'"),
+        ({"areas": "none"}, "areas must be one of"),
+        ({"normalise": "loose"}, "normalise must be one of"),
+    ],
+    ids=["empty", "lengths", "none", "counts", "areas", "normalise"],
+)
+def test_errors(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        vqa_accuracy(**{**COLUMNS, **change})
+
+
+def test_load_and_batches_give_the_same_scores(tmp_path: Path) -> None:
+    metric = evaluate.load(str(FOLDER), cache_dir=str(tmp_path))
+    for rows in (slice(0, 3), slice(3, 8)):
+        metric.add_batch(**{name: column[rows] for name, column in COLUMNS.items()})
+    assert metric.compute(counts="exact") == vqa_accuracy(**COLUMNS, counts="exact")
+
+
+def test_the_class_passes_errors_on(tmp_path: Path) -> None:
+    metric = RSVQA(cache_dir=str(tmp_path))
+    with pytest.raises(ValueError, match="nothing to score"):
+        metric.compute(**NOTHING)
+    assert metric.compute(**COLUMNS) == vqa_accuracy(**COLUMNS)
+
+
+@pytest.mark.skipif(not ANSWERS.is_file(), reason=f"real answers are not there: {ANSWERS}")
+@pytest.mark.parametrize(
+    ("counts", "count", "aa", "oa"),
+    [("bucket", 71.73, 87.77, 86.53), ("exact", 27.69, 76.76, 73.55)],
+)
+def test_accuracy_of_a_published_model(counts: Any, count: float, aa: float, oa: float) -> None:
+    with ANSWERS.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    columns = [[row[name] for row in rows] for name in ("answer", "annotation", "vqa_type")]
+    scores = vqa_accuracy(*columns, counts=counts)
+    assert {
+        name: round(100 * scores[name], 2) for name in scores if name[:2] in ("ac", "aa", "oa")
+    } == {
+        "accuracy_comp": 92.75,
+        "accuracy_count": count,
+        "accuracy_presence": 92.59,
+        "accuracy_rural_urban": 94.0,
+        "aa": aa,
+        "oa": oa,
+    }
