@@ -1,0 +1,153 @@
+"""Training from recipe to checkpoint, on a tiny model and the real collator."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+pytest.importorskip("trl")
+
+from transformers import AutoProcessor
+
+from rs_gpt4v import NAME
+from rs_gpt4v_evaluation.predict import Predictor
+from rs_gpt4v_training.lengths import TooLongError, refuse_cut_rows
+from rs_gpt4v_training.recipes import recipe_path
+from rs_gpt4v_training.sft import DataArguments, load_rows, main, parse
+
+# transformers 5.23 renames the option that trl 1.16 still sets, and says so at each start.
+pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
+
+
+@pytest.fixture
+def recipe(tiny_llava: Path, releases: Path, tmp_path: Path) -> Path:
+    fields = {
+        "datasets": ["vqa_lr", "cap_ucm"],
+        "data_dir": str(releases),
+        "max_rows": 40,
+        "model_name_or_path": str(tiny_llava),
+        "output_dir": str(tmp_path / "out"),
+        "max_steps": 30,
+        "per_device_train_batch_size": 8,
+        "learning_rate": 0.01,
+        "logging_steps": 5,
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(fields))  # JSON is YAML
+    return path
+
+
+def losses(out: Path) -> list[float]:
+    log = json.loads((out / "trainer_state.json").read_text())["log_history"]
+    return [entry["loss"] for entry in log if "loss" in entry]
+
+
+def test_full_training_learns_and_saves_an_ordinary_checkpoint(
+    recipe: Path, releases: Path, tmp_path: Path
+) -> None:
+    assert main([str(recipe)]) == 0
+    first, *_, last = losses(tmp_path / "out")
+    assert last < 0.6 * first
+    rows = datasets.load_dataset(NAME, "vqa_lr", split="test", data_dir=str(releases))
+    replies = Predictor(str(tmp_path / "out"), max_new_tokens=8).replies([rows[0], rows[1]])
+    assert all(replies)
+    tokenizer = json.loads((tmp_path / "out/tokenizer.json").read_text())
+    assert tokenizer["truncation"] is None
+
+
+def test_lora_trains_the_language_model_and_loads_back(
+    recipe: Path, tiny_llava: Path, releases: Path, tmp_path: Path
+) -> None:
+    flags = ["--use_peft", "--lora_modules_to_save", "multi_modal_projector"]
+    main([str(recipe), *flags])
+    first, *_, last = losses(tmp_path / "out")
+    assert last < first
+    config = json.loads((tmp_path / "out/adapter_config.json").read_text())
+    assert "language_model" in config["target_modules"]
+    rows = datasets.load_dataset(NAME, "vqa_lr", split="test", data_dir=str(releases))
+    adapted = Predictor(str(tiny_llava), str(tmp_path / "out"), max_new_tokens=8)
+    targets = {name for name, _ in adapted.model.named_modules() if name.endswith("lora_A")}
+    assert targets
+    assert not any("vision_tower" in name for name in targets)
+    assert adapted.replies([rows[0]]) != Predictor(str(tiny_llava)).replies([rows[0]])
+
+
+def test_accelerate_launch_with_flags_over_the_recipe(recipe: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu"]
+    script = [
+        "-m",
+        "rs_gpt4v_training.sft",
+        str(recipe),
+        "--max_steps",
+        "2",
+        "--logging_steps",
+        "1",
+    ]
+    done = subprocess.run(
+        [*command, *script], capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(losses(tmp_path / "out")) == 2
+
+
+def test_defaults_learn_answers_only_and_cut_nothing_at_1024() -> None:
+    _, training, _ = parse(["--output_dir", "out", "--use_cpu", "--bf16", "false"])
+    assert training.assistant_only_loss
+    assert training.max_length == 2048
+
+
+def test_rows_are_mixed_from_all_configs(releases: Path) -> None:
+    data = DataArguments(["vqa_lr", "cap_ucm"], data_dir=str(releases), max_rows=10)
+    rows = load_rows(data, "train", seed=0)
+    assert [row["source"] for row in rows] == ["rsvqa_lr"] * 10 + ["ucm_captions"] * 10
+    assert rows.to_list() == load_rows(data, "train", seed=0).to_list()
+
+
+def test_no_config_is_refused() -> None:
+    with pytest.raises(ValueError, match="name configs in the recipe"):
+        load_rows(DataArguments(), "train", seed=0)
+
+
+def test_rows_that_would_be_cut_are_refused_with_the_length_they_need(
+    tiny_llava: Path, releases: Path
+) -> None:
+    rows = datasets.load_dataset(NAME, "vqa_lr", split="test", data_dir=str(releases))
+    processor: Any = AutoProcessor.from_pretrained(tiny_llava)
+    lengths = [_length(row, processor) for row in rows]
+    refuse_cut_rows(rows, processor, max(lengths))
+    worst = rows[lengths.index(max(lengths))]["id"]
+    cut = sum(length == max(lengths) for length in lengths)
+    with pytest.raises(
+        TooLongError, match=rf"cut {cut} of {len(rows)} rows; {worst} needs {max(lengths)} tokens"
+    ):
+        refuse_cut_rows(rows, processor, max(lengths) - 1)
+
+
+def _length(row: dict[str, Any], processor: Any) -> int:
+    """Tokens of a row as TRL's collator makes them."""
+    from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
+
+    return DataCollatorForVisionLanguageModeling(processor)([row])["input_ids"].shape[1]
+
+
+def test_shipped_recipes_are_valid() -> None:
+    for path in sorted(recipe_path("demo_cpu").parent.glob("*.yaml")):
+        data, training, _ = parse([str(path), "--output_dir", "out"])
+        assert data.datasets
+        assert training.assistant_only_loss
+
+
+def test_unknown_recipe_lists_the_shipped_ones() -> None:
+    with pytest.raises(FileNotFoundError, match=r"'nosuch'.*demo_cpu"):
+        recipe_path("nosuch")

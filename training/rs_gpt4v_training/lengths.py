@@ -1,0 +1,92 @@
+"""Finds, before training, the rows that ``max_length`` would cut."""
+
+# pyarrow makes its compute functions at import time, unseen by type checkers.
+# pyright: reportAttributeAccessIssue=false
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset
+from PIL import Image
+
+
+class TooLongError(ValueError):
+    """Rows are longer than the model may read; the message says what length they need."""
+
+
+def refuse_cut_rows(rows: Dataset, processor: Any, max_length: int) -> None:
+    """Raise unless every row of ``rows`` fits ``max_length`` tokens, image tokens included.
+
+    TRL cuts a longer row without a word, and a cut image is an error in the midst of training. No
+    token is shorter than a byte, so a row of few enough bytes fits without being tokenised; only
+    the others are.
+
+    Raises:
+        TooLongError: Names the longest row and the ``max_length`` that it needs.
+    """
+    bound = _upper_bound(rows, processor)
+    doubtful = np.flatnonzero(bound > max_length)
+    lengths = {int(i): _token_count(rows[int(i)], processor) for i in doubtful}
+    cut = {i: n for i, n in lengths.items() if n > max_length}
+    if cut:
+        longest = max(cut, key=cut.__getitem__)
+        raise TooLongError(
+            f"max_length {max_length} would cut {len(cut)} of {len(rows)} rows; "
+            f"{rows[longest]['id']} needs {cut[longest]} tokens. Set max_length: {cut[longest]}, "
+            "or leave those rows out."
+        )
+
+
+def _upper_bound(rows: Dataset, processor: Any) -> np.ndarray:
+    """At least as many tokens as each row has: bytes of text plus tokens of images."""
+    table = rows.with_format("arrow").select_columns(["messages", "images", "width", "height"])[:]
+    messages = table["messages"].combine_chunks()
+    content = pc.binary_length(messages.flatten().field("content"))
+    row = pc.list_parent_indices(messages)
+    text = np.bincount(row, weights=content.to_numpy(zero_copy_only=False), minlength=len(rows))
+    turns = pc.list_value_length(messages).to_numpy(zero_copy_only=False)
+    images = pc.list_value_length(table["images"].combine_chunks()).to_numpy(zero_copy_only=False)
+    return text + _template_bytes(turns, processor) + images * _image_tokens(table, processor)
+
+
+def _template_bytes(turns: np.ndarray, processor: Any) -> np.ndarray:
+    """Bytes that the template adds to a row of so many messages."""
+    added = {}
+    for n in np.unique(turns).tolist():
+        empty = [_text_message("user" if i % 2 == 0 else "assistant", "") for i in range(n)]
+        added[n] = len(processor.apply_chat_template(empty, tokenize=False).encode())
+    return np.array([added[n] for n in turns.tolist()])
+
+
+def _image_tokens(table: pa.Table, processor: Any) -> np.ndarray:
+    """Tokens of each row's image, told by its size; the image's markers included."""
+    sizes = np.stack([table[side].to_numpy() for side in ("width", "height")], axis=1)
+    distinct, which = np.unique(sizes, axis=0, return_inverse=True)
+    counts = [
+        len(_encode([_image_message()], [Image.new("RGB", (int(w), int(h)))], processor))
+        for w, h in distinct
+    ]
+    return np.array(counts)[which.ravel()]
+
+
+def _token_count(row: dict[str, Any], processor: Any) -> int:
+    messages = [_text_message(m["role"], m["content"]) for m in row["messages"]]
+    messages[0]["content"] = [{"type": "image"}] * len(row["images"]) + messages[0]["content"]
+    return len(_encode(messages, row["images"], processor))
+
+
+def _encode(messages: list[dict[str, Any]], images: Sequence[Any], processor: Any) -> list[int]:
+    text = processor.apply_chat_template(messages, tokenize=False)
+    encoded = processor(images=list(images) or None, text=text, add_special_tokens=False)
+    return encoded["input_ids"][0]
+
+
+def _text_message(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "content": [{"type": "text", "text": text}]}
+
+
+def _image_message() -> dict[str, Any]:
+    return {"role": "user", "content": [{"type": "image"}]}

@@ -1,0 +1,146 @@
+"""Supervised fine-tuning on the conversation rows: full, or LoRA.
+
+    accelerate launch -m rs_gpt4v_training.sft RECIPE.yaml [--flag value ...]
+
+A recipe holds fields of `DataArguments`, `trl.SFTConfig` and `trl.ModelConfig`; flags override it.
+"""
+
+import logging
+import sys
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import datasets
+from transformers import AutoConfig, AutoProcessor
+from trl import ModelConfig, SFTConfig, SFTTrainer, TrlParser, get_peft_config
+
+from rs_gpt4v import NAME
+from rs_gpt4v_training.chat_template import use_trainable_template
+from rs_gpt4v_training.lengths import refuse_cut_rows
+
+logger = logging.getLogger(__name__)
+
+# `q_proj` alone would also match the vision tower, which stays frozen.
+LANGUAGE_MODEL_LINEARS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
+
+
+@dataclass
+class DataArguments:
+    """Which rows are trained on.
+
+    Args:
+        datasets: Configs of ``load_dataset("rs_gpt4v", ...)``, mixed in proportion to their size.
+        data_dir: Data root; default ``$RS_GPT4V_DATA``.
+        sample: Train on the embedded synthetic sample.
+        protocol: "paper" or "release".
+        on_missing: "raise", or "skip" records whose image or answer is missing.
+        max_rows: At most so many rows of each config, picked at random by ``seed``.
+    """
+
+    datasets: list[str] = field(default_factory=list)
+    data_dir: str | None = None
+    sample: bool = False
+    protocol: str = "paper"
+    on_missing: str = "raise"
+    max_rows: int | None = None
+
+
+@dataclass
+class TrainingArguments(SFTConfig):
+    """`trl.SFTConfig` with the defaults that conversations about images need.
+
+    Answers alone are learned (TRL's default learns image tokens and prompts too), and nothing is
+    cut at 1,024 tokens: LLaVA-1.5 alone has 576 for an image.
+    """
+
+    assistant_only_loss: bool = True
+    max_length: int | None = 2048
+
+
+def parse(argv: list[str]) -> tuple[DataArguments, TrainingArguments, ModelConfig]:
+    """Arguments from a recipe (first, if it is no flag) and from flags, which win."""
+    if argv and not argv[0].startswith("--"):
+        argv = ["--config", *argv]
+    kinds: Any = (DataArguments, TrainingArguments, ModelConfig)
+    data, training, model, *_ = cast("Any", TrlParser(kinds).parse_args_and_config(args=argv))
+    return data, training, model
+
+
+def load_rows(data: DataArguments, split: str, seed: int) -> datasets.Dataset:
+    """The rows of all configs in ``data``, one after the other.
+
+    Raises:
+        ValueError: No config is named.
+    """
+    if not data.datasets:
+        raise ValueError("no data: name configs in the recipe, e.g. datasets: [vqa_lr, cap_ucm]")
+    parts = [_load_config(data, name, split, seed) for name in data.datasets]
+    return datasets.concatenate_datasets(parts)
+
+
+def _load_config(data: DataArguments, name: str, split: str, seed: int) -> datasets.Dataset:
+    rows = datasets.load_dataset(
+        NAME,
+        name,
+        split=split,
+        data_dir=data.data_dir,
+        sample=data.sample,
+        protocol=data.protocol,
+        on_missing=data.on_missing,
+    )
+    if data.max_rows is not None and len(rows) > data.max_rows:
+        return rows.shuffle(seed=seed).select(range(data.max_rows))
+    return rows
+
+
+def train(data: DataArguments, training: TrainingArguments, model: ModelConfig) -> SFTTrainer:
+    """Train as the arguments say, and save the model (or adapter) with its processor."""
+    source = str(model.model_name_or_path)
+    processor = AutoProcessor.from_pretrained(source)
+    use_trainable_template(processor, AutoConfig.from_pretrained(source).model_type)
+    splits = ["train"] if training.eval_strategy == "no" else ["train", "validation"]
+    rows = {split: load_rows(data, split, training.seed) for split in splits}
+    if training.max_length is not None:
+        for part in rows.values():
+            refuse_cut_rows(part, processor, training.max_length)
+        # Nothing is left to cut, and a truncating collator leaves its limit in the saved tokenizer.
+        training.max_length = None
+    trainer = SFTTrainer(
+        model=source,
+        args=_with_dtype(training, model),
+        train_dataset=rows["train"],
+        eval_dataset=rows.get("validation"),
+        processing_class=processor,
+        peft_config=_peft_config(model),
+    )
+    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.save_model()
+    trainer.save_state()
+    return trainer
+
+
+def _with_dtype(training: TrainingArguments, model: ModelConfig) -> TrainingArguments:
+    given: Any = training.model_init_kwargs or {}
+    training.model_init_kwargs = {
+        "dtype": model.dtype,
+        "attn_implementation": model.attn_implementation,
+        **given,
+    }
+    return training
+
+
+def _peft_config(model: ModelConfig) -> Any:
+    config: Any = get_peft_config(model)
+    if config is not None and config.target_modules is None:
+        config.target_modules = LANGUAGE_MODEL_LINEARS
+    return config
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run ``argv`` (default: the process arguments); return the exit status."""
+    train(*parse(sys.argv[1:] if argv is None else argv))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
