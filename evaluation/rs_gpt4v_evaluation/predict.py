@@ -1,0 +1,159 @@
+"""Replies of a Hugging Face image-text-to-text model, with or without a PEFT adapter."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+from tqdm import tqdm
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from rs_gpt4v_evaluation.predictions import (
+    Decoding,
+    PredictedRows,
+    Prediction,
+    PredictionFileError,
+    append_predictions,
+    read_predictions,
+)
+
+
+class Predictor:
+    """A model that answers the last turn of conversations, greedily, in left-padded batches.
+
+    Args:
+        model: Path or Hub name of a checkpoint, or of an adapter whose base it then loads.
+        adapter: Path or Hub name of a PEFT adapter for ``model``.
+        max_new_tokens: Longest reply, in tokens.
+    """
+
+    def __init__(self, model: str, adapter: str | None = None, max_new_tokens: int = 64) -> None:
+        self.name, self.adapter = model, adapter
+        self.decoding: Decoding = {"do_sample": False, "max_new_tokens": max_new_tokens}
+        self.processor = AutoProcessor.from_pretrained(adapter or model)
+        self.processor.tokenizer.padding_side = "left"
+        self.model = _load(model, adapter)
+
+    @torch.inference_mode()
+    def replies(self, conversations: list[dict[str, Any]]) -> list[str]:
+        """The model's reply to each conversation, its last (assistant's) message left out."""
+        inputs = self.processor.apply_chat_template(
+            [_prompt(conversation) for conversation in conversations],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            processor_kwargs={"padding": True, "return_tensors": "pt"},
+        ).to(self.model.device, self.model.dtype)
+        tokens = self.model.generate(**inputs, **self.decoding, num_beams=1)
+        new = tokens[:, inputs["input_ids"].shape[1] :]
+        replies = self.processor.batch_decode(new, skip_special_tokens=True)
+        return [reply.strip() for reply in replies]
+
+
+def _load(model: str, adapter: str | None) -> Any:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    # On a CPU half precision is slower and less exact.
+    dtype = "auto" if device == "cuda" else torch.float32
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=dtype)
+    if adapter is not None:
+        from peft import PeftModel
+
+        loaded = PeftModel.from_pretrained(loaded, adapter)
+    return loaded.eval().to(device)
+
+
+def _prompt(conversation: dict[str, Any]) -> list[dict[str, Any]]:
+    """The messages up to the last reply; images open the first user turn, as TRL trains them."""
+    messages = [
+        {"role": m["role"], "content": [{"type": "text", "text": m["content"]}]}
+        for m in conversation["messages"][:-1]
+    ]
+    first = next(m for m in messages if m["role"] == "user")
+    first["content"] = [
+        *({"type": "image", "image": image} for image in conversation["images"]),
+        *first["content"],
+    ]
+    return messages
+
+
+def predict(
+    predictor: Predictor,
+    rows: datasets.Dataset,
+    described: PredictedRows,
+    out: Path,
+    batch_size: int = 8,
+) -> None:
+    """Append the replies to ``rows`` to the file ``out``; rows already in it are not asked again.
+
+    Raises:
+        PredictionFileError: ``out`` was made by another model, from other rows or other settings.
+    """
+    constants = {
+        "model": predictor.name,
+        "adapter": predictor.adapter,
+        "decoding": predictor.decoding,
+        "dataset": described,
+    }
+    done = _done(out, constants)
+    todo = [i for i, row_id in enumerate(rows["id"]) if row_id not in done]
+    batches = _batches(predictor, rows.select(todo), constants, batch_size)
+    with tqdm(total=len(rows), initial=len(done), unit="row", desc=f"Predicting {out.name}") as bar:
+        for size in append_predictions(out, batches):
+            bar.update(size)
+
+
+def _done(out: Path, constants: dict[str, Any]) -> set[str]:
+    if not out.is_file():
+        return set()
+    earlier = read_predictions(out)
+    for prediction in earlier[:1]:
+        for name, value in constants.items():
+            if prediction[name] != value:
+                raise PredictionFileError(
+                    f"{out} holds predictions with {name} {prediction[name]!r}, not {value!r}. "
+                    "Give another file, or delete this one."
+                )
+    return {prediction["id"] for prediction in earlier}
+
+
+def _batches(
+    predictor: Predictor, rows: datasets.Dataset, constants: dict[str, Any], batch_size: int
+) -> Iterator[list[Prediction]]:
+    paths = rows.cast_column("images", datasets.List(datasets.Image(decode=False)))
+    for start in range(0, len(rows), batch_size):
+        batch = range(start, min(start + batch_size, len(rows)))
+        replies = predictor.replies([rows[i] for i in batch])
+        yield [
+            _prediction(paths[i], reply, constants) for i, reply in zip(batch, replies, strict=True)
+        ]
+
+
+def _prediction(row: dict[str, Any], reply: str, constants: dict[str, Any]) -> Prediction:
+    prediction: Any = {
+        "id": row["id"],
+        "source": row["source"],
+        "task": row["task"],
+        "question_type": row["question_type"],
+        "image": row["images"][0]["path"] if row["images"] else None,
+        "prompt": row["messages"][-2]["content"],
+        "prediction": reply,
+        "references": row["references"],
+        **constants,
+    }
+    return prediction
+
+
+def describe(rows: datasets.Dataset, *, config: str, split: str, protocol: str) -> PredictedRows:
+    """Which rows these are; the fingerprint is that of their content, on any machine."""
+    content = [rows[name] for name in ("id", "messages", "references")]
+    content = json.dumps([list(column) for column in content], ensure_ascii=False).encode()
+    return {
+        "config": config,
+        "split": split,
+        "protocol": protocol,
+        "rows": len(rows),
+        "fingerprint": hashlib.sha256(content).hexdigest()[:16],
+    }

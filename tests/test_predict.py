@@ -1,0 +1,134 @@
+"""Predicting: the same answers whatever the batch, and nothing lost or doubled at a kill."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+pytest.importorskip("transformers")
+
+from rs_gpt4v import NAME
+from rs_gpt4v_evaluation.predict import Predictor, describe, predict
+from rs_gpt4v_evaluation.predictions import PredictedRows, PredictionFileError, read_predictions
+
+
+@pytest.fixture(scope="module")
+def rows(releases: Path) -> datasets.Dataset:
+    return datasets.load_dataset(NAME, "vqa_lr", split="test", data_dir=str(releases)).select(
+        range(13)
+    )
+
+
+@pytest.fixture(scope="module")
+def described(rows: datasets.Dataset) -> PredictedRows:
+    return describe(rows, config="vqa_lr", split="test", protocol="paper")
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_llava: Path) -> Predictor:
+    return Predictor(str(tiny_llava), max_new_tokens=6)
+
+
+def test_batch_size_does_not_change_an_answer(
+    predictor: Predictor, rows: datasets.Dataset, described: PredictedRows, tmp_path: Path
+) -> None:
+    for size in (1, 5, 13):
+        predict(predictor, rows, described, tmp_path / f"{size}.jsonl", batch_size=size)
+    one = read_predictions(tmp_path / "1.jsonl")
+    assert len({p["prediction"] for p in one}) > 1
+    assert read_predictions(tmp_path / "5.jsonl") == one
+    assert read_predictions(tmp_path / "13.jsonl") == one
+
+
+def test_lines_say_what_was_asked_of_which_model(
+    predictor: Predictor, rows: datasets.Dataset, described: PredictedRows, tmp_path: Path
+) -> None:
+    predict(predictor, rows, described, tmp_path / "p.jsonl")
+    line = json.loads((tmp_path / "p.jsonl").read_text().splitlines()[0])
+    reply = line.pop("prediction")
+    assert isinstance(reply, str)
+    assert line == {
+        "id": rows[0]["id"],
+        "source": "rsvqa_lr",
+        "task": "vqa",
+        "question_type": rows[0]["question_type"],
+        "image": rows[0]["images"][0].filename,
+        "prompt": rows[0]["messages"][0]["content"],
+        "references": rows[0]["references"],
+        "model": predictor.name,
+        "adapter": None,
+        "decoding": {"do_sample": False, "max_new_tokens": 6},
+        "dataset": described,
+    }
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 700, 1_500])
+def test_goes_on_after_a_kill_at_any_byte(
+    predictor: Predictor,
+    rows: datasets.Dataset,
+    described: PredictedRows,
+    tmp_path: Path,
+    kept_bytes: int,
+) -> None:
+    whole, cut = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    predict(predictor, rows, described, whole)
+    cut.write_bytes(whole.read_bytes()[:kept_bytes])
+    predict(predictor, rows, described, cut)
+    assert cut.read_bytes() == whole.read_bytes()
+
+
+class Asked:
+    """A predictor that counts the conversations it was asked."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.name, self.adapter, self.decoding = predictor.name, None, predictor.decoding
+        self.count = 0
+
+    def replies(self, conversations: list[dict[str, Any]]) -> list[str]:
+        self.count += len(conversations)
+        return ["yes"] * len(conversations)
+
+
+def test_finished_rows_are_not_asked_again(
+    predictor: Predictor, rows: datasets.Dataset, described: PredictedRows, tmp_path: Path
+) -> None:
+    asked: Any = Asked(predictor)
+    for _ in range(2):
+        predict(asked, rows, described, tmp_path / "p.jsonl")
+    assert asked.count == len(rows)
+
+
+def test_other_settings_are_refused(
+    predictor: Predictor,
+    rows: datasets.Dataset,
+    described: PredictedRows,
+    tiny_llava: Path,
+    tmp_path: Path,
+) -> None:
+    predict(predictor, rows, described, tmp_path / "p.jsonl")
+    other = Predictor(str(tiny_llava), max_new_tokens=7)
+    with pytest.raises(PredictionFileError, match="holds predictions with decoding"):
+        predict(other, rows, described, tmp_path / "p.jsonl")
+
+
+def test_fingerprint_is_that_of_the_content(
+    rows: datasets.Dataset, described: PredictedRows, releases: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").symlink_to(releases)
+    moved = datasets.load_dataset(
+        NAME, "vqa_lr", split="test", data_dir=str(tmp_path / "elsewhere")
+    ).select(range(13))
+    about = {"config": "vqa_lr", "split": "test", "protocol": "paper"}
+    assert describe(moved, **about) == described
+    assert describe(rows.select(range(12)), **about)["fingerprint"] != described["fingerprint"]
+
+
+def test_damaged_file_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"id": 1}\n')
+    with pytest.raises(PredictionFileError, match=r"p\.jsonl, line 1: lacks adapter, dataset"):
+        read_predictions(tmp_path / "p.jsonl")
+    (tmp_path / "p.jsonl").write_text("yes\n")
+    with pytest.raises(PredictionFileError, match=r"p\.jsonl, line 1: not JSON"):
+        read_predictions(tmp_path / "p.jsonl")
