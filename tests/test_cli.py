@@ -1,0 +1,64 @@
+"""The command line: helpful help, one-line errors, results where they are said to be."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from rs_gpt4v.cli import app
+from rs_gpt4v_builders import CONFIGS
+
+VERBS = ("sources", "build", "train", "predict", "score", "report", "demo")
+
+
+def run(*arguments: str | Path) -> str:
+    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_each_verb_shows_an_example(verb: str) -> None:
+    assert f"Example: rs-gpt4v {verb}" in " ".join(run(verb, "--help").split())
+
+
+def test_help_names_every_verb() -> None:
+    assert all(verb in run("--help") for verb in VERBS)
+
+
+def test_sources_tells_found_partial_and_missing(releases: Path, tmp_path: Path) -> None:
+    (tmp_path / "UCM_captions").symlink_to(releases / "UCM_captions")
+    (tmp_path / "RSVQA_LR").mkdir()
+    (tmp_path / "RSVQA_LR/LR_split_test_answers.json").touch()
+    text = run("sources", "--data-dir", tmp_path)
+    assert "found    UCM-Captions   cap_ucm" in text
+    assert "partial  RSVQA-LR" in text
+    assert "lacks LR_split_train_questions.json" in text
+    assert "Images_LR/" in text
+    assert "missing  RSVQA-HR" in text
+    assert f"get it from {CONFIGS['vqa_hr'].source.homepage}" in text
+
+
+def test_build_counts_rows(releases: Path) -> None:
+    assert "cap_ucm: train " in run("build", "cap_ucm", "--data-dir", releases)
+
+
+def test_expected_errors_are_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rs_gpt4v.cli", "build", "cap_ucm", "--data-dir"]
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    error = done.stderr.strip().splitlines()[-1]
+    assert error.startswith(f"Error: UCM-Captions is not at {tmp_path}")
+    assert "Traceback" not in done.stderr
+
+
+def test_predict_score_report(releases: Path, tiny_llava: Path, tmp_path: Path) -> None:
+    file, page = tmp_path / "tiny/vqa_lr.jsonl", tmp_path / "report.html"
+    run("predict", tiny_llava, "vqa_lr", "--data-dir", releases, "--out", file)
+    assert json.loads(run("score", file, "--json"))[0]["missing"] == 0
+    assert "accuracy_presence" in run("score", file)
+    run("report", file, "--out", page)
+    assert page.read_text().startswith("<!doctype html>")
