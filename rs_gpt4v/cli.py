@@ -74,7 +74,7 @@ def train(
 
     Example: `rs-gpt4v train demo_cpu --model_name_or_path outputs/demo/tiny --output_dir out`
     """
-    from rs_gpt4v_training.recipes import recipe_path
+    from rs_gpt4v_training.recipe import recipe_path
 
     launch = [sys.executable, "-m", "accelerate.commands.launch", "-m", "rs_gpt4v_training.sft"]
     done = subprocess.run([*launch, str(recipe_path(recipe)), *context.args], check=False)

@@ -17,7 +17,7 @@ from transformers import AutoProcessor
 from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.predict import Predictor
 from rs_gpt4v_training.lengths import TooLongError, refuse_cut_rows
-from rs_gpt4v_training.recipes import recipe_path
+from rs_gpt4v_training.recipe import recipe_path
 from rs_gpt4v_training.sft import DataArguments, load_rows, main, parse
 
 # transformers 5.23 renames the option that trl 1.16 still sets, and says so at each start.

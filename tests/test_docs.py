@@ -1,0 +1,46 @@
+"""The README names what there is, and nothing it names is missing."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from rs_gpt4v.cli import app
+from rs_gpt4v_builders import CONFIGS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_config_has_its_line_with_its_home_page() -> None:
+    lines = {line.split("`")[1]: line for line in README.splitlines() if line.startswith("| `")}
+    assert list(lines) == list(CONFIGS)
+    assert all(CONFIGS[name].source.homepage in line for name, line in lines.items())
+
+
+def test_every_verb_is_named() -> None:
+    verbs = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    assert all(f"`{verb}`" in README for verb in verbs)
+
+
+def test_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    notebook = json.loads((ROOT / "notebooks/quickstart.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(cells)],
+        cwd=tmp_path,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "user:" in done.stdout
+
+
+def test_files_that_the_docs_link_to_exist() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
