@@ -17,6 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.json
 from PIL import Image
 
+from rs_gpt4v.adapt import Protocol
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -29,10 +31,16 @@ class Source:
         license: SPDX id, or "unknown" where the authors state none.
         citation: BibTeX.
         folders: Spellings of the release's folder in the data root, the release's own first.
-        annotations: For each split the annotation files it needs, relative to the folder.
+        annotations: For each split the annotation files it needs, relative to the folder; those of
+            another release start with "../", the data root.
         images: Spellings of the images' folder, relative to the release's.
-        read: ``read(folder, split)`` returns one of the tables of `rs_gpt4v.records`.
+        reader: ``reader(folder, split, protocol)`` returns one of the tables of `rs_gpt4v.records`.
         suffixes: Image suffixes to try where the released name is not there (mirrors convert).
+        release_annotations: As ``annotations``, where protocol "release" needs other files.
+        spellings: Other places of an annotation file, by its name in ``annotations``.
+        other_images: Image folders of other releases, by the first part of an image's name in the
+            records; spellings as in ``images``.
+        note: What a person should know who lacks something; it ends the error messages.
     """
 
     name: str
@@ -43,22 +51,48 @@ class Source:
     folders: tuple[str, ...]
     annotations: Mapping[str, tuple[str, ...]]
     images: tuple[str, ...]
-    read: Callable[[Path, str], pa.Table] = field(repr=False)
+    reader: Callable[[Path, str, Protocol], pa.Table] = field(repr=False)
     suffixes: tuple[str, ...] = (".tif", ".png", ".jpg")
+    release_annotations: Mapping[str, tuple[str, ...]] | None = None
+    spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    other_images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    note: str = ""
+
+    def read(self, folder: Path, split: str, protocol: Protocol = "paper") -> pa.Table:
+        """The records of ``split``, rows in file order: one of the tables of `rs_gpt4v.records`."""
+        return self.reader(folder, split, protocol)
 
     def find(self, root: Path) -> Path | None:
         """The release's folder: one of ``folders`` in ``root``, or ``root`` itself.
 
-        It is found where any of its annotation files is there.
+        It is found where any of its annotation files is there, other releases' aside.
         """
+        own = [file for file in self.annotation_files() if not file.startswith("../")]
         for folder in (*(root / name for name in self.folders), root):
-            if any((folder / file).is_file() for file in self.annotation_files()):
+            if any(self.path(folder, file).is_file() for file in own):
                 return folder
         return None
 
+    def files(self, split: str, protocol: Protocol) -> tuple[str, ...]:
+        """The annotation files that ``split`` needs."""
+        if protocol == "release" and self.release_annotations is not None:
+            return self.release_annotations[split]
+        return self.annotations[split]
+
     def annotation_files(self) -> list[str]:
-        """Every annotation file, once, in the splits' order."""
-        return list(dict.fromkeys(f for files in self.annotations.values() for f in files))
+        """Every annotation file of either protocol, once, in the splits' order."""
+        needed = (*self.annotations.values(), *(self.release_annotations or {}).values())
+        return list(dict.fromkeys(file for files in needed for file in files))
+
+    def path(self, folder: Path, file: str) -> Path:
+        """Where an annotation file is: under one of its spellings, or else where it should be."""
+        places = [_below(folder, name) for name in (file, *self.spellings.get(file, ()))]
+        return next((place for place in places if place.is_file()), places[0])
+
+
+def _below(folder: Path, name: str) -> Path:
+    """``folder / name``; a leading ".." is the data root also where ``folder`` is a link."""
+    return Path(os.path.normpath(folder / name))
 
 
 class SourceNotFoundError(FileNotFoundError):
@@ -75,7 +109,7 @@ def not_found(source: Source, root: Path, file: str | None = None) -> SourceNotF
     )
     return SourceNotFoundError(
         f"{lack} Fetch it from {source.homepage} and give its parent folder as data_dir=... or in "
-        "RS_GPT4V_DATA; `rs-gpt4v sources` shows what is found where."
+        f"RS_GPT4V_DATA; `rs-gpt4v sources` shows what is found where. {source.note}".rstrip()
     )
 
 
@@ -90,12 +124,22 @@ def read_json(path: Path) -> Any:
         AnnotationError: The file is cut short, not JSON or not UTF-8.
     """
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise AnnotationError(
             f"{path}, line {error.lineno} column {error.colno}: {error.msg}. "
             "The file is damaged or was not downloaded whole; fetch it again."
         ) from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file (with or without byte order mark).
+
+    Raises:
+        AnnotationError: The file is not UTF-8.
+    """
+    try:
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise AnnotationError(
             f"{path}: byte {error.start} is not UTF-8 ({error.reason}). "
@@ -115,6 +159,22 @@ def read_json_list(path: Path, key: str) -> list[dict[str, Any]]:
         found = ", ".join(content) if isinstance(content, dict) else type(content).__name__
         raise AnnotationError(f"{path}: expected an object with a list {key!r}, found {found}")
     return rows
+
+
+def read_json_object(path: Path, of: type[dict[str, Any]] | type[list[Any]]) -> dict[str, Any]:
+    """The JSON object in ``path``, whose values are objects, or lists of objects.
+
+    Raises:
+        AnnotationError: As `read_json`, or the file holds something else.
+    """
+    content = read_json(path)
+    values = list(content.values()) if isinstance(content, dict) else [None]
+    inner = [item for value in values if isinstance(value, list) for item in value]
+    if not all(isinstance(v, of) for v in values) or not all(isinstance(i, dict) for i in inner):
+        kind = "lists of objects" if of is list else "objects"
+        found = ", ".join(list(content)[:3]) if isinstance(content, dict) else type(content)
+        raise AnnotationError(f"{path}: expected an object that holds {kind}, found {found}")
+    return content
 
 
 def read_json_columns(path: Path, key: str, columns: Mapping[str, pa.DataType]) -> pa.Table:
@@ -152,8 +212,12 @@ class ImageFinder:
     """Finds and measures the images of one release, and says what is wrong with each."""
 
     def __init__(self, source: Source, folder: Path) -> None:
-        candidates = [folder / name for name in source.images]
-        self.folder = next((c for c in candidates if c.is_dir()), candidates[0])
+        """Look for the images of the release in ``folder``, and of others beside it."""
+        own = {"": source.images} if source.images else {}
+        self.folders = {
+            part: _first_folder(folder, names)
+            for part, names in (own | dict(source.other_images)).items()
+        }
         self.suffixes = source.suffixes
 
     def measure(self, names: pa.Array) -> pa.Table:
@@ -175,14 +239,28 @@ class ImageFinder:
 
     def _measure(self, name: str | None) -> "Measured":
         # os.path, not pathlib: this runs for every image of every split.
-        if not name or os.path.isabs(name) or ".." in _PATH_SEPARATOR.split(name):  # noqa: PTH117
-            return str(self.folder), None, None, f"{name!r} is no image name inside {self.folder}"
-        path = os.path.join(self.folder, name)  # noqa: PTH118
+        folder, inner = self._place(name or "")
+        if not inner or os.path.isabs(inner) or ".." in _PATH_SEPARATOR.split(inner):  # noqa: PTH117
+            return str(folder), None, None, f"{name!r} is no image name inside {folder}"
+        path = os.path.join(folder, inner)  # noqa: PTH118
         if not os.path.isfile(path):  # noqa: PTH113
             stem = os.path.splitext(path)[0]  # noqa: PTH122
             converted = (stem + suffix for suffix in self.suffixes)
             path = next(filter(os.path.isfile, converted), path)
         return _measured(path)
+
+    def _place(self, name: str) -> tuple[Path, str]:
+        """The folder that an image is in, and its name there."""
+        part, _, inner = name.partition("/")
+        if part and part in self.folders:
+            return self.folders[part], inner
+        return self.folders.get("", Path()), name
+
+
+def _first_folder(folder: Path, names: tuple[str, ...]) -> Path:
+    """The first of ``names`` that is a folder there, or else the one that should be."""
+    places = [_below(folder, name) for name in names]
+    return next((place for place in places if place.is_dir()), places[0])
 
 
 _PATH_SEPARATOR = re.compile(r"[\\/]")

@@ -130,6 +130,8 @@ def test_missing_split_file_is_named(root: Path) -> None:
     [
         ("cap_ucm", "UCM_captions/dataset.json"),
         ("vqa_lr", "RSVQA_LR/LR_split_train_answers.json"),
+        ("cap_nwpu", "NWPU-Captions/dataset_nwpu.json"),
+        ("vqa_floodnet", "FloodNet/Questions/Training Question.json"),
     ],
 )
 class TestAnnotations:
@@ -142,7 +144,7 @@ class TestAnnotations:
 
     def test_wrong_encoding_names_the_byte(self, root: Path, config: str, file: str) -> None:
         text = (root / file).read_text().replace("no", "n\xf6", 1)
-        (root / file).write_bytes(text.encode("latin-1"))
+        (root / file).write_bytes(text.encode("cp1252"))
         with pytest.raises(AnnotationError, match=rf"{file}: byte \d+ is not UTF-8"):
             load(config, root)
 
@@ -154,7 +156,7 @@ class TestAnnotations:
     def test_another_file_under_its_name(self, root: Path, config: str, file: str) -> None:
         (root / file).write_text('{"info": {}, "licenses": []}')
         with pytest.raises(
-            AnnotationError, match=r"expected an object with a list .*info, licenses"
+            AnnotationError, match=r"expected an object (with|that holds) .*info, licenses"
         ):
             load(config, root)
 
@@ -199,6 +201,35 @@ def test_image_without_captions(root: Path) -> None:
     edit(root / "UCM_captions/dataset.json", lambda c: c["images"][0].update(sentences=[]))
     with pytest.raises(RecordError, match="no captions"):
         load("cap_ucm", root)
+
+
+def test_old_rsitmd_with_empty_captions(root: Path) -> None:
+    path = root / "RSITMD/dataset_RSITMD.json"
+    before = load("cap_rsitmd", root)["train"]
+    train = next(i for i in json.loads(path.read_text())["images"] if i["split"] == "train")
+    position = train["imgid"]
+    edit(path, lambda c: [s.update(raw="") for s in c["images"][position]["sentences"]])
+    key = Path(train["filename"]).stem
+    with pytest.raises(RecordError, match=rf"{key}: no captions .* a present copy has them"):
+        load("cap_rsitmd", root)
+    kept = load("cap_rsitmd", root, on_missing="skip")["train"]
+    good = [i for i in before["id"] if not i.startswith(f"rsitmd/train/{key}/")]
+    assert kept["id"][:] == good
+
+
+def test_nwpu_s_missing_airplane(root: Path) -> None:
+    (root / "NWPU-Captions/NWPU_images/airplane/airplane_001.jpg").unlink()
+    said = r"airplane/airplane_001\.jpg is missing .*on_missing=\"skip\" .* lacks airplane/airplane"
+    with pytest.raises(RecordError, match=said):
+        load("cap_nwpu", root)
+    assert "nwpu_captions/train/airplane_001/0" not in load("cap_nwpu", root, on_missing="skip")
+
+
+def test_rsivqa_without_hrrsd_s_split_list(root: Path) -> None:
+    (root / "HRRSD/ImageSets/Main/train.txt").unlink()
+    with pytest.raises(SourceNotFoundError, match=r"lacks \.\./HRRSD/ImageSets/.*HRRSD-Dataset"):
+        load("vqa_rsivqa", root)
+    assert len(load("vqa_rsivqa", root, protocol="release")["train"]) > 100
 
 
 @pytest.mark.parametrize("name", ["../../secret.tif", "/etc/hostname", "..\\secret.tif"])

@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import datasets
 import pytest
 
 from rs_gpt4v import NAME
+from rs_gpt4v_builders._good_records import RecordError
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -69,3 +71,44 @@ def test_same_path_from_another_folder_is_the_same_build(
     monkeypatch.chdir(releases.parent)
     relative = datasets.load_dataset(NAME, "vqa_lr", split="test", data_dir=releases.name)
     assert relative.cache_files == absolute.cache_files
+
+
+@pytest.mark.parametrize(
+    ("config", "image"),
+    [
+        ("cap_nwpu", "NWPU-Captions/NWPU_images/airport/airport_001.jpg"),
+        ("vqa_rsivqa", "HRRSD/JPEGImages/*.jpg"),
+        ("vqa_floodnet", "FloodNet/Images/Train_Image/*.JPG"),
+    ],
+)
+@pytest.mark.parametrize("on_missing", ["raise", "skip"])
+def test_a_removed_image_is_noticed_wherever_it_lies(
+    config: str, image: str, on_missing: str, releases: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(releases, tmp_path / "releases")
+    load = partial(datasets.load_dataset, NAME, config, data_dir=str(root), split="train")
+    whole = load(on_missing=on_missing)
+    removed = next(path for path in sorted(root.glob(image)) if path.stem in _images(whole))
+    removed.unlink()
+    with pytest.raises(RecordError, match=f"{removed.name} is missing"):
+        load(on_missing="raise")
+    assert len(load(on_missing="skip")) < len(whole)
+
+
+def test_a_replaced_image_in_a_class_folder_is_noticed_when_skipping(
+    releases: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(releases, tmp_path / "releases")
+    image = root / "NWPU-Captions/NWPU_images/forest/forest_001.jpg"
+    whole = image.read_bytes()
+    image.write_bytes(whole[:500])
+    load = partial(datasets.load_dataset, NAME, "cap_nwpu", data_dir=str(root), on_missing="skip")
+    fewer = load(split="train")
+    image.write_bytes(whole)
+    assert len(load(split="train")) > len(fewer)
+
+
+def _images(rows: datasets.Dataset) -> set[str]:
+    """Stems of the rows' images."""
+    column = rows.cast_column("images", datasets.List(datasets.Image(decode=False)))["images"]
+    return {Path(image["path"]).stem for images in column for image in images}

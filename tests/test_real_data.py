@@ -1,5 +1,6 @@
 """The published annotation files give the numbers of the paper's Table 1."""
 
+from collections import Counter
 from pathlib import Path
 
 import datasets
@@ -8,7 +9,8 @@ from conftest import SHARED, needs_shared
 
 from rs_gpt4v import NAME, adapt
 from rs_gpt4v.adapt import Adaption
-from rs_gpt4v_builders import rsicd
+from rs_gpt4v_builders import floodnet, nwpu_captions, rsicd, rsivqa
+from rs_gpt4v_builders._good_records import RecordError
 
 pytestmark = needs_shared
 
@@ -22,11 +24,15 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("RSVQA_LR", "rsvqa_lr", "LR_split_*.json", "Images_LR", "Images_LR_png"),
         ("RSVQA_HR", "rsvqa_hr", "USGS_split_*.json", "Data", "Data_png"),
         ("RSICD_optimal", "rsicd", "dataset_rsicd.json", "RSICD_images", "RSICD_images"),
+        ("FloodNet", "floodnet", "Questions", "Images", "Images"),
     ):
         (root / folder).mkdir()
         for path in (SHARED / source).glob(annotations):
             (root / folder / path.name).symlink_to(path)
         (root / folder / images).symlink_to(SHARED / source / kept)
+    (root / "RSIVQA").symlink_to(SHARED / "rsivqa")
+    (root / "HRRSD/ImageSets").mkdir(parents=True)
+    (root / "HRRSD/ImageSets/Main").symlink_to(SHARED / "rsivqa/HRRSD_ImageSets_Main")
     return root
 
 
@@ -73,3 +79,46 @@ def test_rsvqa_excerpts(root: Path, config: str, total: int) -> None:
     rows = datasets.load_dataset(NAME, config, data_dir=str(root), on_missing="skip")
     assert sum(lengths(rows).values()) == total
     assert all(row["width"] in (256, 512) for row in rows["test"].select(range(3)))
+
+
+def test_nwpu_validation_annotations() -> None:
+    # The one split whose captions could be had.
+    records = nwpu_captions.SOURCE.read(SHARED / "nwpu_captions", "validation")
+    rows = adapt.captions(records, Adaption("", "validation"))
+    assert (records.num_rows, rows.num_rows) == (3_150, 15_737)
+    assert "wetland/wetland_561.jpg" in records["image"].to_pylist()
+
+
+def test_floodnet_annotations() -> None:
+    records = floodnet.SOURCE.read(SHARED / "floodnet", "train")
+    rows = adapt.questions(records, Adaption("", "train"))
+    assert rows.num_rows == 4_511
+    assert len(set(records["image"].to_pylist())) == 1_448
+    types = Counter(records["question_type"].to_pylist())
+    assert types == {
+        "Condition_Recognition": 2_315,
+        "Yes_No": 867,
+        "Complex_Counting": 693,
+        "Simple_Counting": 636,
+    }
+    assert len(set(records["answer"].to_pylist())) == 41
+
+
+def test_floodnet_with_one_of_its_images(root: Path) -> None:
+    rows = datasets.load_dataset(NAME, "vqa_floodnet", data_dir=str(root), on_missing="skip")
+    assert lengths(rows) == {"train": 5}
+    assert {(row["width"], row["height"]) for row in rows["train"]} == {(4_592, 3_072)}
+
+
+def test_rsivqa_annotations(root: Path) -> None:
+    records = rsivqa.SOURCE.read(root / "RSIVQA", "train", "paper")
+    rows = adapt.questions(records, Adaption("", "train"))
+    images = set(records["image"].to_pylist())
+    assert (len(images), rows.num_rows, len(set(rows["id"].to_pylist()))) == (5_401, 19_218, 19_218)
+    asked = records.select(["image", "question", "answer"]).to_pylist()
+    assert len({tuple(row.values()) for row in asked}) == 19_215
+
+
+def test_rsivqa_without_its_images_says_where_they_are(root: Path) -> None:
+    with pytest.raises(RecordError, match=r"HRRSD/JPEGImages/00001\.jpg is missing .*19218 .*DOTA"):
+        datasets.load_dataset(NAME, "vqa_rsivqa", data_dir=str(root))

@@ -11,7 +11,17 @@ import pyarrow as pa
 from rs_gpt4v import adapt
 from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.source import Source
-from rs_gpt4v_builders import rsicd, rsvqa_hr, rsvqa_lr, ucm_captions
+from rs_gpt4v_builders import (
+    floodnet,
+    nwpu_captions,
+    rsicd,
+    rsitmd,
+    rsivqa,
+    rsvqa_hr,
+    rsvqa_lr,
+    sydney_captions,
+    ucm_captions,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +33,13 @@ class Config:
 
 
 CONFIGS: dict[str, Config] = {
+    "cap_nwpu": Config(nwpu_captions.SOURCE, adapt.captions),
     "cap_rsicd": Config(rsicd.SOURCE, adapt.captions),
+    "cap_rsitmd": Config(rsitmd.SOURCE, adapt.captions),
+    "cap_sydney": Config(sydney_captions.SOURCE, adapt.captions),
     "cap_ucm": Config(ucm_captions.SOURCE, adapt.captions),
     "vqa_lr": Config(rsvqa_lr.SOURCE, adapt.questions),
     "vqa_hr": Config(rsvqa_hr.SOURCE, adapt.questions),
+    "vqa_floodnet": Config(floodnet.SOURCE, adapt.questions),
+    "vqa_rsivqa": Config(rsivqa.SOURCE, adapt.questions),
 }

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import records as kinds
+from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.source import (
     ImageFinder,
     Source,
@@ -30,7 +31,13 @@ class RecordError(ValueError):
 
 
 def good_records(
-    source: Source, folder: Path, split: str, *, on_missing: OnMissing, log_dir: Path | None
+    source: Source,
+    folder: Path,
+    split: str,
+    *,
+    protocol: Protocol,
+    on_missing: OnMissing,
+    log_dir: Path | None,
 ) -> pa.Table:
     """The usable records of ``split``, with the ``path``, ``width`` and ``height`` of their image.
 
@@ -38,6 +45,7 @@ def good_records(
         source: What to read.
         folder: The release's folder.
         split: One of the source's splits.
+        protocol: Which of the split's records to read.
         on_missing: "raise" at the first unusable record, or "skip" them all.
         log_dir: Where "skip" writes ``dropped-<source>-<split>.jsonl`` (id, reason); None: nowhere.
 
@@ -46,13 +54,14 @@ def good_records(
             has no records then.
         RecordError: A record is unusable and ``on_missing`` is "raise".
     """
-    absent = [file for file in source.annotations[split] if not (folder / file).is_file()]
+    needed = source.files(split, protocol)
+    absent = [file for file in needed if not source.path(folder, file).is_file()]
     if absent:
         if on_missing == "raise":
             raise not_found(source, folder, absent[0])
         logger.warning("%s/%s: left out, %s is not in %s", source.name, split, absent[0], folder)
         return pa.table({})
-    found = source.read(folder, split)
+    found = source.read(folder, split, protocol)
     found = combine(found, ImageFinder(source, folder).measure(distinct_images(found)))
     problem = pc.coalesce(kinds.problems(found), found["problem"].combine_chunks())
     if problem.null_count == len(problem):
@@ -69,8 +78,9 @@ def _first(source: Source, split: str, bad: pa.Table) -> str:
     first = bad.slice(0, 1).to_pylist()[0]
     return (
         f"{source.name}/{split}/{first['key']}: {first['reason']} ({bad.num_rows} unusable records "
-        'in this split). Complete the release, or give on_missing="skip" to go on without them.'
-    )
+        'in this split). Complete the release, or give on_missing="skip" to go on without them. '
+        f"{source.note}"
+    ).rstrip()
 
 
 def _report(

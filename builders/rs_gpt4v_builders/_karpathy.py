@@ -1,9 +1,10 @@
-"""The caption layout of Karpathy's splits, which UCM-Captions, Sydney-Captions and RSICD share.
+"""The caption layout of Karpathy's splits: UCM-Captions, Sydney-Captions, RSICD and RSITMD.
 
 One object; ``images`` lists ``{filename, split, sentences: [{raw, tokens, ...}], ...}``. ``raw`` is
 read: ``tokens`` differ from it (typos, empty tokens) and give other counts than the paper's.
 """
 
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
@@ -15,9 +16,14 @@ SPLITS = {"train": "train", "validation": "val", "test": "test"}
 """Our split names and the release's."""
 
 
-def annotations(file: str) -> dict[str, tuple[str, ...]]:
+def annotations(file: str, splits: Iterable[str] = SPLITS) -> dict[str, tuple[str, ...]]:
     """The annotation files of each split: every split lies in the one ``file``."""
-    return dict.fromkeys(SPLITS, (file,))
+    return dict.fromkeys(splits, (file,))
+
+
+def stated(captions: Iterable[str | None]) -> list[str]:
+    """The captions that say something: blank ones are none, but " ." stays, as in the paper."""
+    return [caption for caption in captions if caption and caption.strip()]
 
 
 def read(path: Path, split: str) -> pa.Table:
@@ -26,7 +32,7 @@ def read(path: Path, split: str) -> pa.Table:
         {
             "key": PurePosixPath(image.get("filename") or f"imgid-{image.get('imgid')}").stem,
             "image": image.get("filename"),
-            "captions": [sentence.get("raw") for sentence in image.get("sentences") or []],
+            "captions": stated(s.get("raw") for s in image.get("sentences") or []),
         }
         for image in read_json_list(path, "images")
         if image.get("split") == SPLITS[split]

@@ -128,7 +128,12 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         config = CONFIGS[self.config.name]
         folder = _release_folder(config.source, self.config.data_dir)
         records = good_records(
-            config.source, folder, split, on_missing=self.config.on_missing, log_dir=self._log_dir()
+            config.source,
+            folder,
+            split,
+            protocol=self.config.protocol,
+            on_missing=self.config.on_missing,
+            log_dir=self._log_dir(),
         )
         adaption = Adaption(
             prefix=f"{config.source.name}/{split}/",

@@ -1,5 +1,6 @@
 """Which releases are on disk: found, partial or missing."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ class Found:
         source: The source.
         configs: The configs made from it.
         folder: The release's folder, None where it is missing.
-        lacking: Annotation files, or the image folder, that are not in it.
+        lacking: Annotation files and image folders that are not there, relative to it.
     """
 
     source: Source
@@ -45,8 +46,10 @@ def _found(source: Source, configs: tuple[str, ...], root: Path) -> Found:
     folder = source.find(root)
     if folder is None:
         return Found(source, configs, None, ())
-    lacking = [file for file in source.annotation_files() if not (folder / file).is_file()]
-    images = ImageFinder(source, folder).folder
-    if not images.is_dir():
-        lacking.append(f"{images.name}/")
+    files = source.annotation_files()
+    lacking = [file for file in files if not source.path(folder, file).is_file()]
+    images = ImageFinder(source, folder).folders.values()
+    # Two parts of the images may share one folder.
+    absent = dict.fromkeys(image_folder for image_folder in images if not image_folder.is_dir())
+    lacking += [f"{os.path.relpath(image_folder, folder)}/" for image_folder in absent]
     return Found(source, configs, folder, tuple(lacking))

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.source import Source
 from rs_gpt4v_builders import _karpathy
 
 
-def _read(folder: Path, split: str) -> pa.Table:
+def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
     return _karpathy.read(folder / "dataset_rsicd.json", split)
 
 
@@ -33,5 +34,5 @@ SOURCE = Source(
     folders=("RSICD_optimal", "RSICD", "rsicd"),
     annotations=_karpathy.annotations("dataset_rsicd.json"),
     images=("RSICD_images", "images"),
-    read=_read,
+    reader=_read,
 )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.source import Source
 from rs_gpt4v_builders import _rsvqa, rsvqa_lr
 
@@ -25,7 +26,7 @@ _PREFIXES = {
 }
 
 
-def _read(folder: Path, split: str) -> pa.Table:
+def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
     return _rsvqa.read(folder, _PREFIXES[split])
 
 
@@ -38,5 +39,5 @@ SOURCE = Source(
     folders=("RSVQA_HR", "RSVQA-HR", "rsvqa_hr"),
     annotations={split: _rsvqa.files(prefix) for split, prefix in _PREFIXES.items()},
     images=("Data", "Images"),
-    read=_read,
+    reader=_read,
 )

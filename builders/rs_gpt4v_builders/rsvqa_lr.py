@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.source import Source
 from rs_gpt4v_builders import _rsvqa
 
 _PREFIXES = {"train": "LR_split_train", "validation": "LR_split_val", "test": "LR_split_test"}
 
 
-def _read(folder: Path, split: str) -> pa.Table:
+def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
     return _rsvqa.read(folder, _PREFIXES[split])
 
 
@@ -35,5 +36,5 @@ SOURCE = Source(
     folders=("RSVQA_LR", "RSVQA-LR", "rsvqa_lr"),
     annotations={split: _rsvqa.files(prefix) for split, prefix in _PREFIXES.items()},
     images=("Images_LR", "Images"),
-    read=_read,
+    reader=_read,
 )

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.source import Source
 from rs_gpt4v_builders import _karpathy
 
 
-def _read(folder: Path, split: str) -> pa.Table:
+def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
     return _karpathy.read(folder / "dataset.json", split)
 
 
@@ -32,5 +33,5 @@ SOURCE = Source(
     folders=("UCM_captions", "UCM_Captions", "UCM-Captions"),
     annotations=_karpathy.annotations("dataset.json"),
     images=("imgs", "images"),
-    read=_read,
+    reader=_read,
 )

@@ -6,16 +6,32 @@ that reads the releases themselves.
 
 from pathlib import Path
 
-from rs_gpt4v.sample import releases
+from tqdm import tqdm
+
+from rs_gpt4v.sample.caption_releases import nwpu_captions, rsitmd, sydney_captions
+from rs_gpt4v.sample.question_releases import floodnet, rsivqa
+from rs_gpt4v.sample.releases import rsicd, rsvqa_hr, rsvqa_lr, ucm_captions
+
+_WRITERS = (
+    nwpu_captions,
+    rsicd,
+    rsitmd,
+    sydney_captions,
+    ucm_captions,
+    rsvqa_lr,
+    rsvqa_hr,
+    floodnet,
+    rsivqa,  # asks about images of RSICD, Sydney-Captions and UCM-Captions
+)
 
 
 def write_sample(root: Path, seed: int = 0, *, scale: float = 1.0) -> None:
-    """Write ``UCM_captions``, ``RSICD_optimal``, ``RSVQA_LR`` and ``RSVQA_HR`` into ``root``.
+    """Write every release's folder into ``root``, ``HRRSD`` and ``DOTA`` for RSIVQA included.
 
     Args:
         root: The folder to fill; created where it does not exist.
         seed: The same seed gives the same bytes.
-        scale: The share of the sample's 710 images to make; every split keeps at least one.
+        scale: The share of the sample's images to make; every split keeps at least one.
     """
-    for write in (releases.ucm_captions, releases.rsicd, releases.rsvqa_lr, releases.rsvqa_hr):
+    for write in tqdm(_WRITERS, desc="Drawing the synthetic sample", unit="release", leave=False):
         write(root, seed, scale)

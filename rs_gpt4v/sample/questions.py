@@ -86,28 +86,35 @@ def _rivals(asked: Counter[tuple[str, str]], keys: Sequence[tuple[str, str]]) ->
 
 
 def lr_questions(scene: Scene, balance: Balance, rng: random.Random) -> list[Question]:
-    """Questions of RSVQA-LR on one image: 17 to 22, rural or urban first."""
+    """Questions of RSVQA-LR on one image: about ten, rural or urban first."""
     area = "urban" if scene.is_urban else "rural"
     first = Question("rural_urban", "Is it a rural or an urban area", area, "rural_urban")
-    return [first, *_ask(scene, balance, rng, LR_CLASSES)]
+    return [first, *_ask(scene, balance, rng, LR_CLASSES, (4, 3, 3))]
 
 
 def hr_questions(scene: Scene, balance: Balance, rng: random.Random) -> list[Question]:
     """Questions of RSVQA-HR on one image: 18 to 24, areas last."""
     areas = _shuffled(_areas(scene), rng)
-    return [*_ask(scene, balance, rng, HR_CLASSES), *balance.choose(areas, rng.choice((2, 3)))]
+    numbers = rng.randint(5, 6), rng.randint(6, 8), rng.randint(5, 7)
+    asked = _ask(scene, balance, rng, HR_CLASSES, numbers)
+    return [*asked, *balance.choose(areas, rng.choice((2, 3)))]
 
 
 def _ask(
-    scene: Scene, balance: Balance, rng: random.Random, classes: Sequence[str]
+    scene: Scene,
+    balance: Balance,
+    rng: random.Random,
+    classes: Sequence[str],
+    numbers: tuple[int, int, int],
 ) -> list[Question]:
+    """So many questions each of presence, comparison and number."""
     presence = _shuffled(_presence(scene, classes, rng), rng)
     comparison = _shuffled(_comparison(scene, classes, rng), rng)
     counts = _shuffled(_counts(scene, classes, rng), rng)
     return [
-        *balance.choose(presence, rng.randint(5, 6)),
-        *balance.choose(comparison, rng.randint(6, 8)),
-        *balance.choose(counts, rng.randint(5, 7)),
+        *balance.choose(presence, numbers[0]),
+        *balance.choose(comparison, numbers[1]),
+        *balance.choose(counts, numbers[2]),
     ]
 
 

@@ -4,23 +4,29 @@ Numbers of images and questions are small; names, key order and formatting are t
 """
 
 import json
-import random
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rs_gpt4v.sample.captions import PER_IMAGE, captions
-from rs_gpt4v.sample.draw import draw
-from rs_gpt4v.sample.layouts import KINDS, lay_out
+from rs_gpt4v.sample.files import (
+    Picture,
+    Splits,
+    listed,
+    make_scene,
+    mixed,
+    new_folder,
+    save,
+    sentence_ids,
+    sentences_of,
+    write_captions,
+)
+from rs_gpt4v.sample.layouts import KINDS
 from rs_gpt4v.sample.questions import Balance, Question, hr_questions, lr_questions
-from rs_gpt4v.sample.scenes import Scene
-
-Splits = dict[str, int]
 
 UCM_SPLITS: Splits = {"train": 24, "val": 2, "test": 4}  # images of one kind
 RSICD_SPLITS: Splits = {"train": 120, "val": 16, "test": 24}
-LR_SPLITS: Splits = {"train": 110, "val": 15, "test": 25}
+LR_SPLITS: Splits = {"train": 360, "val": 15, "test": 60}
 HR_SPLITS: Splits = {"train": 70, "val": 8, "test": 12, "test_phili": 10}
 
 # A kind's name in RSICD's file names; the others are numbered, as RSICD's playfields are.
@@ -36,29 +42,37 @@ _RSICD_NAMES = {
 }
 _RSICD_REPEATS = ((0, 0, 0, 0, 0), (0, 1, 2, 2, 0), (0, 1, 1, 0, 0), (0, 1, 2, 3, 4))
 _RSICD_WEIGHTS = (45, 16, 24, 15)  # roughly the shares of these patterns in the release
+# Many images with few questions each: a small model learns to look only from many images.
+_LR_KINDS = (*KINDS, "landscape", "landscape", "landscape")
 _HR_KINDS = (*KINDS, "landscape", "residential", "landscape", "commercial")
 _DATE = 1579864752.933048  # when the real releases were made; one moment for all records
 
 
 def ucm_captions(root: Path, seed: int, scale: float) -> None:
     """``UCM_captions/``: 256 px TIFFs, blocks of one kind, mixed-case captions."""
-    folder = _new_folder(root / "UCM_captions" / "imgs")
-    splits = [(kind, split) for kind in KINDS for split in _listed(UCM_SPLITS, scale)]
+    folder = new_folder(root / "UCM_captions" / "imgs")
     records = []
-    for index, (kind, split) in enumerate(splits):
-        scene, rng = _scene("ucm", seed, index, kind, 256, 0.3048)
-        _save(scene, rng, folder / f"{index + 1}.tif")
+    for index, (name, split, scene, rng) in enumerate(ucm_pictures(seed, scale)):
+        save(scene, rng, folder / name)
         sentences = _with_ucm_quirks(captions(scene, rng), index)
         records.append(
             {
-                "sentids": _sentence_ids(index),
+                "sentids": sentence_ids(index),
                 "imgid": index,
-                "sentences": _sentences(sentences, index, _misspelt),
+                "sentences": sentences_of(sentences, index, _misspelt),
                 "split": split,
-                "filename": f"{index + 1}.tif",
+                "filename": name,
             }
         )
-    _write_captions(root / "UCM_captions" / "dataset.json", records, "UCM")
+    write_captions(root / "UCM_captions" / "dataset.json", records, "UCM")
+
+
+def ucm_pictures(seed: int, scale: float) -> Iterator[Picture]:
+    """The images of ``UCM_captions/``, undrawn."""
+    splits = [(kind, split) for kind in KINDS for split in listed(UCM_SPLITS, scale)]
+    for index, (kind, split) in enumerate(splits):
+        scene, rng = make_scene("ucm", seed, index, kind, 256, 0.3048)
+        yield Picture(f"{index + 1}.tif", split, scene, rng)
 
 
 def _with_ucm_quirks(sentences: Sequence[str], index: int) -> list[str]:
@@ -78,15 +92,12 @@ def _misspelt(token: str, sentence_id: int) -> str:
 
 def rsicd(root: Path, seed: int, scale: float) -> None:
     """``RSICD_optimal/``: 224 px JPEGs, lower case, one to three captions padded to five."""
-    folder = _new_folder(root / "RSICD_optimal" / "RSICD_images")
-    splits = _mixed("rsicd", seed, _listed(RSICD_SPLITS, scale))
-    blank = splits.index("train")
+    folder = new_folder(root / "RSICD_optimal" / "RSICD_images")
+    pictures = list(rsicd_pictures(seed, scale))
+    blank = [picture.split for picture in pictures].index("train")
     records = []
-    for index, split in enumerate(splits):
-        kind = KINDS[index % len(KINDS)]
-        scene, rng = _scene("rsicd", seed, index, kind, 224, 0.5)
-        name = _rsicd_name(kind, index)
-        _save(scene, rng, folder / name)
+    for index, (name, split, scene, rng) in enumerate(pictures):
+        save(scene, rng, folder / name)
         distinct = [sentence.lower() for sentence in captions(scene, rng)]
         pattern = rng.choices(_RSICD_REPEATS, _RSICD_WEIGHTS)[0]
         sentences = [distinct[n] for n in pattern]
@@ -96,12 +107,20 @@ def rsicd(root: Path, seed: int, scale: float) -> None:
             {
                 "filename": name,
                 "imgid": index,
-                "sentences": _sentences(sentences, index),
+                "sentences": sentences_of(sentences, index),
                 "split": split,
-                "sentids": _sentence_ids(index),
+                "sentids": sentence_ids(index),
             }
         )
-    _write_captions(root / "RSICD_optimal" / "dataset_rsicd.json", records, "RSICD")
+    write_captions(root / "RSICD_optimal" / "dataset_rsicd.json", records, "RSICD")
+
+
+def rsicd_pictures(seed: int, scale: float) -> Iterator[Picture]:
+    """The images of ``RSICD_optimal/``, undrawn."""
+    for index, split in enumerate(mixed("rsicd", seed, listed(RSICD_SPLITS, scale))):
+        kind = KINDS[index % len(KINDS)]
+        scene, rng = make_scene("rsicd", seed, index, kind, 224, 0.5)
+        yield Picture(_rsicd_name(kind, index), split, scene, rng)
 
 
 def _rsicd_name(kind: str, index: int) -> str:
@@ -110,49 +129,15 @@ def _rsicd_name(kind: str, index: int) -> str:
     return f"{index + 1:05d}.jpg"
 
 
-def _sentence_ids(index: int) -> list[int]:
-    return list(range(PER_IMAGE * index, PER_IMAGE * (index + 1)))
-
-
-def _sentences(
-    sentences: Sequence[str], index: int, spell: Callable[[str, int], str] = lambda token, _: token
-) -> list[dict[str, Any]]:
-    """The records of one image's captions; ``tokens`` are ``raw`` without its stop."""
-    return [
-        {
-            "tokens": [spell(token, sentid) for token in raw.removesuffix(" .").split(" ")],
-            "raw": raw,
-            "imgid": index,
-            "sentid": sentid,
-        }
-        for raw, sentid in zip(sentences, _sentence_ids(index), strict=True)
-    ]
-
-
-def _write_captions(path: Path, records: list[dict[str, Any]], name: str) -> None:
-    path.write_text(_tabbed({"images": records, "dataset": name}), encoding="utf-8")
-
-
-def _tabbed(value: Any, depth: int = 0) -> str:
-    """JSON as the caption releases indent it: tabs, a list's elements level with its key."""
-    tabs = "\t" * depth
-    if isinstance(value, dict):
-        members = [f'{tabs}\t"{key}": {_tabbed(item, depth + 1)}' for key, item in value.items()]
-        return "{\n" + ",\n".join(members) + f"\n{tabs}}}"
-    if isinstance(value, list):
-        return "[" + f",\n{tabs}".join(_tabbed(item, depth) for item in value) + "]"
-    return json.dumps(value)
-
-
 def rsvqa_lr(root: Path, seed: int, scale: float) -> None:
-    """``RSVQA_LR/``: 256 px TIFFs of whole landscapes, with the files on all splits."""
+    """``RSVQA_LR/``: 256 px TIFFs, with the files on all splits."""
     folder = root / "RSVQA_LR"
-    images = _new_folder(folder / "Images_LR")
-    splits = _mixed("lr", seed, _listed(LR_SPLITS, scale))
+    images = new_folder(folder / "Images_LR")
+    splits = mixed("lr", seed, listed(LR_SPLITS, scale))
 
     def questions(index: int, balance: Balance) -> list[Question]:
-        scene, rng = _scene("lr", seed, index, "landscape", 256, 10.0)
-        _save(scene, rng, images / f"{index}.tif")
+        scene, rng = make_scene("lr", seed, index, _LR_KINDS[index % len(_LR_KINDS)], 256, 10.0)
+        save(scene, rng, images / f"{index}.tif")
         return lr_questions(scene, balance, rng)
 
     tables = _tables(splits, questions, sensor="S2", resolution="10m")
@@ -164,13 +149,13 @@ def rsvqa_lr(root: Path, seed: int, scale: float) -> None:
 def rsvqa_hr(root: Path, seed: int, scale: float) -> None:
     """``RSVQA_HR/``: 512 px TIFFs, one city's scenes kept apart as ``test_phili``."""
     folder = root / "RSVQA_HR"
-    images = _new_folder(folder / "Data")
-    splits = _mixed("hr", seed, _listed(HR_SPLITS, scale))
+    images = new_folder(folder / "Data")
+    splits = mixed("hr", seed, listed(HR_SPLITS, scale))
 
     def questions(index: int, balance: Balance) -> list[Question]:
         kind = _HR_KINDS[index % len(_HR_KINDS)]
-        scene, rng = _scene("hr", seed, index, kind, 512, 0.1524)
-        _save(scene, rng, images / f"{index}.tif")
+        scene, rng = make_scene("hr", seed, index, kind, 512, 0.1524)
+        save(scene, rng, images / f"{index}.tif")
         return hr_questions(scene, balance, rng)
 
     tables = _tables(splits, questions, sensor="ULTRACAM_EAGLE_FALCON", resolution=".1524m")
@@ -266,39 +251,3 @@ def _stubbed(
 
 def _write_table(path: Path, name: str, records: list[dict[str, Any]]) -> None:
     path.write_text(json.dumps({name: records}), encoding="utf-8")
-
-
-def _listed(splits: Splits, scale: float) -> list[str]:
-    """Each split's name as often as it has images; at least once."""
-    return [name for name, count in splits.items() for _ in range(max(1, round(count * scale)))]
-
-
-def _mixed(release: str, seed: int, splits: list[str]) -> list[str]:
-    """The splits in a random but fixed order over the images."""
-    return random.Random(_number(release, seed, "splits")).sample(splits, len(splits))
-
-
-def _scene(
-    release: str, seed: int, index: int, kind: str, size: int, gsd_m: float
-) -> tuple[Scene, random.Random]:
-    """One image's scene, and the generator for all that is said and drawn of it."""
-    scene = lay_out(kind, _number(release, seed, index), size, gsd_m)
-    return scene, random.Random(_number(release, seed, index, "words"))
-
-
-def _number(*names: str | int) -> int:
-    """A seed that is the same in every process: Python's own hash of a string is not."""
-    return zlib.crc32("/".join(map(str, names)).encode())
-
-
-def _save(scene: Scene, rng: random.Random, path: Path) -> None:
-    picture = draw(scene, rng.getrandbits(32))
-    if path.suffix == ".tif":
-        picture.save(path, compression="tiff_lzw", tiffinfo={317: 2})  # 317: predictor
-    else:
-        picture.save(path, quality=90)
-
-
-def _new_folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    return path

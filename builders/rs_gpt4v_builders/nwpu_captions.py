@@ -1,0 +1,60 @@
+"""NWPU-Captions: five captions for each image of NWPU-RESISC45 (Cheng et al., 2022).
+
+On disk::
+
+    NWPU-Captions/
+      dataset_nwpu.json       {"airport": [{"filename": "airport_631.jpg", "split", "raw", "raw_1",
+                              ... "raw_4"}]}, a list for each of 45 classes
+      NWPU_images/<class>/<class>_001.jpg ... _700.jpg    256 x 256 px, RGB, 0.2 to 30 m per pixel
+
+The five captions are five keys; a record does not say its folder, which is its class. Captions
+are kept as released, a few " ." and double spaces included. 25,200 / 3,150 / 3,150 images.
+"""
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from rs_gpt4v import records
+from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.source import Source, read_json_object
+from rs_gpt4v_builders import _karpathy
+
+_CAPTIONS = ("raw", "raw_1", "raw_2", "raw_3", "raw_4")
+
+
+def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
+    rows = [
+        _record(name, image)
+        for name, images in read_json_object(folder / "dataset_nwpu.json", of=list).items()
+        for image in images
+        if image.get("split") == _karpathy.SPLITS[split]
+    ]
+    return pa.Table.from_pylist(rows, schema=records.CAPTIONS)
+
+
+def _record(class_name: str, image: dict[str, Any]) -> dict[str, Any]:
+    filename = image.get("filename")
+    return {
+        "key": PurePosixPath(filename or f"imgid-{image.get('imgid')}").stem,
+        "image": filename and f"{class_name}/{filename}",
+        "captions": _karpathy.stated(image.get(key) for key in _CAPTIONS),
+    }
+
+
+SOURCE = Source(
+    name="nwpu_captions",
+    title="NWPU-Captions",
+    homepage="https://github.com/HaiyanHuang98/NWPU-Captions",
+    license="unknown",
+    citation="@article{cheng2022nwpu, title={NWPU-Captions dataset and MLCA-Net for remote sensing "
+    "image captioning}, author={Cheng, Qimin and Huang, Haiyan and Xu, Yuan and Zhou, Yuzhuo and "
+    "Li, Huanying and Wang, Zhongyuan}, journal={IEEE TGRS}, volume={60}, year={2022}}",
+    folders=("NWPU-Captions", "NWPU_Captions", "NWPU-Captions-main", "nwpu_captions"),
+    annotations=_karpathy.annotations("dataset_nwpu.json"),
+    images=("NWPU_images", "images"),
+    reader=_read,
+    note="NWPU_images.tar.gz of GitHub lacks airplane/airplane_111.jpg: the release on Baidu and "
+    "NWPU-RESISC45 have it.",
+)
