@@ -122,22 +122,26 @@ def _done(out: Path, constants: dict[str, Any]) -> set[str]:
 def _batches(
     predictor: Predictor, rows: datasets.Dataset, constants: dict[str, Any], batch_size: int
 ) -> Iterator[list[Prediction]]:
-    paths = rows.cast_column("images", datasets.List(datasets.Image(decode=False)))
+    undecoded = rows.select_columns("images").with_format("arrow")
     for start in range(0, len(rows), batch_size):
-        batch = range(start, min(start + batch_size, len(rows)))
-        replies = predictor.replies([rows[i] for i in batch])
+        places = range(start, min(start + batch_size, len(rows)))
+        images = undecoded[places.start : places.stop]["images"].to_pylist()
+        batch = [rows[i] for i in places]
         yield [
-            _prediction(paths[i], reply, constants) for i, reply in zip(batch, replies, strict=True)
+            _prediction(row, image, reply, constants)
+            for row, image, reply in zip(batch, images, predictor.replies(batch), strict=True)
         ]
 
 
-def _prediction(row: dict[str, Any], reply: str, constants: dict[str, Any]) -> Prediction:
+def _prediction(
+    row: dict[str, Any], images: list[dict[str, Any]], reply: str, constants: dict[str, Any]
+) -> Prediction:
     prediction: Any = {
         "id": row["id"],
         "source": row["source"],
         "task": row["task"],
         "question_type": row["question_type"],
-        "image": row["images"][0]["path"] if row["images"] else None,
+        "image": images[0]["path"] if images else None,
         "prompt": row["messages"][-2]["content"],
         "prediction": reply,
         "references": row["references"],
