@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,6 +64,28 @@ def build(
         rows = _load(config, data_dir, sample, protocol, on_missing, num_proc=num_proc)
         counts = "  ".join(f"{split} {part.num_rows:,}" for split, part in rows.items())
         typer.echo(f"{config}: {counts}")
+
+
+@app.command()
+def stats(
+    data_dir: DataDir = None,
+    sample: Sample = False,
+    on_missing: OnMissing = "raise",
+    batch_size: Annotated[int, typer.Option(help="Rows a step, to count the steps.")] = 64,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare what the releases give with the paper's Table 1, row by row.
+
+    Example: `rs-gpt4v stats --data-dir /data/rs`
+    """
+    from rs_gpt4v_builders import table1
+
+    root = None if sample or data_dir is None else str(data_dir)
+    built = list(table1.compare(data_dir=root, sample=sample, on_missing=on_missing))
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in built], indent=2))
+    else:
+        typer.echo(table1.to_text(built, batch_size))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

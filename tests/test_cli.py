@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from rs_gpt4v.cli import app
 from rs_gpt4v_builders import CONFIGS
 
-VERBS = ("sources", "build", "train", "predict", "score", "report", "demo")
+VERBS = ("sources", "build", "stats", "train", "predict", "score", "report", "demo")
 
 
 def run(*arguments: str | Path) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rs_gpt4v.cli import app
 from rs_gpt4v_builders import CONFIGS
+from rs_gpt4v_builders.card import filled
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,6 +24,12 @@ def test_every_config_has_its_line_with_its_home_page() -> None:
 def test_every_verb_is_named() -> None:
     verbs = [command.callback.__name__ for command in app.registered_commands if command.callback]
     assert all(f"`{verb}`" in README for verb in verbs)
+
+
+def test_tables_of_the_card_are_those_of_the_code() -> None:
+    card = (ROOT / "dataset_card.md").read_text(encoding="utf-8")
+    assert "`cap_ucm`" in card
+    assert filled(card) == card, "run: python -m rs_gpt4v_builders.card dataset_card.md"
 
 
 def test_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
