@@ -123,5 +123,10 @@ def _link_others(releases: Path, root: Path) -> None:
 
 def test_every_source_module_is_listed() -> None:
     folder = Path(__file__).parents[1] / "builders" / "rs_gpt4v_builders"
-    modules = {path.stem for path in folder.glob("[!_]*.py")} - {"builder", "card", "inventory", "table1"}
+    modules = {path.stem for path in folder.glob("[!_]*.py")} - {
+        "builder",
+        "card",
+        "inventory",
+        "table1",
+    }
     assert modules == {config.source.name for config in CONFIGS.values()}

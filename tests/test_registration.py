@@ -8,7 +8,7 @@ import datasets
 import pytest
 
 import rs_gpt4v
-from rs_gpt4v_builders import CONFIGS
+from rs_gpt4v_builders import CONFIGS, GROUPS
 
 
 def _python(code: str, cwd: Path) -> str:
@@ -20,7 +20,7 @@ def _python(code: str, cwd: Path) -> str:
 
 
 def test_config_names() -> None:
-    assert datasets.get_dataset_config_names(rs_gpt4v.NAME) == list(CONFIGS)
+    assert datasets.get_dataset_config_names(rs_gpt4v.NAME) == [*CONFIGS, *GROUPS]
 
 
 def test_split_names_need_no_data() -> None:

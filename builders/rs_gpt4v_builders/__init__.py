@@ -43,3 +43,23 @@ CONFIGS: dict[str, Config] = {
     "vqa_floodnet": Config(floodnet.SOURCE, adapt.questions),
     "vqa_rsivqa": Config(rsivqa.SOURCE, adapt.questions),
 }
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "captioning": ("cap_nwpu", "cap_rsicd", "cap_rsitmd", "cap_sydney", "cap_ucm"),
+    "vqa": ("vqa_lr", "vqa_hr", "vqa_floodnet", "vqa_rsivqa"),
+    "all": tuple(CONFIGS),
+}
+"""Configs that are others, one after the other; "all" is the paper's training mixture."""
+
+DEFAULT_CONFIG = "all"
+
+
+def members(name: str) -> tuple[str, ...]:
+    """The configs that the config or group ``name`` is made of."""
+    return GROUPS.get(name, (name,))
+
+
+def sources(name: str) -> list[Source]:
+    """The sources of the config or group ``name``, each once, in its order."""
+    found = {CONFIGS[member].source.name: CONFIGS[member].source for member in members(name)}
+    return list(found.values())

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import rs_gpt4v
@@ -10,7 +10,7 @@ import rs_gpt4v_builders
 from rs_gpt4v.source import ImageFinder, Source
 
 
-def fingerprint(source: Source | None, root: Path | None, *, images: bool) -> str:
+def fingerprint(sources: Sequence[Source], root: Path | None, *, images: bool) -> str:
     """16 hex digits that change when the code, an annotation file or a folder of images does.
 
     Files are known by path, size and time of change, so that a set of any size opens at once.
@@ -19,8 +19,9 @@ def fingerprint(source: Source | None, root: Path | None, *, images: bool) -> st
     digest = hashlib.sha256()
     for file in _code():
         digest.update(file.read_bytes())
-    for line in _raw_files(source, root, images=images):
-        digest.update(line.encode())
+    for source in sources:
+        for line in _raw_files(source, root, images=images):
+            digest.update(line.encode())
     return digest.hexdigest()[:16]
 
 
@@ -29,9 +30,9 @@ def _code() -> list[Path]:
     return [f for package in packages for f in sorted(Path(package.__path__[0]).glob("*.py"))]
 
 
-def _raw_files(source: Source | None, root: Path | None, *, images: bool) -> Iterator[str]:
-    folder = source.find(root) if source and root else None
-    if source is None or folder is None:
+def _raw_files(source: Source, root: Path | None, *, images: bool) -> Iterator[str]:
+    folder = source.find(root) if root else None
+    if folder is None:
         return
     for path in (source.path(folder, file) for file in source.annotation_files()):
         if path.is_file():
