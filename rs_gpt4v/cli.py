@@ -38,7 +38,11 @@ def sources(data_dir: DataDir = None) -> None:
     """
     from rs_gpt4v_builders.inventory import inventory
 
-    for found in inventory(data_dir or Path()):
+    root = (data_dir or Path()).absolute()
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root} is no folder: give the releases' parent with --data-dir")
+    typer.echo(f"Looking in {root}")
+    for found in inventory(root):
         source = found.source
         typer.echo(f"{found.status:8} {source.title:14} {', '.join(found.configs)}")
         typer.echo(f"         {found.folder or 'get it from ' + source.homepage}")
@@ -124,7 +128,10 @@ def predict(
     """
     from rs_gpt4v_evaluation import predict as evaluation
 
-    rows = _load(config, data_dir, sample, protocol, on_missing)[split]
+    splits = _load(config, data_dir, sample, protocol, on_missing)
+    if split not in splits:
+        raise ValueError(f"{config} has no split {split!r}; it has {', '.join(splits)}")
+    rows = splits[split]
     described = evaluation.describe(rows, config=config, split=split, protocol=protocol)
     predictor = evaluation.Predictor(model, adapter, max_new_tokens)
     evaluation.predict(predictor, rows, described, out, batch_size)
@@ -210,10 +217,13 @@ def main() -> None:
     """Run the command line; an expected error is one line, without a traceback."""
     try:
         app()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError, subprocess.CalledProcessError) as error:
         if os.environ.get("RS_GPT4V_TRACEBACK"):
             raise
-        typer.secho(f"Error: {error}", err=True, fg=typer.colors.RED)
+        said = str(error)
+        if isinstance(error, ImportError):
+            said += '. This verb needs more than the data: pip install "rs-gpt4v[all]"'
+        typer.secho(f"Error: {said}", err=True, fg=typer.colors.RED)
         sys.exit(1)
 
 

@@ -51,7 +51,9 @@ def _build_tiny(path: Path, rows: dict[str, Any]) -> None:
             for messages in splits["train"]["messages"]
             for message in messages
         )
-        build_tiny_llava(path, texts)
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        build_tiny_llava(unfinished, texts)
+        unfinished.rename(path)
 
 
 def _train(model: Path, out: Path) -> None:

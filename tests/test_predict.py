@@ -9,8 +9,10 @@ import pytest
 
 pytest.importorskip("transformers")
 
+import torch
+
 from rs_gpt4v import NAME
-from rs_gpt4v_evaluation.predict import Predictor, describe, predict
+from rs_gpt4v_evaluation.predict import Predictor, describe, predict, weights_fingerprint
 from rs_gpt4v_evaluation.predictions import PredictedRows, PredictionFileError, read_predictions
 
 
@@ -59,6 +61,7 @@ def test_lines_say_what_was_asked_of_which_model(
         "references": rows[0]["references"],
         "model": predictor.name,
         "adapter": None,
+        "weights": predictor.weights,
         "decoding": {"do_sample": False, "max_new_tokens": 6},
         "dataset": described,
     }
@@ -84,6 +87,7 @@ class Asked:
 
     def __init__(self, predictor: Predictor) -> None:
         self.name, self.adapter, self.decoding = predictor.name, None, predictor.decoding
+        self.weights = predictor.weights
         self.count = 0
 
     def replies(self, conversations: list[dict[str, Any]]) -> list[str]:
@@ -113,6 +117,18 @@ def test_other_settings_are_refused(
         predict(other, rows, described, tmp_path / "p.jsonl")
 
 
+def test_other_weights_under_the_same_name_are_refused(
+    predictor: Predictor, rows: datasets.Dataset, described: PredictedRows, tmp_path: Path
+) -> None:
+    predict(predictor, rows, described, tmp_path / "p.jsonl")
+    retrained = Predictor(predictor.name, max_new_tokens=6)
+    with torch.no_grad():
+        retrained.model.lm_head.weight += 0.1
+    retrained.weights = weights_fingerprint(retrained.model)
+    with pytest.raises(PredictionFileError, match="holds predictions with weights"):
+        predict(retrained, rows, described, tmp_path / "p.jsonl")
+
+
 def test_fingerprint_is_that_of_the_content(
     rows: datasets.Dataset, described: PredictedRows, releases: Path, tmp_path: Path
 ) -> None:
@@ -127,7 +143,9 @@ def test_fingerprint_is_that_of_the_content(
 
 def test_damaged_file_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text('{"id": 1}\n')
-    with pytest.raises(PredictionFileError, match=r"p\.jsonl, line 1: lacks adapter, dataset"):
+    with pytest.raises(
+        PredictionFileError, match=r"p\.jsonl, line 1: lacks adapter, dataset, decoding"
+    ):
         read_predictions(tmp_path / "p.jsonl")
     (tmp_path / "p.jsonl").write_text("yes\n")
     with pytest.raises(PredictionFileError, match=r"p\.jsonl, line 1: not JSON"):

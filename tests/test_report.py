@@ -25,6 +25,7 @@ def line(row: int, folder: Path, **values: Any) -> dict[str, Any]:
         "prompt": "Describe the image.",
         "model": "some/model",
         "adapter": None,
+        "weights": "w",
         "decoding": {"do_sample": False, "max_new_tokens": 16},
         **values,
     }

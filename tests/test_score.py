@@ -27,6 +27,7 @@ def write(path: Path, source: str, answers: list[tuple[str, str, str]], rows: in
             "references": [reference],
             "model": "m",
             "adapter": None,
+            "weights": "w",
             "decoding": {"do_sample": False, "max_new_tokens": 8},
             "dataset": {
                 "config": "c",
@@ -74,3 +75,17 @@ def test_empty_file(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").touch()
     with pytest.raises(PredictionFileError, match="holds no prediction"):
         score(tmp_path / "p.jsonl")
+
+
+def test_a_file_of_two_models_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "p.jsonl", "rsvqa_hr", [("count", "1", "1"), ("count", "1", "1")], 2)
+    one, two = file.read_text().splitlines()
+    file.write_text(one + "\n" + two.replace('"weights": "w"', '"weights": "v"') + "\n")
+    with pytest.raises(PredictionFileError, match="differ in weights"):
+        score(file)
+
+
+def test_a_file_without_its_final_newline_is_whole(tmp_path: Path) -> None:
+    file = write(tmp_path / "p.jsonl", "rsvqa_hr", [("count", "1", "1"), ("count", "1", "1")], 2)
+    file.write_text(file.read_text().rstrip("\n"))
+    assert score(file)["missing"] == 0

@@ -114,6 +114,16 @@ def test_rows_are_mixed_from_all_configs(releases: Path) -> None:
     assert rows.to_list() == load_rows(data, "train", seed=0).to_list()
 
 
+def test_configs_without_the_split_are_left_out(
+    releases: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = DataArguments(["vqa_lr", "vqa_floodnet"], data_dir=str(releases))
+    assert set(load_rows(data, "validation", seed=0)["source"]) == {"rsvqa_lr"}
+    assert "vqa_floodnet: no split 'validation'" in caplog.text
+    with pytest.raises(ValueError, match="none of vqa_floodnet has a split 'validation'"):
+        load_rows(DataArguments(["vqa_floodnet"], str(releases)), "validation", seed=0)
+
+
 def test_no_config_is_refused() -> None:
     with pytest.raises(ValueError, match="name configs in the recipe"):
         load_rows(DataArguments(), "train", seed=0)

@@ -36,6 +36,7 @@ class Predictor:
         self.processor = AutoProcessor.from_pretrained(adapter or model)
         self.processor.tokenizer.padding_side = "left"
         self.model = _load(model, adapter)
+        self.weights = weights_fingerprint(self.model)
 
     @torch.inference_mode()
     def replies(self, conversations: list[dict[str, Any]]) -> list[str]:
@@ -51,6 +52,16 @@ class Predictor:
         new = tokens[:, inputs["input_ids"].shape[1] :]
         replies = self.processor.batch_decode(new, skip_special_tokens=True)
         return [reply.strip() for reply in replies]
+
+
+def weights_fingerprint(model: torch.nn.Module) -> str:
+    """16 hex digits that tell one state of the weights from another: 64 values of each tensor."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        flat = tensor.detach().flatten()
+        some = flat[:: max(1, len(flat) // 64)].float().cpu()
+        digest.update(f"{name} {tuple(tensor.shape)} {some.tolist()}".encode())
+    return digest.hexdigest()[:16]
 
 
 def _load(model: str, adapter: str | None) -> Any:
@@ -94,6 +105,7 @@ def predict(
     constants = {
         "model": predictor.name,
         "adapter": predictor.adapter,
+        "weights": predictor.weights,
         "decoding": predictor.decoding,
         "dataset": described,
     }

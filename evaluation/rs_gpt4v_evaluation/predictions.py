@@ -25,7 +25,11 @@ class PredictedRows(TypedDict):
 
 
 class Prediction(TypedDict):
-    """One line. ``image`` is a path; ``prompt`` the last question, ``prediction`` the reply."""
+    """One line.
+
+    ``image`` is a path, ``prompt`` the last question, ``prediction`` the reply, ``weights`` tells
+    one state of the model from another that was saved under its name.
+    """
 
     id: str
     source: str
@@ -37,6 +41,7 @@ class Prediction(TypedDict):
     references: list[str]
     model: str
     adapter: str | None
+    weights: str
     decoding: Decoding
     dataset: PredictedRows
 
@@ -53,12 +58,21 @@ def read_predictions(path: Path) -> list[Prediction]:
     Raises:
         PredictionFileError: A line is not a prediction, or an id occurs twice.
     """
-    lines = path.read_bytes().split(b"\n")
-    whole = [_parsed(path, i, line) for i, line in enumerate(lines[:-1], start=1)]
+    *lines, last = path.read_bytes().split(b"\n")
+    if _is_json(last):  # the file merely lacks its final newline
+        lines.append(last)
+    whole = [_parsed(path, i, line) for i, line in enumerate(lines, start=1)]
     ids = {prediction["id"] for prediction in whole}
     if len(ids) != len(whole):
         raise PredictionFileError(f"{path}: {len(whole) - len(ids)} ids occur twice; predict anew")
     return whole
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
 
 
 def _parsed(path: Path, number: int, line: bytes) -> Prediction:
@@ -81,7 +95,7 @@ def append_predictions(path: Path, batches: Iterable[list[Prediction]]) -> Itera
     with path.open("ab") as file:
         _cut_partial_line(path, file)
         for batch in batches:
-            file.write("".join(_line(prediction) for prediction in batch).encode())
+            file.write("".join(_line(prediction) for prediction in batch).encode(errors="replace"))
             file.flush()
             os.fsync(file.fileno())
             yield len(batch)
@@ -89,7 +103,11 @@ def append_predictions(path: Path, batches: Iterable[list[Prediction]]) -> Itera
 
 def _cut_partial_line(path: Path, file: Any) -> None:
     content = path.read_bytes()
-    file.truncate(content.rfind(b"\n") + 1)
+    last = content.rpartition(b"\n")[2]
+    if _is_json(last):
+        file.write(b"\n")
+    elif last:
+        file.truncate(len(content) - len(last))
 
 
 def _line(prediction: Prediction) -> str:

@@ -17,6 +17,9 @@ from rs_gpt4v_evaluation.rs_vqa.rs_vqa import RSVQA
 _COUNTS = {"rsvqa_lr": "bucket"}
 
 
+_ONE_A_FILE = ("model", "adapter", "weights", "decoding", "dataset", "task")
+
+
 class Score(TypedDict):
     """What one predictions file is worth.
 
@@ -43,6 +46,13 @@ def score(path: Path) -> Score:
     if not predictions:
         raise PredictionFileError(f"{path} holds no prediction")
     first = predictions[0]
+    for prediction in predictions:
+        for name in _ONE_A_FILE:
+            if prediction[name] != first[name]:
+                raise PredictionFileError(
+                    f"{path}: {first['id']} and {prediction['id']} differ in {name}. "
+                    "One file holds one model's replies to one split: score them apart."
+                )
     if first["task"] not in _METRICS:
         raise PredictionFileError(f"{path}: no metric for task {first['task']!r}")
     metric, compute = _METRICS[first["task"]]

@@ -70,27 +70,35 @@ def load_rows(data: DataArguments, split: str, seed: int) -> datasets.Dataset:
     """The rows of all configs in ``data``, one after the other.
 
     Raises:
-        ValueError: No config is named.
+        ValueError: No config is named, or none has the split.
     """
     if not data.datasets:
         raise ValueError("no data: name configs in the recipe, e.g. datasets: [vqa_lr, cap_ucm]")
-    parts = [_load_config(data, name, split, seed) for name in data.datasets]
-    return datasets.concatenate_datasets(parts)
+    loaded = {name: _load_config(data, name) for name in data.datasets}
+    without = [name for name, splits in loaded.items() if split not in splits]
+    if len(without) == len(loaded):
+        raise ValueError(f"none of {', '.join(loaded)} has a split {split!r}")
+    if without:
+        logger.warning("%s: no split %r, left out of it", ", ".join(without), split)
+    parts = [splits[split] for splits in loaded.values() if split in splits]
+    return datasets.concatenate_datasets([_at_most(data.max_rows, rows, seed) for rows in parts])
 
 
-def _load_config(data: DataArguments, name: str, split: str, seed: int) -> datasets.Dataset:
-    rows = datasets.load_dataset(
+def _load_config(data: DataArguments, name: str) -> datasets.DatasetDict:
+    return datasets.load_dataset(
         NAME,
         name,
-        split=split,
         data_dir=data.data_dir,
         sample=data.sample,
         protocol=data.protocol,
         on_missing=data.on_missing,
     )
-    if data.max_rows is not None and len(rows) > data.max_rows:
-        return rows.shuffle(seed=seed).select(range(data.max_rows))
-    return rows
+
+
+def _at_most(count: int | None, rows: datasets.Dataset, seed: int) -> datasets.Dataset:
+    if count is None or len(rows) <= count:
+        return rows
+    return rows.shuffle(seed=seed).select(range(count))
 
 
 def train(data: DataArguments, training: TrainingArguments, model: ModelConfig) -> SFTTrainer:
