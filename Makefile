@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all the set-up themselves: Python 3.10 or newer, git and make are enough.
+# `make demo` and `make test` do all the set-up themselves: Python 3.11 or newer, git and make are enough.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt

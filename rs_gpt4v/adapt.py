@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import wordings
+from rs_gpt4v.boxes import CODECS, clip, to_hbb
 from rs_gpt4v.conversation import FEATURES, Task
 
 Protocol = Literal["paper", "release"]
@@ -32,12 +33,14 @@ class Adaption:
         split: The split of the rows.
         protocol: "paper" for the rows of the paper's Table 1, "release" for all a release holds.
         seed: Picks each row's template, together with its id; None always takes the first.
+        box_format: The codec, one of `rs_gpt4v.boxes.CODECS`, that writes boxes into messages.
     """
 
     prefix: str
     split: str
     protocol: Protocol = "paper"
     seed: int | None = 0
+    box_format: str = "llava"
 
 
 def captions(records: pa.Table, adaption: Adaption) -> pa.Table:
@@ -48,23 +51,23 @@ def captions(records: pa.Table, adaption: Adaption) -> pa.Table:
     caption is a row.
     """
     every = records["captions"].to_pylist()
-    chosen = [_chosen_captions(c, adaption) for c in every]
-    image_of_row = np.repeat(np.arange(len(every)), [len(c) for c in chosen])
-    place = np.concatenate([np.arange(len(c)) for c in chosen]) if chosen else image_of_row
-    of_row = records.take(pa.array(image_of_row))
-    place_text = pc.cast(pa.array(place), pa.string())
-    ids = pc.binary_join_element_wise(_ids(of_row, adaption), place_text, "/")
-    answers = pa.array([caption for c in chosen for caption in c], pa.string())
+    chosen = [_chosen_places(c, adaption) for c in every]
+    of_row = records.take(pa.array(np.repeat(np.arange(len(every)), [len(c) for c in chosen])))
+    places = pa.array([str(place) for c in chosen for place in c], pa.string())
+    ids = pc.binary_join_element_wise(_ids(of_row, adaption), places, "/")
+    texts = [c[place] for c, ones in zip(every, chosen, strict=True) for place in ones]
+    answers = pa.array(texts, pa.string())
     prompts = _worded(wordings.CAPTION, ids, adaption)
     return _rows(of_row, ids, _turns(prompts, answers), "caption", of_row["captions"])
 
 
-def _chosen_captions(captions: list[str], adaption: Adaption) -> list[str]:
+def _chosen_places(captions: list[str], adaption: Adaption) -> list[int]:
+    """Which captions are rows, by their place in the release: an id is always the same caption."""
     if adaption.protocol == "release":
-        return captions
+        return list(range(len(captions)))
     if adaption.split.startswith("test"):
-        return captions[:1]
-    return list(dict.fromkeys(captions))
+        return [0]
+    return [place for place, caption in enumerate(captions) if caption not in captions[:place]]
 
 
 def questions(records: pa.Table, adaption: Adaption) -> pa.Table:
@@ -73,8 +76,84 @@ def questions(records: pa.Table, adaption: Adaption) -> pa.Table:
     asked = pc.utf8_trim_whitespace(records["question"].combine_chunks())
     answers = pc.utf8_trim_whitespace(records["answer"].combine_chunks())
     messages = _turns(_worded(wordings.VQA, ids, adaption, asked), answers)
-    one_each = pa.ListArray.from_arrays(pa.array(np.arange(len(ids) + 1, dtype=np.int32)), answers)
-    return _rows(records, ids, messages, "vqa", one_each, records["question_type"])
+    return _rows(records, ids, messages, "vqa", _one_each(answers), records["question_type"])
+
+
+def grounding(records: pa.Table, adaption: Adaption) -> pa.Table:
+    """Rows of `rs_gpt4v.records.EXPRESSIONS`: from an expression to the box of its object.
+
+    The records have the ``width`` and ``height`` of their image too, and a box with an area in it.
+    """
+    ids = _ids(records, adaption)
+    labels = records["label"].to_pylist()
+    asked = pc.utf8_trim_whitespace(records["expression"].combine_chunks())
+    answers = _box_texts(records, labels, adaption)
+    messages = _turns(_worded(wordings.GROUNDING, ids, adaption, asked), answers)
+    return _rows(records, ids, messages, "grounding", _one_each(answers), boxes=_boxes(records))
+
+
+def region_caption(records: pa.Table, adaption: Adaption) -> pa.Table:
+    """The same with the roles swapped: from a box to the expression. Ids end with "/region"."""
+    ids = pc.binary_join_element_wise(_ids(records, adaption), "region", "/")
+    # The object's class would tell the answer.
+    labels = ["object"] * records.num_rows
+    regions = _box_texts(records, labels, adaption)
+    answers = pc.utf8_trim_whitespace(records["expression"].combine_chunks())
+    messages = _turns(_worded(wordings.REGION_CAPTION, ids, adaption, regions), answers)
+    return _rows(
+        records, ids, messages, "region_caption", _one_each(answers), boxes=_boxes(records)
+    )
+
+
+def conversation(records: pa.Table, adaption: Adaption) -> pa.Table:
+    """Rows of `rs_gpt4v.records.DIALOGUES` in several turns."""
+    return _dialogues(records, adaption, "conversation")
+
+
+def detail(records: pa.Table, adaption: Adaption) -> pa.Table:
+    """Rows of `rs_gpt4v.records.DIALOGUES` that describe an image in detail."""
+    return _dialogues(records, adaption, "detail")
+
+
+def _dialogues(records: pa.Table, adaption: Adaption, task: Task) -> pa.Table:
+    """One row a dialogue, in the release's own words; its last answer is the only reference."""
+    messages = records["messages"].combine_chunks()
+    content = pc.struct_field(messages.values, "content")
+    last = content.take(pc.subtract(messages.offsets[1:], 1))
+    return _rows(records, _ids(records, adaption), messages, task, _one_each(last))
+
+
+def _boxes(records: pa.Table) -> pa.Array:
+    """The ``boxes`` of records with one box each, clipped to the image."""
+    labels, kinds = (records[name].to_pylist() for name in ("label", "kind"))
+    boxes = [
+        [{"label": label, "points": points, "kind": kind}]
+        for label, points, kind in zip(labels, _inside(records), kinds, strict=True)
+    ]
+    return pa.array(boxes, SCHEMA.field("boxes").type)
+
+
+def _box_texts(records: pa.Table, labels: list[str], adaption: Adaption) -> pa.Array:
+    """The text of each record's box; upright where the codec knows no other."""
+    codec = CODECS[adaption.box_format]
+    sizes = zip(records["width"].to_pylist(), records["height"].to_pylist(), strict=True)
+    written = [
+        codec.write([(label, points if "obb" in codec.kinds else to_hbb(points))], *size)
+        for label, points, size in zip(labels, _inside(records), sizes, strict=True)
+    ]
+    return pa.array(written, pa.string())
+
+
+def _inside(records: pa.Table) -> list[tuple[float, ...]]:
+    """The records' boxes, clipped to their images."""
+    columns = (records[name].to_pylist() for name in ("points", "width", "height"))
+    return [clip(*box) for box in zip(*columns, strict=True)]
+
+
+def _one_each(answers: pa.Array) -> pa.Array:
+    """The ``references`` of rows with one accepted answer each."""
+    offsets = pa.array(np.arange(len(answers) + 1, dtype=np.int32))
+    return pa.ListArray.from_arrays(offsets, answers)
 
 
 def _ids(records: pa.Table, adaption: Adaption) -> pa.Array:
@@ -124,6 +203,7 @@ def _rows(
     task: Task,
     references: pa.Array | pa.ChunkedArray,
     question_type: pa.ChunkedArray | None = None,
+    boxes: pa.Array | None = None,
 ) -> pa.Table:
     n = len(ids)
     return pa.table(
@@ -134,7 +214,7 @@ def _rows(
             "task": pa.repeat(task, n),
             "question_type": pa.nulls(n, pa.string()) if question_type is None else question_type,
             "references": references,
-            "boxes": _no_boxes(n),
+            "boxes": _no_boxes(n) if boxes is None else boxes,
         }
     )
 

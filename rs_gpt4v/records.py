@@ -46,14 +46,37 @@ DIALOGUES = _schema(
 def problems(records: pa.Table) -> pa.Array:
     """Why each record cannot be used: null where it can.
 
-    A required value that is null or blank, or a ``key`` that an earlier record has.
+    A required value that is null or blank or holds ``<image>``, a ``key`` that an earlier record
+    has, or messages that make no dialogue.
     """
     found = pa.nulls(records.num_rows, pa.string())
     for field in records.schema:
         if not field.nullable:
             found = pc.coalesce(found, _mark(_absent(records[field.name]), f"no {field.name}"))
+            found = pc.coalesce(found, _mark(_marked(records[field.name]), "it holds '<image>'"))
+    if "messages" in records.column_names:
+        dialogues = records["messages"].to_pylist()
+        turns = pa.array([_turn_problem(messages or []) for messages in dialogues], pa.string())
+        found = pc.coalesce(found, turns)
     repeated = pa.array(records["key"].to_pandas().duplicated(keep="first"))
     return pc.coalesce(found, _mark(repeated, "its id occurs twice"))
+
+
+def _turn_problem(messages: list[dict[str, str | None]]) -> str | None:
+    if [m["role"] for m in messages] != ["user", "assistant"] * (len(messages) // 2):
+        return "its turns do not go user, assistant, user, ..."
+    contents = [(m["content"] or "").strip() for m in messages]
+    if not all(contents):
+        return "one of its turns is empty"
+    return "one of its turns holds '<image>'" if "<image>" in " ".join(contents) else None
+
+
+def _marked(column: pa.ChunkedArray) -> pa.Array:
+    """True where a string holds ``<image>``, which training would count as an image."""
+    values = column.combine_chunks()
+    if not pa.types.is_string(values.type):
+        return pa.repeat(pa.scalar(value=False), len(values))
+    return pc.match_substring(values, "<image>").fill_null(False)
 
 
 def _mark(where: pa.Array, reason: str) -> pa.Array:

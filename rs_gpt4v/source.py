@@ -6,10 +6,11 @@
 import json
 import os
 import re
+import struct
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pyarrow as pa
@@ -25,18 +26,20 @@ class Source:
     """Where a source comes from, how it lies on disk, and how it is read.
 
     Args:
-        name: Name of the module that reads it, snake_case.
+        name: Name of the module that reads it, snake_case; what it reads comes after that where
+            the module has several sources.
         title: The name its authors use.
         homepage: Page from which a person can fetch it.
         license: SPDX id, or "unknown" where the authors state none.
         citation: BibTeX.
         folders: Spellings of the release's folder in the data root, the release's own first.
         annotations: For each split the annotation files it needs, relative to the folder; those of
-            another release start with "../", the data root.
+            another release start with "../", the data root. One that ends with "/" is a folder.
         images: Spellings of the images' folder, relative to the release's.
         reader: ``reader(folder, split, protocol)`` returns one of the tables of `rs_gpt4v.records`.
         suffixes: Image suffixes to try where the released name is not there (mirrors convert).
-        release_annotations: As ``annotations``, where protocol "release" needs other files.
+        release_annotations: As ``annotations``, where protocol "release" needs other files or has
+            other splits.
         spellings: Other places of an annotation file, by its name in ``annotations``.
         other_images: Image folders of other releases, by the first part of an image's name in the
             records; spellings as in ``images``.
@@ -69,15 +72,19 @@ class Source:
         """
         own = [file for file in self.annotation_files() if not file.startswith("../")]
         for folder in (*(root / name for name in self.folders), root):
-            if any(self.path(folder, file).is_file() for file in own):
+            if any(self.has(folder, file) for file in own):
                 return folder
         return None
 
+    def splits(self, protocol: Protocol) -> Mapping[str, tuple[str, ...]]:
+        """The splits under a protocol, in order, with the annotation files that each needs."""
+        if protocol == "release" and self.release_annotations is not None:
+            return self.release_annotations
+        return self.annotations
+
     def files(self, split: str, protocol: Protocol) -> tuple[str, ...]:
         """The annotation files that ``split`` needs."""
-        if protocol == "release" and self.release_annotations is not None:
-            return self.release_annotations[split]
-        return self.annotations[split]
+        return self.splits(protocol)[split]
 
     def annotation_files(self) -> list[str]:
         """Every annotation file of either protocol, once, in the splits' order."""
@@ -87,7 +94,15 @@ class Source:
     def path(self, folder: Path, file: str) -> Path:
         """Where an annotation file is: under one of its spellings, or else where it should be."""
         places = [_below(folder, name) for name in (file, *self.spellings.get(file, ()))]
-        return next((place for place in places if place.is_file()), places[0])
+        return next((place for place in places if _is_there(place, file)), places[0])
+
+    def has(self, folder: Path, file: str) -> bool:
+        """Whether an annotation file is there, under any of its spellings."""
+        return _is_there(self.path(folder, file), file)
+
+
+def _is_there(place: Path, file: str) -> bool:
+    return place.is_dir() if file.endswith("/") else place.is_file()
 
 
 def _below(folder: Path, name: str) -> Path:
@@ -240,7 +255,7 @@ class ImageFinder:
     def _measure(self, name: str | None) -> "Measured":
         # os.path, not pathlib: this runs for every image of every split.
         folder, inner = self._place(name or "")
-        if not inner or os.path.isabs(inner) or ".." in _PATH_SEPARATOR.split(inner):  # noqa: PTH117
+        if not inner or PureWindowsPath(inner).anchor or ".." in _PATH_SEPARATOR.split(inner):
             return str(folder), None, None, f"{name!r} is no image name inside {folder}"
         path = os.path.join(folder, inner)  # noqa: PTH118
         if not os.path.isfile(path):  # noqa: PTH113
@@ -277,13 +292,18 @@ def _measured(path: str) -> Measured:
                 image.load()
     except FileNotFoundError:
         return path, None, None, f"{path} is missing"
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        # Pillow raises SyntaxError for a broken PNG, OSError for most else.
+    except _DECODE_ERRORS as error:
         return path, None, None, f"{path} cannot be decoded: {error}"
     return path, width, height, None
 
 
 _FORMATS = ("TIFF", "JPEG", "PNG")  # those of the releases: no other decoder sees a file
+# What Pillow was seen to raise for damaged files: mostly OSError, SyntaxError for a PNG, and for a
+# TIFF whose tags are garbage nearly anything.
+_DECODE_ERRORS = (
+    *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError),
+    *(struct.error, Image.DecompressionBombError),
+)
 _LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _STRIP_OFFSETS, _STRIP_BYTE_COUNTS = 273, 279
 

@@ -52,7 +52,9 @@ def test_paper_protocol_keeps_the_distinct_captions_of_each_image(images: list[l
     check(rows)
     assert answers(rows) == [c for image in images for c in dict.fromkeys(image)]
     assert rows["id"].to_pylist() == [
-        f"s/train/{i}/{k}" for i, image in enumerate(images) for k in range(len(set(image)))
+        f"s/train/{i}/{image.index(c)}"
+        for i, image in enumerate(images)
+        for c in dict.fromkeys(image)
     ]
 
 

@@ -232,7 +232,72 @@ def test_rsivqa_without_hrrsd_s_split_list(root: Path) -> None:
     assert len(load("vqa_rsivqa", root, protocol="release")["train"]) > 100
 
 
-@pytest.mark.parametrize("name", ["../../secret.tif", "/etc/hostname", "..\\secret.tif"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"split": "validation"}, "split is 'validation', not one of train, val, test"),
+        ({"split": None}, "split is None, not one of"),
+        ({"filename": 5}, "expected text, found 5"),
+        ({"sentences": ["a"]}, "sentences must be a list of objects"),
+        ({"sentences": [{"raw": 7}]}, "expected text, found 7"),
+    ],
+)
+def test_other_structure_names_the_image(root: Path, change: dict[str, Any], said: str) -> None:
+    edit(root / "UCM_captions/dataset.json", lambda c: c["images"][3].update(change))
+    with pytest.raises(AnnotationError, match=rf"dataset\.json, images\[3\]: {said}"):
+        load("cap_ucm", root)
+
+
+def test_split_without_records_is_an_error(root: Path) -> None:
+    edit(
+        root / "UCM_captions/dataset.json",
+        lambda c: c.update(images=[i for i in c["images"] if i["split"] != "val"]),
+    )
+    with pytest.raises(RecordError, match="no record of split 'validation'"):
+        load("cap_ucm", root)
+    assert set(load("cap_ucm", root, on_missing="skip")) == {"train", "test"}
+
+
+def test_row_that_does_not_say_it_is_active_is_kept(root: Path) -> None:
+    whole = load("vqa_lr", root)["train"].to_list()
+    edit(
+        root / "RSVQA_LR/LR_split_train_questions.json",
+        lambda c: c["questions"][0].pop("active"),
+    )
+    assert load("vqa_lr", root)["train"].to_list() == whole
+
+
+def test_second_answer_to_a_question(root: Path) -> None:
+    edit(
+        root / "RSVQA_LR/LR_split_train_answers.json",
+        lambda c: c["answers"][1].update(question_id=0),
+    )
+    with pytest.raises(AnnotationError, match="question 0 has more than one answer"):
+        load("vqa_lr", root)
+
+
+def test_image_marker_in_a_question(root: Path) -> None:
+    edit(
+        root / "RSVQA_LR/LR_split_train_questions.json",
+        lambda c: c["questions"][1].update(question="<image> Is it?"),
+    )
+    with pytest.raises(RecordError, match=r"rsvqa_lr/train/000001: it holds '<image>'"):
+        load("vqa_lr", root)
+    kept = load("vqa_lr", root, on_missing="skip")["train"]
+    assert "rsvqa_lr/train/000001" not in kept["id"]
+
+
+def test_links_in_a_circle_do_not_hang_a_load(root: Path) -> None:
+    images = root / "UCM_captions/imgs"
+    (images / "again").symlink_to(images)
+    (images / "above").symlink_to(root)
+    (images / "self").symlink_to(images / "self")
+    assert load("cap_ucm", root, on_missing="skip")["train"].num_rows
+
+
+@pytest.mark.parametrize(
+    "name", ["../../secret.tif", "/etc/hostname", "..\\secret.tif", "C:secret.tif"]
+)
 def test_image_names_cannot_leave_the_release(root: Path, name: str) -> None:
     edit(root / "UCM_captions/dataset.json", lambda c: c["images"][0].update(filename=name))
     with pytest.raises(RecordError, match="is no image name inside"):

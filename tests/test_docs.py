@@ -47,6 +47,12 @@ def test_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
     assert "user:" in done.stdout
 
 
+def test_pinned_torch_is_that_of_the_readme() -> None:
+    pinned = re.search(r"^torch==\S+", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert pinned is not None
+    assert pinned[0] in README
+
+
 def test_files_that_the_docs_link_to_exist() -> None:
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):

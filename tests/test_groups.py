@@ -17,6 +17,7 @@ def test_members_exist_and_all_has_every_config() -> None:
 
 def test_all_is_the_default() -> None:
     assert datasets.load_dataset_builder(NAME).config.name == "all"
+    assert datasets.load_dataset_builder(NAME, protocol="release").config.name == "all"
 
 
 @pytest.mark.parametrize("num_proc", [1, 3])

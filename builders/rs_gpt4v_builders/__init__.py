@@ -12,8 +12,10 @@ from rs_gpt4v import adapt
 from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.source import Source
 from rs_gpt4v_builders import (
+    dior_rsvg,
     floodnet,
     nwpu_captions,
+    rs_gpt4v_instruct,
     rsicd,
     rsitmd,
     rsivqa,
@@ -42,11 +44,16 @@ CONFIGS: dict[str, Config] = {
     "vqa_hr": Config(rsvqa_hr.SOURCE, adapt.questions),
     "vqa_floodnet": Config(floodnet.SOURCE, adapt.questions),
     "vqa_rsivqa": Config(rsivqa.SOURCE, adapt.questions),
+    "grounding": Config(dior_rsvg.SOURCE, adapt.grounding),
+    "region_caption": Config(dior_rsvg.SOURCE, adapt.region_caption),
+    "conversation": Config(rs_gpt4v_instruct.SOURCE, adapt.conversation),
+    "detail": Config(rs_gpt4v_instruct.DETAIL, adapt.detail),
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "captioning": ("cap_nwpu", "cap_rsicd", "cap_rsitmd", "cap_sydney", "cap_ucm"),
     "vqa": ("vqa_lr", "vqa_hr", "vqa_floodnet", "vqa_rsivqa"),
+    "instruct": ("conversation", "detail"),
     "all": tuple(CONFIGS),
 }
 """Configs that are others, one after the other; "all" is the paper's training mixture."""

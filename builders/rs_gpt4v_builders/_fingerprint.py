@@ -15,6 +15,7 @@ def fingerprint(sources: Sequence[Source], root: Path | None, *, images: bool) -
 
     Files are known by path, size and time of change, so that a set of any size opens at once.
     With ``images`` each image counts too: a build that skips missing images depends on them all.
+    So does then each file in a folder of annotations, of which else only the folder counts.
     """
     digest = hashlib.sha256()
     for file in _code():
@@ -35,7 +36,9 @@ def _raw_files(source: Source, root: Path | None, *, images: bool) -> Iterator[s
     if folder is None:
         return
     for path in (source.path(folder, file) for file in source.annotation_files()):
-        if path.is_file():
+        if path.is_dir():
+            yield from _folders(path, files=images)
+        elif path.is_file():
             yield _identity(path)
     for top in ImageFinder(source, folder).folders.values():
         yield from _folders(top, files=images)
@@ -43,7 +46,12 @@ def _raw_files(source: Source, root: Path | None, *, images: bool) -> Iterator[s
 
 def _folders(top: Path, *, files: bool) -> Iterator[str]:
     """The identity of a folder and of those in it, and of their ``files`` if asked for."""
+    seen: set[str] = set()
     for parent, folders, names in os.walk(top, followlinks=True):
+        if (real := os.path.realpath(parent)) in seen:  # links that lead in a circle
+            folders.clear()
+            continue
+        seen.add(real)
         folders.sort()
         yield _identity(parent)
         if files:
@@ -53,6 +61,6 @@ def _folders(top: Path, *, files: bool) -> Iterator[str]:
 def _identity(path: Path | str) -> str:
     try:
         stat = os.stat(path)  # noqa: PTH116 - for 31,500 images pathlib takes as long again
-    except FileNotFoundError:  # a link to nowhere
+    except OSError:  # a link to nowhere, or to itself
         return f"{path} absent\n"
     return f"{path} {stat.st_size} {stat.st_mtime_ns}\n"

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from rs_gpt4v import records as kinds
 from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.boxes import clip, is_degenerate
 from rs_gpt4v.source import (
     ImageFinder,
     Source,
@@ -55,7 +56,7 @@ def good_records(
         RecordError: A record is unusable and ``on_missing`` is "raise".
     """
     needed = source.files(split, protocol)
-    absent = [file for file in needed if not source.path(folder, file).is_file()]
+    absent = [file for file in needed if not source.has(folder, file)]
     if absent:
         if on_missing == "raise":
             raise not_found(source, folder, absent[0])
@@ -63,7 +64,9 @@ def good_records(
         return pa.table({})
     found = source.read(folder, split, protocol)
     found = combine(found, ImageFinder(source, folder).measure(distinct_images(found)))
-    problem = pc.coalesce(kinds.problems(found), found["problem"].combine_chunks())
+    problem = pc.coalesce(
+        kinds.problems(found), found["problem"].combine_chunks(), _box_problems(found)
+    )
     if problem.null_count == len(problem):
         return found
     bad = found.select(["key"]).append_column("reason", problem).filter(problem.is_valid())
@@ -72,6 +75,26 @@ def good_records(
     good = found.filter(problem.is_null())
     _report(source, split, bad, good, log_dir)
     return good
+
+
+def _box_problems(records: pa.Table) -> pa.Array:
+    """What is wrong with each record's box; null where nothing is, or where it has none."""
+    if "points" not in records.column_names:
+        return pa.nulls(records.num_rows, pa.string())
+    columns = (records[name].to_pylist() for name in ("points", "width", "height"))
+    return pa.array([_box_problem(*box) for box in zip(*columns, strict=True)], pa.string())
+
+
+def _box_problem(points: list[float] | None, width: int | None, height: int | None) -> str | None:
+    if not points or width is None or height is None:
+        return None  # said already
+    if len(points) not in (4, 8):
+        return f"its box has {len(points)} numbers: {points}"
+    inside = clip(points, width, height)
+    reverse = len(points) == 4 and (inside[0] >= inside[2] or inside[1] >= inside[3])
+    if reverse or is_degenerate(inside):
+        return f"its box {points} has no area in the image of {width} x {height} px"
+    return None
 
 
 def _first(source: Source, split: str, bad: pa.Table) -> str:

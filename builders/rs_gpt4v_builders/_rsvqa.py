@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import records
-from rs_gpt4v.source import read_json_columns
+from rs_gpt4v.source import AnnotationError, read_json_columns
 
 _QUESTION = {
     "id": pa.int64(),
@@ -35,6 +35,7 @@ def read(folder: Path, prefix: str) -> pa.Table:
     questions_file, answers_file = files(prefix)
     questions = _active(read_json_columns(folder / questions_file, "questions", _QUESTION))
     answers = _active(read_json_columns(folder / answers_file, "answers", _ANSWER))
+    _refuse_second_answers(answers["question_id"], folder / answers_file)
     of_question = pc.index_in(questions["id"], value_set=answers["question_id"].combine_chunks())
     image = pc.binary_join_element_wise(pc.cast(questions["img_id"], pa.string()), ".tif", "")
     return pa.table(
@@ -49,5 +50,19 @@ def read(folder: Path, prefix: str) -> pa.Table:
     )
 
 
+def _refuse_second_answers(asked: pa.ChunkedArray, path: Path) -> None:
+    counts = pc.value_counts(asked.drop_null())
+    twice = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    if len(twice):
+        raise AnnotationError(
+            f"{path}: question {twice[0]} has more than one answer ({len(twice)} such questions); "
+            "the release gives one each. Fetch the file again."
+        )
+
+
 def _active(rows: pa.Table) -> pa.Table:
-    return rows.filter(pc.field("active")).combine_chunks()
+    # Only "active": false makes a stub; a row that does not say is kept, and judged by its values.
+    kept = rows.filter(pc.fill_null(rows["active"], True)).combine_chunks()
+    del rows
+    pa.default_memory_pool().release_unused()  # the stubs' share, before the next file is parsed
+    return kept

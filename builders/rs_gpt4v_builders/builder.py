@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from datasets.builder import Key
 
 from rs_gpt4v.adapt import SCHEMA, Adaption, Protocol
+from rs_gpt4v.boxes import CODECS
 from rs_gpt4v.conversation import FEATURES, InvalidConversationError, check
 from rs_gpt4v.source import AnnotationError, Source, SourceNotFoundError, not_found
 from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, Config, members, sources
@@ -46,6 +47,7 @@ class RsGpt4vConfig(datasets.BuilderConfig):
             "skip" leaves such records out, says how many, and lists them in ``dropped-*.jsonl``.
         wording: "varied" picks each row's template by its id and ``seed``, "fixed" takes the first.
         seed: Another seed words the same rows differently.
+        box_format: How boxes stand in the messages: one of `rs_gpt4v.boxes.CODECS`.
     """
 
     sample: bool = False
@@ -53,6 +55,7 @@ class RsGpt4vConfig(datasets.BuilderConfig):
     on_missing: OnMissing = "raise"
     wording: Literal["varied", "fixed"] = "varied"
     seed: int = 0
+    box_format: str = "llava"
 
 
 _TOLD = (
@@ -68,6 +71,7 @@ _CHOICES = {
     "protocol": get_args(Protocol),
     "on_missing": get_args(OnMissing),
     "wording": ("varied", "fixed"),
+    "box_format": tuple(CODECS),
 }
 
 
@@ -114,7 +118,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
     def _split_generators(self, _: object) -> list[datasets.SplitGenerator]:
         in_split: dict[str, list[str]] = {}
         for member in members(self.config.name):
-            for split in CONFIGS[member].source.annotations:
+            for split in CONFIGS[member].source.splits(self.config.protocol):
                 in_split.setdefault(split, []).append(member)
         # `datasets` shares a list among its processes, and joins their rows in its order.
         return [
@@ -134,7 +138,13 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         super()._download_and_prepare(*args, **kwargs)
         splits: Any = self.info.splits
-        for name in [name for name, split in splits.items() if not split.num_examples]:
+        empty = [name for name, split in splits.items() if not split.num_examples]
+        if empty and self.config.on_missing == "raise":
+            raise RecordError(
+                f"{self.config.name}: no record of split {empty[0]!r} in {self.config.data_dir}. "
+                'Complete the release, or give on_missing="skip" to go on without that split.'
+            )
+        for name in empty:
             del splits[name]  # `datasets` cannot open a split without rows
         if not splits:
             raise RecordError(f"{self.config.name}: no usable record in {self.config.data_dir}")
@@ -162,6 +172,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             split=split,
             protocol=self.config.protocol,
             seed=self.config.seed if self.config.wording == "varied" else None,
+            box_format=self.config.box_format,
         )
         for start in range(0, records.num_rows, _ROWS_PER_TABLE):
             part = records.slice(start, _ROWS_PER_TABLE)

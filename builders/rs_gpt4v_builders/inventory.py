@@ -47,7 +47,7 @@ def _found(source: Source, configs: tuple[str, ...], root: Path) -> Found:
     if folder is None:
         return Found(source, configs, None, ())
     files = source.annotation_files()
-    lacking = [file for file in files if not source.path(folder, file).is_file()]
+    lacking = [file for file in files if not source.has(folder, file)]
     images = ImageFinder(source, folder).folders.values()
     # Two parts of the images may share one folder.
     absent = dict.fromkeys(image_folder for image_folder in images if not image_folder.is_dir())

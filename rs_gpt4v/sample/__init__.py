@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from rs_gpt4v.sample.caption_releases import nwpu_captions, rsitmd, sydney_captions
 from rs_gpt4v.sample.question_releases import floodnet, rsivqa
+from rs_gpt4v.sample.region_releases import dior_rsvg, rs_gpt4v_instruct
 from rs_gpt4v.sample.releases import rsicd, rsvqa_hr, rsvqa_lr, ucm_captions
 
 _WRITERS = (
@@ -22,6 +23,8 @@ _WRITERS = (
     rsvqa_hr,
     floodnet,
     rsivqa,  # asks about images of RSICD, Sydney-Captions and UCM-Captions
+    dior_rsvg,
+    rs_gpt4v_instruct,  # talks about images of DIOR-RSVG
 )
 
 

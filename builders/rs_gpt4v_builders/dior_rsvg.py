@@ -1,0 +1,122 @@
+"""DIOR-RSVG: expressions that each point at one object of a DIOR image (Zhan et al., 2023).
+
+On disk::
+
+    DIOR_RSVG/
+      Annotations/00001.xml       one file an image; <object>: <name>, <bndbox>, <description>
+      JPEGImages/00001.jpg        800 x 800 px, RGB, numbered as in DIOR, with gaps
+      train.txt val.txt test.txt  one integer a line: the objects of the split
+
+The integers count, from 0, the objects of all XML files in the order of the sorted file names:
+26,991, 3,829 and 7,500 of 38,320. Images are shared between these splits. The paper does not use
+them but DIOR's own, by image: up to 11725 train, 19,643 objects on 9,466 images; from 11726 test,
+18,677 on 7,936. The lists that were handed out in May 2023 overlap; such copies are refused.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from defusedxml import ElementTree
+
+from rs_gpt4v import records
+from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.source import AnnotationError, Source, read_text
+
+LAST_TRAINING_IMAGE = 11725
+"""Of DIOR: images up to this number are its trainval split, the others its test split."""
+
+_ANNOTATIONS = "Annotations/"
+_LISTS = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def _read(folder: Path, split: str, protocol: Protocol) -> pa.Table:
+    paths = SOURCE.path(folder, _ANNOTATIONS).glob("[!.]*.xml")
+    files = sorted(paths, key=lambda path: path.name)
+    if protocol == "paper":
+        files = [file for file in files if _dior_split(file) == split]
+    rows = [row for file in files for row in _objects(file)]
+    if protocol == "release":
+        rows = [rows[index] for index in listed_objects(folder, len(rows))[split]]
+    return pa.Table.from_pylist(rows, schema=records.EXPRESSIONS)
+
+
+def _dior_split(file: Path) -> str:
+    if not file.stem.isdecimal():
+        raise AnnotationError(f"{file}: expected the number of a DIOR image as its name")
+    return "train" if int(file.stem) <= LAST_TRAINING_IMAGE else "test"
+
+
+def _objects(file: Path) -> list[dict[str, Any]]:
+    """The described objects of one image; a key is the file's stem and the place in it, from 0."""
+    try:
+        # No release has a DTD, and entities are how XML attacks its reader.
+        root = ElementTree.fromstring(file.read_bytes(), forbid_dtd=True)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise AnnotationError(f"{file}: {error}. Fetch the released file again.") from error
+    return [
+        {
+            "key": f"{file.stem}/{place}",
+            "image": root.findtext("filename"),
+            "expression": described.findtext("description"),
+            "label": described.findtext("name"),
+            "points": _points(described),
+            "kind": "hbb",
+        }
+        for place, described in enumerate(root.findall("object"))
+    ]
+
+
+def _points(described: Any) -> list[float] | None:
+    """The corners in pixels; None where one is missing or no number."""
+    try:
+        points = [float(described.findtext(f"bndbox/{corner}") or "") for corner in _CORNERS]
+    except ValueError:
+        return None
+    return points if all(map(math.isfinite, points)) else None
+
+
+def listed_objects(folder: Path, count: int) -> dict[str, list[int]]:
+    """The indices, from 0, of each published split's objects, of ``count`` in all.
+
+    Raises:
+        AnnotationError: A line is no index, or the splits do not share out all the objects.
+    """
+    listed = {split: _indices(SOURCE.path(folder, file)) for split, file in _LISTS.items()}
+    every = [index for indices in listed.values() for index in indices]
+    named = set(every)
+    if len(every) == len(named) == count and named == set(range(count)):
+        return listed
+    raise AnnotationError(
+        f"{folder}: train.txt, val.txt and test.txt must name each of the {count:,} objects of "
+        f"Annotations/ once; they leave out {len(set(range(count)) - named):,}, name "
+        f"{len(every) - len(named):,} again and {len(named - set(range(count))):,} that are not "
+        "there. Either Annotations/ is not complete, or the lists are those of May 2023, which "
+        f"overlap: fetch the present ones from {SOURCE.homepage}."
+    )
+
+
+def _indices(path: Path) -> list[int]:
+    lines = read_text(path).splitlines()
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.strip().isdecimal():
+            raise AnnotationError(f"{path}, line {number}: expected an index, found {line!r}")
+    return [int(line) for line in lines if line.strip()]
+
+
+SOURCE = Source(
+    name="dior_rsvg",
+    title="DIOR-RSVG",
+    homepage="https://github.com/ZhanYang-nwpu/RSVG-pytorch",
+    license="unknown",
+    citation="@article{zhan2023rsvg, title={RSVG: Exploring data and models for visual grounding "
+    "on remote sensing data}, author={Zhan, Yang and Xiong, Zhitong and Yuan, Yuan}, "
+    "journal={IEEE TGRS}, volume={61}, year={2023}}",
+    folders=("DIOR_RSVG", "DIOR-RSVG", "dior_rsvg"),
+    annotations=dict.fromkeys(("train", "test"), (_ANNOTATIONS,)),
+    release_annotations=dict.fromkeys(_LISTS, (_ANNOTATIONS, *_LISTS.values())),
+    images=("JPEGImages",),
+    reader=_read,
+)
