@@ -44,7 +44,7 @@ def sources(data_dir: DataDir = None) -> None:
     typer.echo(f"Looking in {root}")
     for found in inventory(root):
         source = found.source
-        typer.echo(f"{found.status:8} {source.title:14} {', '.join(found.configs)}")
+        typer.echo(f"{found.status:8} {source.title:30} {', '.join(found.configs)}")
         typer.echo(f"         {found.folder or 'get it from ' + source.homepage}")
         if found.lacking:
             typer.echo(f"         lacks {', '.join(found.lacking)}; see {source.homepage}")

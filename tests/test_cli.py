@@ -34,7 +34,7 @@ def test_sources_tells_found_partial_and_missing(releases: Path, tmp_path: Path)
     (tmp_path / "RSVQA_LR").mkdir()
     (tmp_path / "RSVQA_LR/LR_split_test_answers.json").touch()
     text = run("sources", "--data-dir", tmp_path)
-    assert "found    UCM-Captions   cap_ucm" in text
+    assert "found    UCM-Captions                   cap_ucm" in text
     assert "partial  RSVQA-LR" in text
     assert "lacks LR_split_train_questions.json" in text
     assert "Images_LR/" in text

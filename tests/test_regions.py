@@ -313,6 +313,14 @@ class TestFolderOfAnnotations:
         after = datasets.load_dataset(NAME, "grounding", split="train", data_dir=str(root))
         assert len(after) == len(before) + 1
 
+    def test_file_edited_in_it_builds_again(self, releases: Path, tmp_path: Path) -> None:
+        root = shutil.copytree(releases, tmp_path / "releases")
+        load = {"split": "test", "data_dir": str(root), "protocol": "paper"}
+        datasets.load_dataset(NAME, "region_caption", **load)
+        write_xml(root / "DIOR_RSVG", 11726, described("an edited one"))
+        after = datasets.load_dataset(NAME, "region_caption", **load)
+        assert after[0]["references"] == ["an edited one"]
+
     @pytest.mark.parametrize("folder", [True, False])
     def test_file_in_its_place_is_not_it(self, tmp_path: Path, folder: bool) -> None:
         path = tmp_path / "Annotations"

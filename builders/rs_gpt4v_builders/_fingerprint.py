@@ -15,7 +15,7 @@ def fingerprint(sources: Sequence[Source], root: Path | None, *, images: bool) -
 
     Files are known by path, size and time of change, so that a set of any size opens at once.
     With ``images`` each image counts too: a build that skips missing images depends on them all.
-    So does then each file in a folder of annotations, of which else only the folder counts.
+    Each file in a folder of annotations always does: 0.1 s for the 17,402 of DIOR-RSVG.
     """
     digest = hashlib.sha256()
     for file in _code():
@@ -37,7 +37,7 @@ def _raw_files(source: Source, root: Path | None, *, images: bool) -> Iterator[s
         return
     for path in (source.path(folder, file) for file in source.annotation_files()):
         if path.is_dir():
-            yield from _folders(path, files=images)
+            yield from _folders(path, files=True)
         elif path.is_file():
             yield _identity(path)
     for top in ImageFinder(source, folder).folders.values():

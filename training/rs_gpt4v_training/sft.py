@@ -34,6 +34,7 @@ class DataArguments:
         sample: Train on the embedded synthetic sample.
         protocol: "paper" or "release".
         on_missing: "raise", or "skip" records whose image or answer is missing.
+        box_format: How boxes stand in the messages: the codec of the model's family.
         max_rows: At most so many rows of each config, picked at random by ``seed``.
     """
 
@@ -42,6 +43,7 @@ class DataArguments:
     sample: bool = False
     protocol: str = "paper"
     on_missing: str = "raise"
+    box_format: str = "llava"
     max_rows: int | None = None
 
 
@@ -92,6 +94,7 @@ def _load_config(data: DataArguments, name: str) -> datasets.DatasetDict:
         sample=data.sample,
         protocol=data.protocol,
         on_missing=data.on_missing,
+        box_format=data.box_format,
     )
 
 
