@@ -1,8 +1,5 @@
 """Source (provenance and layout of one upstream release) and the shared reading helpers."""
 
-# pyarrow makes its compute functions at import time, unseen by type checkers.
-# pyright: reportAttributeAccessIssue=false
-
 import json
 import os
 import re
@@ -14,7 +11,6 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.json
 from PIL import Image
 
@@ -324,14 +320,13 @@ def _is_whole(image: Any) -> bool:
     return last is not None and last in file.read()
 
 
-def combine(records: pa.Table, images: pa.Table) -> pa.Table:
-    """``records`` with the ``images`` columns of their image (one measured row a distinct name)."""
-    which = records["image"].combine_chunks().dictionary_encode().indices
-    for name in images.column_names:
-        records = records.append_column(name, images[name].take(which))
+def with_images(records: pa.Table, finder: ImageFinder) -> pa.Table:
+    """``records`` with the columns of `ImageFinder.measure`; each distinct image is measured once.
+
+    All are null where a record has no image name.
+    """
+    images = records["image"].combine_chunks().dictionary_encode()
+    measured = finder.measure(images.dictionary)
+    for name in measured.column_names:
+        records = records.append_column(name, measured[name].take(images.indices))
     return records
-
-
-def distinct_images(records: pa.Table) -> pa.Array:
-    """The distinct image names of ``records``, in order of appearance (as `combine` expects)."""
-    return pc.unique(records["image"].combine_chunks())

@@ -197,6 +197,15 @@ def test_duplicate_ids(root: Path) -> None:
     assert kept["id"][:2] == ["rsvqa_lr/train/000000", "rsvqa_lr/train/000002"]
 
 
+def test_record_without_an_image_name_does_not_shift_the_others(root: Path) -> None:
+    whole = load("cap_ucm", root)["train"].to_list()
+    edit(root / "UCM_captions/dataset.json", lambda c: c["images"][0].update(filename=None))
+    with pytest.raises(RecordError, match=r"ucm_captions/train/imgid-0: no image"):
+        load("cap_ucm", root)
+    kept = load("cap_ucm", root, on_missing="skip")["train"].to_list()
+    assert kept == [row for row in whole if not row["id"].startswith("ucm_captions/train/1/")]
+
+
 def test_image_without_captions(root: Path) -> None:
     edit(root / "UCM_captions/dataset.json", lambda c: c["images"][0].update(sentences=[]))
     with pytest.raises(RecordError, match="no captions"):

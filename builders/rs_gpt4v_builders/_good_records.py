@@ -14,13 +14,7 @@ import pyarrow.compute as pc
 from rs_gpt4v import records as kinds
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.boxes import clip, is_degenerate
-from rs_gpt4v.source import (
-    ImageFinder,
-    Source,
-    combine,
-    distinct_images,
-    not_found,
-)
+from rs_gpt4v.source import ImageFinder, Source, not_found, with_images
 
 OnMissing = Literal["raise", "skip"]
 
@@ -63,7 +57,7 @@ def good_records(
         logger.warning("%s/%s: left out, %s is not in %s", source.name, split, absent[0], folder)
         return pa.table({})
     found = source.read(folder, split, protocol)
-    found = combine(found, ImageFinder(source, folder).measure(distinct_images(found)))
+    found = with_images(found, ImageFinder(source, folder))
     problem = pc.coalesce(
         kinds.problems(found), found["problem"].combine_chunks(), _box_problems(found)
     )

@@ -10,7 +10,7 @@ import rs_gpt4v
 
 
 def sample_root(cache: Path) -> Path:
-    """The sample's data root below ``cache``; the first call writes it (some 20 s)."""
+    """The sample's data root below ``cache``; the first call writes it (some 30 s)."""
     code = sorted((Path(rs_gpt4v.__path__[0]) / "sample").glob("*.py"))
     version = hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest()[:16]
     parent = cache.expanduser().absolute() / "rs_gpt4v_sample"
