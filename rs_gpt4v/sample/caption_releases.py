@@ -14,6 +14,7 @@ from rs_gpt4v.sample.captions import captions
 from rs_gpt4v.sample.files import (
     Picture,
     Splits,
+    caption_record,
     listed,
     make_scene,
     mixed,
@@ -96,15 +97,7 @@ def rsitmd(root: Path, seed: int, scale: float) -> None:
         sentences = [_uneven(sentence, n) for n, sentence in enumerate(captions(scene, rng))]
         if index == repeated:  # what replaced the empty captions of the first copies
             sentences = sentences[:1] * 5
-        records.append(
-            {
-                "filename": name,
-                "imgid": index,
-                "sentences": sentences_of(sentences, index),
-                "split": split,
-                "sentids": sentence_ids(index),
-            }
-        )
+        records.append(caption_record(index, name, split, sentences))
     write_captions(root / "RSITMD" / "dataset_RSITMD.json", records, "RSITMD")
 
 

@@ -85,6 +85,17 @@ def sentences_of(
     ]
 
 
+def caption_record(index: int, name: str, split: str, sentences: Sequence[str]) -> dict[str, Any]:
+    """One image's record with the key order of RSICD and RSITMD."""
+    return {
+        "filename": name,
+        "imgid": index,
+        "sentences": sentences_of(sentences, index),
+        "split": split,
+        "sentids": sentence_ids(index),
+    }
+
+
 def write_captions(path: Path, records: list[dict[str, Any]], name: str) -> None:
     """Write a caption file of Karpathy's layout."""
     path.write_text(_tabbed({"images": records, "dataset": name}), encoding="utf-8")

@@ -12,6 +12,7 @@ from rs_gpt4v.sample.captions import PER_IMAGE, captions
 from rs_gpt4v.sample.files import (
     Picture,
     Splits,
+    caption_record,
     listed,
     make_scene,
     mixed,
@@ -103,15 +104,7 @@ def rsicd(root: Path, seed: int, scale: float) -> None:
         sentences = [distinct[n] for n in pattern]
         if index == blank:
             sentences[PER_IMAGE - 1] = " ."
-        records.append(
-            {
-                "filename": name,
-                "imgid": index,
-                "sentences": sentences_of(sentences, index),
-                "split": split,
-                "sentids": sentence_ids(index),
-            }
-        )
+        records.append(caption_record(index, name, split, sentences))
     write_captions(root / "RSICD_optimal" / "dataset_rsicd.json", records, "RSICD")
 
 
