@@ -37,6 +37,15 @@ EXPRESSIONS = _schema(
 )
 """One described object; ``points`` and ``kind`` as in `rs_gpt4v.conversation.LabelledBox`."""
 
+OBJECTS = _schema(
+    boxes=pa.list_(
+        pa.struct(
+            [("label", pa.string()), ("points", pa.list_(pa.float32())), ("kind", pa.string())]
+        )
+    )
+)
+"""Every annotated object of one image, in file order; boxes as in `rs_gpt4v.conversation`."""
+
 DIALOGUES = _schema(
     messages=pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
 )

@@ -12,6 +12,7 @@ from rs_gpt4v import adapt
 from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.source import Source
 from rs_gpt4v_builders import (
+    dior,
     dior_rsvg,
     floodnet,
     nwpu_captions,
@@ -59,6 +60,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Configs that are others, one after the other; "all" is the paper's training mixture."""
 
 DEFAULT_CONFIG = "all"
+
+OBJECT_SOURCES = (dior.SOURCE, dior.ORIENTED)
+"""Every object of DIOR's images: no rows, but what dialogues are generated from."""
 
 
 def members(name: str) -> tuple[str, ...]:

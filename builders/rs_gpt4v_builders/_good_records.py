@@ -6,7 +6,7 @@
 import json
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -72,11 +72,27 @@ def good_records(
 
 
 def _box_problems(records: pa.Table) -> pa.Array:
-    """What is wrong with each record's box; null where nothing is, or where it has none."""
-    if "points" not in records.column_names:
-        return pa.nulls(records.num_rows, pa.string())
-    columns = (records[name].to_pylist() for name in ("points", "width", "height"))
-    return pa.array([_box_problem(*box) for box in zip(*columns, strict=True)], pa.string())
+    """What is wrong with each record's boxes; null where nothing is, or where it has none."""
+    sizes = zip(records["width"].to_pylist(), records["height"].to_pylist(), strict=True)
+    if "points" in records.column_names:
+        boxes = zip(records["points"].to_pylist(), sizes, strict=True)
+        return pa.array([_box_problem(points, *size) for points, size in boxes], pa.string())
+    if "boxes" in records.column_names:
+        lists = zip(records["boxes"].to_pylist(), sizes, strict=True)
+        return pa.array([_first_problem(boxes or [], *size) for boxes, size in lists], pa.string())
+    return pa.nulls(records.num_rows, pa.string())
+
+
+def _first_problem(
+    boxes: list[dict[str, Any]], width: int | None, height: int | None
+) -> str | None:
+    """Of an image with one unusable box: without it, what is counted would be wrong."""
+    for place, box in enumerate(boxes):
+        if not box["label"] or not box["points"]:
+            return f"object {place} has no {'name' if box['points'] else 'box'}"
+        if problem := _box_problem(box["points"], width, height):
+            return f"object {place}: {problem}"
+    return None
 
 
 def _box_problem(points: list[float] | None, width: int | None, height: int | None) -> str | None:

@@ -13,69 +13,44 @@ them but DIOR's own, by image: up to 11725 train, 19,643 objects on 9,466 images
 18,677 on 7,936. The lists that were handed out in May 2023 overlap; such copies are refused.
 """
 
-import math
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from defusedxml import ElementTree
 
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.source import AnnotationError, Source, read_text
-
-LAST_TRAINING_IMAGE = 11725
-"""Of DIOR: images up to this number are its trainval split, the others its test split."""
+from rs_gpt4v_builders import _dior_xml
 
 _ANNOTATIONS = "Annotations/"
 _LISTS = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
-_CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def _read(folder: Path, split: str, protocol: Protocol) -> pa.Table:
-    paths = SOURCE.path(folder, _ANNOTATIONS).glob("[!.]*.xml")
-    files = sorted(paths, key=lambda path: path.name)
+    files = _dior_xml.annotation_files(SOURCE.path(folder, _ANNOTATIONS))
     if protocol == "paper":
-        files = [file for file in files if _dior_split(file) == split]
+        files = [file for file in files if _dior_xml.dior_split(file) == split]
     rows = [row for file in files for row in _objects(file)]
     if protocol == "release":
         rows = [rows[index] for index in listed_objects(folder, len(rows))[split]]
     return pa.Table.from_pylist(rows, schema=records.EXPRESSIONS)
 
 
-def _dior_split(file: Path) -> str:
-    if not file.stem.isdecimal():
-        raise AnnotationError(f"{file}: expected the number of a DIOR image as its name")
-    return "train" if int(file.stem) <= LAST_TRAINING_IMAGE else "test"
-
-
 def _objects(file: Path) -> list[dict[str, Any]]:
     """The described objects of one image; a key is the file's stem and the place in it, from 0."""
-    try:
-        # No release has a DTD, and entities are how XML attacks its reader.
-        root = ElementTree.fromstring(file.read_bytes(), forbid_dtd=True)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise AnnotationError(f"{file}: {error}. Fetch the released file again.") from error
+    root = _dior_xml.read_annotation(file)
     return [
         {
             "key": f"{file.stem}/{place}",
             "image": root.findtext("filename"),
             "expression": described.findtext("description"),
             "label": described.findtext("name"),
-            "points": _points(described),
+            "points": _dior_xml.points(described),
             "kind": "hbb",
         }
         for place, described in enumerate(root.findall("object"))
     ]
-
-
-def _points(described: Any) -> list[float] | None:
-    """The corners in pixels; None where one is missing or no number."""
-    try:
-        points = [float(described.findtext(f"bndbox/{corner}") or "") for corner in _CORNERS]
-    except ValueError:
-        return None
-    return points if all(map(math.isfinite, points)) else None
 
 
 def listed_objects(folder: Path, count: int) -> dict[str, list[int]]:

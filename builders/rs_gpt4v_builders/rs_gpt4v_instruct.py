@@ -25,7 +25,7 @@ import pyarrow as pa
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.source import AnnotationError, Source, read_json
-from rs_gpt4v_builders.dior_rsvg import LAST_TRAINING_IMAGE
+from rs_gpt4v_builders._dior_xml import LAST_TRAINING_IMAGE
 
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
 _SPLITS = ("train", "test")

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rs_gpt4v.sample.caption_releases import nwpu_captions, rsitmd, sydney_captions
+from rs_gpt4v.sample.dior_release import dior
 from rs_gpt4v.sample.question_releases import floodnet, rsivqa
 from rs_gpt4v.sample.region_releases import dior_rsvg, rs_gpt4v_instruct
 from rs_gpt4v.sample.releases import rsicd, rsvqa_hr, rsvqa_lr, ucm_captions
@@ -25,6 +26,7 @@ _WRITERS = (
     rsivqa,  # asks about images of RSICD, Sydney-Captions and UCM-Captions
     dior_rsvg,
     rs_gpt4v_instruct,  # talks about images of DIOR-RSVG
+    dior,  # has the images of DIOR-RSVG
 )
 
 

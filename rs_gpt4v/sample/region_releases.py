@@ -26,12 +26,12 @@ from rs_gpt4v.sample.scenes import Scene, Thing
 DIOR_SPLITS: Splits = {"train": 16, "test": 8}
 _LAST_TRAINING_IMAGE = 11725
 _GAP = 3  # DIOR-RSVG has three of four DIOR images
-_SIZE = 800
+IMAGE_SIZE = 800
 _KINDS = ("airport", "harbor", "storage tanks", "sports", "intersection", "commercial")
 _MOST_OBJECTS = 4
 
 # Our class -> DIOR's name for it, and the word in an expression.
-_CLASSES = {
+CLASSES = {
     "airplane": ("airplane", "airplane"),
     "ship": ("ship", "ship"),
     "storage tank": ("storagetank", "storage tank"),
@@ -111,7 +111,7 @@ def dior_pictures(seed: int, scale: float) -> Iterator[Picture]:
         beyond = index - training  # below 0 in training
         name = _LAST_TRAINING_IMAGE + 1 + _GAP * beyond + (_GAP - 1 if beyond < 0 else 0)
         kind = _KINDS[index % len(_KINDS)]
-        scene, rng = make_scene("dior", seed, index, kind, _SIZE, 0.5)
+        scene, rng = make_scene("dior", seed, index, kind, IMAGE_SIZE, 0.5)
         yield Picture(f"{name:05d}.jpg", split, scene, rng)
 
 
@@ -124,7 +124,7 @@ def dior_rsvg(root: Path, seed: int, scale: float) -> None:
         described = expressions(picture.scene, picture.rng)
         count += len(described)
         objects = "".join(_object(thing, words) for thing, words in described)
-        text = _XML.format(name=picture.name, size=_SIZE, objects=objects)
+        text = _XML.format(name=picture.name, size=IMAGE_SIZE, objects=objects)
         file = (annotations / picture.name).with_suffix(".xml")
         file.write_text(text, encoding="utf-8", newline="\n")
         save(picture.scene, picture.rng, images / picture.name)
@@ -136,8 +136,8 @@ def dior_rsvg(root: Path, seed: int, scale: float) -> None:
 
 
 def _object(thing: Thing, expression: str) -> str:
-    corners = [min(max(round(corner), 1), _SIZE) for corner in thing.box]
-    label = _CLASSES[thing.name][0]
+    corners = [min(max(round(corner), 1), IMAGE_SIZE) for corner in thing.box]
+    label = CLASSES[thing.name][0]
     return _OBJECT.format(*corners, label=label, expression=escape(expression))
 
 
@@ -146,7 +146,7 @@ def expressions(scene: Scene, rng: random.Random) -> list[tuple[Thing, str]]:
     found = [
         (thing, rng.choice(phrases))
         for thing in scene.things
-        if thing.name in _CLASSES
+        if thing.name in CLASSES
         for phrases in [list(_phrases(thing, scene))]
         if phrases
     ]
@@ -155,7 +155,7 @@ def expressions(scene: Scene, rng: random.Random) -> list[tuple[Thing, str]]:
 
 
 def _phrases(thing: Thing, scene: Scene) -> Iterator[str]:
-    noun = _CLASSES[thing.name][1]
+    noun = CLASSES[thing.name][1]
     every = scene.named(thing.name)
     alike = [other for other in every if other.color == thing.color]
     if len(alike) == 1:
@@ -245,7 +245,7 @@ _DESCRIBE = (
 def _dialogue(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:
     """Two to four questions with their answers, from the whole to the parts."""
     turns = [("What does this image show?", f"The image shows {_SCENES[scene.kind]}.")]
-    turns += [turn for name in _CLASSES if scene.count(name) for turn in _asked(scene, name)]
+    turns += [turn for name in CLASSES if scene.count(name) for turn in _asked(scene, name)]
     trees = f"Yes, there are {'many' if len(scene.trees) > 30 else 'some'} trees in the image."
     few = "Only one tree can be seen." if scene.trees else "No, there are no trees in the image."
     turns.append(("Are there any trees?", trees if len(scene.trees) > 1 else few))
@@ -268,7 +268,7 @@ def _asked(scene: Scene, name: str) -> Iterator[tuple[str, str]]:
 def _description(scene: Scene) -> str:
     """Several sentences, each true: the place, what is counted and where, trees and ground."""
     said = [f"This remote sensing image shows {_SCENES[scene.kind]}."]
-    for name in _CLASSES:
+    for name in CLASSES:
         if scene.count(name):
             said.append(f"There {_counted(scene, name)}.")
             placed = _placed(scene, name)
@@ -280,7 +280,7 @@ def _description(scene: Scene) -> str:
 
 def _placed(scene: Scene, name: str) -> str:
     """The first thing of a class that a place alone tells from the others, and that place."""
-    start = f"The {_CLASSES[name][1]} "
+    start = f"The {CLASSES[name][1]} "
     for thing in scene.named(name):
         for phrase in _phrases(thing, scene):
             place = phrase.removeprefix(start)
@@ -299,4 +299,4 @@ def _counted(scene: Scene, name: str) -> str:
 
 
 def _noun(name: str, count: int) -> str:
-    return _CLASSES[name][1] if count == 1 else plural(name)
+    return CLASSES[name][1] if count == 1 else plural(name)

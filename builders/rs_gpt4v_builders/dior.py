@@ -1,0 +1,123 @@
+"""DIOR (Li et al., 2020) and DIOR-R (Cheng et al., 2022): objects of 20 classes in 23,463 images.
+
+On disk::
+
+    DIOR/
+      JPEGImages-trainval/00001.jpg ... 11725.jpg   JPEGImages-test/11726.jpg ... 23463.jpg
+      Annotations/Horizontal Bounding Boxes/00001.xml  <object>: <name>, <bndbox> of four pixels
+      Annotations/Oriented Bounding Boxes/00001.xml    <object>: <name>, <robndbox> of eight
+      Main/{train,val,test}.txt                        (or ImageSets/Main/) one number a line
+
+800 x 800 px, RGB. No config reads them: they are what dialogues are generated from. A record is an
+image with all its objects, in file order, in pixels. Corners go left top, right top, right bottom,
+left bottom, as annotated; they may lie outside the image. An object of DIOR-R that carries only a
+<bndbox> is an upright box. Protocol "paper" parts the images at 11725, "release" by the lists.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rs_gpt4v import records
+from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.source import AnnotationError, Source, read_text
+from rs_gpt4v_builders import _dior_xml
+
+_HORIZONTAL = "Annotations/Horizontal Bounding Boxes/"
+_ORIENTED = "Annotations/Oriented Bounding Boxes/"
+_LISTS = {"train": "Main/train.txt", "validation": "Main/val.txt", "test": "Main/test.txt"}
+_FOUR_CORNERS = tuple(
+    f"robndbox/{axis}_{corner}"
+    for corner in ("left_top", "right_top", "right_bottom", "left_bottom")
+    for axis in "xy"
+)
+
+
+def _read_horizontal(folder: Path, split: str, protocol: Protocol) -> pa.Table:
+    return _read(SOURCE, folder, split, protocol)
+
+
+def _read_oriented(folder: Path, split: str, protocol: Protocol) -> pa.Table:
+    return _read(ORIENTED, folder, split, protocol)
+
+
+def _read(source: Source, folder: Path, split: str, protocol: Protocol) -> pa.Table:
+    annotations, *lists = source.files(split, protocol)
+    files = _dior_xml.annotation_files(source.path(folder, annotations))
+    if lists:
+        files = _listed(files, source.path(folder, lists[0]))
+    else:
+        files = [file for file in files if _dior_xml.dior_split(file) == split]
+    return pa.Table.from_pylist([_record(file) for file in files], schema=records.OBJECTS)
+
+
+def _listed(files: list[Path], split_list: Path) -> list[Path]:
+    """The files of the images that ``split_list`` names, in its order."""
+    by_name = {file.stem: file for file in files}
+    names = read_text(split_list).split()
+    absent = [name for name in names if name not in by_name]
+    if absent:
+        raise AnnotationError(
+            f"{split_list}: no annotation of image {absent[0]} ({len(absent):,} such images). "
+            "Fetch the whole folder of annotations, or the list that belongs to it."
+        )
+    return [by_name[name] for name in names]
+
+
+def _record(file: Path) -> dict[str, Any]:
+    """One image; the first part of its name says in which of DIOR's two folders it is."""
+    root = _dior_xml.read_annotation(file)
+    return {
+        "key": file.stem,
+        "image": f"{_dior_xml.dior_split(file)}/{root.findtext('filename') or f'{file.stem}.jpg'}",
+        "boxes": [_box(annotated) for annotated in root.findall("object")],
+    }
+
+
+def _box(annotated: Any) -> dict[str, Any]:
+    oriented = annotated.find("robndbox") is not None
+    return {
+        "label": annotated.findtext("name"),
+        "points": _dior_xml.points(annotated, _FOUR_CORNERS if oriented else _dior_xml.CORNERS),
+        "kind": "obb" if oriented else "hbb",
+    }
+
+
+_COMMON: dict[str, Any] = {
+    "homepage": "https://gcheng-nwpu.github.io/#Datasets",
+    "license": "unknown",
+    "folders": ("DIOR", "DIOR-R", "dior"),
+    "spellings": {file: (f"ImageSets/{file}",) for file in _LISTS.values()},
+    "images": (),
+    "other_images": {
+        "train": ("JPEGImages-trainval", "JPEGImages"),
+        "test": ("JPEGImages-test", "JPEGImages"),
+    },
+}
+
+SOURCE = Source(
+    name="dior",
+    title="DIOR",
+    citation="@article{li2020object, title={Object detection in optical remote sensing images: "
+    "A survey and a new benchmark}, author={Li, Ke and Wan, Gang and Cheng, Gong and "
+    "Meng, Liqiu and Han, Junwei}, journal={ISPRS Journal of Photogrammetry and Remote Sensing}, "
+    "volume={159}, pages={296--307}, year={2020}}",
+    annotations=dict.fromkeys(("train", "test"), (_HORIZONTAL,)),
+    release_annotations={split: (_HORIZONTAL, file) for split, file in _LISTS.items()},
+    reader=_read_horizontal,
+    **_COMMON,
+)
+
+ORIENTED = Source(
+    name="dior_oriented",
+    title="DIOR-R",
+    citation="@article{cheng2022anchor, title={Anchor-free oriented proposal generator for object "
+    "detection}, author={Cheng, Gong and Wang, Jiabao and Li, Ke and Xie, Xingxing and "
+    "Lang, Chunbo and Yao, Yanqing and Han, Junwei}, journal={IEEE TGRS}, volume={60}, "
+    "year={2022}}",
+    annotations=dict.fromkeys(("train", "test"), (_ORIENTED,)),
+    release_annotations={split: (_ORIENTED, file) for split, file in _LISTS.items()},
+    reader=_read_oriented,
+    **_COMMON,
+)

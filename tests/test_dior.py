@@ -1,0 +1,131 @@
+"""Every object of DIOR's images, upright (DIOR) and oriented (DIOR-R)."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SHARED, needs_shared
+
+from rs_gpt4v.boxes import iou, to_hbb
+from rs_gpt4v.sample.region_releases import CLASSES, dior_pictures
+from rs_gpt4v.source import AnnotationError, Source, SourceNotFoundError
+from rs_gpt4v_builders._good_records import OnMissing, RecordError, good_records
+from rs_gpt4v_builders.dior import ORIENTED, SOURCE
+
+Row = dict[str, Any]
+BOTH = pytest.mark.parametrize("source", [SOURCE, ORIENTED], ids=lambda source: source.name)
+HORIZONTAL = "Annotations/Horizontal Bounding Boxes"
+
+
+def read(source: Source, root: Path, split: str, on_missing: OnMissing = "raise") -> list[Row]:
+    folder = source.find(root)
+    assert folder is not None
+    return good_records(
+        source, folder, split, protocol="paper", on_missing=on_missing, log_dir=None
+    ).to_pylist()
+
+
+@pytest.fixture
+def root(releases: Path, tmp_path: Path) -> Path:
+    shutil.copytree(releases / "DIOR", tmp_path / "DIOR")
+    return tmp_path
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+@BOTH
+def test_boxes_are_those_of_the_scene(source: Source, releases: Path) -> None:
+    rows = [row for split in ("train", "test") for row in read(source, releases, split)]
+    pictures = list(dior_pictures(0, 0.15))
+    assert [row["key"] for row in rows] == [picture.name[:-4] for picture in pictures]
+    for row, picture in zip(rows, pictures, strict=True):
+        things = [thing for thing in picture.scene.things if thing.name in CLASSES]
+        assert [box["label"] for box in row["boxes"]] == [CLASSES[t.name][0] for t in things]
+        for box, thing in zip(row["boxes"], things, strict=True):
+            drawn = [value for corner in thing.corners for value in corner]
+            expected = drawn if box["kind"] == "obb" else [*thing.box]
+            assert box["points"] == pytest.approx(expected, abs=1)
+
+
+def test_oriented_set_holds_both_kinds(releases: Path) -> None:
+    rows = read(ORIENTED, releases, "train")
+    assert {box["kind"] for row in rows for box in row["boxes"]} == {"hbb", "obb"}
+
+
+def test_oriented_corner_outside_the_image_is_kept_as_annotated(root: Path) -> None:
+    file = next((root / "DIOR/Annotations/Oriented Bounding Boxes").glob("*.xml"))
+    text = file.read_text()
+    value = text.split("<x_left_top>")[1].split("<")[0]
+    edit(file, f"<x_left_top>{value}<", "<x_left_top>-3<")
+    rows = {row["key"]: row for split in ("train", "test") for row in read(ORIENTED, root, split)}
+    box = next(box for box in rows[file.stem]["boxes"] if box["kind"] == "obb")
+    assert box["points"][0] == -3
+
+
+@BOTH
+def test_images_are_in_the_folder_of_their_split(source: Source, releases: Path) -> None:
+    for split, folder in (("train", "JPEGImages-trainval"), ("test", "JPEGImages-test")):
+        for row in read(source, releases, split):
+            assert Path(row["path"]).parent == releases / "DIOR" / folder
+            assert (row["width"], row["height"]) == (800, 800)
+
+
+@BOTH
+def test_lists_decide_under_the_release_protocol(source: Source, releases: Path) -> None:
+    folder = releases / "DIOR"
+    for split, name in (("train", "train"), ("validation", "val"), ("test", "test")):
+        keys = source.read(folder, split, "release")["key"].to_pylist()
+        assert keys == (folder / f"Main/{name}.txt").read_text().split()
+
+
+def test_lists_in_image_sets_are_found(root: Path) -> None:
+    (root / "DIOR/ImageSets").mkdir()
+    shutil.move(root / "DIOR/Main", root / "DIOR/ImageSets/Main")
+    assert SOURCE.read(root / "DIOR", "validation", "release").num_rows
+
+
+def test_listed_image_without_annotation_is_named(root: Path) -> None:
+    edit(root / "DIOR/Main/train.txt", "\n", "\n09999\n")
+    with pytest.raises(AnnotationError, match=r"train\.txt: no annotation of image 09999 \(1 such"):
+        SOURCE.read(root / "DIOR", "train", "release")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("<xmin>", "<xmin>x", "object 0 has no box"),
+        ("<name>", "<name/><name>", "object 0 has no name"),
+        ("<xmax>", "<xmax>0</xmax><xmax>", "object 0: its box .* has no area"),
+    ],
+)
+def test_image_with_one_broken_object_cannot_be_used(
+    root: Path, old: str, new: str, reason: str
+) -> None:
+    files = sorted((root / "DIOR" / HORIZONTAL).glob("*.xml"))
+    edit(files[0], old, new)
+    with pytest.raises(RecordError, match=rf"dior/train/{files[0].stem}: {reason}"):
+        read(SOURCE, root, "train")
+    kept = {row["key"] for row in read(SOURCE, root, "train", "skip")}
+    assert files[0].stem not in kept
+    assert kept
+
+
+def test_one_set_without_the_other_is_enough(root: Path) -> None:
+    shutil.rmtree(root / "DIOR" / HORIZONTAL)
+    assert read(ORIENTED, root, "test")
+    with pytest.raises(SourceNotFoundError, match="lacks Annotations/Horizontal"):
+        read(SOURCE, root, "test")
+
+
+@needs_shared
+def test_real_annotations() -> None:
+    rows = {source.name: read(source, SHARED, "train", "skip") for source in (SOURCE, ORIENTED)}
+    upright, oriented = (rows[name][0]["boxes"] for name in ("dior", "dior_oriented"))
+    assert upright == [{"label": "golffield", "points": [133, 237, 684, 672], "kind": "hbb"}]
+    assert [box["kind"] for box in oriented] == ["obb"]
+    assert iou(to_hbb(oriented[0]["points"]), upright[0]["points"]) == 1
