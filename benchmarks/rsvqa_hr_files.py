@@ -38,7 +38,7 @@ def main(out: Path) -> None:
     rest = iter(sorted(set(range(TOTAL_QUESTIONS)) - set(train)))
     for split in SPLITS:
         ids = train if split == "train" else [next(rest) for _ in range(40)]
-        write_split(folder, split, ids, rng)
+        write_split(folder, f"USGS_split_{split}", ids, rng, range(TRAIN_IMAGES))
 
 
 def small_release(out: Path) -> None:
@@ -48,13 +48,13 @@ def small_release(out: Path) -> None:
     Image.new("RGB", (8, 8)).save(folder / "Data" / "0.tif")
     rng = random.Random(0)
     for i, split in enumerate(SPLITS):
-        write_split(folder, split, list(range(40 * i, 40 * (i + 1))), rng, images=1)
+        ids = list(range(40 * i, 40 * (i + 1)))
+        write_split(folder, f"USGS_split_{split}", ids, rng, range(1))
 
 
-def write_split(
-    folder: Path, split: str, ids: list[int], rng: random.Random, images: int = TRAIN_IMAGES
-) -> None:
+def write_split(folder: Path, stem: str, ids: list[int], rng: random.Random, images: range) -> None:
     """The positional questions and answers of one split, ``ids`` active and stubs elsewhere."""
+    folder.mkdir(parents=True, exist_ok=True)
     length = ids[-1] + 1
     questions: list[dict[str, object]] = [{"id": i, "active": False} for i in range(length)]
     answers: list[dict[str, object]] = [{"id": i, "active": False} for i in range(length)]
@@ -63,7 +63,7 @@ def write_split(
         questions[i] = {
             "id": i,
             "date_added": 1579864753.0783067 + i,
-            "img_id": place * images // len(ids),
+            "img_id": images[place * len(images) // len(ids)],
             "people_id": 0,
             "type": kind,
             "question": text.format(*rng.choices(_OBJECTS, k=3)),
@@ -78,9 +78,8 @@ def write_split(
             "answer": rng.choice(choices),
             "active": True,
         }
-    stem = folder / f"USGS_split_{split}"
-    Path(f"{stem}_questions.json").write_text(json.dumps({"questions": questions}))
-    Path(f"{stem}_answers.json").write_text(json.dumps({"answers": answers}))
+    (folder / f"{stem}_questions.json").write_text(json.dumps({"questions": questions}))
+    (folder / f"{stem}_answers.json").write_text(json.dumps({"answers": answers}))
 
 
 if __name__ == "__main__":
