@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import wordings
-from rs_gpt4v.boxes import CODECS, clip, to_hbb
+from rs_gpt4v.box_codecs import CODECS
+from rs_gpt4v.boxes import clip, to_hbb
 from rs_gpt4v.conversation import FEATURES, Task
 
 Protocol = Literal["paper", "release"]
@@ -33,7 +34,7 @@ class Adaption:
         split: The split of the rows.
         protocol: "paper" for the rows of the paper's Table 1, "release" for all a release holds.
         seed: Picks each row's template, together with its id; None always takes the first.
-        box_format: The codec, one of `rs_gpt4v.boxes.CODECS`, that writes boxes into messages.
+        box_format: The codec that writes boxes, one of `rs_gpt4v.box_codecs.CODECS`.
     """
 
     prefix: str

@@ -13,7 +13,8 @@ from PIL import Image
 
 from rs_gpt4v import NAME, adapt, records
 from rs_gpt4v.adapt import Adaption
-from rs_gpt4v.boxes import CODECS, iou
+from rs_gpt4v.box_codecs import CODECS
+from rs_gpt4v.boxes import iou
 from rs_gpt4v.conversation import check
 from rs_gpt4v.sample.region_releases import dior_pictures, dior_rsvg, expressions
 from rs_gpt4v.source import AnnotationError, ImageFinder

@@ -1,0 +1,308 @@
+"""The text of boxes in a message: one named codec for each model family writes and reads it.
+
+============  ==================================================  ==================================
+codec         coordinates                                         one step in an 800 px image
+============  ==================================================  ==================================
+llava         0-1 of the image's sides, three decimals            0.8 px; two decimals would be 8 px
+llava_padded  the same, of the image padded to a square           0.8 px
+geochat       0-100 of the sides, then degrees clockwise          8 px: 3/4 of 8 px boxes are lost
+qwen2_5_vl    pixels of the image as Qwen2.5-VL resizes it        1 px
+norm1000      0-1000 of the sides (Qwen3-VL)                      0.8 px
+obb           0-1000 of the sides, four corners                   0.8 px
+============  ==================================================  ==================================
+
+>>> for codec in CODECS.values():
+...     print(f"{codec.name:12}", codec.write([("ship", (80, 160, 240, 320))], 800, 800))
+llava        [0.100, 0.200, 0.300, 0.400]
+llava_padded [0.100, 0.200, 0.300, 0.400]
+geochat      {<10><20><30><40>|<0>}
+qwen2_5_vl   [{"bbox_2d": [81, 162, 244, 325], "label": "ship"}]
+norm1000     [{"bbox_2d": [100, 200, 300, 400], "label": "ship"}]
+obb          [100, 200, 300, 200, 300, 400, 100, 400]
+>>> CODECS["llava"].parse("The ship is at 0.3,0.2, 0.1, 0.4.", 800, 800)
+((80.0, 160.0, 240.0, 320.0),)
+>>> CODECS["llava"].parse("[80, 160, 240, 320]", 800, 800)
+ParseFailure(reason='80 lies outside 0-1')
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle
+from typing import NamedTuple, TypeAlias
+
+from rs_gpt4v.box_replies import NoBoxError, read
+from rs_gpt4v.boxes import (
+    DegenerateBoxError,
+    Kind,
+    Points,
+    clip,
+    from_rotated,
+    is_degenerate,
+    kind,
+    order_corners,
+    to_hbb,
+    to_obb,
+    to_rotated,
+)
+
+
+@dataclass(frozen=True)
+class ParseFailure:
+    """A reply that gives no usable box, and why, in words for a report."""
+
+    reason: str
+
+
+Parsed: TypeAlias = tuple[Points, ...] | ParseFailure
+"""The boxes of a reply in its order, in pixels inside the image; or why there is none."""
+
+
+class Axis(NamedTuple):
+    """One side of a frame: 0 to ``last`` over ``size`` pixels, ``pad`` of them before the image."""
+
+    last: float
+    size: float
+    pad: float = 0
+
+
+Axes: TypeAlias = tuple[Axis, Axis]
+
+
+@dataclass(frozen=True)
+class BoxCodec:
+    """A model family's text for boxes; every text it writes, it parses.
+
+    Attributes:
+        name: The ``box_format`` that picks it.
+        kinds: What it can write; `to_hbb` and `to_obb` convert.
+        axes: From an image's width and height in pixels to the frame of its coordinates.
+        to_numbers: From one box in pixels to its numbers, rounded.
+        to_points: From the numbers of one box to pixels; raises `NoBoxError`.
+        item: One box in the text, with a place for each number and perhaps for ``label``.
+        between: What separates two boxes.
+        ends: What stands before and after them all.
+        counts: How many numbers one box may have; the first is the rule.
+        unit: The unit that a reply may put after a number: "%", "px" or none.
+    """
+
+    name: str
+    kinds: tuple[Kind, ...]
+    axes: Callable[[int, int], Axes]
+    to_numbers: Callable[[Points, Axes], Sequence[float]]
+    to_points: Callable[[Sequence[float], Axes], Points]
+    item: str = "[{}, {}, {}, {}]"
+    between: str = ", "
+    ends: tuple[str, str] = ("", "")
+    counts: tuple[int, ...] = (4,)
+    unit: str = ""
+
+    def write(self, boxes: Sequence[tuple[str, Sequence[float]]], width: int, height: int) -> str:
+        """The text of labelled boxes in pixels of a ``width`` x ``height`` image, clipped to it.
+
+        A side below one step takes the steps around it, and an obb too thin for the steps becomes
+        the hbb around it: what has an area keeps one. The JSON codecs alone keep the labels.
+
+        Raises:
+            DegenerateBoxError: A box has no area inside the image, or less than floats can tell.
+            ValueError: A box is of a kind that the codec cannot write.
+        """
+        items = [self._item(label, points, width, height) for label, points in boxes]
+        return self.ends[0] + self.between.join(items) + self.ends[1]
+
+    def parse(self, text: str, width: int, height: int) -> Parsed:
+        """The boxes of a reply about a ``width`` x ``height`` image, in pixels, or why none.
+
+        What is read and what is refused is told in `rs_gpt4v.box_replies`. Reversed corners are
+        swapped, corners up to 5 % outside clipped. Any other fault fails the whole reply.
+        """
+        fractions = self.axes(width, height)[0].last == 1
+        try:
+            found = read(text, self.counts, self.unit, fractions=fractions)
+            return tuple(self._place(numbers, width, height) for numbers in found)
+        except NoBoxError as error:
+            return ParseFailure(str(error))
+
+    def _item(self, label: str, points: Sequence[float], width: int, height: int) -> str:
+        if kind(points) not in self.kinds:
+            raise ValueError(f"{self.name} cannot write an {kind(points)}: convert it with to_hbb")
+        inside, axes = clip(points, width, height), self.axes(width, height)
+        for shape in () if is_degenerate(inside) else (inside, to_hbb(inside)):
+            numbers = self.to_numbers(shape, axes)
+            if self._keeps_area(numbers, width, height):
+                digits = [f"{number + 0.0:.{_decimals(axes[0])}f}" for number in numbers]
+                return self.item.format(*digits, label=json.dumps(label, ensure_ascii=False))
+        raise DegenerateBoxError(f"{label!r} {points} has no area in {width} x {height} px")
+
+    def _keeps_area(self, numbers: Sequence[float], width: int, height: int) -> bool:
+        try:
+            return bool(self._place(numbers, width, height))
+        except NoBoxError:
+            return False
+
+    def _place(self, numbers: Sequence[float], width: int, height: int) -> Points:
+        inside = clip(self.to_points(numbers, self.axes(width, height)), width, height)
+        if is_degenerate(inside):
+            listed = ", ".join(f"{number:g}" for number in numbers)
+            raise NoBoxError(f"no area inside the image: [{listed}]")
+        return inside
+
+
+def _decimals(axis: Axis) -> int:
+    """Three on a 0-1 frame (two would lose 74 % of 8 px boxes in 800 px at IoU 0.5), else none."""
+    return 3 if axis.last == 1 else 0
+
+
+def _scaled(points: Sequence[float], axes: Axes) -> list[float]:
+    """Pixels to the codec's unit, not rounded."""
+    return [(v + a.pad) * a.last / a.size for v, a in zip(points, cycle(axes), strict=False)]
+
+
+def _pixels(numbers: Sequence[float], axes: Axes) -> Points:
+    """The codec's unit to pixels, not clipped."""
+    return tuple(n * a.size / a.last - a.pad for n, a in zip(numbers, cycle(axes), strict=False))
+
+
+def _check_range(numbers: Sequence[float], axes: Axes) -> None:
+    """Refuse numbers that cannot be this codec's: another unit is never rescaled in silence."""
+    for number, axis in zip(numbers, cycle(axes), strict=False):
+        if not -0.05 <= number / axis.last <= 1.05:
+            raise NoBoxError(f"{number:g} lies outside 0-{axis.last:g}")
+
+
+def _apart(low: float, high: float, decimals: int) -> tuple[float, float]:
+    """Both rounded; where they would meet, the whole steps around them, so that an area remains."""
+    if (near := round(low, decimals)) < (far := round(high, decimals)):
+        return near, far
+    steps = 10**decimals
+    return math.floor(low * steps) / steps, math.ceil(high * steps) / steps
+
+
+def _hbb_numbers(hbb: Points, axes: Axes) -> Sequence[float]:
+    x_min, y_min, x_max, y_max = _scaled(hbb, axes)
+    (left, right), (top, bottom) = (
+        _apart(*ends, _decimals(axes[0])) for ends in ((x_min, x_max), (y_min, y_max))
+    )
+    return left, top, right, bottom
+
+
+def _hbb_points(numbers: Sequence[float], axes: Axes) -> Points:
+    """Two opposite corners in any order."""
+    _check_range(numbers, axes)
+    x1, y1, x2, y2 = numbers
+    return _pixels((min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), axes)
+
+
+def _turned_numbers(points: Points, axes: Axes) -> Sequence[float]:
+    """The upright rectangle, then the whole degrees (1-90) that turn it; an hbb has 0."""
+    if kind(points) == "hbb":
+        return *_hbb_numbers(points, axes), 0
+    cx, cy, w, h, angle = to_rotated(points)
+    if round(angle) == 0:
+        w, h, angle = h, w, 90
+    return *_hbb_numbers((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), axes), round(angle)
+
+
+def _turned_points(numbers: Sequence[float], axes: Axes) -> Points:
+    """An hbb where the angle is 0 or absent, else an obb, of which the centre must be in range."""
+    if not any(numbers[4:]):
+        return _hbb_points(numbers[:4], axes)
+    x1, y1, x2, y2, angle = numbers
+    if not -360 <= angle <= 360:
+        raise NoBoxError(f"the angle {angle:g} lies outside -360-360")
+    centre = (x1 + x2) / 2, (y1 + y2) / 2
+    _check_range(centre, axes)
+    cx, cy, w, h = _pixels((*centre, abs(x2 - x1), abs(y2 - y1)), axes)
+    return from_rotated(cx, cy, w, h, angle)
+
+
+def _corner_numbers(points: Points, axes: Axes) -> Sequence[float]:
+    if kind(points) == "hbb":
+        return to_obb(_hbb_numbers(points, axes))
+    return [round(number) for number in _scaled(order_corners(points), axes)]
+
+
+def _corner_points(numbers: Sequence[float], axes: Axes) -> Points:
+    _check_range(numbers, axes)
+    return order_corners(_pixels(numbers, axes))
+
+
+def _image(last: float) -> Callable[[int, int], Axes]:
+    return lambda width, height: (Axis(last, width), Axis(last, height))
+
+
+def _padded_square(width: int, height: int) -> Axes:
+    """0-1 of the square that LLaVA pads to: the image in its middle, an odd pixel after it."""
+    side = max(width, height)
+    return Axis(1, side, (side - width) // 2), Axis(1, side, (side - height) // 2)
+
+
+# Patches of 14 pixels, merged two by two; the bounds are those of qwen-vl-utils and of the
+# released Qwen2.5-VL checkpoints (preprocessor_config.json).
+QWEN_FACTOR, QWEN_MIN_PIXELS, QWEN_MAX_PIXELS = 28, 4 * 28 * 28, 16384 * 28 * 28
+
+
+def smart_resize(
+    width: int, height: int, min_pixels: int = QWEN_MIN_PIXELS, max_pixels: int = QWEN_MAX_PIXELS
+) -> tuple[int, int]:
+    """Width and height in pixels to which Qwen2.5-VL resizes an image: multiples of 28.
+
+    >>> smart_resize(800, 600), smart_resize(800, 800, max_pixels=500_000)
+    ((812, 588), (700, 700))
+    """
+    sides = [round(side / QWEN_FACTOR) for side in (width, height)]
+    pixels = sides[0] * sides[1] * QWEN_FACTOR**2
+    if pixels > max_pixels:
+        shrink = math.sqrt(width * height / max_pixels)
+        sides = [math.floor(side / shrink / QWEN_FACTOR) for side in (width, height)]
+    elif pixels < min_pixels:
+        grow = math.sqrt(min_pixels / (width * height))
+        sides = [math.ceil(side * grow / QWEN_FACTOR) for side in (width, height)]
+    return max(sides[0], 1) * QWEN_FACTOR, max(sides[1], 1) * QWEN_FACTOR
+
+
+def qwen2_5_vl(min_pixels: int = QWEN_MIN_PIXELS, max_pixels: int = QWEN_MAX_PIXELS) -> BoxCodec:
+    """The codec for a processor with these bounds: others give other coordinates."""
+
+    def axes(width: int, height: int) -> Axes:
+        resized = smart_resize(width, height, min_pixels, max_pixels)
+        return Axis(resized[0], width), Axis(resized[1], height)
+
+    return replace(_NORM1000, name="qwen2_5_vl", axes=axes, unit="px")
+
+
+_LLAVA = BoxCodec("llava", ("hbb",), _image(1), _hbb_numbers, _hbb_points)
+_NORM1000 = replace(
+    _LLAVA,
+    name="norm1000",
+    axes=_image(1000),
+    item='{{"bbox_2d": [{}, {}, {}, {}], "label": {label}}}',
+    ends=("[", "]"),
+)
+_GEOCHAT = BoxCodec(
+    "geochat",
+    ("hbb", "obb"),
+    _image(100),
+    _turned_numbers,
+    _turned_points,
+    item="{{<{}><{}><{}><{}>|<{}>}}",
+    between="<delim>",
+    counts=(4, 5),
+    unit="%",
+)
+_OBB = BoxCodec(
+    "obb",
+    ("hbb", "obb"),
+    _image(1000),
+    _corner_numbers,
+    _corner_points,
+    item="[{}, {}, {}, {}, {}, {}, {}, {}]",
+    counts=(8,),
+)
+_PADDED = replace(_LLAVA, name="llava_padded", axes=_padded_square)
+
+CODECS: dict[str, BoxCodec] = {
+    codec.name: codec for codec in (_LLAVA, _PADDED, _GEOCHAT, qwen2_5_vl(), _NORM1000, _OBB)
+}
+"""Every codec by the name that ``box_format`` takes."""
