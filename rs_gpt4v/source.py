@@ -15,6 +15,7 @@ import pyarrow.json
 from PIL import Image
 
 from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.remote import Download
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class Source:
             the module has several sources.
         title: The name its authors use.
         homepage: Page from which a person can fetch it.
-        license: SPDX id, or "unknown" where the authors state none.
+        license: SPDX id; "unknown" where the authors state none, more words where it is unsure.
         citation: BibTeX.
         folders: Spellings of the release's folder in the data root, the release's own first.
         annotations: For each split the annotation files it needs, relative to the folder; those of
@@ -40,6 +41,10 @@ class Source:
         other_images: Image folders of other releases, by the first part of an image's name in the
             records; spellings as in ``images``.
         note: What a person should know who lacks something; it ends the error messages.
+        mirrors: Other pages that have it or a part of it, each with a word on what is special.
+        downloads: Its files at stable public addresses, in the order to fetch them.
+        size: What there is to fetch, for a person, as far as it is known.
+        image_count: Distinct images of the release; None where it holds none or it is unknown.
     """
 
     name: str
@@ -56,6 +61,10 @@ class Source:
     spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     other_images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     note: str = ""
+    mirrors: tuple[str, ...] = ()
+    downloads: tuple[Download, ...] = ()
+    size: str = "unknown"
+    image_count: int | None = None
 
     def read(self, folder: Path, split: str, protocol: Protocol = "paper") -> pa.Table:
         """The records of ``split``, rows in file order: one of the tables of `rs_gpt4v.records`."""
@@ -118,9 +127,11 @@ def not_found(source: Source, root: Path, file: str | None = None) -> SourceNotF
         else f"{source.title} is not at {root}: expected a folder {source.folders[0]}/ "
         f"with {source.annotation_files()[0]}."
     )
+    how = f" (`rs-gpt4v download {source.name}`)" if source.downloads else ""
     return SourceNotFoundError(
-        f"{lack} Fetch it from {source.homepage} and give its parent folder as data_dir=... or in "
-        f"RS_GPT4V_DATA; `rs-gpt4v sources` shows what is found where. {source.note}".rstrip()
+        f"{lack} Fetch it from {source.homepage}{how} and give its parent folder as data_dir=... "
+        "or in RS_GPT4V_DATA; `rs-gpt4v sources` shows what is found where, and its mirrors. "
+        f"{source.note}".rstrip()
     )
 
 

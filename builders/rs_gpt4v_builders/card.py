@@ -1,35 +1,36 @@
-"""Fills the tables of ``dataset_card.md`` from the code, so that they cannot drift from it.
+"""What the data's cards say, and ``dataset_card.md`` filled with it, so that they cannot drift.
 
 python -m rs_gpt4v_builders.card dataset_card.md
 """
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rs_gpt4v.source import Source
 from rs_gpt4v_builders import CONFIGS
 from rs_gpt4v_builders.table1 import TABLE_1
 
-_MARKED = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MARKED = re.compile(r"(<!-- (?:table|text): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(card: str) -> str:
-    """``card`` with each ``<!-- table: NAME --> ... <!-- end -->`` made anew."""
-    return _MARKED.sub(lambda m: f"{m[1]}{_TABLES[m[2]]()}{m[3]}", card)
+    """``card`` with each ``<!-- table: NAME --> ... <!-- end -->`` (or "text") made anew."""
+    return _MARKED.sub(lambda m: f"{m[1]}{_PARTS[m[2]]()}{m[3]}", card)
 
 
-def _sources() -> str:
-    sources: dict[str, Source] = {c.source.name: c.source for c in CONFIGS.values()}
+def sources_table(configs: Iterable[str] = tuple(CONFIGS)) -> str:
+    """The sources of ``configs`` (no groups), with home page and licence, as a Markdown table."""
+    of_source: dict[str, tuple[Source, list[str]]] = {}
+    for name in configs:
+        source = CONFIGS[name].source
+        of_source.setdefault(source.name, (source, []))[1].append(f"`{name}`")
     rows = [
-        f"| [{s.title}]({s.homepage}) | {_configs(s)} | {s.license} |" for s in sources.values()
+        f"| [{source.title}]({source.homepage}) | {', '.join(names)} | {source.license} |"
+        for source, names in of_source.values()
     ]
     return _table("| source | configs | licence |", rows)
-
-
-def _configs(source: Source) -> str:
-    return ", ".join(f"`{name}`" for name, config in CONFIGS.items() if config.source is source)
 
 
 def _counts() -> str:
@@ -45,11 +46,54 @@ def _table(head: str, rows: list[str]) -> str:
     return "\n".join([head, "|" + "---|" * columns, *rows]) + "\n"
 
 
-_TABLES: dict[str, Callable[[], str]] = {"sources": _sources, "counts": _counts}
+USE = """\
+Fine-tuning and evaluating vision-language models on overhead images: captioning, question
+answering, and where the sources are at hand grounding and dialogue. The test splits are those of
+the sources, for comparison with published numbers.
+"""
+
+LIMITS = """\
+* Places: mostly the United States (UC Merced, USGS), the Netherlands (RSVQA-LR), and cities in view
+  of Google Earth. Models tuned on them need not work elsewhere.
+* Questions of RSVQA are generated from OpenStreetMap by templates: its gaps and ages are answered
+  as truth. Many answers are guessed well from the question alone; compare with a blind baseline, as
+  `rs-gpt4v report` does.
+* Captions repeat themselves: RSICD pads to five by repeating, and a few captions are blank (" .").
+  They are kept as released.
+* Images occur in several sources (UC Merced in UCM-Captions and RSIVQA, RSICD in RSIVQA): mind what
+  you train on when you test.
+* Optical images only.
+* Not for decisions about people, their property or their safety.
+"""
+
+PAPER = """\
+@article{xu2024rsgpt4v,
+  title={RS-GPT4V: A unified multimodal instruction-following dataset for remote sensing image
+    understanding},
+  author={Xu, Linrui and Zhao, Ling and Guo, Wang and Li, Qiujuan and Long, Kewang and Zou, Kaiqi
+    and Wang, Yuhan and Li, Haifeng},
+  journal={arXiv preprint arXiv:2406.12479},
+  year={2024}
+}
+"""
+"""BibTeX of RS-GPT4V itself."""
+
+
+def _paper() -> str:
+    return f"```bibtex\n{PAPER}```\n"
+
+
+_PARTS: dict[str, Callable[[], str]] = {
+    "sources": sources_table,
+    "counts": _counts,
+    "use": lambda: USE,
+    "limits": lambda: LIMITS,
+    "paper": _paper,
+}
 
 
 def main(path: Path) -> None:
-    """Rewrite the tables of the card at ``path``."""
+    """Rewrite the parts of the card at ``path`` that are made here."""
     path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 

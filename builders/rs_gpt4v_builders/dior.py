@@ -90,6 +90,8 @@ _COMMON: dict[str, Any] = {
     "folders": ("DIOR", "DIOR-R", "dior"),
     "spellings": {file: (f"ImageSets/{file}",) for file in _LISTS.values()},
     "images": (),
+    "mirrors": ("https://drive.google.com/drive/folders/1UdlgHk49iu6WpcJ5467iT-UqNPpx__CC",),
+    "image_count": 23_463,
     "other_images": {
         "train": ("JPEGImages-trainval", "JPEGImages"),
         "test": ("JPEGImages-test", "JPEGImages"),

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.remote import Download
 from rs_gpt4v.source import AnnotationError, Source, read_text
 from rs_gpt4v_builders import _dior_xml
 
@@ -81,10 +82,18 @@ def _indices(path: Path) -> list[int]:
     return [int(line) for line in lines if line.strip()]
 
 
+_REPOSITORY = "ZhanYang-nwpu/RSVG-pytorch"
+_COMMIT = "fca7865806f363f123e25b10eecc21f289ced35d"
+_LIST_FILES = {
+    "train.txt": (154_012, "d55036d5dd9b234e74439cda910c8c0119894fbfcf72386412aef8be208c436b"),
+    "val.txt": (21_925, "6324ad50498948e791e714cc03cb2ac7af4872e333087a48912f714141e979f9"),
+    "test.txt": (42_873, "d1d0b200fc2be1c5c1ca776601278adb3566d0efc6ea7a690ba927ce1877e5f8"),
+}
+
 SOURCE = Source(
     name="dior_rsvg",
     title="DIOR-RSVG",
-    homepage="https://github.com/ZhanYang-nwpu/RSVG-pytorch",
+    homepage=f"https://github.com/{_REPOSITORY}",
     license="unknown",
     citation="@article{zhan2023rsvg, title={RSVG: Exploring data and models for visual grounding "
     "on remote sensing data}, author={Zhan, Yang and Xiong, Zhitong and Yuan, Yuan}, "
@@ -94,4 +103,15 @@ SOURCE = Source(
     release_annotations=dict.fromkeys(_LISTS, (_ANNOTATIONS, *_LISTS.values())),
     images=("JPEGImages",),
     reader=_read,
+    mirrors=("https://drive.google.com/drive/folders/1hTqtYsC6B-m4ED2ewx5oKuYZV13EoJp_",),
+    downloads=tuple(
+        Download(
+            url=f"https://raw.githubusercontent.com/{_REPOSITORY}/{_COMMIT}/DIOR_RSVG/{file}",
+            file=file,
+            size=size,
+            checksum=f"sha256:{sha256}",
+        )
+        for file, (size, sha256) in _LIST_FILES.items()
+    ),
+    image_count=17_402,
 )

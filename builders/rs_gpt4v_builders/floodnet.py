@@ -46,7 +46,8 @@ SOURCE = Source(
     name="floodnet",
     title="FloodNet",
     homepage="https://github.com/BinaLab/FloodNet-Challenge-EARTHVISION2021",
-    license="unknown",
+    license="CDLA-Permissive-1.0 (its authors, of FloodNet-Supervised) or CC-BY-SA-4.0 (by "
+    "dataset-ninja): unsure",
     citation="@article{rahnemoonfar2021floodnet, title={FloodNet: A high resolution aerial imagery "
     "dataset for post flood scene understanding}, author={Rahnemoonfar, Maryam and "
     "Chowdhury, Tashnim and Sarkar, Argho and Varshney, Debvrat and Yari, Masoud and "
@@ -55,6 +56,13 @@ SOURCE = Source(
     annotations={"train": (_QUESTIONS,)},
     images=("Images/Train_Image", "Train_Image", "Images"),
     reader=_read,
+    mirrors=(
+        "https://drive.google.com/drive/folders/1g1r419bWBe4GEF-7si5DqWCjxiC8ErnY (track 2)",
+        "https://github.com/FujitsuResearch/TMN-FloodNet-VQA (Data/Questions/Question.json: the "
+        "training questions alone)",
+    ),
+    size="Training Question.json 885,985 bytes; images of some 3 MB each",
+    image_count=1_448,
     suffixes=(".JPG", ".jpg", ".png"),
     spellings={
         _QUESTIONS: (

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.remote import Download
 from rs_gpt4v.source import Source, read_json_object
 from rs_gpt4v_builders import _karpathy
 
@@ -43,10 +44,13 @@ def _record(class_name: str, image: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_REPOSITORY = "HaiyanHuang98/NWPU-Captions"
+_COMMIT = "61aa78b5edb3c67ddfcdc1cdbffe8c56963ce1da"
+
 SOURCE = Source(
     name="nwpu_captions",
     title="NWPU-Captions",
-    homepage="https://github.com/HaiyanHuang98/NWPU-Captions",
+    homepage=f"https://github.com/{_REPOSITORY}",
     license="unknown",
     citation="@article{cheng2022nwpu, title={NWPU-Captions dataset and MLCA-Net for remote sensing "
     "image captioning}, author={Cheng, Qimin and Huang, Haiyan and Xu, Yuan and Zhou, Yuzhuo and "
@@ -55,6 +59,27 @@ SOURCE = Source(
     annotations=_karpathy.annotations("dataset_nwpu.json"),
     images=("NWPU_images", "images"),
     reader=_read,
+    mirrors=(
+        "https://pan.baidu.com/s/1hmuWwnfPy2eZxxGxt6XuSg (code cgrv; complete)",
+        "https://gcheng-nwpu.github.io/#Datasets (NWPU-RESISC45: the images alone)",
+    ),
+    downloads=(
+        Download(
+            url=f"https://raw.githubusercontent.com/{_REPOSITORY}/{_COMMIT}/dataset_nwpu.json",
+            file="dataset_nwpu.json",
+            checksum="git:ebc79a9cbb4cf74484a7908bb9c2c95a72bab3ed",
+        ),
+        # Kept in Git LFS, whose pointer states size and checksum. Its quota was used up in 2023.
+        Download(
+            url=f"https://media.githubusercontent.com/media/{_REPOSITORY}/{_COMMIT}/NWPU_images.tar.gz",
+            file="NWPU_images.tar.gz",
+            size=407_575_520,
+            checksum="sha256:720d6c3430489c9aa99232c3d53b6b9ca48d4b838918d17e7b6e766483fddbec",
+            unpack="NWPU_images",
+        ),
+    ),
+    size="408 MB and the captions",
+    image_count=31_500,
     note="NWPU_images.tar.gz of GitHub lacks airplane/airplane_111.jpg: the release on Baidu and "
     "NWPU-RESISC45 have it.",
 )

@@ -112,6 +112,7 @@ SOURCE = Source(
         "DIOR_test": ("../DIOR/JPEGImages-test", "../DIOR/JPEGImages", *_DIOR_RSVG),
     },
     reader=partial(_read, kind="conversation"),
+    mirrors=("https://pan.baidu.com/s/1Fz0KDpgp-_33BN8XTyQlBQ (code 5jny)",),
     note="RS-GPT4V-Instruct holds no images: they are those of DIOR "
     "(https://gcheng-nwpu.github.io), which DIOR-RSVG brings too.",
 )

@@ -37,6 +37,12 @@ SOURCE = Source(
     annotations=_karpathy.annotations("dataset_RSITMD.json", ("train", "test")),
     images=("images", "imgs"),
     reader=_read,
+    mirrors=(
+        "https://drive.google.com/file/d/1NJY86TAAUd8BVs7hyteImv8I2_Lh95W6/view",
+        "https://pan.baidu.com/s/1gDj38mzUL-LmQX32PYxr0Q (code NIST)",
+    ),
+    size="the images, unpacked, 930 MB",
+    image_count=4_743,
     note="Copies of RSITMD from before 2021-10-28 leave mountain_2378, railwaystation_3254, "
     "storagetanks_4367 and viaduct_4635 without captions; a present copy has them.",
 )

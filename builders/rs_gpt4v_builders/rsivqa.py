@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.remote import Download
 from rs_gpt4v.source import AnnotationError, Source, read_text
 from rs_gpt4v_builders import rsicd, sydney_captions, ucm_captions
 
@@ -76,6 +77,38 @@ def _folders(source: Source) -> tuple[str, ...]:
     return tuple(f"../{folder}/{images}" for folder in source.folders for images in source.images)
 
 
+_REPOSITORY = "spectralpublic/RSIVQA/ed4ad129e53e1fc39ec6d66417a3f046b0ea254c/RSIVQA"
+_HRRSD_REPOSITORY = (
+    "CrazyStoneonRoad/TGRS-HRRSD-Dataset/8dd7ef715938096f479c4c8b2269a49ef96773be/OPT2017"
+)
+_FILES = {
+    _HRRSD: (3_878_628, "89876736c2998dec98d0934fa6155bd33e57ccf2ccdc9cee1658c718afffbbab"),
+    "DOTA/dota_train_vqa2.txt": (
+        629_762,
+        "2838b8f1fcc6f0e2ab6a15a7c6fcfc8a02009bee4e29881c26c5440d3c430abb",
+    ),
+    "DOTA/dota_val_vqa2.txt": (
+        205_592,
+        "6c929a294809dc559323664c57ed65a910b09f4db9c43d123c0754f1e5ad60b2",
+    ),
+    "AID/rsicd_vqa.txt": (
+        649_425,
+        "bc8fb90326564197ef4509d2aad1864295653b59c225730ac27df42eb9ce6dd7",
+    ),
+    "Sydney/sydney_vqa.txt": (
+        31_453,
+        "a13e34588a7b3c6156c222f05da7ab1c7591e181d0ca3e665c84f3724da00dec",
+    ),
+    "UCM/ucm_vqa.txt": (
+        113_393,
+        "7e615d66f50f2b8ef7d08621530692b4f7519659a0b66c1e954272a0dcd6d6b6",
+    ),
+    "UCM/ucm_res.txt": (
+        150_608,
+        "f6727acd165275385af205bbb6aa63fc89ef1405448d5b36727ac89a833b3798",
+    ),
+}
+
 SOURCE = Source(
     name="rsivqa",
     title="RSIVQA",
@@ -102,6 +135,28 @@ SOURCE = Source(
         "UCM": _folders(ucm_captions.SOURCE),
     },
     reader=_read,
+    mirrors=(
+        "https://drive.google.com/open?id=1bffECWdpa0jg2Jnm7V0oCyFFh0N-EIkr (HRRSD's images)",
+        "https://pan.baidu.com/s/1ainmXaL_Mu5XASk3ydhqKA (HRRSD's images)",
+    ),
+    downloads=(
+        *(
+            Download(
+                url=f"https://raw.githubusercontent.com/{_REPOSITORY}/{file}",
+                file=file,
+                size=size,
+                checksum=f"sha256:{sha256}",
+            )
+            for file, (size, sha256) in _FILES.items()
+        ),
+        Download(
+            url=f"https://raw.githubusercontent.com/{_HRRSD_REPOSITORY}/ImageSets/Main/train.txt",
+            file=_TRAINING_IMAGES,
+            size=32_406,
+            checksum="sha256:379441db0680cf243fdaf14884b1fe77611533be09b80bb42976bad43a8e72d5",
+        ),
+    ),
+    size="questions 5.7 MB; the images are other releases'",
     note="RSIVQA holds no images: they are those of HRRSD "
     "(https://github.com/CrazyStoneonRoad/TGRS-HRRSD-Dataset, which also has the paper's "
     "ImageSets/Main/train.txt) and, for protocol='release', of DOTA "

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.remote import Download
 from rs_gpt4v.source import Source
 from rs_gpt4v_builders import _rsvqa, rsvqa_lr
 
@@ -30,14 +31,37 @@ def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
     return _rsvqa.read(folder, _PREFIXES[split])
 
 
+_ZENODO = "https://zenodo.org/records/6344367/files"
+# As published scripts check their downloads; of the other files no checksum was found.
+_CHECKSUMS = {
+    "USGS_split_train_questions.json": "sha256:"
+    "08a29d70d9ea0a1e01bac3b19a2b9f45a9410e337efe48216d6e40023742a37b",
+    "USGS_split_train_answers.json": "sha256:"
+    "8d1db1ff9639afbbe22e72032a24f2ce15a40e9b968145ef9386373d969de5ec",
+    "Images.tar": "md5:e16c21a040ef4a17afe2d20dffe7758b",
+}
+_FILES = (*(file for prefix in _PREFIXES.values() for file in _rsvqa.files(prefix)), "Images.tar")
+
 SOURCE = Source(
     name="rsvqa_hr",
     title="RSVQA-HR",
     homepage="https://zenodo.org/records/6344367",
-    license="unknown",
+    license=rsvqa_lr.SOURCE.license,
     citation=rsvqa_lr.SOURCE.citation,
     folders=("RSVQA_HR", "RSVQA-HR", "rsvqa_hr"),
     annotations={split: _rsvqa.files(prefix) for split, prefix in _PREFIXES.items()},
     images=("Data", "Images"),
     reader=_read,
+    mirrors=rsvqa_lr.SOURCE.mirrors,
+    downloads=tuple(
+        Download(
+            url=f"{_ZENODO}/{file}",
+            file=file,
+            checksum=_CHECKSUMS.get(file),
+            unpack="Data" if file == "Images.tar" else None,
+        )
+        for file in _FILES
+    ),
+    size="14 GB, of which Images.tar 13.5 GB, and as much again while it is unpacked",
+    image_count=10_659,
 )

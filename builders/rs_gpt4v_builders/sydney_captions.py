@@ -32,4 +32,11 @@ SOURCE = Source(
     annotations=_karpathy.annotations("dataset.json"),
     images=("imgs", "images"),
     reader=_read,
+    mirrors=(
+        "https://mega.nz/folder/pG4yTYYA#4c4buNFLibryZnlujsrwEQ",
+        "https://huggingface.co/datasets/isaaccorley/Sydney-Captions",
+        "https://pan.baidu.com/s/1hujEmcG",
+    ),
+    size="dataset.json 943,427 bytes; the images, unpacked, 460 MB",
+    image_count=613,
 )

@@ -26,7 +26,7 @@ SOURCE = Source(
     name="ucm_captions",
     title="UCM-Captions",
     homepage="https://github.com/201528014227051/RSICD_optimal",
-    license="unknown",
+    license="captions: unknown; images (UC Merced, USGS): public domain",
     citation="@inproceedings{qu2016deep, title={Deep semantic understanding of high resolution "
     "remote sensing image}, author={Qu, Bo and Li, Xuelong and Tao, Dacheng and Lu, Xiaoqiang}, "
     "booktitle={CITS}, year={2016}}",
@@ -34,4 +34,11 @@ SOURCE = Source(
     annotations=_karpathy.annotations("dataset.json"),
     images=("imgs", "images"),
     reader=_read,
+    mirrors=(
+        "https://mega.nz/folder/wCpSzSoS#RXzIlrv--TDt3ENZdKN8JA (imgs.rar inside: unar or 7z x)",
+        "https://drive.google.com/uc?id=1WNAQgdgghz0cz4rV_KmTNyNGF_m8cNkt",
+        "https://pan.baidu.com/s/1mjPToHq",
+    ),
+    size="dataset.json 2,887,099 bytes; the images, unpacked, 410 MB",
+    image_count=2_100,
 )
