@@ -8,14 +8,24 @@ Source: arXiv 2406.12479, Table 1. Its columns sum to 91,937 images and 991,206 
 # pyright: reportAttributeAccessIssue=false
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+import textwrap
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 import pyarrow.compute as pc
+from tqdm import tqdm
 
 from rs_gpt4v import NAME
+from rs_gpt4v.conversation import InvalidConversationError
+from rs_gpt4v.source import AnnotationError, SourceNotFoundError
+from rs_gpt4v_builders import CONFIGS
+from rs_gpt4v_builders._dropped import dropped
+from rs_gpt4v_builders._good_records import RecordError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,11 @@ class Line:
     images: int
     pairs: int
     note: str = ""
+
+    @property
+    def rows(self) -> int:
+        """Rows that this makes: one a pair, or one a dialogue, which is all of an image."""
+        return self.images if self.config == "conversation" else self.pairs
 
 
 _CAPTIONING, _VQA = "Image captioning", "Visual question answering"
@@ -79,6 +94,7 @@ class Built:
         images: Distinct images, None where nothing was built.
         pairs: Question-answer pairs: turns, not rows.
         rows: Rows; fewer than pairs where one row is a dialogue.
+        dropped: How many records were left out, by reason, most frequent first.
         problem: Why nothing was built.
     """
 
@@ -86,78 +102,222 @@ class Built:
     images: int | None = None
     pairs: int | None = None
     rows: int | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
 
+    @property
+    def difference(self) -> str:
+        """In pairs, or in images where the pairs are the paper's; empty where both are."""
+        if self.images is None or self.pairs is None:
+            return "not built"
+        for found, paper, name in (
+            (self.pairs, self.line.pairs, "pairs"),
+            (self.images, self.line.images, "images"),
+        ):
+            if found != paper:
+                return f"{found - paper:+,} {name}"
+        return ""
 
-def compare(**options: Any) -> Iterator[Built]:
-    """Build each config of `TABLE_1` with the options of ``load_dataset``, and count.
+    @property
+    def explanation(self) -> str:
+        """Why the numbers differ from the paper's; empty where they do not."""
+        if not self.difference:
+            return ""
+        known = [self.problem, _dropped_text(self.dropped), self.line.note]
+        return "; ".join(filter(None, known)) or (
+            "no record was dropped: the release on disk has other rows than the paper's"
+        )
 
-    A config that cannot be built is reported, and the others go on.
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The sums of one split, a line counted by each config that has it."""
+
+    split: str
+    paper_images: int
+    paper_pairs: int
+    paper_rows: int
+    images: int
+    pairs: int
+    rows: int
+
+    def steps(self, batch_size: int) -> tuple[int, int]:
+        """Optimizer steps of one epoch: of the paper's rows, and of those that were built."""
+        return math.ceil(self.paper_rows / batch_size), math.ceil(self.rows / batch_size)
+
+
+def load(**options: Any) -> dict[str, datasets.DatasetDict | str]:
+    """Build each config of `TABLE_1` with the options of ``load_dataset``.
+
+    A config that cannot be built is the message that says why, and the others go on.
+
+    Raises:
+        ValueError: An option is wrong, or there is no data root.
     """
-    configs = dict.fromkeys(line.config for line in TABLE_1)
-    counted = {config: _counted(config, options) for config in configs}
-    for line in TABLE_1:
-        found = counted[line.config]
-        if isinstance(found, str):
-            yield Built(line, problem=found)
-        elif line.split in found:
-            yield Built(line, *found[line.split])
-        else:
-            yield Built(line, problem="no usable record")
+    configs = list(dict.fromkeys(line.config for line in TABLE_1))
+    bar = tqdm(configs, desc="Building", unit="config", leave=False, disable=None)
+    return {config: _loaded(config, options) for config in bar}
 
 
-def steps(built: list[Built], batch_size: int) -> int:
-    """Optimizer steps of one epoch over the training rows that were built."""
-    return math.ceil(sum(b.rows or 0 for b in built if b.line.split == "train") / batch_size)
-
-
-def _counted(config: str, options: dict[str, Any]) -> dict[str, tuple[int, int, int]] | str:
+def _loaded(config: str, options: dict[str, Any]) -> datasets.DatasetDict | str:
     try:
-        splits = datasets.load_dataset(NAME, config, **options)
-    except (OSError, ValueError) as error:
+        return datasets.load_dataset(NAME, config, **options)
+    except (
+        SourceNotFoundError,
+        AnnotationError,
+        RecordError,
+        InvalidConversationError,
+    ) as error:
         return str(error)
-    return {split: _numbers(rows) for split, rows in splits.items()}
 
 
-def _numbers(rows: datasets.Dataset) -> tuple[int, int, int]:
-    """Distinct images, pairs and rows."""
-    columns: Any = rows.select_columns(["images", "messages"]).with_format("arrow")[:]
-    paths = columns["images"].combine_chunks().flatten().field("path")
-    roles = columns["messages"].combine_chunks().flatten().field("role")
-    pairs = pc.sum(pc.equal(roles, "assistant")).as_py() or 0
-    return pc.count_distinct(paths).as_py(), pairs, len(rows)
+def compare(loaded: Mapping[str, datasets.DatasetDict | str]) -> list[Built]:
+    """The lines of `TABLE_1`, each beside what its config was built into."""
+    return [_built(line, loaded[line.config]) for line in TABLE_1]
 
 
-def to_text(built: list[Built], batch_size: int) -> str:
-    """The comparison as a plain table, with what explains each difference."""
+def _built(line: Line, splits: datasets.DatasetDict | str) -> Built:
+    if isinstance(splits, str):
+        return Built(line, problem=splits)
+    source = CONFIGS[line.config].source.name
+    left_out = dropped(_cache_folder(splits), source, line.split)
+    if line.split not in splits:
+        return Built(line, dropped=left_out, problem="no usable record")
+    rows = splits[line.split]
+    pairs = _assistant_turns(rows)
+    return Built(line, pc.count_distinct(_paths(rows)).as_py(), pairs, len(rows), left_out)
+
+
+def _cache_folder(splits: datasets.DatasetDict) -> Path:
+    rows = next(iter(splits.values()))
+    return Path(rows.cache_files[0]["filename"]).parent
+
+
+def _paths(rows: datasets.Dataset) -> pa.Array:
+    return _flat(rows, "images").field("path")
+
+
+def _assistant_turns(rows: datasets.Dataset) -> int:
+    return pc.sum(pc.equal(_flat(rows, "messages").field("role"), "assistant")).as_py() or 0
+
+
+def _flat(rows: datasets.Dataset, name: str) -> pa.StructArray:
+    columns: Any = rows.select_columns([name]).with_format("arrow")[:]
+    return columns[name].combine_chunks().flatten()
+
+
+def distinct_images(loaded: Mapping[str, datasets.DatasetDict | str], split: str) -> int:
+    """Image files of a split, each counted once, however many configs have it."""
+    found = [
+        pc.unique(_paths(splits[split]))
+        for splits in loaded.values()
+        if not isinstance(splits, str) and split in splits
+    ]
+    return pc.count_distinct(pa.chunked_array(found, pa.string())).as_py()
+
+
+def totals(built: list[Built], split: str) -> Totals:
+    """The sums over the lines of ``split``."""
+    of_split = [one for one in built if one.line.split == split]
+    names = ("images", "pairs", "rows")
+    paper = [sum(getattr(one.line, name) for one in of_split) for name in names]
+    found = [sum(getattr(one, name) or 0 for one in of_split) for name in names]
+    return Totals(split, *paper, *found)
+
+
+def to_text(
+    built: list[Built],
+    batch_size: int,
+    *,
+    sample: bool = False,
+    distinct: Mapping[str, int] | None = None,
+) -> str:
+    """The comparison as a plain table, and what explains each difference.
+
+    Args:
+        built: The lines.
+        batch_size: Rows a step.
+        sample: They are of the embedded sample, whose differences need no explanation.
+        distinct: `distinct_images` by split.
+    """
+    sums = [totals(built, split) for split in ("train", "test")]
     lines = [
-        f"{'':30}{'paper':>18}{'built':>20}",
-        f"{'config':16}{'split':14}{'images':>8}{'pairs':>10}{'images':>10}{'pairs':>10}",
+        *(["Built from the synthetic sample, which shows the path and not the data."] * sample),
+        f"{'':23}{'paper':>19}{'built':>30}",
+        f"{'config':16}{'split':7}{'images':>8}{'pairs':>11}{'images':>9}{'pairs':>11}{'rows':>10}",
+        *map(_text_line, built),
+        *map(_text_total, sums),
+        *_text_training(sums[0], batch_size),
+        *(_text_distinct(one, (distinct or {}).get(one.split)) for one in sums),
+        *([] if sample else _text_explanations(built)),
     ]
-    lines += [_text_line(one) for one in built]
-    lines += [
-        _text_total(split, [b for b in built if b.line.split == split])
-        for split in ("train", "test")
-    ]
-    lines.append(f"one epoch at batch {batch_size}: {steps(built, batch_size):,} steps")
-    problems = {one.line.config: one.problem for one in built if one.problem}
-    lines += [f"{config} not built: {problem}" for config, problem in problems.items()]
-    return "\n".join(lines)
+    return "\n".join(filter(None, lines))
 
 
 def _text_line(built: Built) -> str:
     line = built.line
-    head = f"{line.config:16}{line.split:14}{line.images:8,}{line.pairs:10,}"
-    if built.images is None or built.pairs is None:
-        return f"{head}{'-':>10}{'-':>10}"
-    same = (built.images, built.pairs) == (line.images, line.pairs)
-    why = "" if same else f"  {built.pairs - line.pairs:+,} {line.note}".rstrip()
-    return f"{head}{built.images:10,}{built.pairs:10,}{'  as the paper' if same else why}"
+    head = f"{line.config:16}{line.split:7}{line.images:8,}{line.pairs:11,}"
+    if built.images is None or built.pairs is None or built.rows is None:
+        return f"{head}{'-':>9}{'-':>11}{'-':>10}  {built.difference}"
+    found = f"{built.images:9,}{built.pairs:11,}{built.rows:10,}"
+    return f"{head}{found}  {built.difference or 'as the paper'}"
 
 
-def _text_total(split: str, built: list[Built]) -> str:
-    images, pairs = (sum(getattr(b.line, name) for b in built) for name in ("images", "pairs"))
-    found_images, found_pairs = (
-        sum(getattr(b, name) or 0 for b in built) for name in ("images", "pairs")
+def _text_total(one: Totals) -> str:
+    return (
+        f"{'total':16}{one.split:7}{one.paper_images:8,}{one.paper_pairs:11,}"
+        f"{one.images:9,}{one.pairs:11,}{one.rows:10,}"
     )
-    return f"{'total':16}{split:14}{images:8,}{pairs:10,}{found_images:10,}{found_pairs:10,}"
+
+
+def _text_training(train: Totals, batch_size: int) -> list[str]:
+    paper, found = train.steps(batch_size)
+    return [
+        f"training rows, one a dialogue: {train.rows:,}; the paper's table makes "
+        f"{train.paper_rows:,}",
+        f"one epoch at batch {batch_size}: {found:,} steps; the paper's table makes {paper:,}",
+    ]
+
+
+def _text_distinct(one: Totals, distinct: int | None) -> str:
+    if distinct is None or distinct == one.images:
+        return ""
+    return f"{one.split}: {one.images:,} images are {distinct:,} files; several configs share them"
+
+
+def _text_explanations(built: list[Built]) -> list[str]:
+    """Each explanation once, after the lines that it is of."""
+    lines_of: dict[str, list[str]] = {}
+    for one in built:
+        if one.explanation:
+            name = f"{one.line.config} {one.line.split}"
+            lines_of.setdefault(one.explanation, []).append(name)
+    return [
+        textwrap.fill(f"{', '.join(names)}: {why}", 100, subsequent_indent="    ")
+        for why, names in lines_of.items()
+    ]
+
+
+def _dropped_text(reasons: Mapping[str, int]) -> str:
+    """Such as "8,722 records dropped: image is missing (8,700), no answer (22)"."""
+    if not reasons:
+        return ""
+    said = [f"{reason} ({count:,})" for reason, count in islice(reasons.items(), 2)]
+    said += ["..."] * (len(reasons) > 2)
+    n = sum(reasons.values())
+    return f"{n:,} record{'s' * (n > 1)} dropped: {', '.join(said)}"
+
+
+def to_json(built: list[Built], batch_size: int, distinct: Mapping[str, int]) -> dict[str, Any]:
+    """The comparison as JSON takes it."""
+    sums = [totals(built, split) for split in ("train", "test")]
+    paper, found = sums[0].steps(batch_size)
+    return {
+        "lines": [
+            asdict(one) | {"difference": one.difference, "explanation": one.explanation}
+            for one in built
+        ],
+        "totals": [asdict(one) | {"distinct_images": distinct[one.split]} for one in sums],
+        "batch_size": batch_size,
+        "steps": {"paper": paper, "built": found},
+    }
