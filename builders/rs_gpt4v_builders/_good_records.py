@@ -15,6 +15,7 @@ from rs_gpt4v import records as kinds
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.boxes import clip, is_degenerate
 from rs_gpt4v.source import ImageFinder, Source, not_found, with_images
+from rs_gpt4v_builders.audit.exclude import LeakFinder
 
 OnMissing = Literal["raise", "skip"]
 
@@ -33,6 +34,7 @@ def good_records(
     protocol: Protocol,
     on_missing: OnMissing,
     log_dir: Path | None,
+    leaks: LeakFinder | None = None,
 ) -> pa.Table:
     """The usable records of ``split``, with the ``path``, ``width`` and ``height`` of their image.
 
@@ -42,7 +44,9 @@ def good_records(
         split: One of the source's splits.
         protocol: Which of the split's records to read.
         on_missing: "raise" at the first unusable record, or "skip" them all.
-        log_dir: Where "skip" writes ``dropped-<source>-<split>.jsonl`` (id, reason); None: nowhere.
+        log_dir: Where ``dropped-<source>-<split>.jsonl`` lists what is left out (id, reason);
+            None: nowhere.
+        leaks: Tells which records to leave out because their image is a test image; None: none.
 
     Raises:
         SourceNotFoundError: An annotation file of the split is missing; under "skip" the split
@@ -61,14 +65,20 @@ def good_records(
     problem = pc.coalesce(
         kinds.problems(found), found["problem"].combine_chunks(), _box_problems(found)
     )
+    if on_missing == "raise" and problem.null_count < len(problem):
+        raise RecordError(_first(source, split, _bad(found, problem)))
+    if leaks is not None:
+        problem = pc.coalesce(problem, leaks(found["path"]))
     if problem.null_count == len(problem):
         return found
-    bad = found.select(["key"]).append_column("reason", problem).filter(problem.is_valid())
-    if on_missing == "raise":
-        raise RecordError(_first(source, split, bad))
     good = found.filter(problem.is_null())
-    _report(source, split, bad, good, log_dir)
+    _report(source, split, _bad(found, problem), good, log_dir)
     return good
+
+
+def _bad(records: pa.Table, problem: pa.Array) -> pa.Table:
+    """Key and reason of the records with a problem."""
+    return records.select(["key"]).append_column("reason", problem).filter(problem.is_valid())
 
 
 def _box_problems(records: pa.Table) -> pa.Array:

@@ -4,6 +4,7 @@
 # pyright: reportAttributeAccessIssue=false
 
 import difflib
+import itertools
 import logging
 import os
 from collections.abc import Iterator
@@ -17,13 +18,14 @@ import pyarrow.compute as pc
 from datasets.builder import Key
 
 from rs_gpt4v.adapt import SCHEMA, Adaption, Protocol
-from rs_gpt4v.boxes import CODECS
+from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.conversation import FEATURES, InvalidConversationError, check
 from rs_gpt4v.source import AnnotationError, Source, SourceNotFoundError, not_found
 from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, Config, members, sources
 from rs_gpt4v_builders._fingerprint import fingerprint
 from rs_gpt4v_builders._good_records import OnMissing, RecordError, good_records
 from rs_gpt4v_builders._sample_root import sample_root
+from rs_gpt4v_builders.audit.exclude import LeakFinder, leak_finder
 
 DATA_ROOT_VARIABLE = "RS_GPT4V_DATA"
 VERSION = datasets.Version("1.0.0")
@@ -47,7 +49,9 @@ class RsGpt4vConfig(datasets.BuilderConfig):
             "skip" leaves such records out, says how many, and lists them in ``dropped-*.jsonl``.
         wording: "varied" picks each row's template by its id and ``seed``, "fixed" takes the first.
         seed: Another seed words the same rows differently.
-        box_format: How boxes stand in the messages: one of `rs_gpt4v.boxes.CODECS`.
+        box_format: How boxes stand in the messages: one of `rs_gpt4v.box_codecs.CODECS`.
+        exclude_leaks: Leave out the train and validation rows whose image is a test image of any
+            release in the data root, and list them in ``dropped-*.jsonl``.
     """
 
     sample: bool = False
@@ -56,6 +60,7 @@ class RsGpt4vConfig(datasets.BuilderConfig):
     wording: Literal["varied", "fixed"] = "varied"
     seed: int = 0
     box_format: str = "llava"
+    exclude_leaks: bool = False
 
 
 _TOLD = (
@@ -100,8 +105,12 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         _check_options(config_name, kwargs)
         root = _data_root(data_dir, kwargs)
         # Without a hash of our own, `datasets` would serve rows of older code or older raw files.
+        # Which rows leak depends on the images of every release.
+        leaks = bool(kwargs.get("exclude_leaks"))
         kwargs["hash"] = fingerprint(
-            sources(config_name), root, images=kwargs.get("on_missing") == "skip"
+            sources(DEFAULT_CONFIG if leaks else config_name),
+            root,
+            images=leaks or kwargs.get("on_missing") == "skip",
         )
         super().__init__(config_name=config_name, data_dir=root and str(root), **kwargs)
 
@@ -120,11 +129,25 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         for member in members(self.config.name):
             for split in CONFIGS[member].source.splits(self.config.protocol):
                 in_split.setdefault(split, []).append(member)
+        leaks = self._leak_finder()
         # `datasets` shares a list among its processes, and joins their rows in its order.
         return [
-            datasets.SplitGenerator(name=split, gen_kwargs={"split": split, "configs": configs})
+            datasets.SplitGenerator(
+                name=split,
+                gen_kwargs={
+                    "split": split,
+                    "configs": configs,
+                    "leaks": None if split.startswith("test") else leaks,
+                },
+            )
             for split, configs in in_split.items()
         ]
+
+    def _leak_finder(self) -> LeakFinder | None:
+        if not self.config.exclude_leaks or self.config.data_dir is None:
+            return None
+        root = Path(self.config.data_dir)
+        return leak_finder(root, self.config.protocol, self._cache_dir_root)
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         try:
@@ -143,30 +166,42 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             raise RecordError(
                 f"{self.config.name}: no record of split {empty[0]!r} in {self.config.data_dir}. "
                 'Complete the release, or give on_missing="skip" to go on without that split.'
+                + (" exclude_leaks=True may have left none." if self.config.exclude_leaks else "")
             )
         for name in empty:
             del splits[name]  # `datasets` cannot open a split without rows
         if not splits:
             raise RecordError(f"{self.config.name}: no usable record in {self.config.data_dir}")
 
-    def _generate_tables(self, split: str, configs: list[str]) -> Iterator[tuple[Key, pa.Table]]:
-        for shard, name in enumerate(configs):
-            for part, rows in enumerate(self._tables(CONFIGS[name], split)):
-                yield Key(shard, part), rows
+    def _generate_tables(
+        self, split: str, configs: list[str], leaks: LeakFinder | None
+    ) -> Iterator[tuple[Key, pa.Table]]:
+        # Configs of one source stand together: its records are read once for all of them.
+        of_source = itertools.groupby(enumerate(configs), lambda one: CONFIGS[one[1]].source.name)
+        for _, some in of_source:
+            named = list(some)
+            records = self._records(CONFIGS[named[0][1]].source, split, leaks)
+            for shard, name in named:
+                for part, rows in enumerate(self._tables(CONFIGS[name], split, records)):
+                    yield Key(shard, part), rows
 
-    def _tables(self, config: Config, split: str) -> Iterator[pa.Table]:
-        """The rows of one config, some at a time."""
-        folder = self._release_folder(config.source)
+    def _records(self, source: Source, split: str, leaks: LeakFinder | None) -> pa.Table:
+        """The usable records of a split; none where the source is absent and to be skipped."""
+        folder = self._release_folder(source)
         if folder is None:
-            return
-        records = good_records(
-            config.source,
+            return pa.table({})
+        return good_records(
+            source,
             folder,
             split,
             protocol=self.config.protocol,
             on_missing=self.config.on_missing,
             log_dir=self._log_dir(),
+            leaks=leaks,
         )
+
+    def _tables(self, config: Config, split: str, records: pa.Table) -> Iterator[pa.Table]:
+        """The rows of one config, some at a time."""
         adaption = Adaption(
             prefix=f"{config.source.name}/{split}/",
             split=split,

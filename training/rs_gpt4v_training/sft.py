@@ -35,6 +35,7 @@ class DataArguments:
         protocol: "paper" or "release".
         on_missing: "raise", or "skip" records whose image or answer is missing.
         box_format: How boxes stand in the messages: the codec of the model's family.
+        exclude_leaks: Leave out rows whose image is a test image of any release in the data root.
         max_rows: At most so many rows of each config, picked at random by ``seed``.
     """
 
@@ -44,6 +45,7 @@ class DataArguments:
     protocol: str = "paper"
     on_missing: str = "raise"
     box_format: str = "llava"
+    exclude_leaks: bool = False
     max_rows: int | None = None
 
 
@@ -95,6 +97,7 @@ def _load_config(data: DataArguments, name: str) -> datasets.DatasetDict:
         protocol=data.protocol,
         on_missing=data.on_missing,
         box_format=data.box_format,
+        exclude_leaks=data.exclude_leaks,
     )
 
 

@@ -1,0 +1,1 @@
+"""`rs-gpt4v audit`: images, questions and rows that are where they should not be."""

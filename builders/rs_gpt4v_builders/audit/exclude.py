@@ -1,0 +1,69 @@
+"""Training without leaks: which images of a split are test images of any release in the root."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.source import ImageFinder, with_images
+from rs_gpt4v_builders import sources
+from rs_gpt4v_builders.audit.images import cache_in, read_images
+from rs_gpt4v_builders.audit.matching import matches, near_pairs
+
+LeakFinder = Callable[[pa.ChunkedArray], pa.Array]
+"""For each path of an image (null where there is none), why it leaks; null where it does not."""
+
+
+def leak_finder(root: Path, protocol: Protocol, cache_dir: str) -> LeakFinder:
+    """Finds images that are among the test images of any release in ``root``.
+
+    Args:
+        root: The data root; releases that are absent and images that are missing test nothing.
+        protocol: Which of the releases' test splits to read.
+        cache_dir: The cache folder of `datasets`, where what is known of each image is kept.
+
+    Raises:
+        AnnotationError: An annotation file of a test split is damaged.
+    """
+    tests = _test_images(root, protocol)
+    cache = cache_in(cache_dir)
+    read_images(list(tests), cache)  # once, before processes share the work
+    return partial(_leaks, tests, cache)
+
+
+def _test_images(root: Path, protocol: Protocol) -> dict[str, str]:
+    """The name of each test image, like ``rsicd/test/airport_1.jpg``, by its real path."""
+    found: dict[str, str] = {}
+    for source in sources("all"):
+        folder = source.find(root)
+        if folder is None:
+            continue
+        for split, files in source.splits(protocol).items():
+            if split.startswith("test") and all(source.has(folder, file) for file in files):
+                names = source.read(folder, split, protocol).select(["image"])
+                images = with_images(names, ImageFinder(source, folder))
+                for image in images.select(["image", "path", "problem"]).to_pylist():
+                    if image["problem"] is None:
+                        name = f"{source.name}/{split}/{image['image']}"
+                        found.setdefault(os.path.realpath(image["path"]), name)
+    return found
+
+
+def _leaks(tests: Mapping[str, str], cache: Path, paths: pa.ChunkedArray) -> pa.Array:
+    """For each of ``paths`` why it leaks; see `LeakFinder`."""
+    each = paths.combine_chunks().dictionary_encode()
+    real = [os.path.realpath(path) for path in each.dictionary.to_pylist()]
+    wanted = list(dict.fromkeys(path for path in real if os.path.isfile(path)))  # noqa: PTH113
+    images = read_images(list(dict.fromkeys([*wanted, *tests])), cache)
+    place = {path: position for position, path in enumerate(images.paths)}
+    left, right = (np.array([place[path] for path in some], np.int64) for some in (wanted, tests))
+    found = matches(images, left, right, near_pairs(images, left, right))
+    reasons = {
+        images.paths[image]: f"its image is {tests[images.paths[other]]} ({kind})"
+        for image, other, kind, _ in found.itertuples(index=False)
+    }
+    return pa.array([reasons.get(path) for path in real], pa.string()).take(each.indices)

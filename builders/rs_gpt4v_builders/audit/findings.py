@@ -1,0 +1,291 @@
+"""What an audit finds, and the audit itself."""
+
+# pyarrow makes its compute functions at import time, unseen by type checkers.
+# pyright: reportAttributeAccessIssue=false
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from rs_gpt4v_builders import CONFIGS, members
+from rs_gpt4v_builders.audit.images import Images, default_cache, read_images
+from rs_gpt4v_builders.audit.matching import matches, near_pairs
+from rs_gpt4v_builders.audit.rows import Part, load_parts
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An image that is in two places.
+
+    Args:
+        image: Path of the image on the side that is learned from.
+        other: Path on the other side.
+        kind: "same file", "same bytes", "same pixels" or "near".
+        agreement: Correlation of their edges; 1 but for "near".
+        rows: Ids of the rows about the image.
+        other_rows: Ids of the rows about the other.
+    """
+
+    image: str
+    other: str
+    kind: str
+    agreement: float
+    rows: list[str]
+    other_rows: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedQuestion:
+    """A question about the same picture on both sides.
+
+    Args:
+        question: Trimmed, in lower case.
+        row: Id of the row that is learned from.
+        other_row: Id on the other side.
+        same_answer: Whether the answer is the same too.
+    """
+
+    question: str
+    row: str
+    other_row: str
+    same_answer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """What two splits share.
+
+    Args:
+        left: The split that is learned from: ``vqa_hr/train``.
+        right: The other: a test split of any config, or another split of the same config.
+        pairs: For each image of ``left`` that is in ``right``, the strongest match.
+        questions: Questions that both ask about a shared image; captions ask none.
+    """
+
+    left: str
+    right: str
+    pairs: list[Pair]
+    questions: list[SharedQuestion]
+
+    @property
+    def is_leak(self) -> bool:
+        """Whether rows of ``left`` teach what ``right`` tests."""
+        return self.left.endswith("/train") and self.right.split("/")[1].startswith("test")
+
+    @property
+    def is_straddle(self) -> bool:
+        """Whether both are splits of one config."""
+        return self.left.split("/")[0] == self.right.split("/")[0]
+
+    @property
+    def rows(self) -> int:
+        """Rows of ``left`` about shared images."""
+        return sum(len(pair.rows) for pair in self.pairs)
+
+    @property
+    def other_images(self) -> int:
+        """Images of ``right`` that are shared."""
+        return len({pair.other for pair in self.pairs})
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Rows of one split that say or ask the same about the same picture.
+
+    Args:
+        text: What they say or ask.
+        ids: Their ids.
+        answers: The different answers; a question with several contradicts itself.
+    """
+
+    text: str
+    ids: list[str]
+    answers: list[str]
+
+    @property
+    def contradicts(self) -> bool:
+        """Whether the answers differ."""
+        return len(self.answers) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """What one split has more than once.
+
+    Args:
+        part: ``vqa_hr/train``.
+        rows: Rows in all.
+        images: Distinct pictures in all.
+        duplicates: Rows with the same messages about the same picture.
+        questions: Questions asked more than once about a picture, duplicates included.
+    """
+
+    part: str
+    rows: int
+    images: int
+    duplicates: list[Repeat]
+    questions: list[Repeat]
+
+    @property
+    def duplicate_rows(self) -> int:
+        """Rows that an earlier row says already."""
+        return sum(len(same.ids) - 1 for same in self.duplicates)
+
+    @property
+    def contradictions(self) -> int:
+        """Questions with several answers."""
+        return sum(asked.contradicts for asked in self.questions)
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """All findings.
+
+    Args:
+        overlaps: Between splits; those without shared images are left out.
+        repeats: Within each split.
+        absent: Configs that were not audited, and why.
+    """
+
+    overlaps: list[Overlap]
+    repeats: list[Repeats]
+    absent: dict[str, str]
+
+    @property
+    def leaks(self) -> list[Overlap]:
+        """Training images of any config in a test split of any config."""
+        return [overlap for overlap in self.overlaps if overlap.is_leak]
+
+    @property
+    def straddles(self) -> list[Overlap]:
+        """Images in several splits of one config."""
+        return [overlap for overlap in self.overlaps if overlap.is_straddle]
+
+
+def audit(configs: Sequence[str] = (), cache: Path | None = None, **options: Any) -> Audit:
+    """Look for leakage and repetition in ``configs``: groups, configs, or all that are present.
+
+    Args:
+        configs: What to audit; what is named here must be there, of all else what can be built.
+        cache: File of what is known of each image; default: in the cache folder of `datasets`.
+        options: Options of ``load_dataset("rs_gpt4v", ...)``, such as ``data_dir``.
+
+    Raises:
+        SourceNotFoundError: A named release is absent, or no config can be built.
+        AnnotationError: An annotation file of a named config is damaged.
+        RecordError: A record of a named config cannot be used.
+    """
+    named = dict.fromkeys(member for config in configs for member in members(config))
+    parts, paths, absent = load_parts(list(named or CONFIGS), absent_allowed=not configs, **options)
+    images = read_images(paths, cache or default_cache())
+    near = near_pairs(
+        images,
+        _all_images([part for part in parts if not part.is_test]),
+        _all_images([part for part in parts if part.split != "train"]),
+    )
+    overlaps = [_overlap(images, near, left, right) for left, right in _to_compare(parts)]
+    return Audit(
+        [overlap for overlap in overlaps if overlap.pairs],
+        [_repeats(images, part) for part in parts],
+        absent,
+    )
+
+
+def _all_images(parts: list[Part]) -> np.ndarray:
+    return np.unique(np.concatenate([np.empty(0, np.int64), *(part.image for part in parts)]))
+
+
+def _to_compare(parts: list[Part]) -> Iterator[tuple[Part, Part]]:
+    """Train of any config with test of any, and the splits of each config with each other."""
+    for left, right in itertools.permutations(parts, 2):
+        own = left.config == right.config
+        leak = left.split == "train" and right.is_test
+        straddle = own and (left.split, right.split) == ("train", "validation")
+        if leak or straddle or (own and left.split == "validation" and right.is_test):
+            yield left, right
+
+
+def _overlap(images: Images, near: pd.DataFrame, left: Part, right: Part) -> Overlap:
+    found = matches(images, np.unique(left.image), np.unique(right.image), near)
+    rows, other_rows = (_ids_by_image(part) for part in (left, right))
+    pairs = [
+        Pair(
+            images.paths[image],
+            images.paths[other],
+            kind,
+            round(float(agreement), 3),
+            rows[image],
+            other_rows[other],
+        )
+        for image, other, kind, agreement in found.itertuples(index=False)
+    ]
+    return Overlap(left.name, right.name, pairs, _shared_questions(images, found, left, right))
+
+
+def _ids_by_image(part: Part) -> dict[int, list[str]]:
+    return pd.Series(part.ids.to_pandas().to_numpy()).groupby(part.image).agg(list).to_dict()
+
+
+def _shared_questions(
+    images: Images, found: pd.DataFrame, left: Part, right: Part
+) -> list[SharedQuestion]:
+    """The questions of ``left`` that are asked in ``right`` about the same image, each once."""
+    asked: Any
+    other: Any
+    asked, other = (
+        part.turns.assign(image=part.image[part.turns["row"]]) for part in (left, right)
+    )
+    asked = asked.drop_duplicates(["row", "question"]).merge(found[["image", "other"]], on="image")
+    asked["picture"] = images.pixels[asked["other"]]
+    other["picture"] = images.pixels[other["image"]]
+    # Where it is asked several times there, the same answer counts, or else the first.
+    same = other.drop_duplicates(["picture", "question", "answer"])
+    same = same[["picture", "question", "answer", "row"]].rename(columns={"row": "same_row"})
+    first = other.drop_duplicates(["picture", "question"])
+    first = first[["picture", "question", "row"]].rename(columns={"row": "first_row"})
+    shared = asked.merge(first, on=["picture", "question"])
+    shared = shared.merge(same, on=["picture", "question", "answer"], how="left")
+    there = shared["same_row"].fillna(shared["first_row"])
+    columns = zip(
+        shared["question"],
+        _ids(left, shared["row"]),
+        _ids(right, there),
+        shared["same_row"].notna(),
+        strict=True,
+    )
+    return [SharedQuestion(*values) for values in columns]
+
+
+def _ids(part: Part, rows: Any) -> list[str]:
+    return part.ids.take(pa.array(rows.to_numpy(np.int64))).to_pylist()
+
+
+def _repeats(images: Images, part: Part) -> Repeats:
+    picture = images.pixels[part.image]
+    said = pd.DataFrame({"row": np.arange(len(picture)), "text": part.texts.to_pandas()})
+    said["picture"] = picture
+    asked = part.turns.rename(columns={"question": "text"})
+    asked["picture"] = picture[asked["row"]]
+    return Repeats(
+        part.name,
+        len(picture),
+        len(np.unique(picture)),
+        list(_repeated(part, said.assign(answer=""))),
+        list(_repeated(part, asked)),
+    )
+
+
+def _repeated(part: Part, said: Any) -> Iterator[Repeat]:
+    """Groups of rows with the same picture and text, in the order of their first rows."""
+    several = said[said.duplicated(["picture", "text"], keep=False)]
+    several = several.assign(id=_ids(part, several["row"]))
+    groups = several.groupby(["picture", "text"], sort=False).agg({"id": list, "answer": list})
+    for (_, text), ids, answers in groups.itertuples():
+        different = [answer for answer in dict.fromkeys(answers) if answer]
+        yield Repeat(text, list(dict.fromkeys(ids)), different)

@@ -1,0 +1,115 @@
+"""The findings as one self-contained HTML page, with the pictures of the pairs."""
+
+import base64
+import io
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+from PIL import Image
+
+from rs_gpt4v_builders.audit.findings import Audit, Overlap, Pair, Repeat
+from rs_gpt4v_builders.audit.text import KINDS, kinds, notes
+
+_PAIRS = 6  # pictures of one overlap
+_ALL_PAIRS = 60  # pictures of the page: 120 thumbnails are some 1 MB
+_LISTED = 12  # repetitions of one split
+_THUMBNAIL_PX = 192
+
+
+class _Shown(NamedTuple):
+    """An overlap with those of its pairs that no earlier one shows."""
+
+    overlap: Overlap
+    pairs: list[tuple[Pair, str, str]]
+
+    @property
+    def hidden(self) -> int:
+        """How many pairs are not shown."""
+        return len(self.overlap.pairs) - len(self.pairs)
+
+
+def write_page(audit: Audit, out: Path, *, sample: bool = False) -> None:
+    """Write the page to ``out``; the same findings give the same bytes.
+
+    Args:
+        audit: The findings.
+        out: The page. It is replaced whole or not at all.
+        sample: Say that the pictures are synthetic.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = _shown(audit)
+    page = environment.get_template("page.html.jinja").render(
+        audit=audit,
+        leaks=[one for one in shown if one.overlap.is_leak],
+        straddles=[one for one in shown if not one.overlap.is_leak],
+        repeats=[one for one in audit.repeats if one.duplicates or one.questions],
+        listed=_LISTED,
+        first=_first,
+        kinds=kinds,
+        explained=KINDS,
+        notes=notes(audit),
+        leaked=_leaked(audit),
+        sample=sample,
+    )
+    # A path may hold bytes that are no UTF-8.
+    _replace(out, page.encode(errors="replace"))
+
+
+def _leaked(audit: Audit) -> tuple[int, int]:
+    """Training rows about leaked images, and the test images that these are."""
+    rows = {row for leak in audit.leaks for pair in leak.pairs for row in pair.rows}
+    return len(rows), len({pair.other for leak in audit.leaks for pair in leak.pairs})
+
+
+def _first(repeats: list[Repeat]) -> list[Repeat]:
+    """Those to list: contradictions before mere repetitions."""
+    return sorted(repeats, key=lambda one: not one.contradicts)[:_LISTED]
+
+
+def _shown(audit: Audit) -> list[_Shown]:
+    """Each overlap with pictures of some pairs, weakest kinds first: those are to be judged."""
+    seen: set[tuple[str, str]] = set()
+    shown = []
+    for overlap in audit.overlaps:
+        new = [pair for pair in overlap.pairs if (pair.image, pair.other) not in seen]
+        new.sort(key=lambda pair: (pair.agreement, -list(KINDS).index(pair.kind)))
+        new = new[: min(_PAIRS, _ALL_PAIRS - len(seen))]
+        seen.update((pair.image, pair.other) for pair in new)
+        pictures = [(pair, _thumbnail(pair.image), _thumbnail(pair.other)) for pair in new]
+        shown.append(_Shown(overlap, pictures))
+    return shown
+
+
+def _thumbnail(path: str) -> str:
+    """A data URI; empty where the file cannot be decoded."""
+    try:
+        with Image.open(path) as image:
+            image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+            small = image.convert("RGB")
+    except (OSError, SyntaxError, ValueError):
+        return ""
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _replace(out: Path, content: bytes) -> None:
+    """Write whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
