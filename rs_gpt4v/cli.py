@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,24 +33,59 @@ Files = Annotated[list[Path], typer.Argument(help="Predictions files (JSON lines
 
 
 @app.command()
-def sources(data_dir: DataDir = None) -> None:
+def sources(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Sources, configs or groups; all if none is named.")
+    ] = None,
+    data_dir: DataDir = None,
+    citations: Annotated[bool, typer.Option("--citations", help="Show their BibTeX.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: all that is known.")] = False,
+) -> None:
     """Show which releases are found, what is missing, and where to get it.
 
     Example: `rs-gpt4v sources --data-dir /data/rs`
     """
-    from rs_gpt4v_builders.inventory import inventory
+    from rs_gpt4v_builders import inventory, overview
 
-    root = (data_dir or Path()).absolute()
-    if not root.is_dir():
+    root = data_dir and data_dir.absolute()
+    if root and not root.is_dir():
         raise FileNotFoundError(f"{root} is no folder: give the releases' parent with --data-dir")
-    typer.echo(f"Looking in {root}")
-    for found in inventory(root):
-        source = found.source
-        typer.echo(f"{found.status:8} {source.title:30} {', '.join(found.configs)}")
-        typer.echo(f"         {found.folder or 'get it from ' + source.homepage}")
-        if found.lacking:
-            typer.echo(f"         lacks {', '.join(found.lacking)}; see {source.homepage}")
-        typer.echo(f"         licence: {source.license}")
+    found = inventory.inventory(root, inventory.choose(names) if names else None)
+    if as_json:
+        typer.echo(json.dumps(overview.to_json(found), indent=2))
+    else:
+        typer.echo(overview.to_text(found, root, citations=citations))
+
+
+@app.command()
+def download(
+    names: Annotated[list[str], typer.Argument(help="Sources, configs or groups: rsvqa_lr.")],
+    data_dir: Annotated[
+        Path, typer.Option(help="Folder for the releases.", envvar="RS_GPT4V_DATA")
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is to fetch.")] = False,
+    keep_archives: Annotated[
+        bool, typer.Option("--keep-archives", help="Keep archives once they are unpacked.")
+    ] = False,
+) -> None:
+    """Fetch what has a stable public address; interrupted, the same command goes on.
+
+    Example: `rs-gpt4v download rsvqa_lr --data-dir /data/rs`
+    """
+    from rs_gpt4v_builders import download as downloads
+    from rs_gpt4v_builders import inventory
+
+    root = data_dir.absolute()
+    items = downloads.plan(inventory.choose(names), root)
+    if dry_run:
+        typer.echo(downloads.describe(items))
+        return
+    kept = 0
+    for done in downloads.carry_out(items, root, keep_archives=keep_archives):
+        typer.echo(f"{done.item.path}: {done.remark}")
+        kept += done.outcome == "kept"
+    typer.echo(downloads.rest(inventory.choose(names), root))
+    raise typer.Exit(1 if kept else 0)
 
 
 @app.command()
@@ -58,6 +95,9 @@ def build(
     sample: Sample = False,
     protocol: Protocol = "paper",
     on_missing: OnMissing = "raise",
+    exclude_leaks: Annotated[
+        bool, typer.Option("--exclude-leaks", help="Leave out training rows on test images.")
+    ] = False,
     num_proc: Annotated[int | None, typer.Option(help="Processes.")] = None,
 ) -> None:
     """Build configs into the `datasets` cache and count their rows.
@@ -65,7 +105,15 @@ def build(
     Example: `rs-gpt4v build cap_ucm vqa_lr --data-dir /data/rs`
     """
     for config in configs:
-        rows = _load(config, data_dir, sample, protocol, on_missing, num_proc=num_proc)
+        rows = _load(
+            config,
+            data_dir,
+            sample,
+            protocol,
+            on_missing,
+            num_proc=num_proc,
+            exclude_leaks=exclude_leaks,
+        )
         counts = "  ".join(f"{split} {part.num_rows:,}" for split, part in rows.items())
         typer.echo(f"{config}: {counts}")
 
@@ -76,20 +124,110 @@ def stats(
     sample: Sample = False,
     on_missing: OnMissing = "raise",
     batch_size: Annotated[int, typer.Option(help="Rows a step, to count the steps.")] = 64,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="Lengths, answers, question types, templates too.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(help="Picture to write: .png or .svg.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, details and all.")] = False,
 ) -> None:
     """Compare what the releases give with the paper's Table 1, row by row.
 
-    Example: `rs-gpt4v stats --data-dir /data/rs`
+    Example: `rs-gpt4v stats --data-dir /data/rs --details --plot stats.png`
     """
-    from rs_gpt4v_builders import table1
+    from rs_gpt4v_builders import composition, table1
+
+    draw = _drawer(plot) if plot else None
+    root = None if sample or data_dir is None else str(data_dir)
+    loaded = table1.load(data_dir=root, sample=sample, on_missing=on_missing)
+    built = table1.compare(loaded)
+    distinct = {split: table1.distinct_images(loaded, split) for split in ("train", "test")}
+    made_of = composition.compositions(loaded) if details or plot or as_json else []
+    if draw:
+        draw(built, made_of, sample=sample)
+    if as_json:
+        numbers = table1.to_json(built, batch_size, distinct)
+        made = [asdict(one) for one in made_of]
+        typer.echo(json.dumps({"sample": sample, **numbers, "details": made}, indent=2))
+        return
+    typer.echo(table1.to_text(built, batch_size, sample=sample, distinct=distinct))
+    if details:
+        typer.echo(f"\n{composition.to_text(made_of)}")
+
+
+@app.command()
+def audit(
+    configs: Annotated[
+        list[str] | None, typer.Argument(help="Configs or groups; default: all that are there.")
+    ] = None,
+    data_dir: DataDir = None,
+    sample: Sample = False,
+    protocol: Protocol = "paper",
+    on_missing: OnMissing = "raise",
+    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("audit.html"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every row id.")] = False,
+) -> None:
+    """Find test images and questions in training data, and repetition; write pictures of it.
+
+    Example: `rs-gpt4v audit --data-dir /data/rs --out audit.html`
+    """
+    from rs_gpt4v_builders.audit.findings import audit as look
+    from rs_gpt4v_builders.audit.page import write_page
+    from rs_gpt4v_builders.audit.text import to_json, to_text
 
     root = None if sample or data_dir is None else str(data_dir)
-    built = list(table1.compare(data_dir=root, sample=sample, on_missing=on_missing))
+    found = look(
+        configs or (), data_dir=root, sample=sample, protocol=protocol, on_missing=on_missing
+    )
+    write_page(found, out, sample=sample)
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in built], indent=2))
+        typer.echo(json.dumps({"sample": sample, **to_json(found)}, indent=2))
     else:
-        typer.echo(table1.to_text(built, batch_size))
+        typer.echo(f"{to_text(found)}\n\nPictures: {out}")
+
+
+@app.command()
+def export(
+    kind: Annotated[str, typer.Argument(help="hub, llava, sharegpt, ms_swift or webdataset.")],
+    out: Annotated[Path, typer.Argument(help="New folder, or that of the same export begun.")],
+    configs: Annotated[list[str], typer.Argument(help="For instance vqa_hr cap_ucm.")],
+    data_dir: DataDir = None,
+    sample: Sample = False,
+    protocol: Protocol = "paper",
+    on_missing: OnMissing = "raise",
+    box_format: Annotated[str, typer.Option(help="Text form of boxes in the messages.")] = "llava",
+    exclude_leaks: Annotated[
+        bool, typer.Option("--exclude-leaks", help="Leave out training rows on test images.")
+    ] = False,
+    images: Annotated[str, typer.Option(help="copy, hardlink or symlink.")] = "copy",
+    shard_mb: Annotated[int, typer.Option(help="Size of a webdataset shard, in MB.")] = 500,
+    push: Annotated[str | None, typer.Option(help="Upload to USER/NAME (hub alone).")] = None,
+    public: Annotated[bool, typer.Option("--public", help="Let all see what is pushed.")] = False,
+) -> None:
+    """Write rows and images as other tools read them; interrupted, it goes on where it was.
+
+    Example: `rs-gpt4v export hub exported/ cap_ucm vqa_lr --data-dir /data/rs`
+    """
+    from rs_gpt4v_builders.export import export as write
+    from rs_gpt4v_builders.export.hub import push as upload
+
+    if push and kind != "hub":
+        raise ValueError(f"--push uploads a hub export, not {kind}: export hub, then push that")
+    folder = write(
+        kind,
+        out,
+        configs,
+        images=images,
+        shard_bytes=shard_mb * 1_000_000,
+        data_dir=None if sample or data_dir is None else str(data_dir),
+        sample=sample,
+        protocol=protocol,
+        on_missing=on_missing,
+        box_format=box_format,
+        exclude_leaks=exclude_leaks,
+    )
+    typer.echo(f"Exported: {folder}")
+    if push:
+        typer.echo(f"Pushed: {upload(folder, push, private=not public)}")
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -190,6 +328,14 @@ def demo(
     run(out)
 
 
+def _drawer(path: Path) -> Callable[..., None]:
+    """What draws into ``path``; that it cannot is told now, not after minutes of building."""
+    from rs_gpt4v_builders import stats_plot
+
+    stats_plot.check_suffix(path)
+    return partial(stats_plot.draw, path=path)
+
+
 def _load(
     config: str,
     data_dir: Path | None,
@@ -197,6 +343,8 @@ def _load(
     protocol: str,
     on_missing: str,
     num_proc: int | None = None,
+    *,
+    exclude_leaks: bool = False,
 ) -> Any:
     from datasets import load_dataset
 
@@ -210,6 +358,7 @@ def _load(
         protocol=protocol,
         on_missing=on_missing,
         num_proc=num_proc,
+        exclude_leaks=exclude_leaks,
     )
 
 
@@ -222,7 +371,8 @@ def main() -> None:
             raise
         said = str(error)
         if isinstance(error, ImportError):
-            said += '. This verb needs more than the data: pip install "rs-gpt4v[all]"'
+            extra = "plot" if error.name == "matplotlib" else "all"
+            said += f'. This verb needs more than the data: pip install "rs-gpt4v[{extra}]"'
         typer.secho(f"Error: {said}", err=True, fg=typer.colors.RED)
         sys.exit(1)
 

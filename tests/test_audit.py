@@ -359,6 +359,18 @@ def test_exclude_leaks_leaves_out_exactly_the_leaking_rows(
         assert without[split].to_list() == whole[split].to_list()
 
 
+def test_validation_rows_on_test_images_are_left_out_too(releases: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(releases, tmp_path / "releases")
+    folder = root / "UCM_captions"
+    content = json.loads((folder / "dataset.json").read_text())
+    first = {record["split"]: record["filename"] for record in reversed(content["images"])}
+    shutil.copyfile(folder / "imgs" / first["test"], folder / "imgs" / first["val"])
+    whole = _load("cap_ucm", root, tmp_path / "cache")["validation"]["id"][:]
+    without = _load("cap_ucm", root, tmp_path / "cache", exclude_leaks=True)["validation"]["id"][:]
+    leaked = f"ucm_captions/validation/{Path(first['val']).stem}/"
+    assert without == [row for row in whole if not row.startswith(leaked)] != whole
+
+
 def test_what_is_left_out_is_listed_with_its_reason(
     leaking: tuple[Path, set[Any]], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

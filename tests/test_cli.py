@@ -9,9 +9,19 @@ import pytest
 from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
-from rs_gpt4v_builders import CONFIGS
 
-VERBS = ("sources", "build", "stats", "train", "predict", "score", "report", "demo")
+VERBS = (
+    "sources",
+    "download",
+    "build",
+    "stats",
+    "export",
+    "train",
+    "predict",
+    "score",
+    "report",
+    "demo",
+)
 
 
 def run(*arguments: str | Path) -> str:
@@ -27,19 +37,6 @@ def test_help_of_each_verb_shows_an_example(verb: str) -> None:
 
 def test_help_names_every_verb() -> None:
     assert all(verb in run("--help") for verb in VERBS)
-
-
-def test_sources_tells_found_partial_and_missing(releases: Path, tmp_path: Path) -> None:
-    (tmp_path / "UCM_captions").symlink_to(releases / "UCM_captions")
-    (tmp_path / "RSVQA_LR").mkdir()
-    (tmp_path / "RSVQA_LR/LR_split_test_answers.json").touch()
-    text = run("sources", "--data-dir", tmp_path)
-    assert "found    UCM-Captions                   cap_ucm" in text
-    assert "partial  RSVQA-LR" in text
-    assert "lacks LR_split_train_questions.json" in text
-    assert "Images_LR/" in text
-    assert "missing  RSVQA-HR" in text
-    assert f"get it from {CONFIGS['vqa_hr'].source.homepage}" in text
 
 
 def test_build_counts_rows(releases: Path) -> None:

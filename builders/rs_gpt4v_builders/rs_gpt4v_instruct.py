@@ -101,7 +101,7 @@ SOURCE = Source(
     license="Apache-2.0",
     citation="@article{xu2024rsgpt4v, title={RS-GPT4V: A unified multimodal instruction-following "
     "dataset for remote sensing image understanding}, author={Xu, Linrui and Zhao, Ling and "
-    "Guo, Wang and Li, Qiujun and Long, Kewang and Zou, Kaiqi and Wang, Yuhan and Li, Haifeng}, "
+    "Guo, Wang and Li, Qiujuan and Long, Kewang and Zou, Kaiqi and Wang, Yuhan and Li, Haifeng}, "
     "journal={arXiv:2406.12479}, year={2024}}",
     folders=("RS_GPT4V_Instruct", "RS-GPT4V-Instruct", "rs_gpt4v_instruct"),
     annotations=_annotations("conversation"),

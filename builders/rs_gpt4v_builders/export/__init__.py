@@ -1,0 +1,87 @@
+"""`rs-gpt4v export`: the rows as other tools read them, each image stored once.
+
+To add a format: write its module (copy the nearest one), then name it here.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+import rs_gpt4v
+from rs_gpt4v_builders import DEFAULT_CONFIG
+from rs_gpt4v_builders.export import hub, llava, ms_swift, sharegpt, web_dataset
+from rs_gpt4v_builders.export._folder import claim, refuse_other
+from rs_gpt4v_builders.export._images import PUT, image_names
+from rs_gpt4v_builders.export._material import Material, image_paths
+
+FORMATS: dict[str, Callable[[Material], None]] = {
+    "hub": hub.write,
+    "llava": llava.write,
+    "sharegpt": sharegpt.write,
+    "ms_swift": ms_swift.write,
+    "webdataset": web_dataset.write,
+}
+
+
+def export(
+    kind: str,
+    out: Path,
+    configs: Sequence[str] = (DEFAULT_CONFIG,),
+    *,
+    images: str = "copy",
+    shard_bytes: int = web_dataset.SHARD_BYTES,
+    **options: Any,
+) -> Path:
+    """Write ``configs`` into the folder ``out`` as one of `FORMATS`; interrupted, it goes on.
+
+    Args:
+        kind: One of `FORMATS`.
+        out: A new or empty folder, or that of the same export begun earlier.
+        configs: Configs or groups of ``load_dataset("rs_gpt4v", ...)``.
+        images: "copy", "hardlink" or "symlink"; shards hold copies in any case.
+        shard_bytes: About how large a shard is; for "webdataset" alone.
+        **options: Those of ``load_dataset("rs_gpt4v", ...)``: ``data_dir``, ``protocol``, ...
+
+    Returns:
+        ``out``, absolute.
+
+    Raises:
+        ValueError: ``kind`` or ``images`` is unknown.
+        ExportFolderError: ``out`` holds something else.
+        RecordError: A release is incomplete, and ``on_missing`` is "raise".
+    """
+    for given, choices in ((kind, FORMATS), (images, PUT)):
+        if given not in choices:
+            raise ValueError(f"{given!r}: expected one of {', '.join(choices)}")
+    out = out.expanduser().absolute()
+    builders = {
+        config: datasets.load_dataset_builder(rs_gpt4v.NAME, config, **options)
+        for config in configs
+    }
+    root = next(iter(builders.values())).config.data_dir
+    asked: dict[str, Any] = {
+        "format": kind,
+        "configs": list(builders),
+        "images": images,
+        "shard_bytes": shard_bytes,
+        **options,
+        "data_dir": root,
+        "of": rs_gpt4v.__version__,
+    }
+    refuse_other(out, asked)
+    built = {config: _built(builder) for config, builder in builders.items()}
+    claim(out, asked)  # not before: who has to mend a release may call with other options then
+    used = image_paths(rows for splits in built.values() for rows in splits.values())
+    names = image_names(used, Path(str(root)))
+    sample = bool(options.get("sample"))
+    FORMATS[kind](Material(built, names, out, images, shard_bytes, sample))
+    return out
+
+
+def _built(builder: datasets.DatasetBuilder) -> datasets.DatasetDict:
+    builder.download_and_prepare()
+    rows = builder.as_dataset()
+    assert isinstance(rows, datasets.DatasetDict)  # no split was asked for
+    return rows

@@ -1,0 +1,62 @@
+"""The folder of an export: whose it is, and files that are whole or not there."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+MARKER = "rs_gpt4v_export.json"
+"""Says what an export was asked for, so that the same call may go on with it and no other."""
+
+UNFINISHED = ".part"
+
+
+class ExportFolderError(ValueError):
+    """The folder to export into holds something that this export would spoil."""
+
+
+def refuse_other(out: Path, asked: dict[str, Any]) -> None:
+    """Raise unless ``out`` is new, empty, or of the export that ``asked`` describes.
+
+    Raises:
+        ExportFolderError: It is another export's, or holds files that are no export's.
+    """
+    marker = out / MARKER
+    if not marker.is_file():
+        if out.exists() and any(file.suffix != UNFINISHED for file in out.iterdir()):
+            raise ExportFolderError(
+                f"{out} is not empty and holds no export ({MARKER}): give a new folder, or empty it"
+            )
+        return
+    earlier = json.loads(marker.read_text(encoding="utf-8"))
+    now = json.loads(_json(asked))
+    other = [key for key in {**earlier, **now} if earlier.get(key) != now.get(key)]
+    if other:
+        was = ", ".join(f"{key}={earlier.get(key)!r} (now {now.get(key)!r})" for key in other)
+        raise ExportFolderError(
+            f"{out} holds another export: {was}. Give a new folder, or delete that one."
+        )
+
+
+def claim(out: Path, asked: dict[str, Any]) -> None:
+    """Make ``out`` the folder of the export that ``asked`` describes."""
+    out.mkdir(parents=True, exist_ok=True)
+    with replacing(out / MARKER) as file:
+        file.write(_json(asked))
+
+
+def _json(asked: dict[str, Any]) -> bytes:
+    return (json.dumps(asked, indent=2, default=str) + "\n").encode()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that takes the place of ``path`` once it is whole and on disk."""
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    with unfinished.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)

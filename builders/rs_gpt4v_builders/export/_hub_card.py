@@ -1,0 +1,178 @@
+"""The card of a Hub export: its head tells `datasets` what is where, its text tells people."""
+
+import bisect
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import datasets
+from datasets.info import DatasetInfosDict
+from datasets.utils.metadata import MetadataConfigs
+from huggingface_hub import DatasetCardData
+
+from rs_gpt4v.conversation import FEATURES
+from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, members
+from rs_gpt4v_builders.card import LIMITS, PAPER, USE, sources_table
+from rs_gpt4v_builders.export._images import FOLDER
+from rs_gpt4v_builders.export._material import Material, image_paths
+
+_TASKS = {
+    "captions": "image-to-text",
+    "detail": "image-to-text",
+    "questions": "visual-question-answering",
+    "grounding": "object-detection",
+}
+_PAPER_ENTRY = PAPER.split(",")[0]
+_SIZES = (1_000, 10_000, 100_000, 1_000_000)
+_SIZE_NAMES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M")
+
+
+def card(material: Material) -> str:
+    """The README.md of the repository."""
+    return f"---\n{_head(material)}\n---\n\n{_text(material)}"
+
+
+def _head(material: Material) -> DatasetCardData:
+    rows = sum(rows.num_rows for _, rows in material.splits())
+    head = DatasetCardData(
+        pretty_name="RS-GPT4V",
+        license="other",
+        license_name="per-source",
+        language="en",
+        task_categories=_task_categories(material),
+        size_categories=_SIZE_NAMES[bisect.bisect_right(_SIZES, rows)],
+        tags=["remote-sensing", "earth-observation", "instruction-tuning", "vision-language"]
+        + ["synthetic"] * material.sample,
+    )
+    configs = {config: _data_files(material, config) for config in material.configs}
+    MetadataConfigs(configs).to_dataset_card_data(head)
+    infos = {config: _info(material, config) for config in material.configs}
+    DatasetInfosDict(infos).to_dataset_card_data(head)
+    return head
+
+
+def _task_categories(material: Material) -> list[str]:
+    every = {member for config in material.configs for member in members(config)}
+    tasks = {CONFIGS[member].adapt.__name__ for member in every}
+    return sorted({"image-text-to-text", *(_TASKS[t] for t in tasks if t in _TASKS)})
+
+
+def _data_files(material: Material, config: str) -> dict[str, Any]:
+    """What "imagefolder" is told: the rows' file, and the folders of the images they name."""
+    splits = material.configs[config]
+    files = [
+        {"split": split, "path": [f"{config}-{split}.parquet", *_patterns(material, rows)]}
+        for split, rows in splits.items()
+    ]
+    told = {
+        "data_files": files,
+        "metadata_filenames": [f"{config}-{split}.parquet" for split in splits],
+        "drop_labels": True,
+    }
+    return told | ({"default": True} if config == DEFAULT_CONFIG else {})
+
+
+def _patterns(material: Material, rows: datasets.Dataset) -> list[str]:
+    names = (material.names[path] for path in image_paths([rows]))
+    return sorted({_pattern(PurePosixPath(name)) for name in names})
+
+
+def _pattern(image: PurePosixPath) -> str:
+    """The release's folder of an image; names in an export have nothing that a glob takes up."""
+    release = image.parts[1:-1][:1]
+    return f"{FOLDER}/{release[0]}/**" if release else f"{FOLDER}/*"
+
+
+def _info(material: Material, config: str) -> datasets.DatasetInfo:
+    splits = material.configs[config]
+    built: Any = next(iter(splits.values())).info.splits
+    files = [material.out / f"{config}-{split}.parquet" for split in splits]
+    images = image_paths(splits.values())
+    return datasets.DatasetInfo(
+        features=FEATURES,
+        splits=built,
+        download_size=_size(files) + _size(map(Path, images)),
+        dataset_size=sum(split.num_bytes for split in built.values()),
+    )
+
+
+def _size(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
+
+
+def _text(material: Material) -> str:
+    return _TEXT.format(
+        synthetic=_SYNTHETIC if material.sample else "",
+        config=next(iter(material.configs)),
+        sources=sources_table(_configs(material)),
+        rows=_rows(material),
+        use=USE,
+        limits=LIMITS,
+        citations="\n\n".join(_citations(_configs(material))),
+    )
+
+
+def _configs(material: Material) -> list[str]:
+    every = {member for config in material.configs for member in members(config)}
+    return [config for config in CONFIGS if config in every]
+
+
+def _citations(configs: list[str]) -> list[str]:
+    """BibTeX of the paper and of each source, once; RS-GPT4V-Instruct's is the paper's."""
+    of_sources = [CONFIGS[config].source.citation for config in configs]
+    return [PAPER, *dict.fromkeys(c for c in of_sources if not c.startswith(_PAPER_ENTRY))]
+
+
+def _rows(material: Material) -> str:
+    lines = [
+        f"| `{config}` | {split} | {rows.num_rows:,} |"
+        for config, splits in material.configs.items()
+        for split, rows in splits.items()
+    ]
+    return "\n".join(["| config | split | rows |", "|---|---|---|", *lines])
+
+
+_SYNTHETIC = """
+**Synthetic.** These images were drawn by a program, to try code without data. They show nothing
+real.
+"""
+
+_TEXT = """# RS-GPT4V
+{synthetic}
+Conversations about remote-sensing images, unified from published datasets into one
+instruction-following schema, after RS-GPT4V (Xu et al., 2024,
+[arXiv 2406.12479](https://arxiv.org/abs/2406.12479)); written by `rs-gpt4v export hub`.
+
+```python
+from datasets import load_dataset
+
+rows = load_dataset("THIS_REPOSITORY", "{config}")
+```
+
+{rows}
+
+One row is one conversation about one image: `id`, `images`, `messages` (`role`, `content`),
+`source`, `task`, `question_type`, `modality`, `references` (all accepted answers), `boxes` (pixels
+of the released image), `width`, `height`. Each image is stored once, as its source released it,
+whatever number of rows name it.
+
+## Sources and licences
+
+Each source keeps its own terms. "unknown" means that its authors state none where we looked: ask
+them before you redistribute anything.
+
+{sources}
+## Intended use
+
+{use}
+## Limits and bias
+
+{limits}
+## Citation
+
+Cite RS-GPT4V and each source that you use.
+
+```bibtex
+{citations}
+```
+"""

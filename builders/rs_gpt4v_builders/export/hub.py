@@ -1,0 +1,77 @@
+"""A repository for the Hub: plain `datasets` reads it, without this package.
+
+On disk::
+
+    README.md                  the card; its head says which files are which config and split
+    <config>-<split>.parquet   the rows; ``images_file_names`` names files below
+    images/
+
+``load_dataset(OUT, CONFIG)`` is `datasets`' own "imagefolder": it makes ``images`` of
+``images_file_names``, by path, and all other columns are ours as they are.
+"""
+
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from huggingface_hub import HfApi
+
+from rs_gpt4v.adapt import SCHEMA
+from rs_gpt4v_builders.export._folder import MARKER, UNFINISHED, replacing
+from rs_gpt4v_builders.export._hub_card import card
+from rs_gpt4v_builders.export._material import Material
+
+_PARQUET_SCHEMA = pa.schema(
+    [
+        pa.field("images_file_names", pa.list_(pa.string())) if field.name == "images" else field
+        for field in SCHEMA.remove_metadata()  # `datasets` would take "images" from it
+    ]
+)
+
+
+def write(material: Material) -> None:
+    """Write images, Parquet files, and last the card."""
+    material.store_images()
+    for name, rows in material.splits():
+        _write_parquet(material, rows, name)
+    with replacing(material.out / "README.md") as file:
+        file.write(card(material).encode())
+
+
+def _write_parquet(material: Material, rows: datasets.Dataset, name: str) -> None:
+    with (
+        replacing(material.out / f"{name}.parquet") as file,
+        pq.ParquetWriter(file, _PARQUET_SCHEMA, compression="zstd") as parquet,
+    ):
+        for table in material.batches(rows, name):
+            columns = table.rename_columns({"images": "images_file_names"})
+            parquet.write_table(columns.cast(_PARQUET_SCHEMA))
+
+
+def push(folder: Path, repo: str, *, private: bool = True) -> str:
+    """Upload an export to the Hub; files that are there already are not sent again.
+
+    Args:
+        folder: Where `write` wrote.
+        repo: ``USER/NAME``; created where it is not there. One that is there stays as public or
+            private as it is.
+        private: A new repository is seen by you alone: most sources state no licence that would
+            let you redistribute them.
+
+    Returns:
+        The repository's page.
+
+    Raises:
+        OSError: The Hub refuses, or cannot be reached; the message is the Hub's.
+    """
+    hub = HfApi()
+    page = hub.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
+    hub.upload_folder(
+        repo_id=page.repo_id,
+        repo_type="dataset",
+        folder_path=folder,
+        ignore_patterns=[MARKER, f"*{UNFINISHED}"],
+        commit_message="Export with rs-gpt4v",
+    )
+    return str(page)

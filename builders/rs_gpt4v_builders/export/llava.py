@@ -1,0 +1,32 @@
+r"""LLaVA's json: what LLaVA itself, and the many trainers made from it, read.
+
+On disk::
+
+    <config>-<split>.json   [{"id", "image": "images/...", "conversations":
+                              [{"from": "human" | "gpt" | "system", "value": "<image>\n..."}]}]
+    images/
+
+Train with ``--data_path OUT/<config>-<split>.json --image_folder OUT``.
+"""
+
+from typing import Any
+
+from rs_gpt4v_builders.export._material import Material, marked, to_rows, write_json_list
+
+_SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
+
+
+def write(material: Material) -> None:
+    """Write one list a split."""
+    material.store_images()
+    for name, rows in material.splits():
+        items = map(_item, to_rows(material.batches(rows, name)))
+        write_json_list(material.out / f"{name}.json", items)
+
+
+def _item(row: dict[str, Any]) -> dict[str, Any]:
+    turns = [
+        {"from": _SPEAKERS[message["role"]], "value": message["content"]}
+        for message in marked(row["messages"], row["images"])
+    ]
+    return {"id": row["id"], "image": row["images"][0], "conversations": turns}

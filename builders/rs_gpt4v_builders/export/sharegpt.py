@@ -1,0 +1,45 @@
+r"""ShareGPT json for LLaMA-Factory, with the ``dataset_info.json`` that makes it known there.
+
+On disk::
+
+    dataset_info.json       {"<config>-<split>": {"file_name", "formatting": "sharegpt", ...}}
+    <config>-<split>.json   [{"messages": [{"role", "content": "<image>\n..."}], "images": [...]}]
+    images/
+
+Train with ``dataset_dir: OUT`` and ``dataset: <config>-<split>``.
+"""
+
+import json
+from typing import Any
+
+from rs_gpt4v_builders.export._folder import replacing
+from rs_gpt4v_builders.export._material import Material, marked, to_rows, write_json_list
+
+_ENTRY: dict[str, Any] = {
+    "formatting": "sharegpt",
+    "columns": {"messages": "messages", "images": "images"},
+    "tags": {
+        "role_tag": "role",
+        "content_tag": "content",
+        "user_tag": "user",
+        "assistant_tag": "assistant",
+        "system_tag": "system",
+    },
+}
+
+
+def write(material: Material) -> None:
+    """Write one list a split, and the file that names them."""
+    material.store_images()
+    known: dict[str, Any] = {}
+    for name, rows in material.splits():
+        items = map(_item, to_rows(material.batches(rows, name)))
+        write_json_list(material.out / f"{name}.json", items)
+        known[name] = {"file_name": f"{name}.json", **_ENTRY}
+    with replacing(material.out / "dataset_info.json") as file:
+        file.write((json.dumps(known, indent=2) + "\n").encode())
+
+
+def _item(row: dict[str, Any]) -> dict[str, Any]:
+    images = row["images"]
+    return {"messages": marked(row["messages"], images), "images": images}
