@@ -259,6 +259,7 @@ def predict(
     on_missing: OnMissing = "raise",
     batch_size: Annotated[int, typer.Option(help="Rows at once; answers do not depend on it.")] = 8,
     max_new_tokens: Annotated[int, typer.Option(help="Longest reply.")] = 64,
+    box_format: Annotated[str, typer.Option(help="A codec; auto: the model's own.")] = "auto",
 ) -> None:
     """Let a model answer a split, greedily; interrupted, it goes on where it was.
 
@@ -266,12 +267,15 @@ def predict(
     """
     from rs_gpt4v_evaluation import predict as evaluation
 
-    splits = _load(config, data_dir, sample, protocol, on_missing)
+    predictor = evaluation.Predictor(model, adapter, max_new_tokens)
+    codec = predictor.box_format if box_format == "auto" else box_format
+    splits = _load(config, data_dir, sample, protocol, on_missing, box_format=codec)
     if split not in splits:
         raise ValueError(f"{config} has no split {split!r}; it has {', '.join(splits)}")
     rows = splits[split]
-    described = evaluation.describe(rows, config=config, split=split, protocol=protocol)
-    predictor = evaluation.Predictor(model, adapter, max_new_tokens)
+    described = evaluation.describe(
+        rows, config=config, split=split, protocol=protocol, box_format=codec
+    )
     evaluation.predict(predictor, rows, described, out, batch_size)
 
 
@@ -343,8 +347,7 @@ def _load(
     protocol: str,
     on_missing: str,
     num_proc: int | None = None,
-    *,
-    exclude_leaks: bool = False,
+    **options: Any,
 ) -> Any:
     from datasets import load_dataset
 
@@ -358,7 +361,7 @@ def _load(
         protocol=protocol,
         on_missing=on_missing,
         num_proc=num_proc,
-        exclude_leaks=exclude_leaks,
+        **options,
     )
 
 

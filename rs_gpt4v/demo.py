@@ -71,7 +71,7 @@ def _predict(model: Path, rows: dict[str, Any], folder: Path) -> list[Path]:
     files = [folder / f"{name}.jsonl" for name in TESTED]
     for name, file in zip(TESTED, files, strict=True):
         test = rows[name]["test"]
-        described = describe(test, config=name, split="test", protocol="paper")
+        described = describe(test, config=name, split="test", protocol="paper", box_format="llava")
         predict(predictor, test, described, file, batch_size=32)
     return files
 

@@ -7,7 +7,9 @@ import pytest
 
 pytest.importorskip("trl")
 
+import trl
 from PIL import Image
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoProcessor
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
@@ -20,6 +22,8 @@ from rs_gpt4v_training.chat_template import (
 # llava-hf/llava-1.5-7b-hf's template keeps the stop token out of what is learned.
 WITHOUT_STOP = LLAVA15.replace("+ eos_token -}}{% endgeneration %}", "-}}{% endgeneration %}")
 WITHOUT_MARKS = LLAVA15.replace("{% generation %}", "").replace("{% endgeneration %}", "")
+
+TEMPLATES = Path(trl.__file__).parent / "chat_templates"
 
 CONVERSATION = [
     {"role": "user", "content": "What is shown?"},
@@ -80,7 +84,62 @@ def test_good_template_stays(processor: Any) -> None:
     assert processor.chat_template == own
 
 
+def test_template_without_marks_is_given_them(processor: Any) -> None:
+    processor.chat_template = WITHOUT_MARKS
+    use_trainable_template(processor, "newvlm")
+    assert learned(processor, CONVERSATION) == [" a harbor</s>", " six</s>"]
+    system = {"role": "system", "content": "Be brief."}
+    assert learned(processor, [system, *CONVERSATION]) == [" a harbor</s>", " six</s>"]
+
+
+def test_marks_that_leave_out_the_stop_token_are_set_anew(processor: Any) -> None:
+    processor.chat_template = LLAVA15.replace(
+        "+ eos_token -}}{% endgeneration %}", "-}}{% endgeneration %}{{- eos_token -}}"
+    )
+    use_trainable_template(processor, "newvlm")
+    assert learned(processor, CONVERSATION) == [" a harbor</s>", " six</s>"]
+
+
+def test_bos_that_only_predicting_would_add_goes_into_the_template(processor: Any) -> None:
+    processor.chat_template = WITHOUT_MARKS.replace("{{- bos_token -}}", "")
+    processor.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", processor.tokenizer.bos_token_id)]
+    )
+    use_trainable_template(processor, "newvlm")
+    text = processor.apply_chat_template(CONVERSATION, tokenize=False)
+    assert text.startswith("<s>A chat")
+    assert learned(processor, CONVERSATION) == [" a harbor</s>", " six</s>"]
+
+
+FORGETS = """{%- for message in messages -%}
+{{- message['role'] + ': ' + (message['content'][0]['text'] if loop.last else '...') + eos_token -}}
+{%- endfor -%}{%- if add_generation_prompt -%}assistant: {%- endif -%}"""
+
+
+def test_template_that_rewrites_earlier_turns_is_refused(processor: Any) -> None:
+    processor.chat_template = FORGETS
+    with pytest.raises(UntrainableTemplateError, match="renders earlier turns otherwise"):
+        use_trainable_template(processor, "newvlm")
+
+
+def test_checkpoint_without_a_template_is_refused(processor: Any) -> None:
+    processor.chat_template = None
+    with pytest.raises(UntrainableTemplateError, match=r"newvlm.*it has none"):
+        use_trainable_template(processor, "newvlm")
+
+
 def test_unknown_family_is_refused_with_what_to_do(processor: Any) -> None:
     processor.chat_template = WITHOUT_STOP
-    with pytest.raises(UntrainableTemplateError, match=r"' green' as learned.*chat_template_path"):
+    with pytest.raises(UntrainableTemplateError, match=r"' green round' would.*chat_template_path"):
         use_trainable_template(processor, "newvlm")
+
+
+def test_template_that_trl_knows_may_rewrite_earlier_turns(processor: Any) -> None:
+    processor.chat_template = (TEMPLATES / "qwen3_5_nothink.jinja").read_text(encoding="utf-8")
+    special = ["<|im_start|>", "<|im_end|>", "<|image_pad|>"]
+    processor.tokenizer.add_tokens(special, special_tokens=True)
+    processor.image_token = "<|image_pad|>"
+    processor.image_token_id = processor.tokenizer.convert_tokens_to_ids("<|image_pad|>")
+    use_trainable_template(processor, "qwen3_5")
+    trained = (TEMPLATES / "qwen3_5_nothink_training.jinja").read_text(encoding="utf-8")
+    assert processor.chat_template == trained

@@ -25,7 +25,7 @@ def rows(releases: Path) -> datasets.Dataset:
 
 @pytest.fixture(scope="module")
 def described(rows: datasets.Dataset) -> PredictedRows:
-    return describe(rows, config="vqa_lr", split="test", protocol="paper")
+    return describe(rows, config="vqa_lr", split="test", protocol="paper", box_format="llava")
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_fingerprint_is_that_of_the_content(
     moved = datasets.load_dataset(
         NAME, "vqa_lr", split="test", data_dir=str(tmp_path / "elsewhere")
     ).select(range(13))
-    about = {"config": "vqa_lr", "split": "test", "protocol": "paper"}
+    about = {"config": "vqa_lr", "split": "test", "protocol": "paper", "box_format": "llava"}
     assert describe(moved, **about) == described
     assert describe(rows.select(range(12)), **about)["fingerprint"] != described["fingerprint"]
 

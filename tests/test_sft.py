@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from transformers import AutoProcessor
 
 from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.predict import Predictor
+from rs_gpt4v_training.chat_template import LLAVA15
 from rs_gpt4v_training.lengths import TooLongError, refuse_cut_rows
 from rs_gpt4v_training.recipe import recipe_path
 from rs_gpt4v_training.sft import DataArguments, load_rows, main, parse
@@ -83,6 +86,16 @@ def test_lora_trains_the_language_model_and_loads_back(
     assert adapted.replies([rows[0]]) != Predictor(str(tiny_llava)).replies([rows[0]])
 
 
+def test_given_chat_template_is_marked_and_saved(recipe: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.jinja"
+    plain = re.sub(r"{% (end)?generation %}", "", LLAVA15).replace("USER: ", "QUESTION: ")
+    own.write_text(plain)
+    main([str(recipe), "--chat_template_path", str(own), "--max_steps", "1"])
+    saved = (tmp_path / "out/chat_template.jinja").read_text()
+    assert "QUESTION: " in saved
+    assert "{%- generation -%}" in saved
+
+
 def test_accelerate_launch_with_flags_over_the_recipe(recipe: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu"]
     script = [
@@ -108,7 +121,9 @@ def test_defaults_learn_answers_only_and_cut_nothing_at_1024() -> None:
 
 
 def test_rows_are_mixed_from_all_configs(releases: Path) -> None:
-    data = DataArguments(["vqa_lr", "cap_ucm"], data_dir=str(releases), max_rows=10)
+    data = DataArguments(
+        ["vqa_lr", "cap_ucm"], data_dir=str(releases), box_format="llava", max_rows=10
+    )
     rows = load_rows(data, "train", seed=0)
     assert [row["source"] for row in rows] == ["rsvqa_lr"] * 10 + ["ucm_captions"] * 10
     assert rows.to_list() == load_rows(data, "train", seed=0).to_list()
@@ -117,11 +132,11 @@ def test_rows_are_mixed_from_all_configs(releases: Path) -> None:
 def test_configs_without_the_split_are_left_out(
     releases: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    data = DataArguments(["vqa_lr", "vqa_floodnet"], data_dir=str(releases))
+    data = DataArguments(["vqa_lr", "vqa_floodnet"], data_dir=str(releases), box_format="llava")
     assert set(load_rows(data, "validation", seed=0)["source"]) == {"rsvqa_lr"}
     assert "vqa_floodnet: no split 'validation'" in caplog.text
     with pytest.raises(ValueError, match="none of vqa_floodnet has a split 'validation'"):
-        load_rows(DataArguments(["vqa_floodnet"], str(releases)), "validation", seed=0)
+        load_rows(replace(data, datasets=["vqa_floodnet"]), "validation", seed=0)
 
 
 def test_no_config_is_refused() -> None:

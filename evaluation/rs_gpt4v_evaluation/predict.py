@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from rs_gpt4v import families
 from rs_gpt4v_evaluation.predictions import (
     Decoding,
     PredictedRows,
@@ -38,6 +39,11 @@ class Predictor:
         self.model = _load(model, adapter)
         self.weights = weights_fingerprint(self.model)
 
+    @property
+    def box_format(self) -> str:
+        """The codec that the model was trained with here, else its family's."""
+        return families.box_format(self.model.config.model_type, self.processor)
+
     @torch.inference_mode()
     def replies(self, conversations: list[dict[str, Any]]) -> list[str]:
         """The model's reply to each conversation, its last (assistant's) message left out."""
@@ -46,7 +52,8 @@ class Predictor:
             add_generation_prompt=True,
             tokenize=True,
             return_dict=True,
-            processor_kwargs={"padding": True, "return_tensors": "pt"},
+            return_tensors="pt",
+            processor_kwargs={"padding": True},
         ).to(self.model.device, self.model.dtype)
         tokens = self.model.generate(**inputs, **self.decoding, num_beams=1)
         new = tokens[:, inputs["input_ids"].shape[1] :]
@@ -162,7 +169,9 @@ def _prediction(
     return prediction
 
 
-def describe(rows: datasets.Dataset, *, config: str, split: str, protocol: str) -> PredictedRows:
+def describe(
+    rows: datasets.Dataset, *, config: str, split: str, protocol: str, box_format: str
+) -> PredictedRows:
     """Which rows these are; the fingerprint is that of their content, on any machine."""
     content = [rows[name] for name in ("id", "messages", "references")]
     content = json.dumps([list(column) for column in content], ensure_ascii=False).encode()
@@ -170,6 +179,7 @@ def describe(rows: datasets.Dataset, *, config: str, split: str, protocol: str) 
         "config": config,
         "split": split,
         "protocol": protocol,
+        "box_format": box_format,
         "rows": len(rows),
         "fingerprint": hashlib.sha256(content).hexdigest()[:16],
     }

@@ -15,11 +15,15 @@ class Decoding(TypedDict):
 
 
 class PredictedRows(TypedDict):
-    """Which rows were asked: their number and a hash of their ids, messages and references."""
+    """Which rows were asked: their number and a hash of their ids, messages and references.
+
+    ``box_format`` is the codec that reads the boxes of a reply.
+    """
 
     config: str
     split: str
     protocol: str
+    box_format: str
     rows: int
     fingerprint: str
 

@@ -7,7 +7,8 @@ A recipe holds fields of `DataArguments`, `trl.SFTConfig` and `trl.ModelConfig`;
 
 import logging
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, cast
 
 import datasets
@@ -15,13 +16,16 @@ from transformers import AutoConfig, AutoProcessor
 from trl import ModelConfig, SFTConfig, SFTTrainer, TrlParser, get_peft_config
 
 from rs_gpt4v import NAME
+from rs_gpt4v.families import box_format, image_options, record_box_format
 from rs_gpt4v_training.chat_template import use_trainable_template
 from rs_gpt4v_training.lengths import refuse_cut_rows
+from rs_gpt4v_training.prefix_suffix import PrefixSuffixCollator
 
 logger = logging.getLogger(__name__)
 
-# `q_proj` alone would also match the vision tower, which stays frozen.
-LANGUAGE_MODEL_LINEARS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
+# `q_proj` alone would also match the vision tower, which stays frozen. Idefics3 and SmolVLM call
+# their language model text_model.
+LANGUAGE_MODEL_LINEARS = r".*(language_model|text_model)\..*\.(q|k|v|o|gate|up|down)_proj"
 
 
 @dataclass
@@ -34,7 +38,8 @@ class DataArguments:
         sample: Train on the embedded synthetic sample.
         protocol: "paper" or "release".
         on_missing: "raise", or "skip" records whose image or answer is missing.
-        box_format: How boxes stand in the messages: the codec of the model's family.
+        box_format: How boxes stand in the messages: a codec, or "auto" for that of the model's
+            family.
         exclude_leaks: Leave out rows whose image is a test image of any release in the data root.
         max_rows: At most so many rows of each config, picked at random by ``seed``.
     """
@@ -44,7 +49,7 @@ class DataArguments:
     sample: bool = False
     protocol: str = "paper"
     on_missing: str = "raise"
-    box_format: str = "llava"
+    box_format: str = "auto"
     exclude_leaks: bool = False
     max_rows: int | None = None
 
@@ -110,8 +115,11 @@ def _at_most(count: int | None, rows: datasets.Dataset, seed: int) -> datasets.D
 def train(data: DataArguments, training: TrainingArguments, model: ModelConfig) -> SFTTrainer:
     """Train as the arguments say, and save the model (or adapter) with its processor."""
     source = str(model.model_name_or_path)
-    processor = AutoProcessor.from_pretrained(source)
-    use_trainable_template(processor, AutoConfig.from_pretrained(source).model_type)
+    family = AutoConfig.from_pretrained(source).model_type
+    processor = _processor(source, family, training)
+    if data.box_format == "auto":
+        data = replace(data, box_format=box_format(family, processor))
+    record_box_format(processor, data.box_format)
     splits = ["train"] if training.eval_strategy == "no" else ["train", "validation"]
     rows = {split: load_rows(data, split, training.seed) for split in splits}
     if training.max_length is not None:
@@ -125,12 +133,31 @@ def train(data: DataArguments, training: TrainingArguments, model: ModelConfig) 
         train_dataset=rows["train"],
         eval_dataset=rows.get("validation"),
         processing_class=processor,
+        data_collator=_collator(processor, family, training),
         peft_config=_peft_config(model),
     )
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
     trainer.save_model()
     trainer.save_state()
     return trainer
+
+
+def _processor(source: str, family: str, training: TrainingArguments) -> Any:
+    processor = AutoProcessor.from_pretrained(source, **image_options(family))
+    given = training.chat_template_path
+    if given is not None:
+        processor.chat_template = Path(given).read_text(encoding="utf-8")
+        training.chat_template_path = None  # TRL would read it again, without our marks
+    use_trainable_template(processor, family, given=given is not None)
+    return processor
+
+
+def _collator(processor: Any, family: str, training: TrainingArguments) -> Any:
+    """TRL's own (None), but for PaliGemma."""
+    if family != "paligemma":
+        return None
+    training.assistant_only_loss = False  # no marks are asked for: the collator labels the answers
+    return PrefixSuffixCollator(processor)
 
 
 def _with_dtype(training: TrainingArguments, model: ModelConfig) -> TrainingArguments:

@@ -1,0 +1,87 @@
+"""What differs between families of image-text-to-text models: their boxes and their images.
+
+A family is known by its ``model_type``. An unlisted one works too, once its box format is named.
+
+==========  ============  =======================================================================
+family      box format    images
+==========  ============  =======================================================================
+llava       llava         576 tokens; llava_padded where the processor pads to a square
+llava_next  llava         up to 2,880 tokens: the tiles that it was trained on
+qwen2_vl    norm1000      up to 1,280 tokens, a bound that its model card suggests
+qwen2_5_vl  qwen2_5_vl    as its checkpoint says, for its boxes are pixels of the resized image
+qwen3_vl    norm1000      up to 1,280 tokens
+internvl    norm1000      up to 4 tiles of 256 tokens, and a thumbnail
+idefics3    norm1000      up to 2 x 2 tiles of 169 tokens, and the whole; no boxes in its training
+smolvlm     norm1000      as its checkpoint says; no boxes in its training
+paligemma   norm1000      as its checkpoint says; its own <loc0000> tokens have no codec here
+==========  ============  =======================================================================
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class UnknownFamilyError(ValueError):
+    """No box format is known for this model, so it has to be named."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """How a family writes boxes and reads images.
+
+    Attributes:
+        box_format: The codec, of `rs_gpt4v.box_codecs.CODECS`, whose numbers the family learned; where
+            it learned none that we write, one that suits how it sees an image.
+        image_options: Options of its processor that keep an image within 1,300 tokens.
+    """
+
+    box_format: str
+    image_options: dict[str, Any] = field(default_factory=dict)
+
+
+FAMILIES: dict[str, Family] = {
+    "llava": Family("llava"),
+    "llava_next": Family("llava"),
+    # For Qwen a size is in pixels of area. A token is 28 x 28 of them, for Qwen3-VL 32 x 32.
+    "qwen2_vl": Family(
+        "norm1000", {"size": {"shortest_edge": 4 * 28 * 28, "longest_edge": 1280 * 28 * 28}}
+    ),
+    "qwen2_5_vl": Family("qwen2_5_vl"),
+    "qwen3_vl": Family(
+        "norm1000", {"size": {"shortest_edge": 64 * 32 * 32, "longest_edge": 1280 * 32 * 32}}
+    ),
+    # Its <box>[[x1, y1, x2, y2]]</box> is of 0-1000 too, and norm1000 parses it.
+    "internvl": Family("norm1000", {"max_patches": 4}),
+    "idefics3": Family("norm1000", {"size": {"longest_edge": 2 * 364}}),
+    "smolvlm": Family("norm1000"),
+    "paligemma": Family("norm1000"),
+}
+
+
+def image_options(model_type: str) -> dict[str, Any]:
+    """Options for the processor of a family; none for an unlisted one."""
+    return FAMILIES[model_type].image_options if model_type in FAMILIES else {}
+
+
+def box_format(model_type: str, processor: Any) -> str:
+    """The codec that a model was trained with here, else that of its family and processor.
+
+    Raises:
+        UnknownFamilyError: The family is not listed, and the model was not trained here.
+    """
+    if trained_with := processor.tokenizer.init_kwargs.get("box_format"):
+        return trained_with
+    if model_type not in FAMILIES:
+        raise UnknownFamilyError(
+            f"No box format is known for a {model_type} model (known: {', '.join(FAMILIES)}). "
+            "Name the one its boxes have, e.g. box_format: norm1000"
+        )
+    # LLaVA-NeXT's processor has a do_pad too, which pads the batch.
+    pads = model_type == "llava" and getattr(processor.image_processor, "do_pad", False)
+    return "llava_padded" if pads else FAMILIES[model_type].box_format
+
+
+def record_box_format(processor: Any, name: str) -> None:
+    """Let the checkpoint or adapter that ``processor`` is saved with tell its codec."""
+    # The tokenizer alone keeps what it does not know; a processor drops it when loaded.
+    processor.tokenizer.init_kwargs["box_format"] = name
