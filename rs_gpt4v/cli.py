@@ -234,15 +234,34 @@ def export(
 def train(
     context: typer.Context,
     recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    accelerate: Annotated[
+        str | None,
+        typer.Option(
+            help="Configuration of accelerate: a YAML file, or the name of a shipped one."
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it takes and what would fail; train not.")
+    ] = False,
 ) -> None:
     """Fine-tune with `accelerate launch`; further flags override the recipe.
 
     Example: `rs-gpt4v train demo_cpu --model_name_or_path outputs/demo/tiny --output_dir out`
     """
-    from rs_gpt4v_training.recipe import recipe_path
+    from rs_gpt4v_training.recipe import accelerate_path, processes, recipe_path
 
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "-m", "rs_gpt4v_training.sft"]
-    done = subprocess.run([*launch, str(recipe_path(recipe)), *context.args], check=False)
+    arguments = [str(recipe_path(recipe)), *context.args]
+    machine = accelerate_path(accelerate) if accelerate else None
+    if dry_run:
+        from rs_gpt4v_training.dry_run import dry_run as plan
+
+        typer.echo(plan(arguments, machine))
+        return
+    launch = [sys.executable, "-m", "accelerate.commands.launch"]
+    if machine:
+        launch += ["--config_file", str(machine)]
+        arguments += ["--expected_processes", str(processes(machine))]
+    done = subprocess.run([*launch, "-m", "rs_gpt4v_training.sft", *arguments], check=False)
     raise typer.Exit(done.returncode)
 
 
@@ -260,6 +279,9 @@ def predict(
     batch_size: Annotated[int, typer.Option(help="Rows at once; answers do not depend on it.")] = 8,
     max_new_tokens: Annotated[int, typer.Option(help="Longest reply.")] = 64,
     box_format: Annotated[str, typer.Option(help="A codec; auto: the model's own.")] = "auto",
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
+    ] = False,
 ) -> None:
     """Let a model answer a split, greedily; interrupted, it goes on where it was.
 
@@ -267,7 +289,14 @@ def predict(
     """
     from rs_gpt4v_evaluation import predict as evaluation
 
-    predictor = evaluation.Predictor(model, adapter, max_new_tokens)
+    route = None
+    if adapter is not None:
+        from rs_gpt4v_training import moe_lora  # makes PEFT know the method
+
+        route = moe_lora.use_task if moe_lora.is_moe_lora(adapter) else None
+    predictor = evaluation.Predictor(
+        model, adapter, max_new_tokens, trust_remote_code=trust_remote_code, route=route
+    )
     codec = predictor.box_format if box_format == "auto" else box_format
     splits = _load(config, data_dir, sample, protocol, on_missing, box_format=codec)
     if split not in splits:

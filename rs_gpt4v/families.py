@@ -30,8 +30,8 @@ class Family:
     """How a family writes boxes and reads images.
 
     Attributes:
-        box_format: The codec, of `rs_gpt4v.box_codecs.CODECS`, whose numbers the family learned; where
-            it learned none that we write, one that suits how it sees an image.
+        box_format: The codec, of `rs_gpt4v.box_codecs.CODECS`, whose numbers the family learned;
+            where it learned none that we write, one that suits how it sees an image.
         image_options: Options of its processor that keep an image within 1,300 tokens.
     """
 

@@ -407,10 +407,12 @@ def test_exclude_leaks_streams_the_same_rows(
 
 
 def test_a_recipe_can_exclude_leaks(leaking: tuple[Path, set[Any]]) -> None:
-    sft = pytest.importorskip("rs_gpt4v_training.sft")
-    arguments = partial(sft.DataArguments, ["cap_sydney"], data_dir=str(leaking[0]))
+    training = pytest.importorskip("rs_gpt4v_training.rows")
+    arguments = partial(
+        training.DataArguments, ["cap_sydney"], data_dir=str(leaking[0]), box_format="llava"
+    )
     whole, without = (
-        sft.load_rows(arguments(exclude_leaks=excluded), "train", seed=0)
+        training.load_rows(arguments(exclude_leaks=excluded), "train", seed=0)
         for excluded in (False, True)
     )
     assert len(without) < len(whole)

@@ -14,14 +14,19 @@ import pytest
 
 pytest.importorskip("trl")
 
+from safetensors.torch import load_file
 from transformers import AutoProcessor
 
 from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.predict import Predictor
+from rs_gpt4v_training.arguments import DataArguments, parse
 from rs_gpt4v_training.chat_template import LLAVA15
 from rs_gpt4v_training.lengths import TooLongError, refuse_cut_rows
+from rs_gpt4v_training.moe_lora import is_moe_lora, use_task
+from rs_gpt4v_training.parts import PARTS, part
 from rs_gpt4v_training.recipe import recipe_path
-from rs_gpt4v_training.sft import DataArguments, load_rows, main, parse
+from rs_gpt4v_training.rows import load_rows
+from rs_gpt4v_training.sft import main, train
 
 # transformers 5.23 renames the option that trl 1.16 still sets, and says so at each start.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
@@ -96,6 +101,99 @@ def test_given_chat_template_is_marked_and_saved(recipe: Path, tmp_path: Path) -
     assert "{%- generation -%}" in saved
 
 
+@pytest.mark.parametrize(
+    ("name", "belongs_to"),
+    [
+        ("model.visual.merger.mlp.0.weight", "projector"),
+        ("model.visual.blocks.0.attn.qkv.weight", "vision"),
+        ("model.connector.modality_projection.proj.weight", "projector"),
+        ("model.vision_tower.vision_model.post_layernorm.weight", "vision"),
+        ("model.text_model.layers.0.mlp.up_proj.weight", "language"),
+        ("lm_head.weight", "language"),
+    ],
+)
+def test_parts_of_other_families(name: str, belongs_to: str) -> None:
+    assert part(name) == belongs_to
+
+
+@pytest.mark.parametrize("trained", [["projector"], ["language", "projector"]], ids="+".join)
+def test_the_named_parts_move_and_the_others_stay(
+    recipe: Path, tiny_llava: Path, tmp_path: Path, trained: list[str]
+) -> None:
+    main([str(recipe), "--max_steps", "2", "--train", *trained])
+    before, after = (
+        load_file(folder / "model.safetensors") for folder in (tiny_llava, tmp_path / "out")
+    )
+    moved = {part(name) for name in before if not before[name].equal(after[name])}
+    assert moved == set(trained)
+    unmoved = {part(name) for name in before if before[name].equal(after[name])}
+    assert set(PARTS) - moved <= unmoved
+
+
+def learning_rates(argv: list[str]) -> dict[str, set[float]]:
+    """The learning rates that a run gave to each kind of parameter."""
+    trainer = train(*parse([*argv, "--max_steps", "1", "--lr_scheduler_type", "constant"]))
+    names = {id(p): name for name, p in trainer.model.named_parameters()}
+    rates: dict[str, set[float]] = {}
+    for group in trainer.optimizer.param_groups:
+        for parameter in group["params"]:
+            name = names[id(parameter)]
+            kind = "adapter" if "lora_" in name else part(name)
+            rates.setdefault(kind, set()).add(group["lr"])
+    assert len(names) >= sum(len(group["params"]) for group in trainer.optimizer.param_groups)
+    return rates
+
+
+def test_projector_learns_at_its_own_rate(recipe: Path) -> None:
+    flags = ["--projector_learning_rate", "2e-5", "--weight_decay", "0.1"]
+    all_parts = learning_rates([str(recipe), *flags])
+    assert all_parts == {"language": {0.01}, "vision": {0.01}, "projector": {2e-5}}
+    lora = ["--use_peft", "--lora_modules_to_save", "multi_modal_projector"]
+    assert learning_rates([str(recipe), *lora]) == {"adapter": {0.01}, "projector": {0.01}}
+    assert learning_rates([str(recipe), *lora, *flags]) == {
+        "adapter": {0.01},
+        "projector": {2e-5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--train", "projektor"], "no part 'projektor'; a model has language, projector, vision"),
+        (["--train", "projector", "--use_peft"], "projector and an adapter exclude each other"),
+        (["--projector_learning_rate", "1e-5", "--use_peft"], "no projector is trained.*lora_mod"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(recipe: Path, flags: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        main([str(recipe), *flags])
+
+
+@pytest.mark.parametrize("routing", ["token", "top_k", "task"])
+def test_moe_lora_trains_on_two_tasks_and_loads_back(
+    recipe: Path, tiny_llava: Path, releases: Path, tmp_path: Path, routing: str
+) -> None:
+    options = ["--use_moe_lora", "--lora_r", "8", "--routing", routing]
+    steps = ["--gradient_accumulation_steps", "2", "--gradient_checkpointing", "true"]
+    projector = ["--lora_modules_to_save", "multi_modal_projector"]
+    main([str(recipe), *options, *steps, *projector, "--max_steps", "12"])
+    first, *_, last = losses(tmp_path / "out")
+    assert last < first
+    log = json.loads((tmp_path / "out/trainer_state.json").read_text())["log_history"]
+    assert ("aux_loss" in log[0]) == (routing == "top_k")
+    assert 0 < log[0]["router_entropy"] <= 1.3863
+    lines = (tmp_path / "out/router_statistics.jsonl").read_text().splitlines()
+    layers = json.loads(lines[-1])["layers"]
+    assert {task for layer in layers.values() for task in layer} == {"caption", "vqa"}
+    assert all("language_model" in layer for layer in layers)
+    rows = datasets.load_dataset(NAME, "vqa_lr", split="test", data_dir=str(releases))
+    adapter = str(tmp_path / "out")
+    assert is_moe_lora(adapter)
+    adapted = Predictor(str(tiny_llava), adapter, max_new_tokens=8, route=use_task)
+    replies = adapted.replies([rows[0]])
+    assert replies != Predictor(str(tiny_llava)).replies([rows[0]])
+
+
 def test_accelerate_launch_with_flags_over_the_recipe(recipe: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu"]
     script = [
@@ -168,7 +266,7 @@ def _length(row: dict[str, Any], processor: Any) -> int:
 
 def test_shipped_recipes_are_valid() -> None:
     for path in sorted(recipe_path("demo_cpu").parent.glob("*.yaml")):
-        data, training, _ = parse([str(path), "--output_dir", "out"])
+        data, training, _ = parse([str(path), "--output_dir", "out", "--use_cpu"])
         assert data.datasets
         assert training.assistant_only_loss
 

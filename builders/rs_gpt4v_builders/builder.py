@@ -114,6 +114,11 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         )
         super().__init__(config_name=config_name, data_dir=root and str(root), **kwargs)
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The configs that this one is made of: itself, where it is no group."""
+        return members(self.config.name)
+
     def _info(self) -> datasets.DatasetInfo:
         used = sources(self.config.name)
         return datasets.DatasetInfo(

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import datasets
 import torch
@@ -21,6 +22,12 @@ from rs_gpt4v_evaluation.predictions import (
     read_predictions,
 )
 
+Route: TypeAlias = Callable[[torch.nn.Module, list[str]], AbstractContextManager[None]]
+
+
+def _no_routing(_: torch.nn.Module, __: list[str]) -> AbstractContextManager[None]:
+    return nullcontext()
+
 
 class Predictor:
     """A model that answers the last turn of conversations, greedily, in left-padded batches.
@@ -29,14 +36,28 @@ class Predictor:
         model: Path or Hub name of a checkpoint, or of an adapter whose base it then loads.
         adapter: Path or Hub name of a PEFT adapter for ``model``.
         max_new_tokens: Longest reply, in tokens.
+        trust_remote_code: Run the code that the checkpoint brings, if it brings any.
+        route: ``route(model, tasks)`` opens the context in which an adapter that works by the task
+            answers rows of these tasks; None for one that does not.
     """
 
-    def __init__(self, model: str, adapter: str | None = None, max_new_tokens: int = 64) -> None:
+    def __init__(
+        self,
+        model: str,
+        adapter: str | None = None,
+        max_new_tokens: int = 64,
+        *,
+        trust_remote_code: bool = False,
+        route: Route | None = None,
+    ) -> None:
+        self.route = route or _no_routing
         self.name, self.adapter = model, adapter
         self.decoding: Decoding = {"do_sample": False, "max_new_tokens": max_new_tokens}
-        self.processor = AutoProcessor.from_pretrained(adapter or model)
+        self.processor = AutoProcessor.from_pretrained(
+            adapter or model, trust_remote_code=trust_remote_code
+        )
         self.processor.tokenizer.padding_side = "left"
-        self.model = _load(model, adapter)
+        self.model = _load(model, adapter, trust_remote_code=trust_remote_code)
         self.weights = weights_fingerprint(self.model)
 
     @property
@@ -55,7 +76,8 @@ class Predictor:
             return_tensors="pt",
             processor_kwargs={"padding": True},
         ).to(self.model.device, self.model.dtype)
-        tokens = self.model.generate(**inputs, **self.decoding, num_beams=1)
+        with self.route(self.model, [conversation["task"] for conversation in conversations]):
+            tokens = self.model.generate(**inputs, **self.decoding, num_beams=1)
         new = tokens[:, inputs["input_ids"].shape[1] :]
         replies = self.processor.batch_decode(new, skip_special_tokens=True)
         return [reply.strip() for reply in replies]
@@ -71,11 +93,13 @@ def weights_fingerprint(model: torch.nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def _load(model: str, adapter: str | None) -> Any:
+def _load(model: str, adapter: str | None, *, trust_remote_code: bool) -> Any:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # On a CPU half precision is slower and less exact.
     dtype = "auto" if device == "cuda" else torch.float32
-    loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype=dtype)
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(
+        model, dtype=dtype, trust_remote_code=trust_remote_code
+    )
     if adapter is not None:
         from peft import PeftModel
 

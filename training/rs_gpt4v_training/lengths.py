@@ -3,7 +3,7 @@
 # pyarrow makes its compute functions at import time, unseen by type checkers.
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ def refuse_cut_rows(rows: Dataset, processor: Any, max_length: int) -> None:
     """
     bound = _upper_bound(rows, processor)
     doubtful = np.flatnonzero(bound > max_length)
-    lengths = {int(i): _token_count(rows[int(i)], processor) for i in doubtful}
+    lengths = {int(i): token_count(rows[int(i)], processor) for i in doubtful}
     cut = {i: n for i, n in lengths.items() if n > max_length}
     if cut:
         longest = max(cut, key=cut.__getitem__)
@@ -54,11 +54,20 @@ def _upper_bound(rows: Dataset, processor: Any) -> np.ndarray:
 
 def _template_bytes(turns: np.ndarray, processor: Any) -> np.ndarray:
     """Bytes that the template adds to a row of so many messages."""
-    added = {}
-    for n in np.unique(turns).tolist():
-        empty = [_text_message("user" if i % 2 == 0 else "assistant", "") for i in range(n)]
-        added[n] = len(processor.apply_chat_template(empty, tokenize=False).encode())
-    return np.array([added[n] for n in turns.tolist()])
+    return _of_each(
+        turns, lambda n: len(processor.apply_chat_template(_empty(n), tokenize=False).encode())
+    )
+
+
+def _of_each(turns: np.ndarray, measure: Callable[[int], int]) -> np.ndarray:
+    """``measure`` of each number of messages, once for all the rows that have it."""
+    distinct, which = np.unique(turns, return_inverse=True)
+    return np.array([measure(int(n)) for n in distinct])[which]
+
+
+def _empty(count: int) -> list[dict[str, Any]]:
+    """So many messages without a word."""
+    return [_text_message("user" if i % 2 == 0 else "assistant", "") for i in range(count)]
 
 
 def _image_tokens(table: pa.Table, processor: Any) -> np.ndarray:
@@ -72,7 +81,28 @@ def _image_tokens(table: pa.Table, processor: Any) -> np.ndarray:
     return np.array(counts)[which.ravel()]
 
 
-def _token_count(row: dict[str, Any], processor: Any) -> int:
+def token_lengths(rows: Dataset, processor: Any) -> np.ndarray:
+    """The tokens of every row, nearly: those that join over a message's edges count apart.
+
+    Each distinct message is tokenised once: 938,605 rows of the mixture have far fewer.
+    """
+    table = rows.with_format("arrow").select_columns(["messages", "images", "width", "height"])[:]
+    messages = table["messages"].combine_chunks()
+    content = messages.flatten().field("content").dictionary_encode()
+    encoded = processor.tokenizer(content.dictionary.to_pylist(), add_special_tokens=False)
+    counts = np.array([len(ids) for ids in encoded["input_ids"]])[content.indices.to_numpy()]
+    row = pc.list_parent_indices(messages)
+    text = np.bincount(row, weights=counts, minlength=len(rows))
+    turns = pc.list_value_length(messages).to_numpy(zero_copy_only=False)
+    images = pc.list_value_length(table["images"].combine_chunks()).to_numpy(zero_copy_only=False)
+    # A message of an image alone has the template's tokens of one message too.
+    template = _of_each(turns, lambda n: len(_encode(_empty(n), [], processor)))
+    alone = len(_encode(_empty(1), [], processor))
+    return text + template + images * (_image_tokens(table, processor) - alone)
+
+
+def token_count(row: dict[str, Any], processor: Any) -> int:
+    """The tokens of one row, images and template included, as the collator makes them."""
     messages = [_text_message(m["role"], m["content"]) for m in row["messages"]]
     messages[0]["content"] = [{"type": "image"}] * len(row["images"]) + messages[0]["content"]
     return len(_encode(messages, row["images"], processor))

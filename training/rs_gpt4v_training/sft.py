@@ -1,155 +1,117 @@
-"""Supervised fine-tuning on the conversation rows: full, or LoRA.
+"""Supervised fine-tuning on the conversation rows: full, of some parts, LoRA or MoE-LoRA.
 
     accelerate launch -m rs_gpt4v_training.sft RECIPE.yaml [--flag value ...]
 
-A recipe holds fields of `DataArguments`, `trl.SFTConfig` and `trl.ModelConfig`; flags override it.
+A recipe holds fields of `rs_gpt4v_training.arguments`; flags override it.
 """
 
-import logging
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
-import datasets
+import torch
 from transformers import AutoConfig, AutoProcessor
-from trl import ModelConfig, SFTConfig, SFTTrainer, TrlParser, get_peft_config
+from trl import SFTTrainer
 
-from rs_gpt4v import NAME
+from rs_gpt4v.conversation import Task
 from rs_gpt4v.families import box_format, image_options, record_box_format
+from rs_gpt4v_training.adapters import peft_config
+from rs_gpt4v_training.arguments import DataArguments, ModelArguments, TrainingArguments, parse
 from rs_gpt4v_training.chat_template import use_trainable_template
-from rs_gpt4v_training.lengths import refuse_cut_rows
+from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator
+from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
+from rs_gpt4v_training.pixels import with_tables
 from rs_gpt4v_training.prefix_suffix import PrefixSuffixCollator
-
-logger = logging.getLogger(__name__)
-
-# `q_proj` alone would also match the vision tower, which stays frozen. Idefics3 and SmolVLM call
-# their language model text_model.
-LANGUAGE_MODEL_LINEARS = r".*(language_model|text_model)\..*\.(q|k|v|o|gate|up|down)_proj"
+from rs_gpt4v_training.resume import checkpoint_to_resume
+from rs_gpt4v_training.rows import rows_to_train_on
+from rs_gpt4v_training.streaming import Uncut
 
 
-@dataclass
-class DataArguments:
-    """Which rows are trained on.
+class Trainer(SFTTrainer):
+    """`trl.SFTTrainer` whose projector may learn at a rate of its own."""
 
-    Args:
-        datasets: Configs of ``load_dataset("rs_gpt4v", ...)``, mixed in proportion to their size.
-        data_dir: Data root; default ``$RS_GPT4V_DATA``.
-        sample: Train on the embedded synthetic sample.
-        protocol: "paper" or "release".
-        on_missing: "raise", or "skip" records whose image or answer is missing.
-        box_format: How boxes stand in the messages: a codec, or "auto" for that of the model's
-            family.
-        exclude_leaks: Leave out rows whose image is a test image of any release in the data root.
-        max_rows: At most so many rows of each config, picked at random by ``seed``.
-    """
+    args: TrainingArguments
 
-    datasets: list[str] = field(default_factory=list)
-    data_dir: str | None = None
-    sample: bool = False
-    protocol: str = "paper"
-    on_missing: str = "raise"
-    box_format: str = "auto"
-    exclude_leaks: bool = False
-    max_rows: int | None = None
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The optimizer, with groups of their own for the projector where its rate is given."""
+        is_new = self.optimizer is None
+        optimizer = super().create_optimizer(model)
+        if is_new and self.args.projector_learning_rate is not None:
+            trained: Any = model or self.model
+            set_projector_learning_rate(self.args.projector_learning_rate, optimizer, trained)
+        return optimizer
 
 
-@dataclass
-class TrainingArguments(SFTConfig):
-    """`trl.SFTConfig` with the defaults that conversations about images need.
-
-    Answers alone are learned (TRL's default learns image tokens and prompts too), and nothing is
-    cut at 1,024 tokens: LLaVA-1.5 alone has 576 for an image.
-    """
-
-    assistant_only_loss: bool = True
-    max_length: int | None = 2048
-
-
-def parse(argv: list[str]) -> tuple[DataArguments, TrainingArguments, ModelConfig]:
-    """Arguments from a recipe (first, if it is no flag) and from flags, which win."""
-    if argv and not argv[0].startswith("--"):
-        argv = ["--config", *argv]
-    kinds: Any = (DataArguments, TrainingArguments, ModelConfig)
-    data, training, model, *_ = cast("Any", TrlParser(kinds).parse_args_and_config(args=argv))
-    return data, training, model
-
-
-def load_rows(data: DataArguments, split: str, seed: int) -> datasets.Dataset:
-    """The rows of all configs in ``data``, one after the other.
-
-    Raises:
-        ValueError: No config is named, or none has the split.
-    """
-    if not data.datasets:
-        raise ValueError("no data: name configs in the recipe, e.g. datasets: [vqa_lr, cap_ucm]")
-    loaded = {name: _load_config(data, name) for name in data.datasets}
-    without = [name for name, splits in loaded.items() if split not in splits]
-    if len(without) == len(loaded):
-        raise ValueError(f"none of {', '.join(loaded)} has a split {split!r}")
-    if without:
-        logger.warning("%s: no split %r, left out of it", ", ".join(without), split)
-    parts = [splits[split] for splits in loaded.values() if split in splits]
-    return datasets.concatenate_datasets([_at_most(data.max_rows, rows, seed) for rows in parts])
-
-
-def _load_config(data: DataArguments, name: str) -> datasets.DatasetDict:
-    return datasets.load_dataset(
-        NAME,
-        name,
-        data_dir=data.data_dir,
-        sample=data.sample,
-        protocol=data.protocol,
-        on_missing=data.on_missing,
-        box_format=data.box_format,
-        exclude_leaks=data.exclude_leaks,
-    )
-
-
-def _at_most(count: int | None, rows: datasets.Dataset, seed: int) -> datasets.Dataset:
-    if count is None or len(rows) <= count:
-        return rows
-    return rows.shuffle(seed=seed).select(range(count))
-
-
-def train(data: DataArguments, training: TrainingArguments, model: ModelConfig) -> SFTTrainer:
+def train(data: DataArguments, training: TrainingArguments, model: ModelArguments) -> Trainer:
     """Train as the arguments say, and save the model (or adapter) with its processor."""
+    checkpoint = training.resume_from_checkpoint or checkpoint_to_resume(
+        Path(str(training.output_dir)), resume=training.resume, processes=training.world_size
+    )
+    trainer = make_trainer(data, training, model)
+    trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
+    trainer.save_model()
+    trainer.save_state()
+    return trainer
+
+
+def make_trainer(
+    data: DataArguments, training: TrainingArguments, model: ModelArguments
+) -> Trainer:
+    """The trainer with its model, rows and collator, ready to train."""
     source = str(model.model_name_or_path)
-    family = AutoConfig.from_pretrained(source).model_type
-    processor = _processor(source, family, training)
-    if data.box_format == "auto":
-        data = replace(data, box_format=box_format(family, processor))
+    family = AutoConfig.from_pretrained(
+        source, trust_remote_code=training.trust_remote_code
+    ).model_type
+    processor = load_processor(source, family, training)
+    use_trainable_template(processor, family, given=training.chat_template_path is not None)
+    training.chat_template_path = None  # TRL would read it again, without our marks
+    data = with_box_format(data, family, processor)
     record_box_format(processor, data.box_format)
-    splits = ["train"] if training.eval_strategy == "no" else ["train", "validation"]
-    rows = {split: load_rows(data, split, training.seed) for split in splits}
-    if training.max_length is not None:
-        for part in rows.values():
-            refuse_cut_rows(part, processor, training.max_length)
-        # Nothing is left to cut, and a truncating collator leaves its limit in the saved tokenizer.
-        training.max_length = None
-    trainer = SFTTrainer(
+    # None will be cut, and a truncating collator leaves its limit in the saved tokenizer.
+    max_length, training.max_length = training.max_length, None
+    rows = rows_to_train_on(data, training, processor, max_length)
+    tasks = list(get_args(Task)) if data.streaming else sorted(set(rows["train"]["task"]))
+    trainer = Trainer(
         model=source,
         args=_with_dtype(training, model),
         train_dataset=rows["train"],
         eval_dataset=rows.get("validation"),
         processing_class=processor,
         data_collator=_collator(processor, family, training),
-        peft_config=_peft_config(model),
+        peft_config=peft_config(model, tasks),
     )
-    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
-    trainer.save_model()
-    trainer.save_state()
+    if training.train:
+        freeze_all_but(training.train, cast("torch.nn.Module", trainer.model))
+    collator: Any = trainer.data_collator
+    if data.image_size is not None:
+        collator.processor = with_tables(processor)
+    if data.streaming and max_length is not None:
+        trainer.data_collator = Uncut(collator, max_length)
+    if model.use_moe_lora:
+        _show_tasks_to_routers(trainer, tasks)
     return trainer
 
 
-def _processor(source: str, family: str, training: TrainingArguments) -> Any:
-    processor = AutoProcessor.from_pretrained(source, **image_options(family))
-    given = training.chat_template_path
-    if given is not None:
-        processor.chat_template = Path(given).read_text(encoding="utf-8")
-        training.chat_template_path = None  # TRL would read it again, without our marks
-    use_trainable_template(processor, family, given=given is not None)
+def load_processor(source: str, family: str, training: TrainingArguments) -> Any:
+    """The processor of a checkpoint, with the recipe's chat template if it names one."""
+    processor: Any = AutoProcessor.from_pretrained(
+        source, trust_remote_code=training.trust_remote_code, **image_options(family)
+    )
+    if training.chat_template_path is not None:
+        processor.chat_template = Path(training.chat_template_path).read_text(encoding="utf-8")
     return processor
+
+
+def with_box_format(data: DataArguments, family: str, processor: Any) -> DataArguments:
+    """``data`` with "auto" replaced by the model's own box format.
+
+    Raises:
+        UnknownFamilyError: None is known for the family.
+    """
+    if data.box_format != "auto":
+        return data
+    return replace(data, box_format=box_format(family, processor))
 
 
 def _collator(processor: Any, family: str, training: TrainingArguments) -> Any:
@@ -160,7 +122,7 @@ def _collator(processor: Any, family: str, training: TrainingArguments) -> Any:
     return PrefixSuffixCollator(processor)
 
 
-def _with_dtype(training: TrainingArguments, model: ModelConfig) -> TrainingArguments:
+def _with_dtype(training: TrainingArguments, model: ModelArguments) -> TrainingArguments:
     given: Any = training.model_init_kwargs or {}
     training.model_init_kwargs = {
         "dtype": model.dtype,
@@ -170,11 +132,12 @@ def _with_dtype(training: TrainingArguments, model: ModelConfig) -> TrainingArgu
     return training
 
 
-def _peft_config(model: ModelConfig) -> Any:
-    config: Any = get_peft_config(model)
-    if config is not None and config.target_modules is None:
-        config.target_modules = LANGUAGE_MODEL_LINEARS
-    return config
+def _show_tasks_to_routers(trainer: Trainer, tasks: list[str]) -> None:
+    """Bring each row's task to the routers, and log what they do with it."""
+    trainer.args.remove_unused_columns = False  # TRL would drop the column
+    trainer.data_collator = TaskCollator(trainer.data_collator, tasks)
+    path = Path(str(trainer.args.output_dir)) / "router_statistics.jsonl"
+    trainer.add_callback(RouterStatistics(path, tasks))
 
 
 def main(argv: list[str] | None = None) -> int:

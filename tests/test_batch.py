@@ -1,0 +1,92 @@
+"""The global batch is what the recipe says, on any number of processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("trl")
+
+from rs_gpt4v_training.arguments import parse
+from rs_gpt4v_training.batch import BatchError, accumulation_steps
+from rs_gpt4v_training.sft import main
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
+FLAGS = ["--output_dir", "out", "--use_cpu", "--bf16", "false"]
+
+
+@pytest.mark.parametrize(
+    ("per_device", "processes", "steps"), [(1, 1, 64), (16, 4, 1), (8, 4, 2), (64, 1, 1)]
+)
+def test_rows_a_step_do_not_depend_on_the_machine(
+    per_device: int, processes: int, steps: int
+) -> None:
+    assert accumulation_steps(64, per_device, processes) == steps
+
+
+def test_remainder_is_refused_with_what_would_fit() -> None:
+    with pytest.raises(BatchError, match=r"by 3 processes; take 63 or 66"):
+        accumulation_steps(64, 8, 3)
+    with pytest.raises(BatchError, match=r"batch_size can be 1, 2, 4, 8, 16, 32$"):
+        accumulation_steps(64, 5, 2)
+
+
+def test_recipe_sets_the_accumulation() -> None:
+    _, training, _ = parse([*FLAGS, "--global_batch_size", "64"])
+    assert training.gradient_accumulation_steps * training.per_device_train_batch_size == 64
+
+
+def test_two_words_on_the_same_matter_are_refused() -> None:
+    with pytest.raises(BatchError, match="each decides the other"):
+        parse([*FLAGS, "--global_batch_size", "64", "--gradient_accumulation_steps", "2"])
+
+
+def test_fewer_processes_than_asked_for_are_refused() -> None:
+    with pytest.raises(BatchError, match="2 processes were asked for and 1 run"):
+        parse([*FLAGS, "--expected_processes", "2"])
+
+
+def test_two_processes_learn_as_one_that_accumulates(
+    tiny_llava: Path, releases: Path, tmp_path: Path
+) -> None:
+    fields: dict[str, Any] = {
+        "datasets": ["vqa_lr", "cap_ucm"],
+        "data_dir": str(releases),
+        "max_rows": 32,
+        "model_name_or_path": str(tiny_llava),
+        "max_steps": 6,
+        "global_batch_size": 8,
+        "per_device_train_batch_size": 4,
+        "learning_rate": 0.005,
+        "logging_steps": 1,
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(fields))
+    main([str(recipe), "--output_dir", str(tmp_path / "one")])
+    two = ["-m", "rs_gpt4v_training.sft", str(recipe), "--output_dir", str(tmp_path / "two")]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    subprocess.run(
+        [*launch, "--standalone", *two, "--expected_processes", "2"],
+        check=True,
+        env=environment,
+        capture_output=True,
+    )
+    # float32 sums in another order: 2e-7 apart at the first step, and training spreads that.
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
+    assert len(losses(tmp_path / "one")) == 6
+
+
+def losses(out: Path) -> list[float]:
+    log = json.loads((out / "trainer_state.json").read_text())["log_history"]
+    return [entry["loss"] for entry in log if "loss" in entry]

@@ -1,0 +1,136 @@
+"""What a run takes, told before it starts."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+
+pytest.importorskip("trl")
+
+from transformers import AutoProcessor, CLIPVisionConfig, LlamaConfig, LlavaConfig
+
+from rs_gpt4v import NAME
+from rs_gpt4v_training.arguments import parse
+from rs_gpt4v_training.dry_run import Machine, Plan, dry_run, plan, to_text
+from rs_gpt4v_training.lengths import token_count, token_lengths
+from rs_gpt4v_training.recipe import accelerate_path
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
+]
+
+
+def arguments(model: Path, releases: Path, **fields: Any) -> list[str]:
+    given = {
+        "output_dir": "out",
+        "datasets": ["vqa_lr", "conversation"],
+        "data_dir": str(releases),
+        "model_name_or_path": str(model),
+        "bf16": True,
+        "dtype": "bfloat16",
+    }
+    path = model.parent / "dry_run.yaml"
+    path.write_text(json.dumps(given | fields))
+    return [str(path)]
+
+
+def planned(argv: list[str], machine: Machine | None = None) -> Plan:
+    return plan(*parse([*argv, "--use_cpu"]), machine or Machine())
+
+
+@pytest.fixture(scope="module")
+def llava_7b(tiny_llava: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration of LLaVA-1.5-7B, without weights, and a small processor."""
+    path = tmp_path_factory.mktemp("llava_7b") / "model"
+    shutil.copytree(tiny_llava, path, ignore=shutil.ignore_patterns("*.safetensors"))
+    vision = CLIPVisionConfig(
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=336,
+        patch_size=14,
+        projection_dim=768,
+    )
+    text = LlamaConfig(
+        hidden_size=4096,
+        intermediate_size=11008,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        vocab_size=32064,
+    )
+    LlavaConfig(vision_config=vision, text_config=text).save_pretrained(path)
+    return path
+
+
+def test_rows_steps_and_batch(tiny_llava: Path, releases: Path) -> None:
+    argv = arguments(tiny_llava, releases, global_batch_size=8, per_device_train_batch_size=2)
+    found = planned(argv, Machine(processes=2))
+    rows = sum(
+        len(datasets.load_dataset(NAME, name, split="train", data_dir=str(releases)))
+        for name in ("vqa_lr", "conversation")
+    )
+    assert (found.rows, found.batch, found.steps) == (rows, 8, 3 * -(-rows // 8))
+    assert found.shared == "2 a device x 2 processes x 2 accumulated"
+    assert planned([*argv, "--max_steps", "5"]).steps == 5
+    assert planned([*argv, "--num_train_epochs", "1"], Machine(processes=4)).steps == -(-rows // 8)
+    assert not found.problems
+
+
+def test_parameters_and_memory_of_seven_billion(llava_7b: Path, releases: Path) -> None:
+    """The numbers of parameters are those of the real checkpoint with rank 128 on 7 linears."""
+    lora = {"use_peft": True, "lora_r": 128, "lora_modules_to_save": ["multi_modal_projector"]}
+    found = planned(arguments(llava_7b, releases, **lora))
+    assert found.trained == 319_815_680 + 20_979_712
+    assert found.memory.weights == pytest.approx(14.4, abs=0.1)
+    assert found.memory.optimizer == pytest.approx(2 * found.memory.gradients)
+    four_bit = planned(arguments(llava_7b, releases, load_in_4bit=True, **lora))
+    assert four_bit.memory.weights == pytest.approx(4.6, abs=0.1)
+    full = planned(arguments(llava_7b, releases))
+    assert full.trained == full.parameters == 7_063_427_072
+    shared = planned(arguments(llava_7b, releases), Machine.read(accelerate_path("zero3")))
+    assert shared.memory.weights == full.memory.weights / 4
+    states = planned(arguments(llava_7b, releases), Machine.read(accelerate_path("zero2")))
+    assert states.memory.weights == full.memory.weights
+    assert states.memory.optimizer == full.memory.optimizer / 4
+
+
+def test_checkpointing_saves_activations(llava_7b: Path, releases: Path) -> None:
+    with_it, without = (
+        planned(arguments(llava_7b, releases, gradient_checkpointing=given)).memory.activations
+        for given in (True, False)
+    )
+    assert with_it < without / 5
+
+
+def test_longest_row_is_exact_and_the_others_nearly(tiny_llava: Path, releases: Path) -> None:
+    rows = datasets.load_dataset(NAME, "conversation", split="train", data_dir=str(releases))
+    processor: Any = AutoProcessor.from_pretrained(tiny_llava)
+    exact = np.array([token_count(row, processor) for row in rows])
+    assert np.abs(token_lengths(rows, processor) - exact).max() <= 2 * len(rows[0]["messages"])
+    found = planned(arguments(tiny_llava, releases, datasets=["conversation"]))
+    assert found.longest == exact.max()
+    assert found.longest_id == rows[int(exact.argmax())]["id"]
+
+
+def test_all_that_would_fail_is_said_at_once(tiny_llava: Path, releases: Path) -> None:
+    argv = arguments(
+        tiny_llava, releases, max_length=16, global_batch_size=8, per_device_train_batch_size=4
+    )
+    found = planned(argv, Machine(processes=3))
+    assert len(found.problems) == 2
+    text = to_text(found)
+    assert "PROBLEM     max_length 16 would cut" in text
+    assert "PROBLEM     global_batch_size 8 cannot be shared evenly by 3 processes" in text
+
+
+def test_text_reads_the_machine_from_accelerate(tiny_llava: Path, releases: Path) -> None:
+    argv = arguments(tiny_llava, releases, global_batch_size=64)
+    text = dry_run(argv, accelerate_path("ddp"))
+    assert "8 a device x 4 processes x 2 accumulated" in text
+    assert "nothing found that would fail" in text

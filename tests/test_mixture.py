@@ -1,0 +1,285 @@
+"""Which rows are trained on, how often, in which batches; and rows that stream."""
+
+import io
+import json
+import tarfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("trl")
+
+from transformers import AutoProcessor
+from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
+
+from rs_gpt4v.conversation import FEATURES
+from rs_gpt4v_training.arguments import DataArguments, parse
+from rs_gpt4v_training.dry_run import Machine, plan
+from rs_gpt4v_training.lengths import TooLongError, token_count
+from rs_gpt4v_training.mixture import MixtureError
+from rs_gpt4v_training.rows import load_rows, stream_rows
+from rs_gpt4v_training.sft import train
+from rs_gpt4v_training.streaming import StreamingError, Uncut
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
+
+
+def of(releases: Path, names: list[str], **options: Any) -> DataArguments:
+    return DataArguments(names, data_dir=str(releases), box_format="llava", **options)
+
+
+def arguments(model: Path, out: Path, **fields: Any) -> Any:
+    given = {
+        "model_name_or_path": str(model),
+        "output_dir": str(out),
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "seed": 1,
+    }
+    recipe = out.parent / f"{out.name}.yaml"
+    recipe.write_text(json.dumps(given | fields))
+    return parse([str(recipe)])
+
+
+# Weights
+
+
+def test_weights_repeat_rows_or_leave_some_out(
+    releases: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain = load_rows(of(releases, ["vqa_lr", "cap_ucm"]), "train", seed=0)
+    there = Counter(plain["source"])
+    weights = {"vqa_lr": 0.5, "cap_ucm": 2.25}
+    data = of(releases, ["vqa_lr", "cap_ucm"], mixture=weights)
+    mixed = load_rows(data, "train", seed=0)
+    counts = Counter(mixed["source"])
+    lr, ucm = there["rsvqa_lr"], there["ucm_captions"]
+    assert counts == {"rsvqa_lr": round(lr / 2), "ucm_captions": 2 * ucm + round(ucm / 4)}
+    times = Counter(mixed["id"])
+    assert {times[i] for i in plain["id"] if i.startswith("rsvqa_lr")} == {0, 1}
+    assert {times[i] for i in plain["id"] if i.startswith("ucm")} == {2, 3}
+    assert f"vqa_lr {counts['rsvqa_lr']:,}, cap_ucm {counts['ucm_captions']:,}" in caplog.text
+    assert mixed["id"] == load_rows(data, "train", seed=0)["id"]
+    assert mixed["id"] != load_rows(data, "train", seed=1)["id"]
+
+
+def test_weights_are_for_training_alone(releases: Path) -> None:
+    plain = load_rows(of(releases, ["vqa_lr"]), "validation", seed=0)
+    data = of(releases, ["vqa_lr"], mixture={"vqa_lr": 3})
+    assert load_rows(data, "validation", seed=0)["id"] == plain["id"]
+
+
+def test_weights_of_a_groups_members(releases: Path) -> None:
+    plain = Counter(load_rows(of(releases, ["all"]), "train", seed=0)["task"])
+    weights = {"grounding": 2, "region_caption": 1}
+    mixed = load_rows(of(releases, ["all"], mixture=weights), "train", seed=0)
+    assert Counter(mixed["task"]) == plain | {"grounding": 2 * plain["grounding"]}
+    whole = load_rows(of(releases, ["instruct"], mixture={"instruct": 2}), "train", seed=0)
+    assert len(whole) == 2 * (plain["conversation"] + plain["detail"])
+
+
+def test_an_absent_member_is_left_out_as_its_group_would(releases: Path, tmp_path: Path) -> None:
+    (tmp_path / "UCM_captions").symlink_to(releases / "UCM_captions")
+    data = of(tmp_path, ["captioning"], mixture={"cap_ucm": 1}, on_missing="skip")
+    assert set(load_rows(data, "train", seed=0)["source"]) == {"ucm_captions"}
+    data.on_missing = "raise"
+    with pytest.raises(FileNotFoundError, match="NWPU"):
+        load_rows(data, "train", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"vqa_lrr": 1}, "'vqa_lrr' is not trained on. Did you mean vqa_lr.*vqa_lr, cap_ucm"),
+        ({"grounding": 1}, "'grounding' is not trained on"),
+        ({"vqa_lr": 0}, "vqa_lr: 0 is no weight: .*There are: vqa_lr, cap_ucm"),
+        ({"vqa_lr": -1.0}, "-1.0 is no weight"),
+        ({"vqa_lr": "half"}, "'half' is no weight"),
+        ({"vqa_lr": float("nan")}, "nan is no weight"),
+    ],
+)
+def test_bad_weights_are_refused(releases: Path, weights: Any, message: str) -> None:
+    with pytest.raises(MixtureError, match=message):
+        load_rows(of(releases, ["vqa_lr", "cap_ucm"], mixture=weights), "train", seed=0)
+
+
+def test_weights_come_from_a_recipe_or_a_flag(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("datasets: [vqa]\nmixture: {vqa_hr: 0.5, vqa_lr: 2}\nuse_cpu: true\n")
+    argv = [str(recipe), "--output_dir", "out", "--bf16", "false"]
+    assert parse(argv)[0].weights == {"vqa_hr": 0.5, "vqa_lr": 2}
+    assert parse([*argv, "--mixture", '{"vqa_lr": 3}'])[0].weights == {"vqa_lr": 3}
+    with pytest.raises(MixtureError, match="expected a weight for each name"):
+        DataArguments(mixture="[1]")
+
+
+# Batches of like length
+
+
+def test_rows_of_like_length_share_a_batch(
+    tiny_llava: Path, releases: Path, tmp_path: Path
+) -> None:
+    fields = {
+        "datasets": ["vqa_lr", "cap_ucm", "conversation"],
+        "data_dir": str(releases),
+        "max_rows": 40,
+        "max_steps": 1,
+        "per_device_train_batch_size": 4,
+    }
+    spreads = {}
+    for grouped in (False, True):
+        out = tmp_path / f"grouped_{grouped}"
+        trainer = train(*arguments(tiny_llava, out, **fields, group_by_length=grouped))
+        rows: Any = trainer.train_dataset
+        if grouped:
+            processor = AutoProcessor.from_pretrained(tiny_llava)
+            exact = [token_count(row, processor) for row in rows]
+            assert np.allclose(rows["length"], exact, atol=4)
+        lengths = [batch["attention_mask"].sum(1) for batch in trainer.get_train_dataloader()]
+        assert sum(map(len, lengths)) == len(rows)
+        spreads[grouped] = np.mean([float(each.max() - each.min()) for each in lengths])
+        sampler: Any = trainer._get_train_sampler(rows)
+        assert sorted(sampler) == list(range(len(rows)))
+    assert spreads[True] < 0.5 * spreads[False]
+
+
+# Streams
+
+
+def shard(path: Path, images: int, suffix: str = "png") -> None:
+    """Images with two rows each, as `rs-gpt4v export webdataset` writes them."""
+    with tarfile.open(path, "w") as tar:
+        for i in range(images):
+            content = io.BytesIO()
+            Image.new("RGB", (30 + i, 20), (i, 0, 0)).save(content, suffix)
+            text = json.dumps({"image": "x", "rows": two_rows(i), "width": 30 + i, "height": 20})
+            for name, data in ((suffix, content.getvalue()), ("json", text.encode())):
+                info = tarfile.TarInfo(f"train-{i:08d}.{name}")
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+
+
+def two_rows(image: int) -> list[dict[str, Any]]:
+    empty = dict.fromkeys(name for name in FEATURES if name not in ("images", "width", "height"))
+    turn = [{"role": "user", "content": "How many?"}, {"role": "assistant", "content": str(image)}]
+    return [empty | {"id": f"{image}/{k}", "messages": turn, "source": "s"} for k in range(2)]
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    shard(folder / "train-000000.tar", 5)
+    shard(folder / "train-000001.tar", 4)
+    return folder
+
+
+def test_a_shards_sample_becomes_its_rows(shards: Path) -> None:
+    data = DataArguments(["default"], repository=str(shards), streaming=True, shuffle_buffer=4)
+    stream = stream_rows(data, "train", seed=0)
+    rows = list(stream)
+    assert stream.features == FEATURES
+    assert stream.n_shards == 2
+    assert Counter(row["id"] for row in rows) == {
+        f"{i}/{k}": 2 if i < 4 else 1 for i in range(5) for k in range(2)
+    }
+    for row in rows:
+        assert row["images"][0].size == (row["width"], row["height"])
+        assert row["images"][0].getpixel((0, 0)) == (int(row["messages"][1]["content"]), 0, 0)
+
+
+def test_shards_are_streamed_only(shards: Path) -> None:
+    with pytest.raises(StreamingError, match="give streaming: true"):
+        load_rows(DataArguments(["default"], repository=str(shards)), "train", seed=0)
+
+
+def test_parquet_files_stream_and_load(
+    releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `datasets` waits 5 s whenever a Parquet stream ends (apache/arrow#45214).
+    monkeypatch.setattr("datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0)
+    rows = load_rows(of(releases, ["vqa_lr"], max_rows=6), "train", seed=0)
+    folder = tmp_path / "parquet"
+    folder.mkdir()
+    rows.to_parquet(folder / "train-0.parquet")
+    data = DataArguments(["default"], repository=str(folder))
+    assert load_rows(data, "train", seed=0)["id"] == rows["id"]
+    data.streaming = True
+    streamed = list(stream_rows(data, "train", seed=0))
+    assert {row["id"] for row in streamed} == set(rows["id"])
+    assert streamed[0]["images"][0].size == (streamed[0]["width"], streamed[0]["height"])
+
+
+def test_streams_are_mixed_by_weight(releases: Path) -> None:
+    weights = {"cap_ucm": 3}
+    data = of(releases, ["vqa_lr", "cap_ucm"], mixture=weights, streaming=True, max_rows=60)
+    first = list(stream_rows(data, "train", seed=0).take(100))
+    drawn = Counter(row["source"] for row in first)
+    assert 65 <= drawn["ucm_captions"] <= 85
+    again = stream_rows(data, "train", seed=0).take(100)
+    assert [row["id"] for row in again] == [row["id"] for row in first]
+
+
+def test_other_splits_stream_in_order_and_once(releases: Path) -> None:
+    data = of(releases, ["vqa_lr", "cap_ucm"], streaming=True)
+    streamed = [row["id"] for row in stream_rows(data, "validation", seed=0)]
+    data.streaming = False
+    assert streamed == load_rows(data, "validation", seed=0)["id"]
+
+
+def test_training_on_a_stream(tiny_llava: Path, releases: Path, tmp_path: Path) -> None:
+    fields = {
+        "datasets": ["vqa_lr", "cap_ucm"],
+        "data_dir": str(releases),
+        "streaming": True,
+        "max_steps": 2,
+        "max_rows": 8,
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "logging_steps": 1,
+    }
+    trainer = train(*arguments(tiny_llava, tmp_path / "out", **fields))
+    log = trainer.state.log_history
+    assert len([entry for entry in log if "loss" in entry]) == 2
+    assert [entry for entry in log if "eval_loss" in entry]
+    with pytest.raises(TooLongError, match=r"begins '.+Set max_length: \d+"):
+        train(*arguments(tiny_llava, tmp_path / "short", **fields, max_length=20))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "max_steps"),
+        ({"max_steps": 2, "group_by_length": True}, "group_by_length"),
+        ({"max_steps": 2, "image_size": 28}, "image_size"),
+    ],
+)
+def test_what_a_stream_cannot_do_is_refused(
+    tiny_llava: Path, releases: Path, tmp_path: Path, fields: dict[str, Any], message: str
+) -> None:
+    given = {"datasets": ["vqa_lr"], "data_dir": str(releases), "streaming": True, **fields}
+    with pytest.raises(StreamingError, match=message):
+        train(*arguments(tiny_llava, tmp_path / "out", **given))
+    with pytest.raises(StreamingError, match="a dry run reads all rows"):
+        plan(*arguments(tiny_llava, tmp_path / "dry", **given), Machine())
+
+
+def test_a_long_row_is_named_and_no_other_stops(tiny_llava: Path, releases: Path) -> None:
+    rows = load_rows(of(releases, ["vqa_lr"], max_rows=4), "train", seed=0)
+    processor: Any = AutoProcessor.from_pretrained(tiny_llava)
+    lengths = [token_count(row, processor) for row in rows]
+    collator = DataCollatorForVisionLanguageModeling(processor)
+    longest = rows[int(np.argmax(lengths))]["messages"][0]["content"][:100]
+    assert Uncut(collator, max(lengths))([rows[i] for i in range(4)])["input_ids"].shape[0] == 4
+    with pytest.raises(TooLongError) as error:
+        Uncut(collator, max(lengths) - 1)([rows[i] for i in range(4)])
+    assert repr(longest) in str(error.value)
+    assert f"Set max_length: {max(lengths)}" in str(error.value)

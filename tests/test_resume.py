@@ -1,0 +1,110 @@
+"""An interrupted training goes on to the very weights of an undisturbed one."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("trl")
+
+from rs_gpt4v_training.resume import OutputDirError, checkpoint_to_resume
+from rs_gpt4v_training.sft import main
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
+STEPS, SAVE_EVERY = 8, 2
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_llava: Path, releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    fields = {
+        "datasets": ["vqa_lr", "cap_ucm"],
+        "data_dir": str(releases),
+        "max_rows": 20,
+        "model_name_or_path": str(tiny_llava),
+        "use_peft": True,
+        "lora_r": 4,
+        "lora_dropout": 0.1,  # so that the random state matters
+        "max_steps": STEPS,
+        "save_steps": SAVE_EVERY,
+        "per_device_train_batch_size": 4,
+        "global_batch_size": 8,
+        "learning_rate": 0.01,
+        "logging_steps": 1,
+        "use_cpu": True,
+        "bf16": False,
+        "gradient_checkpointing": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+    path = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
+    path.write_text(json.dumps(fields))
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed")
+    main([str(recipe), "--output_dir", str(out)])
+    return out
+
+
+def outcome(out: Path) -> tuple[bytes, list[float]]:
+    """The trained weights and the loss of every step."""
+    log = json.loads((out / "trainer_state.json").read_text())["log_history"]
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert len(losses) == STEPS
+    return (out / "adapter_model.safetensors").read_bytes(), losses
+
+
+def kill_in(out: Path, recipe: Path, place: str) -> None:
+    """Train in a process of its own, and kill it as soon as ``place`` is there."""
+    command = [sys.executable, "-m", "rs_gpt4v_training.sft", str(recipe), "--output_dir", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (out / place).exists():
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["checkpoint-2/trainer_state.json", "checkpoint-4", "checkpoint-6/optimizer.pt"],
+    ids=["after a save", "at the start of a save", "in a save"],
+)
+def test_killed_training_resumes_to_the_same_weights(
+    recipe: Path, undisturbed: Path, tmp_path: Path, place: str
+) -> None:
+    kill_in(tmp_path, recipe, place)
+    first = tmp_path / "checkpoint-2/trainer_state.json"
+    saved = first.stat().st_mtime_ns
+    main([str(recipe), "--output_dir", str(tmp_path), "--resume"])
+    assert outcome(tmp_path) == outcome(undisturbed)
+    assert first.stat().st_mtime_ns == saved, "it began again"
+
+
+def test_resuming_what_never_started_starts_it(
+    recipe: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    main([str(recipe), "--output_dir", str(tmp_path), "--resume"])
+    assert outcome(tmp_path) == outcome(undisturbed)
+
+
+def test_folder_of_an_earlier_run_is_not_written_over(recipe: Path, undisturbed: Path) -> None:
+    with pytest.raises(OutputDirError, match=r"holds checkpoint-8 .* --resume"):
+        main([str(recipe), "--output_dir", str(undisturbed)])
+
+
+def test_checkpoint_that_was_cut_is_passed_over(tmp_path: Path) -> None:
+    for step, state in ((2, '{"global_step": 2}'), (4, '{"global_st'), (6, None), (10, "{}")):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "rng_state.pth").touch()
+        if state is not None:
+            (folder / "trainer_state.json").write_text(state)
+    found = checkpoint_to_resume(tmp_path, resume=True, processes=1)
+    assert found == tmp_path / "checkpoint-2"
+    assert checkpoint_to_resume(tmp_path, resume=True, processes=2) is None

@@ -1,0 +1,148 @@
+"""What a recipe may say: the fields of three dataclasses, flat in one YAML file."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from trl import ModelConfig, SFTConfig, TrlParser
+
+from rs_gpt4v_training.batch import BatchError, accumulation_steps, refuse_other_world
+from rs_gpt4v_training.image_cache import ImageSizeError
+from rs_gpt4v_training.mixture import MixtureError
+from rs_gpt4v_training.parts import refuse_unknown_parts
+
+
+@dataclass
+class DataArguments:
+    """Which rows are trained on.
+
+    Args:
+        datasets: Configs of ``load_dataset("rs_gpt4v", ...)``, mixed in proportion to their size.
+        mixture: Weights of configs, or of members of a group, in training: 0.5 for half of the
+            rows an epoch, 2 for each row twice; 1 where none is given. As a flag, JSON.
+        repository: A Hub repository, or the folder of an export or of Parquet files, whose configs
+            ``datasets`` names instead.
+        data_dir: Data root; default ``$RS_GPT4V_DATA``.
+        sample: Train on the embedded synthetic sample.
+        protocol: "paper" or "release".
+        on_missing: "raise", or "skip" records whose image or answer is missing.
+        box_format: How boxes stand in the messages: a codec, or "auto" for that of the model's
+            family.
+        exclude_leaks: Leave out rows whose image is a test image of any release in the data root.
+        max_rows: At most so many rows of each config, picked at random by ``seed``; the first ones
+            when streaming.
+        image_size: Shorter side, in pixels, to which images are resized once and kept on disk.
+        streaming: Read rows as training goes, without building them first; needs ``max_steps``.
+        shuffle_buffer: When streaming, rows that the next one is drawn from at random.
+    """
+
+    datasets: list[str] = field(default_factory=list)
+    data_dir: str | None = None
+    sample: bool = False
+    protocol: str = "paper"
+    on_missing: str = "raise"
+    box_format: str = "auto"
+    exclude_leaks: bool = False
+    max_rows: int | None = None
+    mixture: dict[str, float] | str | None = None
+    repository: str | None = None
+    image_size: int | None = None
+    streaming: bool = False
+    shuffle_buffer: int = 1_000
+
+    def __post_init__(self) -> None:
+        if isinstance(self.mixture, str):  # a flag; a recipe has the mapping itself
+            self.mixture = cast("Any", json.loads(self.mixture))
+        if not isinstance(self.mixture, dict | None):
+            raise MixtureError(f"mixture: expected a weight for each name, got {self.mixture!r}")
+        if self.image_size is not None and self.box_format == "qwen2_5_vl":
+            raise ImageSizeError(
+                "box_format qwen2_5_vl gives boxes in pixels of the released image as the model "
+                "resizes it: leave image_size out, or take box_format: norm1000"
+            )
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The mixture, empty where none is given."""
+        return cast("dict[str, float]", self.mixture or {})
+
+
+@dataclass
+class TrainingArguments(SFTConfig):
+    """`trl.SFTConfig` with the defaults that conversations about images need.
+
+    Answers alone are learned (TRL's default learns image tokens and prompts too), and nothing is
+    cut at 1,024 tokens: LLaVA-1.5 alone has 576 for an image.
+
+    Args:
+        train: Parts of the model that are trained, the others frozen: some of "language",
+            "projector" and "vision"; default: all. With an adapter it is trained, and what
+            ``lora_modules_to_save`` names.
+        projector_learning_rate: Of the projector, where it is trained; default: ``learning_rate``.
+        global_batch_size: Rows an optimizer step learns from, over all processes; gradients are
+            accumulated as often as that takes.
+        expected_processes: Refuse to start on another number of processes.
+        resume: Go on from the last whole checkpoint in ``output_dir``, if there is one.
+        group_by_length: Rows of like length share a batch, so that less of it is padding.
+    """
+
+    assistant_only_loss: bool = True
+    max_length: int | None = 2048
+    train: list[str] = field(default_factory=list)
+    projector_learning_rate: float | None = None
+    global_batch_size: int | None = None
+    expected_processes: int | None = None
+    resume: bool = False
+    group_by_length: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_unknown_parts(self.train)
+        if self.group_by_length:
+            self.train_sampling_strategy = "group_by_length"
+            # TRL would drop the lengths before the sampler asks for them.
+            self.remove_unused_columns = False
+        refuse_other_world(self.expected_processes, self.world_size)
+        if self.global_batch_size is not None:
+            if self.gradient_accumulation_steps != 1:
+                raise BatchError(
+                    "give global_batch_size or gradient_accumulation_steps: each decides the other"
+                )
+            self.gradient_accumulation_steps = accumulation_steps(
+                self.global_batch_size, self.per_device_train_batch_size, self.world_size
+            )
+
+
+@dataclass
+class ModelArguments(ModelConfig):
+    """`trl.ModelConfig`, and the options of MoE-LoRA; see `MoeLoraConfig`.
+
+    With ``use_moe_lora``, ``lora_r`` is the rank of all experts together, and the other ``lora_*``
+    options (alpha, dropout, target modules, modules to save) mean what they mean for LoRA.
+    """
+
+    use_moe_lora: bool = False
+    num_experts: int = 4
+    rank_per_expert: int | None = None
+    routing: Literal["token", "top_k", "task"] = "token"
+    top_k: int = 2
+    load_balance_coef: float = 0.01
+    z_loss_coef: float = 0.001
+
+
+def parse(argv: list[str]) -> tuple[DataArguments, TrainingArguments, ModelArguments]:
+    """Arguments from a recipe (first, if it is no flag) and from flags, which win.
+
+    Raises:
+        ValueError: An option is unknown, or two exclude each other.
+    """
+    if argv and not argv[0].startswith("--"):
+        argv = ["--config", *argv]
+    kinds: Any = (DataArguments, TrainingArguments, ModelArguments)
+    data, training, model, *_ = cast("Any", TrlParser(kinds).parse_args_and_config(args=argv))
+    if training.train and (model.use_peft or model.use_moe_lora):
+        raise ValueError(
+            f"train: {', '.join(training.train)} and an adapter exclude each other. Modules "
+            "trained in full beside the adapter are named in lora_modules_to_save"
+        )
+    return data, training, model

@@ -1,0 +1,99 @@
+"""Which layers are adapted, and what can be done with the whole adapter."""
+
+from contextlib import nullcontext
+from typing import Any
+
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+from peft.utils import (
+    TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING,
+    get_quantization_kwargs,
+    resolve_quantization_backend,
+)
+from torch import nn
+
+from rs_gpt4v_training.moe_lora.config import MoeLoraConfig
+from rs_gpt4v_training.moe_lora.layer import MoeLoraLinear
+from rs_gpt4v_training.moe_lora.router import Routing, use_task
+
+# What TRL looks for in a model's config before it adds the auxiliary loss. The coefficients of
+# MoeLoraConfig have been applied by then, so this one is 1.
+_AUXILIARY = {"output_router_logits": True, "router_aux_loss_coef": 1.0}
+
+
+class MoeLoraModel(BaseTuner):
+    """MoE-LoRA after MOELoRA (arXiv 2310.18339) and, per token, CoIN (arXiv 2403.08350)."""
+
+    prefix = "moe_lora_"
+    tuner_layer_cls = MoeLoraLinear
+    target_module_mapping = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+
+    def merge_and_unload(
+        self,
+        progressbar: bool = False,
+        safe_merge: bool = False,
+        adapter_names: list[str] | None = None,
+        task: str | None = None,
+    ) -> nn.Module:
+        """The base model with the adapters (default: the active ones) merged for ``task``.
+
+        Raises:
+            NotImplementedError: An adapter's gates depend on the token.
+            ValueError: ``task`` is missing, or none of the adapter's.
+        """
+        with nullcontext() if task is None else use_task(self.model, task):
+            return super().merge_and_unload(progressbar, safe_merge, adapter_names)
+
+    def _prepare_model(self, peft_config: MoeLoraConfig, model: nn.Module) -> None:
+        self.routing = Routing.of(model)
+        weights = (peft_config.load_balance_coef, peft_config.z_loss_coef)
+        if peft_config.routing == "top_k" and any(weights) and hasattr(model, "config"):
+            _text_config(model).update(_AUXILIARY)
+
+    def _create_and_replace(
+        self,
+        peft_config: MoeLoraConfig,
+        adapter_name: str,
+        target: nn.Module,
+        target_name: str,
+        parent: nn.Module,
+        current_key: str,
+        parameter_name: str | None = None,  # noqa: ARG002
+    ) -> None:
+        if isinstance(target, MoeLoraLinear):
+            target.update_layer(adapter_name, peft_config)
+            return
+        kwargs = get_quantization_kwargs(self)
+        base = target.get_base_layer() if isinstance(target, BaseTunerLayer) else target
+        backend = resolve_quantization_backend(base, **kwargs)
+        if not isinstance(base, nn.Linear) and getattr(backend, "layer_type", None) != "linear":
+            raise TypeError(
+                f"MoE-LoRA adapts linear layers, but {current_key} is of type "
+                f"{type(base).__name__}: leave it out of target_modules"
+            )
+        layer = MoeLoraLinear(target, adapter_name, peft_config, self.routing, **kwargs)
+        if adapter_name not in self.active_adapters:
+            layer.requires_grad_(False)
+        self._replace_module(parent, target_name, layer, target)
+
+    def _replace_module(
+        self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module
+    ) -> None:
+        if hasattr(new_module, "base_layer"):
+            super()._replace_module(parent, child_name, new_module, child)
+        else:
+            # Unloading. BaseTuner's version also hands over ``weight``, which a module trained in
+            # full has not if it consists of several layers, as a projector does.
+            setattr(parent, child_name, new_module)
+
+    def _unload_and_optionally_merge(self, *args: Any, **kwargs: Any) -> nn.Module:
+        model: Any = super()._unload_and_optionally_merge(*args, **kwargs)
+        self.routing.remove_from(model)
+        if hasattr(model, "config"):
+            for name in _AUXILIARY:
+                _text_config(model).__dict__.pop(name, None)
+        return model
+
+
+def _text_config(model: nn.Module) -> Any:
+    config: Any = model.config
+    return config.get_text_config()

@@ -1,0 +1,140 @@
+"""What the routers do during training: logged by a callback, drawn by a function."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from transformers import TrainerCallback
+
+from rs_gpt4v_training.moe_lora.router import ForwardPass, TaskRouter, TokenRouter, token_mask
+
+
+class RouterStatistics(TrainerCallback):
+    """Logs each expert's load and the gates' entropy, by layer and task, over training tokens.
+
+    Each logging step appends a line to ``path``: ``{"step": 10, "layers": {LAYER: {TASK:
+    {"load": [...], "entropy": ..., "tokens": ...}}}}``. Load is an expert's mean gate, so a layer's
+    sum to one; entropy is the mean over tokens in nats, from 0 (one expert) to ln N (all alike).
+    The trainer's log gets ``router_entropy``, the mean over all, and ``router_max_load``, the
+    largest load that an expert of any layer has over all tasks.
+
+    Args:
+        path: JSON Lines file; created, or added to.
+        tasks: Names of the numbers in the batches' ``tasks``; without, all rows are task "all".
+    """
+
+    def __init__(self, path: Path, tasks: Sequence[str] = ()) -> None:
+        self.path, self.tasks = path, list(tasks)
+        self.sums: dict[str, torch.Tensor] = {}  # layer: [tasks, experts + 2]
+        self.hooks: list[Any] = []
+
+    def on_train_begin(self, *_args: Any, model: nn.Module, **_kwargs: Any) -> None:
+        """Watch the routers of ``model``."""
+        for name, module in model.named_modules():
+            if isinstance(module, TokenRouter | TaskRouter):
+                layer = name.split(".moe_lora_router")[0]
+                self.hooks.append(module.register_forward_hook(partial(self._count, layer)))
+
+    def on_log(self, _args: Any, state: Any, _control: Any, logs: Any, **_kwargs: Any) -> None:
+        """Write what has been counted since the last call."""
+        if not self.sums:
+            return
+        counted, self.sums = _over_all_processes(self.sums), {}
+        summary = _summary(torch.stack(list(counted.values())))
+        logs.update(summary)
+        state.log_history[-1].update(summary)
+        if state.is_world_process_zero:
+            layers = {layer: self._by_task(sums) for layer, sums in counted.items()}
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": state.global_step, "layers": layers}) + "\n")
+
+    def on_train_end(self, *_args: Any, **_kwargs: Any) -> None:
+        """Stop watching."""
+        for hook in self.hooks:
+            hook.remove()
+        self.hooks.clear()
+
+    @torch.no_grad()
+    def _count(self, layer: str, router: nn.Module, args: Any, gates: torch.Tensor) -> None:
+        x, step = args
+        if not router.training:
+            return
+        gates = gates.expand(*x.shape[:-1], -1)
+        entropy = torch.special.entr(gates).sum(-1, keepdim=True)
+        counts = torch.cat([gates, entropy, torch.ones_like(entropy)], -1)
+        counts = counts * token_mask(x, step).unsqueeze(-1)
+        rows = counts.reshape(len(x), -1, counts.shape[-1]).sum(1)  # [rows, experts + 2]
+        if layer not in self.sums:
+            self.sums[layer] = rows.new_zeros(max(1, len(self.tasks)), rows.shape[-1])
+        self.sums[layer].index_add_(0, self._numbers(x, step), rows)
+
+    def _numbers(self, x: torch.Tensor, step: ForwardPass) -> torch.Tensor:
+        if self.tasks and isinstance(step.tasks, torch.Tensor):
+            return step.tasks.to(x.device)
+        return torch.zeros(len(x), dtype=torch.long, device=x.device)
+
+    def _by_task(self, sums: torch.Tensor) -> dict[str, Any]:
+        return {
+            task: {
+                "load": [round(value / tokens, 4) for value in load],
+                "entropy": round(entropy / tokens, 4),
+                "tokens": int(tokens),
+            }
+            for task, (*load, entropy, tokens) in zip(
+                self.tasks or ["all"], sums.tolist(), strict=True
+            )
+            if tokens
+        }
+
+
+def _over_all_processes(sums: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    if dist.is_available() and dist.is_initialized():
+        for tensor in sums.values():
+            dist.all_reduce(tensor)
+    return sums
+
+
+def _summary(sums: torch.Tensor) -> dict[str, float]:
+    """Of [layers, tasks, experts + 2]."""
+    by_layer = sums.sum(1)
+    means = by_layer[:, :-1] / by_layer[:, -1:]
+    return {
+        "router_entropy": round(means[:, -1].mean().item(), 4),
+        "router_max_load": round(means[:, :-1].max().item(), 4),
+    }
+
+
+def plot_router_statistics(path: Path, out: Path) -> None:
+    """Draw the last line of a `RouterStatistics` file: load per layer, entropy per layer and task.
+
+    Args:
+        path: The file.
+        out: Image to write; its suffix tells the format.
+    """
+    from matplotlib.figure import Figure
+
+    last = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+    layers = list(last["layers"].values())
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    image = left.imshow([_mean_load(tasks) for tasks in layers], aspect="auto", vmin=0)
+    figure.colorbar(image, ax=left)
+    left.set(xlabel="expert", ylabel="layer", title=f"load at step {last['step']}")
+    for task in sorted({task for tasks in layers for task in tasks}):
+        entropy = [tasks[task]["entropy"] if task in tasks else None for tasks in layers]
+        right.plot(entropy, label=task)
+    right.set(xlabel="layer", ylabel="entropy of the gates (nats)", ylim=(0, None))
+    right.legend()
+    figure.savefig(out)
+
+
+def _mean_load(tasks: dict[str, Any]) -> list[float]:
+    total = sum(task["tokens"] for task in tasks.values())
+    weighted = [[v * task["tokens"] / total for v in task["load"]] for task in tasks.values()]
+    return [sum(values) for values in zip(*weighted, strict=True)]
