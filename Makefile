@@ -12,7 +12,7 @@ demo: .venv/demo-ready
 	$(BIN)/rs-gpt4v demo
 
 test: .venv/test-ready
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 check: .venv/test-ready
 	$(BIN)/ruff format --check
