@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("trl")
 
+import torch
 from safetensors.torch import load_file
 from transformers import AutoProcessor
 
@@ -192,6 +193,24 @@ def test_moe_lora_trains_on_two_tasks_and_loads_back(
     adapted = Predictor(str(tiny_llava), adapter, max_new_tokens=8, route=use_task)
     replies = adapted.replies([rows[0]])
     assert replies != Predictor(str(tiny_llava)).replies([rows[0]])
+
+
+def test_language_model_alone_is_quantised_under_an_adapter(recipe: Path, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    options = ["--load_in_4bit", "--use_peft", "--lora_modules_to_save", "multi_modal_projector"]
+    trainer = train(*parse([str(recipe), *options, "--max_steps", "2"]))
+    four_bit = {n for n, p in trainer.model.named_parameters() if p.dtype == torch.uint8}
+    assert four_bit
+    assert all("language_model" in name for name in four_bit)
+    assert (tmp_path / "out/adapter_model.safetensors").is_file()
+    trained = {p.dtype for p in trainer.model.parameters() if p.requires_grad}
+    assert trained == {torch.float32}
+
+
+def test_quantised_weights_are_not_trained_themselves(recipe: Path) -> None:
+    pytest.importorskip("bitsandbytes")
+    with pytest.raises(ValueError, match="cannot be trained: add an adapter"):
+        main([str(recipe), "--load_in_4bit"])
 
 
 def test_accelerate_launch_with_flags_over_the_recipe(recipe: Path, tmp_path: Path) -> None:

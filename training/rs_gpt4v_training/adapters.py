@@ -1,8 +1,9 @@
-"""The adapter that a recipe asks for: LoRA or MoE-LoRA, on the language model alone."""
+"""The adapter that a recipe asks for, LoRA or MoE-LoRA, and the quantised weights under it."""
 
 from typing import Any, cast
 
-from trl import get_peft_config
+import torch
+from trl import get_peft_config, get_quantization_config
 
 from rs_gpt4v_training.arguments import ModelArguments
 from rs_gpt4v_training.moe_lora import MoeLoraConfig
@@ -10,6 +11,12 @@ from rs_gpt4v_training.moe_lora import MoeLoraConfig
 # `q_proj` alone would also match the vision tower, which stays frozen. Idefics3 and SmolVLM call
 # their language model text_model.
 LANGUAGE_MODEL_LINEARS = r".*(language_model|text_model)\..*\.(q|k|v|o|gate|up|down)_proj"
+
+# All but the language model: they are small, and feel four bits more. A regular expression,
+# because transformers would match a bare name at the start of a module's full name only.
+_NOT_QUANTISED = [
+    r".*\b(vision_tower|vision_model|visual|multi_modal_projector|connector|lm_head)",
+]
 
 
 def peft_config(model: ModelArguments, tasks: list[str]) -> Any:
@@ -41,3 +48,32 @@ def _moe_lora_config(model: ModelArguments, tasks: list[str]) -> MoeLoraConfig:
         modules_to_save=model.lora_modules_to_save,
         task_type=cast("Any", model.lora_task_type),
     )
+
+
+def quantization_config(model: ModelArguments) -> Any:
+    """How the language model's frozen weights are quantised; None where they are not.
+
+    Raises:
+        ValueError: They would be all that is trained, which cannot be.
+    """
+    config: Any = get_quantization_config(model)
+    if config is None:
+        return None
+    if not (model.use_peft or model.use_moe_lora):
+        raise ValueError(
+            "weights of 4 or 8 bits cannot be trained: add an adapter (use_peft or use_moe_lora), "
+            "or leave load_in_4bit and load_in_8bit out"
+        )
+    config.llm_int8_skip_modules = _NOT_QUANTISED
+    return config
+
+
+def train_in_float32(model: torch.nn.Module) -> None:
+    """Make what is trained float32: TRL makes it bfloat16 over quantised weights.
+
+    Without bfloat16 autocast that fails, as does the scaler of float16 training, all that a T4 can
+    do.
+    """
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()

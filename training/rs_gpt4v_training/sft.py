@@ -16,7 +16,7 @@ from trl import SFTTrainer
 
 from rs_gpt4v.conversation import Task
 from rs_gpt4v.families import box_format, image_options, record_box_format
-from rs_gpt4v_training.adapters import peft_config
+from rs_gpt4v_training.adapters import peft_config, quantization_config, train_in_float32
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments, TrainingArguments, parse
 from rs_gpt4v_training.chat_template import use_trainable_template
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator
@@ -71,6 +71,7 @@ def make_trainer(
     # None will be cut, and a truncating collator leaves its limit in the saved tokenizer.
     max_length, training.max_length = training.max_length, None
     rows = rows_to_train_on(data, training, processor, max_length)
+    quantised = quantization_config(model)
     tasks = list(get_args(Task)) if data.streaming else sorted(set(rows["train"]["task"]))
     trainer = Trainer(
         model=source,
@@ -80,7 +81,10 @@ def make_trainer(
         processing_class=processor,
         data_collator=_collator(processor, family, training),
         peft_config=peft_config(model, tasks),
+        quantization_config=quantised,
     )
+    if quantised is not None and not training.bf16:
+        train_in_float32(cast("torch.nn.Module", trainer.model))
     if training.train:
         freeze_all_but(training.train, cast("torch.nn.Module", trainer.model))
     collator: Any = trainer.data_collator
