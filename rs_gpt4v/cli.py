@@ -241,7 +241,7 @@ def train(
         ),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it takes and what would fail; train not.")
+        bool, typer.Option("--dry-run", help="Say what it takes and what would fail.")
     ] = False,
 ) -> None:
     """Fine-tune with `accelerate launch`; further flags override the recipe.

@@ -50,8 +50,11 @@ def test_fewer_processes_than_asked_for_are_refused() -> None:
         parse([*FLAGS, "--expected_processes", "2"])
 
 
+@pytest.mark.parametrize(
+    "adapter", [{}, {"use_moe_lora": True, "lora_r": 8, "lora_dropout": 0.0}], ids=["full", "moe"]
+)
 def test_two_processes_learn_as_one_that_accumulates(
-    tiny_llava: Path, releases: Path, tmp_path: Path
+    tiny_llava: Path, releases: Path, tmp_path: Path, adapter: dict[str, Any]
 ) -> None:
     fields: dict[str, Any] = {
         "datasets": ["vqa_lr", "cap_ucm"],
@@ -69,6 +72,7 @@ def test_two_processes_learn_as_one_that_accumulates(
         "save_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
+        **adapter,
     }
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(json.dumps(fields))
@@ -82,7 +86,7 @@ def test_two_processes_learn_as_one_that_accumulates(
         env=environment,
         capture_output=True,
     )
-    # float32 sums in another order: 2e-7 apart at the first step, and training spreads that.
+    # float32 sums in another order, and training spreads the difference.
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
     assert len(losses(tmp_path / "one")) == 6
 

@@ -15,8 +15,9 @@ import pytest
 pytest.importorskip("trl")
 
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoProcessor
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.predict import Predictor
@@ -187,12 +188,35 @@ def test_moe_lora_trains_on_two_tasks_and_loads_back(
     layers = json.loads(lines[-1])["layers"]
     assert {task for layer in layers.values() for task in layer} == {"caption", "vqa"}
     assert all("language_model" in layer for layer in layers)
+    assert (tmp_path / "out/router_statistics.png").is_file()
     rows = datasets.load_dataset(NAME, "vqa_lr", split="test", data_dir=str(releases))
     adapter = str(tmp_path / "out")
     assert is_moe_lora(adapter)
     adapted = Predictor(str(tiny_llava), adapter, max_new_tokens=8, route=use_task)
     replies = adapted.replies([rows[0]])
     assert replies != Predictor(str(tiny_llava)).replies([rows[0]])
+
+
+LORA = ["--use_peft", "--lora_r", "8", "--lora_modules_to_save", "multi_modal_projector"]
+MOE_LORA = ["--use_moe_lora", "--lora_r", "8"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("method", [[], LORA, MOE_LORA], ids=["full", "lora", "moe_lora"])
+def test_what_was_trained_loads_with_equal_logits(
+    recipe: Path, tiny_llava: Path, tmp_path: Path, method: list[str], dtype: torch.dtype
+) -> None:
+    name = str(dtype).removeprefix("torch.")
+    trainer: Any = train(*parse([str(recipe), *method, "--dtype", name, "--max_steps", "2"]))
+    batch = trainer.data_collator([trainer.train_dataset[0], trainer.train_dataset[1]])
+    inputs = {key: batch[key] for key in ("input_ids", "attention_mask", "pixel_values")}
+    out = str(tmp_path / "out")
+    base = str(tiny_llava) if method else out
+    loaded: Any = AutoModelForImageTextToText.from_pretrained(base, dtype=dtype)
+    if method:
+        loaded = PeftModel.from_pretrained(loaded, out)
+    logits, trained = (model.eval()(**inputs).logits for model in (loaded, trainer.model))
+    assert logits.equal(trained)
 
 
 def test_language_model_alone_is_quantised_under_an_adapter(recipe: Path, tmp_path: Path) -> None:

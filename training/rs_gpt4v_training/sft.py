@@ -7,6 +7,7 @@ A recipe holds fields of `rs_gpt4v_training.arguments`; flags override it.
 
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -19,7 +20,7 @@ from rs_gpt4v.families import box_format, image_options, record_box_format
 from rs_gpt4v_training.adapters import peft_config, quantization_config, train_in_float32
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments, TrainingArguments, parse
 from rs_gpt4v_training.chat_template import use_trainable_template
-from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator
+from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
 from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
 from rs_gpt4v_training.pixels import with_tables
 from rs_gpt4v_training.prefix_suffix import PrefixSuffixCollator
@@ -52,6 +53,9 @@ def train(data: DataArguments, training: TrainingArguments, model: ModelArgument
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     trainer.save_model()
     trainer.save_state()
+    if model.use_moe_lora and trainer.is_world_process_zero() and find_spec("matplotlib"):
+        statistics = _router_statistics(training)
+        plot_router_statistics(statistics, statistics.with_suffix(".png"))
     return trainer
 
 
@@ -140,8 +144,11 @@ def _show_tasks_to_routers(trainer: Trainer, tasks: list[str]) -> None:
     """Bring each row's task to the routers, and log what they do with it."""
     trainer.args.remove_unused_columns = False  # TRL would drop the column
     trainer.data_collator = TaskCollator(trainer.data_collator, tasks)
-    path = Path(str(trainer.args.output_dir)) / "router_statistics.jsonl"
-    trainer.add_callback(RouterStatistics(path, tasks))
+    trainer.add_callback(RouterStatistics(_router_statistics(trainer.args), tasks))
+
+
+def _router_statistics(training: TrainingArguments) -> Path:
+    return Path(str(training.output_dir)) / "router_statistics.jsonl"
 
 
 def main(argv: list[str] | None = None) -> int:

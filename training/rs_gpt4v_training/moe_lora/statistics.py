@@ -1,6 +1,7 @@
 """What the routers do during training: logged by a callback, drawn by a function."""
 
 import json
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -121,16 +122,23 @@ def plot_router_statistics(path: Path, out: Path) -> None:
 
     last = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
     layers = list(last["layers"].values())
+    loads = [_mean_load(tasks) for tasks in layers]
+    experts = len(loads[0])
     figure = Figure(figsize=(10, 4), layout="constrained")
+    figure.suptitle(f"Routers at step {last['step']}")
     left, right = figure.subplots(1, 2)
-    image = left.imshow([_mean_load(tasks) for tasks in layers], aspect="auto", vmin=0)
-    figure.colorbar(image, ax=left)
-    left.set(xlabel="expert", ylabel="layer", title=f"load at step {last['step']}")
+    image = left.imshow(loads, aspect="auto", vmin=0, vmax=max(map(max, loads)), cmap="Blues")
+    figure.colorbar(image, ax=left, label=f"load; {1 / experts:.2f} where all are alike")
+    left.set(xlabel="expert", ylabel="adapted layer", xticks=range(experts))
     for task in sorted({task for tasks in layers for task in tasks}):
         entropy = [tasks[task]["entropy"] if task in tasks else None for tasks in layers]
         right.plot(entropy, label=task)
-    right.set(xlabel="layer", ylabel="entropy of the gates (nats)", ylim=(0, None))
-    right.legend()
+    highest = math.log(experts)
+    right.axhline(highest, color="grey", linestyle="dashed", label="all experts alike")
+    right.set(xlabel="adapted layer", ylabel="entropy of the gates (nats)")
+    right.set_ylim(0, 1.08 * highest if highest else 1)
+    right.spines[["top", "right"]].set_visible(False)
+    right.legend(frameon=False, loc="lower right")
     figure.savefig(out)
 
 
