@@ -94,6 +94,9 @@ def test_skipping_says_how_many(root: Path, caplog: pytest.LogCaptureFixture) ->
     first_image(root).unlink()
     load("cap_ucm", root, on_missing="skip")
     assert "ucm_captions/train: kept 39 records, dropped 1 " in caplog.text
+    assert "when it was built" not in caplog.text
+    load("cap_ucm", root, on_missing="skip")
+    assert "cap_ucm: 1 records were left out when it was built, see /" in caplog.text
 
 
 def test_repaired_image_is_seen_by_the_next_load(root: Path) -> None:

@@ -155,6 +155,8 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         return leak_finder(root, self.config.protocol, self._cache_dir_root)
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        # Before the build: it says itself what it leaves out.
+        self._remind_of_dropped()
         try:
             super().download_and_prepare(*args, **kwargs)
         except datasets.exceptions.DatasetGenerationError as error:
@@ -162,6 +164,18 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             if isinstance(error.__cause__, _TOLD):
                 raise error.__cause__ from None
             raise
+
+    def _remind_of_dropped(self) -> None:
+        """Say what an earlier build left out of the rows that are served again."""
+        for file in sorted(Path(self.cache_dir).glob("dropped-*.jsonl")):
+            with file.open(encoding="utf-8") as lines:
+                count = sum(1 for _ in lines)
+            logger.warning(
+                "%s: %s records were left out when it was built, see %s",
+                self.config.name,
+                f"{count:,}",
+                file,
+            )
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         super()._download_and_prepare(*args, **kwargs)
