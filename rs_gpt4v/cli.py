@@ -212,6 +212,8 @@ def export(
 
     if push and kind != "hub":
         raise ValueError(f"--push uploads a hub export, not {kind}: export hub, then push that")
+    if public and not push:
+        raise ValueError("--public is for what is pushed: give --push USER/NAME as well")
     folder = write(
         kind,
         out,
@@ -290,6 +292,8 @@ def predict(
     from rs_gpt4v_evaluation import predict as evaluation
 
     route = None
+    if adapter is None and (Path(model) / "adapter_config.json").is_file():
+        raise ValueError(f"{model} is an adapter: give its base as MODEL, and --adapter {model}")
     if adapter is not None:
         from rs_gpt4v_training import moe_lora  # makes PEFT know the method
 

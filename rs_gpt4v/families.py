@@ -18,6 +18,7 @@ paligemma   norm1000      as its checkpoint says; its own <loc0000> tokens have 
 """
 
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Any
 
 
@@ -56,6 +57,14 @@ FAMILIES: dict[str, Family] = {
     "smolvlm": Family("norm1000"),
     "paligemma": Family("norm1000"),
 }
+
+
+PALIGEMMA_TEMPLATE = files("rs_gpt4v").joinpath("paligemma.jinja").read_text(encoding="utf-8")
+
+
+def template(model_type: str) -> str | None:
+    """The chat template for a family whose checkpoints bring none."""
+    return PALIGEMMA_TEMPLATE if model_type == "paligemma" else None
 
 
 def image_options(model_type: str) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class Source:
         downloads: Its files at stable public addresses, in the order to fetch them.
         size: What there is to fetch, for a person, as far as it is known.
         image_count: Distinct images of the release; None where it holds none or it is unknown.
+        telling: Whether the names of its annotation files are no other release's, so that they
+            tell it in a folder of any name.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Source:
     downloads: tuple[Download, ...] = ()
     size: str = "unknown"
     image_count: int | None = None
+    telling: bool = True
 
     def read(self, folder: Path, split: str, protocol: Protocol = "paper") -> pa.Table:
         """The records of ``split``, rows in file order: one of the tables of `rs_gpt4v.records`."""
@@ -73,10 +76,12 @@ class Source:
     def find(self, root: Path) -> Path | None:
         """The release's folder: one of ``folders`` in ``root``, or ``root`` itself.
 
-        It is found where any of its annotation files is there, other releases' aside.
+        It is found where any of its annotation files is there, other releases' aside. ``root``
+        must have one of the names, where the files do not tell the release.
         """
         own = [file for file in self.annotation_files() if not file.startswith("../")]
-        for folder in (*(root / name for name in self.folders), root):
+        itself = [root] if self.telling or root.name in self.folders else []
+        for folder in (*(root / name for name in self.folders), *itself):
             if any(self.has(folder, file) for file in own):
                 return folder
         return None

@@ -205,6 +205,7 @@ def test_a_named_release_must_be_there_and_others_may_be_absent(
     assert "RSVQA-LR is not at" in found.absent["vqa_lr"]
     with pytest.raises(SourceNotFoundError, match="RSVQA-LR is not at"):
         audit(["cap_ucm", "vqa_lr"], data_dir=str(tmp_path))
+    (tmp_path / "nothing").mkdir()
     with pytest.raises(SourceNotFoundError, match="is not at"):
         audit(data_dir=str(tmp_path / "nothing"))
 
@@ -489,6 +490,17 @@ def test_the_verb_prints_a_table_or_json(
     listed = json.loads(said("--json"))
     assert len(listed["overlaps"]) == len(PLANTED)
     assert listed["overlaps"][0]["pairs"][0]["rows"]
+
+
+def test_what_was_not_audited_is_said_first(releases: Path, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/UCM_captions").symlink_to(releases / "UCM_captions")
+    found = audit(data_dir=str(tmp_path / "root"))
+    said = to_text(found).splitlines()[0]
+    assert said.startswith("Only 1 of 13 configs were audited: cap_nwpu, cap_rsicd")
+    write_page(found, tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert page.index("Only 1 of 13 configs were audited") < page.index('<dl class="figures">')
 
 
 def test_build_can_exclude_leaks(

@@ -90,6 +90,20 @@ def test_bad_image_is_named_and_can_be_skipped(
     assert said in json.loads(listed)["reason"]
 
 
+def test_one_release_is_not_taken_for_another(releases: Path) -> None:
+    folder = releases / "UCM_captions"
+    assert len(load("cap_ucm", folder)["test"])  # the release itself as data root
+    with pytest.raises(SourceNotFoundError, match="Sydney-Captions is not at"):
+        load("cap_sydney", folder)
+
+
+@pytest.mark.parametrize("option", [{"sample": "yes"}, {"exclude_leaks": "no"}, {"seed": 1.5}])
+def test_option_of_the_wrong_type_is_refused(root: Path, option: dict[str, object]) -> None:
+    (name,) = option
+    with pytest.raises(ValueError, match=f"{name}=.*: expected (True or False|a whole number)"):
+        load("cap_ucm", root, **option)
+
+
 def test_skipping_says_how_many(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     first_image(root).unlink()
     load("cap_ucm", root, on_missing="skip")

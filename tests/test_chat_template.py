@@ -78,6 +78,24 @@ def test_untrainable_llava_template_is_replaced(processor: Any, stock: str | Non
     assert processor.chat_template == LLAVA15
 
 
+def test_another_template_of_a_llava_checkpoint_is_kept_and_marked(processor: Any) -> None:
+    processor.chat_template = (
+        "{%- for message in messages -%}{{- '<s>' + message['role'] + '\n' -}}"
+        "{%- if message['content'] is string -%}{{- message['content'] -}}{%- else -%}"
+        "{%- for part in message['content'] -%}"
+        "{{- '<image>' if part['type'] == 'image' else part['text'] -}}{%- endfor -%}{%- endif -%}"
+        "{{- eos_token -}}{%- endfor -%}"
+        "{%- if add_generation_prompt -%}{{- '<s>assistant\n' }}{%- endif -%}"
+    )
+    before = processor.apply_chat_template(CONVERSATION, tokenize=False)
+    use_trainable_template(processor, "llava")
+    assert processor.apply_chat_template(CONVERSATION, tokenize=False) == before
+    assert [text.strip() for text in learned(processor, CONVERSATION)] == [
+        "a harbor</s>",
+        "six</s>",
+    ]
+
+
 def test_good_template_stays(processor: Any) -> None:
     own = processor.chat_template = LLAVA15.replace("USER: ", "QUESTION: ")
     use_trainable_template(processor, "llava")

@@ -52,6 +52,19 @@ def test_expected_errors_are_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("name", ["nowhere", "file"])
+def test_data_dir_that_is_no_folder_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=f"{tmp_path / name} is no folder: give the releases'"):
+        run("build", "cap_ucm", "--data-dir", tmp_path / name)
+
+
+def test_adapter_as_model_is_told_where_it_belongs(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match="is an adapter: give its base as MODEL"):
+        run("predict", tmp_path, "cap_ucm", "--sample", "--out", tmp_path / "out.jsonl")
+
+
 def test_predict_score_report(releases: Path, tiny_llava: Path, tmp_path: Path) -> None:
     file, page = tmp_path / "tiny/vqa_lr.jsonl", tmp_path / "report.html"
     run("predict", tiny_llava, "vqa_lr", "--data-dir", releases, "--out", file)

@@ -25,6 +25,11 @@ pytestmark = [
 ]
 
 
+FORGETS = """{%- for message in messages -%}{%- for part in message['content'] -%}
+{{- '<image>' if part['type'] == 'image' else part['text'] + (messages | length | string) -}}
+{%- endfor -%}{{- eos_token -}}{%- endfor -%}"""
+
+
 def arguments(model: Path, releases: Path, **fields: Any) -> list[str]:
     given = {
         "output_dir": "out",
@@ -127,6 +132,26 @@ def test_all_that_would_fail_is_said_at_once(tiny_llava: Path, releases: Path) -
     text = to_text(found)
     assert "PROBLEM     max_length 16 would cut" in text
     assert "PROBLEM     global_batch_size 8 cannot be shared evenly by 3 processes" in text
+
+
+def test_what_training_refuses_the_dry_run_names(
+    tiny_llava: Path, releases: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "checkpoint-2").mkdir()
+    template = tmp_path / "own.jinja"
+    template.write_text(FORGETS)
+    argv = arguments(
+        tiny_llava,
+        releases,
+        output_dir=str(tmp_path),
+        use_peft=True,
+        projector_learning_rate=1e-5,
+        chat_template_path=str(template),
+    )
+    folder, answers, projector = planned(argv).problems
+    assert "holds checkpoint-2 of an earlier run" in folder
+    assert "cannot be told" in answers
+    assert "no projector is trained" in projector
 
 
 def test_text_reads_the_machine_from_accelerate(tiny_llava: Path, releases: Path) -> None:

@@ -219,6 +219,16 @@ def test_folder_of_another_export_is_refused(releases: Path, tmp_path: Path) -> 
     assert content(out) == before
 
 
+def test_export_of_releases_that_changed_is_refused(releases: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(releases / "UCM_captions", root / "UCM_captions")
+    out = export("llava", tmp_path / "out", ["cap_ucm"], data_dir=str(root))
+    annotations = root / "UCM_captions/dataset.json"
+    annotations.write_text(annotations.read_text() + "\n")
+    with pytest.raises(ExportFolderError, match="from releases that have changed since"):
+        export("llava", out, ["cap_ucm"], data_dir=str(root))
+
+
 def test_absent_image_stops_the_export_and_names_it(releases: Path, tmp_path: Path) -> None:
     shutil.copytree(releases / "UCM_captions", tmp_path / "UCM_captions")
     next((tmp_path / "UCM_captions").rglob("*.tif")).unlink()

@@ -42,7 +42,7 @@ def two_sources(releases: Path, tmp_path: Path) -> Path:
 
 def test_every_absent_source_is_named(two_sources: Path) -> None:
     with pytest.raises(
-        SourceNotFoundError, match="Absent of 'captioning': NWPU-Captions, RSITMD, Sydney-Captions"
+        SourceNotFoundError, match="Absent of 'captioning': NWPU-Captions; RSITMD; Sydney-Captions"
     ):
         datasets.load_dataset(NAME, "captioning", data_dir=str(two_sources))
 

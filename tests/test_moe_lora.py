@@ -554,7 +554,11 @@ def test_statistics_are_loads_and_entropies_by_layer_and_task(tmp_path: Path) ->
     state = type(
         "State", (), {"log_history": [{}], "global_step": 3, "is_world_process_zero": True}
     )
-    statistics.on_train_begin(None, None, None, model=model)
+    earlier = '{"step": 2}\n'
+    statistics.path.write_text(earlier + '{"step": 5}\n')  # the run was cut, and went on from 3
+    statistics.on_train_begin(None, state, None, model=model)
+    assert statistics.path.read_text() == earlier
+    statistics.path.unlink()
     logits(model, "task")
     logged: dict[str, float] = {}
     statistics.on_log(None, state, None, logged)

@@ -324,7 +324,8 @@ class TestFolderOfAnnotations:
 
     @pytest.mark.parametrize("folder", [True, False])
     def test_file_in_its_place_is_not_it(self, tmp_path: Path, folder: bool) -> None:
-        path = tmp_path / "Annotations"
+        (tmp_path / "DIOR_RSVG").mkdir()
+        path = tmp_path / "DIOR_RSVG" / "Annotations"
         _ = path.mkdir() if folder else path.write_text("")
         assert (SOURCE.find(tmp_path) is not None) is folder
 

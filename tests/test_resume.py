@@ -1,6 +1,7 @@
 """An interrupted training goes on to the very weights of an undisturbed one."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,6 +87,24 @@ def test_killed_training_resumes_to_the_same_weights(
     assert first.stat().st_mtime_ns == saved, "it began again"
 
 
+@pytest.mark.parametrize("parts", [[], ["--train", "projector"]], ids=["full", "projector"])
+def test_training_without_an_adapter_resumes_to_the_same_weights(
+    recipe: Path, tmp_path: Path, parts: list[str]
+) -> None:
+    """Checkpoints of whole models have other names for their weights than the model has."""
+    fields = json.loads(recipe.read_text()) | {"use_peft": False}
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(json.dumps(fields))
+    main([str(whole), "--output_dir", str(tmp_path / "undisturbed"), *parts])
+    begun = tmp_path / "begun"
+    shutil.copytree(tmp_path / "undisturbed/checkpoint-4", begun / "checkpoint-4")
+    main([str(whole), "--output_dir", str(begun), "--resume", *parts])
+    weights = [
+        (out / "model.safetensors").read_bytes() for out in (tmp_path / "undisturbed", begun)
+    ]
+    assert weights[0] == weights[1]
+
+
 def test_resuming_what_never_started_starts_it(
     recipe: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -107,4 +126,5 @@ def test_checkpoint_that_was_cut_is_passed_over(tmp_path: Path) -> None:
             (folder / "trainer_state.json").write_text(state)
     found = checkpoint_to_resume(tmp_path, resume=True, processes=1)
     assert found == tmp_path / "checkpoint-2"
-    assert checkpoint_to_resume(tmp_path, resume=True, processes=2) is None
+    with pytest.raises(OutputDirError, match="fewer processes than the 2 that run now"):
+        checkpoint_to_resume(tmp_path, resume=True, processes=2)

@@ -219,6 +219,41 @@ def test_what_was_trained_loads_with_equal_logits(
     assert logits.equal(trained)
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--use_moe_lora", "--use_peft"], "use_peft and use_moe_lora exclude each other"),
+        (["--use_moe_lora", "--use_dora"], "use_dora and use_moe_lora exclude each other"),
+        (["--repository", "somewhere", "--exclude_leaks", "true"], "data_dir, exclude_leaks and"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(
+    recipe: Path, flags: list[str], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse([str(recipe), *flags])
+
+
+def test_repository_must_say_how_its_boxes_are_written(recipe: Path, tmp_path: Path) -> None:
+    fields = json.loads(recipe.read_text())
+    del fields["data_dir"]
+    recipe.write_text(json.dumps(fields | {"repository": str(tmp_path)}))
+    with pytest.raises(ValueError, match="box_format: name the one that the rows"):
+        main([str(recipe)])
+
+
+def test_tasks_that_only_validation_has_do_not_stop_other_routing(
+    recipe: Path, tmp_path: Path
+) -> None:
+    fields = json.loads(recipe.read_text())
+    fields |= {"datasets": ["vqa_floodnet", "cap_ucm"], "mixture": {"cap_ucm": 0.001}}
+    recipe.write_text(json.dumps(fields))  # of 40 training rows of captions none
+    moe = [str(recipe), *MOE_LORA, "--max_steps", "2", "--eval_strategy", "steps"]
+    main([*moe, "--eval_steps", "1"])
+    with pytest.raises(ValueError, match=r"validation has rows of task caption, which no training"):
+        main([*moe, "--routing", "task", "--output_dir", str(tmp_path / "other")])
+
+
 def test_language_model_alone_is_quantised_under_an_adapter(recipe: Path, tmp_path: Path) -> None:
     pytest.importorskip("bitsandbytes")
     options = ["--load_in_4bit", "--use_peft", "--lora_modules_to_save", "multi_modal_projector"]

@@ -78,6 +78,8 @@ _CHOICES = {
     "wording": ("varied", "fixed"),
     "box_format": tuple(CODECS),
 }
+_TYPES: dict[str, type] = {"sample": bool, "exclude_leaks": bool, "seed": int}
+_TYPE_WORDS: dict[type, str] = {bool: "True or False", int: "a whole number"}
 
 
 def _titles(name: str) -> str:
@@ -188,9 +190,13 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
                 + (" exclude_leaks=True may have left none." if self.config.exclude_leaks else "")
             )
         for name in empty:
+            logger.warning("%s: split %s is left out, no usable record", self.config.name, name)
             del splits[name]  # `datasets` cannot open a split without rows
         if not splits:
-            raise RecordError(f"{self.config.name}: no usable record in {self.config.data_dir}")
+            raise RecordError(
+                f"{self.config.name}: no usable record in {self.config.data_dir}. `rs-gpt4v "
+                f"sources {self.config.name} --data-dir ...` says what lacks, the log above why"
+            )
 
     def _generate_tables(
         self, split: str, configs: list[str], leaks: LeakFinder | None
@@ -255,9 +261,10 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
                     "%s: %s is left out, not in %s", self.config.name, source.title, root
                 )
                 return None
+            others = len(absent) < len(sources(self.config.name))
             raise SourceNotFoundError(
-                f"{not_found(source, root)} Absent of {self.config.name!r}: {', '.join(absent)}. "
-                'on_missing="skip" goes on without them.'
+                f"{not_found(source, root)} Absent of {self.config.name!r}: {'; '.join(absent)}."
+                + (' on_missing="skip" goes on without them.' if others else "")
             )
         if folder is None:
             raise not_found(source, root)
@@ -277,6 +284,9 @@ def _check_options(config_name: str, options: dict[str, Any]) -> None:
         raise ValueError(
             f"rs_gpt4v has no config {config_name!r}.{meant} There are: {', '.join(known)}"
         )
+    for name, kind in _TYPES.items():
+        if name in options and type(options[name]) is not kind:
+            raise ValueError(f"{name}={options[name]!r}: expected {_TYPE_WORDS[kind]}")
     for name, choices in _CHOICES.items():
         if options.get(name) is not None and options[name] not in choices:
             raise ValueError(f"{name}={options[name]!r}: expected one of {', '.join(choices)}")
@@ -288,7 +298,15 @@ def _data_root(data_dir: str | None, options: dict[str, Any]) -> Path | None:
             raise ValueError("sample=True reads the embedded sample: leave data_dir out")
         return sample_root(Path(options.get("cache_dir") or datasets.config.HF_DATASETS_CACHE))
     chosen = data_dir or os.environ.get(DATA_ROOT_VARIABLE)
-    return Path(chosen).expanduser().absolute() if chosen else None
+    if not chosen:
+        return None
+    root = Path(chosen).expanduser().absolute()
+    if not root.is_dir():
+        raise NoDataRootError(
+            f"{root} is no folder: give the releases' parent folder as data_dir=... (--data-dir) "
+            f"or in {DATA_ROOT_VARIABLE}"
+        )
+    return root
 
 
 def _complete(rows: pa.Table, records: pa.Table, source: Source) -> pa.Table:

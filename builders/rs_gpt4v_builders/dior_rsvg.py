@@ -102,6 +102,7 @@ SOURCE = Source(
     annotations=dict.fromkeys(("train", "test"), (_ANNOTATIONS,)),
     release_annotations=dict.fromkeys(_LISTS, (_ANNOTATIONS, *_LISTS.values())),
     images=("JPEGImages",),
+    telling=False,  # many releases have a folder Annotations
     reader=_read,
     mirrors=("https://drive.google.com/drive/folders/1hTqtYsC6B-m4ED2ewx5oKuYZV13EoJp_",),
     downloads=tuple(

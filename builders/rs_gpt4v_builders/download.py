@@ -110,7 +110,7 @@ def _locked(root: Path) -> Iterator[None]:
 def describe(items: Sequence[Item]) -> str:
     """What `carry_out` would do, a line a file, for a person."""
     if not items:
-        return "nothing has a stable public address: `rs-gpt4v sources NAME` says where to get it"
+        return "nothing has a stable public address: `rs-gpt4v sources` says where to get it"
     lines = [f"{item.path}  {_intent(item)}" for item in items]
     to_fetch = [item.download for item in items if not item.is_there]
     total = f"{len(to_fetch)} to fetch: {known_size(to_fetch)}" if to_fetch else "nothing to fetch"
@@ -119,7 +119,8 @@ def describe(items: Sequence[Item]) -> str:
 
 def _intent(item: Item) -> str:
     if item.is_there:
-        return "there already (not checked now)"
+        lacking = _how_many(item) if item.is_unpacked else ""
+        return f"there already{lacking} (not checked now)"
     download = item.download
     checked = f"checked with {download.checksum}" if download.checksum else "no checksum known"
     size = known_size([download])

@@ -40,7 +40,8 @@ def _read(folder: Path, split: str, _: Protocol, *, kind: str) -> pa.Table:
         raise AnnotationError(f"{path}: expected a list of objects, found {type(items).__name__}")
     rows = [
         {
-            "key": key,
+            # An export of ours has ids of ours.
+            "key": key.removeprefix(f"{source.name}/{split}/"),
             "image": _image(item.get("image")),
             "messages": _messages(item.get("conversations")),
         }

@@ -31,6 +31,7 @@ SOURCE = Source(
     folders=("Sydney_captions", "Sydney_Captions", "Sydney-Captions"),
     annotations=_karpathy.annotations("dataset.json"),
     images=("imgs", "images"),
+    telling=False,  # UCM-Captions and Sydney-Captions name their files alike
     reader=_read,
     mirrors=(
         "https://mega.nz/folder/pG4yTYYA#4c4buNFLibryZnlujsrwEQ",

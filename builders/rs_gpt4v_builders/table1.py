@@ -123,7 +123,8 @@ class Built:
         """Why the numbers differ from the paper's; empty where they do not."""
         if not self.difference:
             return ""
-        known = [self.problem, _dropped_text(self.dropped), self.line.note]
+        said = (self.problem, _dropped_text(self.dropped), self.line.note)
+        known = [part if part.endswith("...") else part.removesuffix(".") for part in said]
         return "; ".join(filter(None, known)) or (
             "no record was dropped: the release on disk has other rows than the paper's"
         )

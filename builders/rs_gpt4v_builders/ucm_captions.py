@@ -33,6 +33,7 @@ SOURCE = Source(
     folders=("UCM_captions", "UCM_Captions", "UCM-Captions"),
     annotations=_karpathy.annotations("dataset.json"),
     images=("imgs", "images"),
+    telling=False,  # UCM-Captions and Sydney-Captions name their files alike
     reader=_read,
     mirrors=(
         "https://mega.nz/folder/wCpSzSoS#RXzIlrv--TDt3ENZdKN8JA (imgs.rar inside: unar or 7z x)",

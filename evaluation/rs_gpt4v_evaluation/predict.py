@@ -33,7 +33,7 @@ class Predictor:
     """A model that answers the last turn of conversations, greedily, in left-padded batches.
 
     Args:
-        model: Path or Hub name of a checkpoint, or of an adapter whose base it then loads.
+        model: Path or Hub name of a checkpoint.
         adapter: Path or Hub name of a PEFT adapter for ``model``.
         max_new_tokens: Longest reply, in tokens.
         trust_remote_code: Run the code that the checkpoint brings, if it brings any.
@@ -53,11 +53,13 @@ class Predictor:
         self.route = route or _no_routing
         self.name, self.adapter = model, adapter
         self.decoding: Decoding = {"do_sample": False, "max_new_tokens": max_new_tokens}
-        self.processor = AutoProcessor.from_pretrained(
-            adapter or model, trust_remote_code=trust_remote_code
-        )
-        self.processor.tokenizer.padding_side = "left"
         self.model = _load(model, adapter, trust_remote_code=trust_remote_code)
+        family = self.model.config.model_type
+        self.processor = AutoProcessor.from_pretrained(
+            adapter or model, trust_remote_code=trust_remote_code, **families.image_options(family)
+        )
+        self.processor.chat_template = self.processor.chat_template or families.template(family)
+        self.processor.tokenizer.padding_side = "left"
         self.weights = weights_fingerprint(self.model)
 
     @property

@@ -55,10 +55,21 @@ class DataArguments:
             self.mixture = cast("Any", json.loads(self.mixture))
         if not isinstance(self.mixture, dict | None):
             raise MixtureError(f"mixture: expected a weight for each name, got {self.mixture!r}")
+        self._refuse_beside_repository()
         if self.image_size is not None and self.box_format == "qwen2_5_vl":
             raise ImageSizeError(
                 "box_format qwen2_5_vl gives boxes in pixels of the released image as the model "
                 "resizes it: leave image_size out, or take box_format: norm1000"
+            )
+
+    def _refuse_beside_repository(self) -> None:
+        """What decides how rows are built says nothing of rows that are built already."""
+        names = ("data_dir", "sample", "protocol", "on_missing", "exclude_leaks")
+        given = [name for name in names if getattr(self, name) != getattr(DataArguments, name)]
+        if self.repository is not None and given:
+            raise ValueError(
+                f"{', '.join(given)} and repository exclude each other: its rows are built "
+                "already. Give them to `rs-gpt4v export` instead"
             )
 
     @property
@@ -140,9 +151,17 @@ def parse(argv: list[str]) -> tuple[DataArguments, TrainingArguments, ModelArgum
         argv = ["--config", *argv]
     kinds: Any = (DataArguments, TrainingArguments, ModelArguments)
     data, training, model, *_ = cast("Any", TrlParser(kinds).parse_args_and_config(args=argv))
+    _refuse_two_adapters(model)
     if training.train and (model.use_peft or model.use_moe_lora):
         raise ValueError(
             f"train: {', '.join(training.train)} and an adapter exclude each other. Modules "
             "trained in full beside the adapter are named in lora_modules_to_save"
         )
     return data, training, model
+
+
+def _refuse_two_adapters(model: ModelArguments) -> None:
+    lora_alone = ("use_peft", "use_dora", "use_rslora", "lora_target_parameters")
+    given = [name for name in lora_alone if getattr(model, name)]
+    if model.use_moe_lora and given:
+        raise ValueError(f"{', '.join(given)} and use_moe_lora exclude each other: leave one out")

@@ -13,9 +13,10 @@ from trl.chat_template_utils import (
     is_chat_template_stop_token_trained,
 )
 
+from rs_gpt4v.families import PALIGEMMA_TEMPLATE
+
 _FOLDER = files("rs_gpt4v_training")
 LLAVA15 = _FOLDER.joinpath("llava15.jinja").read_text(encoding="utf-8")
-PALIGEMMA = _FOLDER.joinpath("paligemma.jinja").read_text(encoding="utf-8")
 _MARKED = _FOLDER.joinpath("marked.jinja").read_text(encoding="utf-8")
 
 _MARK = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
@@ -47,10 +48,11 @@ def use_trainable_template(processor: Any, model_type: str, *, given: bool = Fal
         UntrainableTemplateError: None is good; the message says why and what to do.
     """
     if model_type == "paligemma":
-        processor.chat_template = PALIGEMMA
+        processor.chat_template = PALIGEMMA_TEMPLATE
         return None
     fault = "it has none"
-    for template in _candidates(processor, ours=model_type == "llava" and not given):
+    ours = model_type == "llava" and not given and _is_vicuna(processor.chat_template)
+    for template in _candidates(processor, ours=ours):
         processor.chat_template = template
         fault = _fault(processor)
         if not fault:
@@ -81,6 +83,11 @@ def learned_text(processor: Any) -> str:
     ids, mask = encoded["input_ids"][0], encoded["assistant_masks"][0]
     kept = [token for token, learned in zip(ids, mask, strict=True) if learned]
     return processor.tokenizer.decode(kept)
+
+
+def _is_vicuna(template: str | None) -> bool:
+    """Whether it is LLaVA-1.5's, or none: other checkpoints of this type have other templates."""
+    return not template or ("USER:" in template and "ASSISTANT:" in template)
 
 
 def _candidates(processor: Any, *, ours: bool) -> Iterator[str]:

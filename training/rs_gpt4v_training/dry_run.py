@@ -4,7 +4,9 @@ The model is built from its configuration on torch's meta device, so a 7B model 
 """
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,18 @@ import numpy as np
 import torch
 import yaml
 from peft import get_peft_model
-from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers import AutoModelForImageTextToText
 
-from rs_gpt4v_training.adapters import peft_config
+from rs_gpt4v_training.adapters import peft_config, quantization_config
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments, TrainingArguments, parse
 from rs_gpt4v_training.batch import BatchError, accumulation_steps
-from rs_gpt4v_training.chat_template import UntrainableTemplateError, use_trainable_template
-from rs_gpt4v_training.lengths import TooLongError, refuse_cut_rows, token_count, token_lengths
-from rs_gpt4v_training.parts import freeze_all_but
+from rs_gpt4v_training.chat_template import use_trainable_template
+from rs_gpt4v_training.lengths import refuse_cut_rows, token_count, token_lengths
+from rs_gpt4v_training.parts import freeze_all_but, refuse_untrained_projector
 from rs_gpt4v_training.recipe import processes
+from rs_gpt4v_training.resume import checkpoint_to_resume
 from rs_gpt4v_training.rows import load_rows
-from rs_gpt4v_training.sft import load_processor, with_box_format
+from rs_gpt4v_training.sft import load_config, load_processor, with_box_format
 from rs_gpt4v_training.streaming import StreamingError
 
 _GB = 1024**3
@@ -119,20 +122,28 @@ def plan(
 ) -> Plan:
     """What training with these arguments would take on ``machine``."""
     problems: list[str] = []
-    source = str(model.model_name_or_path)
     if data.streaming:
         raise StreamingError("a dry run reads all rows: give --streaming false")
-    config = AutoConfig.from_pretrained(source, trust_remote_code=training.trust_remote_code)
-    processor = load_processor(source, config.model_type, training)
+    config = load_config(training, model)
+    processor = load_processor(config.model_type, training, model)
     data = with_box_format(data, config.model_type, processor)
     rows = load_rows(data, "train", training.seed)
-    _try(problems, use_trainable_template, processor, config.model_type)
-    if training.max_length is not None:
-        _try(problems, refuse_cut_rows, rows, processor, training.max_length)
+    given = training.chat_template_path is not None
+    checks: list[Callable[[], object]] = [
+        lambda: _refuse_folder(training, machine),
+        lambda: quantization_config(model),
+        lambda: use_trainable_template(processor, config.model_type, given=given),
+        *(partial(refuse_cut_rows, *cut) for cut in _to_be_cut(data, training, processor, rows)),
+    ]
+    for check in checks:
+        _try(problems, check)
     accumulated = _accumulated(problems, training, machine)
     batch = training.per_device_train_batch_size * machine.processes * accumulated
     lengths, longest, longest_id = _lengths(rows, processor)
-    counts = _parameters(_on_meta(config, training, model, sorted(set(rows["task"]))))
+    built = _on_meta(config, training, model, sorted(set(rows["task"])))
+    if training.projector_learning_rate is not None:
+        _try(problems, lambda: refuse_untrained_projector(built))
+    counts = _parameters(built)
     return Plan(
         rows=len(rows),
         steps=_steps(training, len(rows), batch),
@@ -150,11 +161,26 @@ def plan(
     )
 
 
-def _try(problems: list[str], check: Any, *args: Any) -> None:
+def _try(problems: list[str], check: Callable[[], object]) -> None:
     try:
-        check(*args)
-    except (BatchError, TooLongError, UntrainableTemplateError) as error:
+        check()
+    except ValueError as error:  # all that training refuses is one
         problems.append(str(error))
+
+
+def _refuse_folder(training: TrainingArguments, machine: Machine) -> None:
+    folder = Path(str(training.output_dir))
+    checkpoint_to_resume(folder, resume=training.resume, processes=machine.processes)
+
+
+def _to_be_cut(
+    data: DataArguments, training: TrainingArguments, processor: Any, rows: datasets.Dataset
+) -> Iterator[tuple[datasets.Dataset, Any, int]]:
+    """The rows of each split that training would read, with the length that they may have."""
+    if training.max_length is not None:
+        yield rows, processor, training.max_length
+        if training.eval_strategy != "no":
+            yield load_rows(data, "validation", training.seed), processor, training.max_length
 
 
 def _accumulated(problems: list[str], training: TrainingArguments, machine: Machine) -> int:
@@ -225,7 +251,7 @@ def _memory(
     frozen, trained = counts
     own = _BYTES.get(str(model.dtype).removeprefix("torch."), 4)
     stored = 0.5 if model.load_in_4bit else 1 if model.load_in_8bit else own
-    kept = own if frozen == 0 else 4
+    kept = 4 if model.use_peft or model.use_moe_lora else own
     state = 1 if "8bit" in str(training.optim) else kept
     layers = text_config.num_hidden_layers
     checkpointed = layers + _VALUES_A_LAYER

@@ -31,22 +31,31 @@ def freeze_all_but(parts: Iterable[str], model: torch.nn.Module) -> None:
         parameter.requires_grad_(part(name) in parts)
 
 
+def refuse_untrained_projector(model: torch.nn.Module) -> None:
+    """Raise ValueError unless a parameter of the projector is trained."""
+    trained = (name for name, parameter in model.named_parameters() if parameter.requires_grad)
+    if not any(part(name) == "projector" for name in trained):
+        raise ValueError(
+            "projector_learning_rate is given, but no projector is trained. With an adapter, name "
+            "it in the recipe: lora_modules_to_save: [multi_modal_projector]"
+        )
+
+
 def set_projector_learning_rate(
     rate: float, optimizer: torch.optim.Optimizer, model: torch.nn.Module
 ) -> None:
-    """Move the projector's parameters to groups of their own, which learn at ``rate``.
+    """Let the projector's parameters learn at ``rate``, in groups of their own.
 
     Raises:
         ValueError: None of them is trained.
     """
+    refuse_untrained_projector(model)
     projector = {p for name, p in model.named_parameters() if part(name) == "projector"}
     groups = [group for group in optimizer.param_groups if projector & set(group["params"])]
-    if not groups:
-        raise ValueError(
-            "projector_learning_rate is given, but no projector is trained. With use_peft, name it "
-            "in the recipe: lora_modules_to_save: [multi_modal_projector]"
-        )
     for group in groups:
+        if projector.issuperset(group["params"]):
+            group["lr"] = rate
+            continue
         own = [p for p in group["params"] if p in projector]
         group["params"] = [p for p in group["params"] if p not in projector]
         optimizer.add_param_group({**group, "params": own, "lr": rate})

@@ -6,7 +6,7 @@ from typing import Any
 from trl.data_utils import prepare_multimodal_messages
 
 
-@dataclass(frozen=True)
+@dataclass
 class PrefixSuffixCollator:
     """Makes a batch of one-turn rows with images, labels on the answer and the stop token alone.
 

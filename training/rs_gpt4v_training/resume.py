@@ -12,7 +12,7 @@ def checkpoint_to_resume(output_dir: Path, *, resume: bool, processes: int) -> P
     """The last whole checkpoint of ``output_dir``; None to start at the beginning.
 
     Raises:
-        OutputDirError: There are checkpoints, and it was not asked to resume.
+        OutputDirError: There are checkpoints, and it was not asked to resume, or none can be.
     """
     checkpoints = sorted(output_dir.glob("checkpoint-*"), key=_step)
     if checkpoints and not resume:
@@ -21,6 +21,12 @@ def checkpoint_to_resume(output_dir: Path, *, resume: bool, processes: int) -> P
             "from it, or another --output_dir."
         )
     whole = [path for path in checkpoints if _is_whole(path, processes)]
+    if checkpoints and not whole:
+        raise OutputDirError(
+            f"none of the {len(checkpoints)} checkpoints in {output_dir} can be resumed: they were "
+            f"cut short, or saved without their state (save_only_model), or by fewer processes "
+            f"than the {processes} that run now. Give another --output_dir to start over."
+        )
     return whole[-1] if whole else None
 
 

@@ -10,7 +10,7 @@ from rs_gpt4v.source import SourceNotFoundError
 from rs_gpt4v_training.arguments import DataArguments, TrainingArguments
 from rs_gpt4v_training.image_cache import image_cache, through_cache
 from rs_gpt4v_training.lengths import refuse_cut_rows, token_lengths
-from rs_gpt4v_training.mixture import refuse_bad_weights, weighted
+from rs_gpt4v_training.mixture import MixtureError, refuse_bad_weights, weighted
 from rs_gpt4v_training.streaming import (
     interleaved,
     refuse_shards,
@@ -109,11 +109,17 @@ def _configs(data: DataArguments) -> list[str]:
         return data.datasets
     members = {name: _members(name) for name in data.datasets}
     refuse_bad_weights(data.weights, [*members, *sum(members.values(), ())])
-    return [
+    every = [
         part
         for name, parts in members.items()
         for part in (parts if not data.weights.keys().isdisjoint(parts) else (name,))
     ]
+    if twice := sorted({name for name in every if every.count(name) > 1}):
+        raise MixtureError(
+            f"mixture: {', '.join(twice)} is in datasets twice, by itself or in a group: name it "
+            "once and give it a weight"
+        )
+    return every
 
 
 def _members(name: str) -> tuple[str, ...]:

@@ -43,6 +43,16 @@ class Trainer(SFTTrainer):
             set_projector_learning_rate(self.args.projector_learning_rate, optimizer, trained)
         return optimizer
 
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        # A checkpoint has the names of old releases. Of transformers' loaders from_pretrained alone
+        # reads those; the trainer's own (5.23) misses every weight and warns only.
+        loaded: Any = model or self.model
+        if self.is_deepspeed_enabled or self.is_fsdp_enabled or hasattr(loaded, "peft_config"):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        saved = type(loaded).from_pretrained(resume_from_checkpoint, dtype=loaded.dtype)
+        loaded.load_state_dict(saved.state_dict())
+
 
 def train(data: DataArguments, training: TrainingArguments, model: ModelArguments) -> Trainer:
     """Train as the arguments say, and save the model (or adapter) with its processor."""
@@ -64,10 +74,8 @@ def make_trainer(
 ) -> Trainer:
     """The trainer with its model, rows and collator, ready to train."""
     source = str(model.model_name_or_path)
-    family = AutoConfig.from_pretrained(
-        source, trust_remote_code=training.trust_remote_code
-    ).model_type
-    processor = load_processor(source, family, training)
+    family = load_config(training, model).model_type
+    processor = load_processor(family, training, model)
     use_trainable_template(processor, family, given=training.chat_template_path is not None)
     training.chat_template_path = None  # TRL would read it again, without our marks
     data = with_box_format(data, family, processor)
@@ -76,7 +84,7 @@ def make_trainer(
     max_length, training.max_length = training.max_length, None
     rows = rows_to_train_on(data, training, processor, max_length)
     quantised = quantization_config(model)
-    tasks = list(get_args(Task)) if data.streaming else sorted(set(rows["train"]["task"]))
+    tasks = _tasks(rows, data, model)
     trainer = Trainer(
         model=source,
         args=_with_dtype(training, model),
@@ -101,10 +109,22 @@ def make_trainer(
     return trainer
 
 
-def load_processor(source: str, family: str, training: TrainingArguments) -> Any:
-    """The processor of a checkpoint, with the recipe's chat template if it names one."""
+def load_config(training: TrainingArguments, model: ModelArguments) -> Any:
+    """The configuration of the checkpoint."""
+    return AutoConfig.from_pretrained(
+        str(model.model_name_or_path),
+        revision=model.model_revision,
+        trust_remote_code=training.trust_remote_code,
+    )
+
+
+def load_processor(family: str, training: TrainingArguments, model: ModelArguments) -> Any:
+    """The processor of the checkpoint, with the recipe's chat template if it names one."""
     processor: Any = AutoProcessor.from_pretrained(
-        source, trust_remote_code=training.trust_remote_code, **image_options(family)
+        str(model.model_name_or_path),
+        revision=model.model_revision,
+        trust_remote_code=training.trust_remote_code,
+        **image_options(family),
     )
     if training.chat_template_path is not None:
         processor.chat_template = Path(training.chat_template_path).read_text(encoding="utf-8")
@@ -115,11 +135,34 @@ def with_box_format(data: DataArguments, family: str, processor: Any) -> DataArg
     """``data`` with "auto" replaced by the model's own box format.
 
     Raises:
+        ValueError: The rows are built already, and nothing says in which format.
         UnknownFamilyError: None is known for the family.
     """
     if data.box_format != "auto":
         return data
+    if data.repository is not None:
+        raise ValueError(
+            "box_format: name the one that the rows of the repository were exported with (llava, "
+            "unless `rs-gpt4v export` was given --box-format)"
+        )
     return replace(data, box_format=box_format(family, processor))
+
+
+def _tasks(rows: dict[str, Any], data: DataArguments, model: ModelArguments) -> list[str]:
+    """The tasks that a router may meet; with routing "task", those it is trained on.
+
+    Raises:
+        ValueError: Validation has a task that a task's router does not learn.
+    """
+    if data.streaming or model.routing != "task":
+        return list(get_args(Task))
+    found = {split: set(part["task"]) for split, part in rows.items()}
+    if unknown := sorted(found.get("validation", set()) - found["train"]):
+        raise ValueError(
+            f"validation has rows of task {', '.join(unknown)}, which no training row has: with "
+            "routing: task nothing is learned for them. Leave eval_strategy out, or train on them"
+        )
+    return sorted(found["train"])
 
 
 def _collator(processor: Any, family: str, training: TrainingArguments) -> Any:
@@ -133,6 +176,7 @@ def _collator(processor: Any, family: str, training: TrainingArguments) -> Any:
 def _with_dtype(training: TrainingArguments, model: ModelArguments) -> TrainingArguments:
     given: Any = training.model_init_kwargs or {}
     training.model_init_kwargs = {
+        "revision": model.model_revision,
         "dtype": model.dtype,
         "attn_implementation": model.attn_implementation,
         **given,

@@ -10,7 +10,7 @@ import jinja2
 from PIL import Image
 
 from rs_gpt4v_builders.audit.findings import Audit, Overlap, Pair, Repeat
-from rs_gpt4v_builders.audit.text import KINDS, kinds, notes
+from rs_gpt4v_builders.audit.text import KINDS, coverage, kinds, notes
 
 _PAIRS = 6  # pictures of one overlap
 _ALL_PAIRS = 60  # pictures of the page: 120 thumbnails are some 1 MB
@@ -57,6 +57,7 @@ def write_page(audit: Audit, out: Path, *, sample: bool = False) -> None:
         explained=KINDS,
         notes=notes(audit),
         leaked=_leaked(audit),
+        coverage=coverage(audit),
         sample=sample,
     )
     # A path may hold bytes that are no UTF-8.
@@ -103,6 +104,8 @@ def _thumbnail(path: str) -> str:
 
 def _replace(out: Path, content: bytes) -> None:
     """Write whole or not at all."""
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: give the page a name, such as {out / 'audit.html'}")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:

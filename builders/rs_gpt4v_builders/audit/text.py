@@ -76,7 +76,19 @@ def to_text(audit: Audit) -> str:
     said += [f"Why: {note}" for note in notes(audit)]
     said += [f"{config} was not audited: {reason}" for config, reason in audit.absent.items()]
     parts = ", ".join(f"{one.part} {one.images:,}" for one in audit.repeats)
-    return "\n\n".join([f"Distinct images: {parts}", *said])
+    return "\n\n".join([*filter(None, [coverage(audit)]), f"Distinct images: {parts}", *said])
+
+
+def coverage(audit: Audit) -> str:
+    """How much of what was to be audited could be; empty where all of it was."""
+    if not audit.absent:
+        return ""
+    audited = {_config(one.part) for one in audit.repeats}
+    return (
+        f"Only {len(audited)} of {len(audited) + len(audit.absent)} configs were audited: "
+        f"{', '.join(audit.absent)} could not be built. Nothing is known of leaks into or out of "
+        "them."
+    )
 
 
 _OVERLAPS = ("images of", "in", "images", "rows", "shared questions", "kinds")

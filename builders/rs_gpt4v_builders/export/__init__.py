@@ -52,9 +52,11 @@ def export(
         ExportFolderError: ``out`` holds something else.
         RecordError: A release is incomplete, and ``on_missing`` is "raise".
     """
-    for given, choices in ((kind, FORMATS), (images, PUT)):
+    for name, given, choices in (("format", kind, FORMATS), ("images", images, PUT)):
         if given not in choices:
-            raise ValueError(f"{given!r}: expected one of {', '.join(choices)}")
+            raise ValueError(f"{name} {given!r}: expected one of {', '.join(choices)}")
+    if shard_bytes < 1:
+        raise ValueError(f"shard_bytes {shard_bytes}: expected a size above 0")
     out = out.expanduser().absolute()
     builders = {
         config: datasets.load_dataset_builder(rs_gpt4v.NAME, config, **options)
@@ -69,6 +71,8 @@ def export(
         **options,
         "data_dir": root,
         "of": rs_gpt4v.__version__,
+        # Changed releases would leave files of splits and images that are no more.
+        "releases": {config: builder.hash for config, builder in builders.items()},
     }
     refuse_other(out, asked)
     built = {config: _built(builder) for config, builder in builders.items()}

@@ -23,6 +23,8 @@ def refuse_other(out: Path, asked: dict[str, Any]) -> None:
     Raises:
         ExportFolderError: It is another export's, or holds files that are no export's.
     """
+    if out.is_file():
+        raise ExportFolderError(f"{out} is a file: give a new or empty folder")
     marker = out / MARKER
     if not marker.is_file():
         if out.exists() and any(file.suffix != UNFINISHED for file in out.iterdir()):
@@ -34,6 +36,11 @@ def refuse_other(out: Path, asked: dict[str, Any]) -> None:
     now = json.loads(_json(asked))
     other = [key for key in {**earlier, **now} if earlier.get(key) != now.get(key)]
     if other:
+        if other == ["releases"]:
+            raise ExportFolderError(
+                f"{out} was exported from releases that have changed since, or by another version "
+                "of this package. Give a new folder, or delete that one."
+            )
         was = ", ".join(f"{key}={earlier.get(key)!r} (now {now.get(key)!r})" for key in other)
         raise ExportFolderError(
             f"{out} holds another export: {was}. Give a new folder, or delete that one."

@@ -113,8 +113,15 @@ def _text(material: Material) -> str:
 
 
 def _configs(material: Material) -> list[str]:
+    """The configs that the rows are of: of a group, what could be built."""
     every = {member for config in material.configs for member in members(config)}
-    return [config for config in CONFIGS if config in every]
+    built = {
+        source
+        for splits in material.configs.values()
+        for rows in splits.values()
+        for source in rows.unique("source")
+    }
+    return [name for name in CONFIGS if name in every and CONFIGS[name].source.name in built]
 
 
 def _citations(configs: list[str]) -> list[str]:

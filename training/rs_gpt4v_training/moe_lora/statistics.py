@@ -34,8 +34,14 @@ class RouterStatistics(TrainerCallback):
         self.sums: dict[str, torch.Tensor] = {}  # layer: [tasks, experts + 2]
         self.hooks: list[Any] = []
 
-    def on_train_begin(self, *_args: Any, model: nn.Module, **_kwargs: Any) -> None:
-        """Watch the routers of ``model``."""
+    def on_train_begin(
+        self, _args: Any, state: Any, _control: Any, *, model: nn.Module, **_kwargs: Any
+    ) -> None:
+        """Watch the routers of ``model``; forget what a run logged that went on from before it."""
+        if state.is_world_process_zero and self.path.is_file():
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+            kept = [f"{line}\n" for line in lines if json.loads(line)["step"] <= state.global_step]
+            self.path.write_text("".join(kept), encoding="utf-8")
         for name, module in model.named_modules():
             if isinstance(module, TokenRouter | TaskRouter):
                 layer = name.split(".moe_lora_router")[0]
@@ -64,7 +70,7 @@ class RouterStatistics(TrainerCallback):
     @torch.no_grad()
     def _count(self, layer: str, router: nn.Module, args: Any, gates: torch.Tensor) -> None:
         x, step = args
-        if not router.training:
+        if not (router.training and step.counts_losses):  # a checkpointed layer runs twice
             return
         gates = gates.expand(*x.shape[:-1], -1)
         entropy = torch.special.entr(gates).sum(-1, keepdim=True)
