@@ -137,7 +137,7 @@ def stats(
     from rs_gpt4v_builders import composition, table1
 
     draw = _drawer(plot) if plot else None
-    root = None if sample or data_dir is None else str(data_dir)
+    root = _root(data_dir, sample=sample)
     loaded = table1.load(data_dir=root, sample=sample, on_missing=on_missing)
     built = table1.compare(loaded)
     distinct = {split: table1.distinct_images(loaded, split) for split in ("train", "test")}
@@ -174,7 +174,7 @@ def audit(
     from rs_gpt4v_builders.audit.page import write_page
     from rs_gpt4v_builders.audit.text import to_json, to_text
 
-    root = None if sample or data_dir is None else str(data_dir)
+    root = _root(data_dir, sample=sample)
     found = look(
         configs or (), data_dir=root, sample=sample, protocol=protocol, on_missing=on_missing
     )
@@ -220,7 +220,7 @@ def export(
         configs,
         images=images,
         shard_bytes=shard_mb * 1_000_000,
-        data_dir=None if sample or data_dir is None else str(data_dir),
+        data_dir=_root(data_dir, sample=sample),
         sample=sample,
         protocol=protocol,
         on_missing=on_missing,
@@ -373,6 +373,15 @@ def _drawer(path: Path) -> Callable[..., None]:
     return partial(stats_plot.draw, path=path)
 
 
+def _root(data_dir: Path | None, *, sample: bool) -> str | None:
+    """The data root to read; none for the sample, which a flag beside it would contradict."""
+    if not sample:
+        return data_dir and str(data_dir)
+    if data_dir is not None and str(data_dir) != os.environ.get("RS_GPT4V_DATA"):
+        raise ValueError("--sample reads the embedded sample: leave --data-dir out")
+    return None
+
+
 def _load(
     config: str,
     data_dir: Path | None,
@@ -389,7 +398,7 @@ def _load(
     return load_dataset(
         NAME,
         config,
-        data_dir=None if sample or data_dir is None else str(data_dir),
+        data_dir=_root(data_dir, sample=sample),
         sample=sample,
         protocol=protocol,
         on_missing=on_missing,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rs_gpt4v.cli import app
+from rs_gpt4v.cli import _root, app
 
 VERBS = (
     "sources",
@@ -57,6 +57,16 @@ def test_data_dir_that_is_no_folder_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=f"{tmp_path / name} is no folder: give the releases'"):
         run("build", "cap_ucm", "--data-dir", tmp_path / name)
+
+
+def test_sample_and_data_dir_contradict_each_other(
+    releases: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="leave --data-dir out"):
+        run("build", "cap_sydney", "--sample", "--data-dir", releases)
+    monkeypatch.setenv("RS_GPT4V_DATA", str(releases))  # what is always set contradicts nothing
+    assert _root(releases, sample=True) is None
+    assert _root(releases, sample=False) == str(releases)
 
 
 def test_adapter_as_model_is_told_where_it_belongs(tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ class TestStatus:
         told = text(ucm, root)
         assert "1 partial" in told
         assert "lacks 1 image licence" in told
+        assert "images complete the folder by hand" in told
         assert ucm.homepage in told
 
     def test_absent_folder_of_images_makes_it_partial(self, root: Path, ucm: Source) -> None:

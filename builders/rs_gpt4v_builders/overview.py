@@ -60,8 +60,19 @@ def _where(found: Found) -> Iterator[str]:
         yield from _entry("fetch", f"rs-gpt4v download {source.name}: {gives} ({size})")
     if by_hand:
         yield from _entry("by hand", _enumerated(by_hand) if fetched else "all of it")
+    if found.folder is not None and found.lacks_images and not found.lacking:
+        yield from _entry("images", _how_to_complete(source))
     if source.note:
         yield from _entry("note", source.note)
+
+
+def _how_to_complete(source: Source) -> str:
+    """What to do about a folder of images that is there, and not whole: nothing adds to it."""
+    archives = [download for download in source.downloads if download.unpack]
+    if not archives:
+        return "complete the folder by hand"
+    folder = archives[0].unpack
+    return f"complete {folder}/ by hand, or move it away and: rs-gpt4v download {source.name}"
 
 
 def _entry(label: str, text: str) -> list[str]:
