@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 from rs_gpt4v.cli import app
-from rs_gpt4v_builders import CONFIGS
+from rs_gpt4v_builders import CONFIGS, GROUPS
 from rs_gpt4v_builders.card import filled
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +32,15 @@ def test_tables_of_the_card_are_those_of_the_code() -> None:
     card = (ROOT / "dataset_card.md").read_text(encoding="utf-8")
     assert "`cap_ucm`" in card
     assert filled(card) == card, "run: python -m rs_gpt4v_builders.card dataset_card.md"
+
+
+def test_head_of_the_card_names_every_config_and_its_files() -> None:
+    head = (ROOT / "dataset_card.md").read_text(encoding="utf-8").split("---\n")[1]
+    configs = {config["config_name"]: config for config in yaml.safe_load(head)["configs"]}
+    assert list(configs) == [*CONFIGS, *GROUPS]
+    assert [name for name, config in configs.items() if config.get("default")] == ["all"]
+    trained = {part["split"]: part["path"] for part in configs["all"]["data_files"]}["train"]
+    assert trained == [f"{name}-train.parquet" for name in CONFIGS]
 
 
 def test_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rs_gpt4v.source import Source
-from rs_gpt4v_builders import CONFIGS
+from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, members
 from rs_gpt4v_builders.table1 import TABLE_1
 
-_MARKED = re.compile(r"(<!-- (?:table|text): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+# In the text HTML comments, in the head those of YAML.
+_MARKED = re.compile(r"((?:<!--|#) (?:table|text): (\w+)(?: -->)?\n).*?((?:<!--|#) end)", re.DOTALL)
 
 
 def filled(card: str) -> str:
@@ -31,6 +32,26 @@ def sources_table(configs: Iterable[str] = tuple(CONFIGS)) -> str:
         for source, names in of_source.values()
     ]
     return _table("| source | configs | licence |", rows)
+
+
+def _configs() -> str:
+    """The YAML that tells `datasets` the files of an export; a group has those of its members."""
+    lines = ["configs:"]
+    for name in (*CONFIGS, *GROUPS):
+        lines += [f"- config_name: {name}", *(["  default: true"] * (name == DEFAULT_CONFIG))]
+        lines.append("  data_files:")
+        for split, files in _files(name).items():
+            lines += [f"  - split: {split}", "    path:", *(f"    - {file}" for file in files)]
+    return "\n".join(lines) + "\n"
+
+
+def _files(name: str) -> dict[str, list[str]]:
+    """The files of each split of a config or group."""
+    files: dict[str, list[str]] = {}
+    for member in members(name):
+        for split in CONFIGS[member].source.splits("paper"):
+            files.setdefault(split, []).append(f"{member}-{split}.parquet")
+    return files
 
 
 def _counts() -> str:
@@ -84,6 +105,7 @@ def _paper() -> str:
 
 
 _PARTS: dict[str, Callable[[], str]] = {
+    "configs": _configs,
     "sources": sources_table,
     "counts": _counts,
     "use": lambda: USE,
