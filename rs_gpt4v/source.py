@@ -304,7 +304,7 @@ def _measured(path: str) -> Measured:
                 image.load()
     except FileNotFoundError:
         return path, None, None, f"{path} is missing"
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         return path, None, None, f"{path} cannot be decoded: {error}"
     return path, width, height, None
 
@@ -312,7 +312,7 @@ def _measured(path: str) -> Measured:
 _FORMATS = ("TIFF", "JPEG", "PNG")  # those of the releases: no other decoder sees a file
 # What Pillow was seen to raise for damaged files: mostly OSError, SyntaxError for a PNG, and for a
 # TIFF whose tags are garbage nearly anything.
-_DECODE_ERRORS = (
+DECODE_ERRORS = (
     *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError),
     *(struct.error, Image.DecompressionBombError),
 )

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from rs_gpt4v_builders._replacing import replacing
 from rs_gpt4v_builders.composition import Composition
 from rs_gpt4v_builders.table1 import TABLE_1, Built, totals
 
@@ -52,12 +52,8 @@ def draw(built: list[Built], made_of: list[Composition], path: Path, *, sample: 
         kind, metadata = path.suffix[1:], _METADATA[path.suffix]
         figure.savefig(content, format=kind, dpi=100, metadata=metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as file:
+    with replacing(path) as file:
         file.write(content.getvalue())
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def check_suffix(path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rs_gpt4v.sample.files import new_folder, number
-from rs_gpt4v.sample.region_releases import CLASSES, IMAGE_SIZE, dior_pictures
+from rs_gpt4v.sample.region_releases import CLASSES, IMAGE_SIZE, dior_pictures, upright
 from rs_gpt4v.sample.scenes import Thing
 
 _HORIZONTAL = """	<object>
@@ -87,8 +87,7 @@ def _write(path: Path, objects: Iterable[str]) -> None:
 
 
 def _horizontal(thing: Thing) -> str:
-    corners = (min(max(round(corner), 1), IMAGE_SIZE) for corner in thing.box)
-    return _HORIZONTAL.format(CLASSES[thing.name][0], *corners)
+    return _HORIZONTAL.format(CLASSES[thing.name][0], *upright(thing))
 
 
 def _oriented(thing: Thing) -> str:

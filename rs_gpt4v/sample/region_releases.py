@@ -136,9 +136,13 @@ def dior_rsvg(root: Path, seed: int, scale: float) -> None:
 
 
 def _object(thing: Thing, expression: str) -> str:
-    corners = [min(max(round(corner), 1), IMAGE_SIZE) for corner in thing.box]
     label = CLASSES[thing.name][0]
-    return _OBJECT.format(*corners, label=label, expression=escape(expression))
+    return _OBJECT.format(*upright(thing), label=label, expression=escape(expression))
+
+
+def upright(thing: Thing) -> list[int]:
+    """The corners of a thing's upright box as DIOR annotates them: px, from 1, in the image."""
+    return [min(max(round(corner), 1), IMAGE_SIZE) for corner in thing.box]
 
 
 def expressions(scene: Scene, rng: random.Random) -> list[tuple[Thing, str]]:

@@ -8,7 +8,6 @@ import hashlib
 import io
 import os
 import sqlite3
-import struct
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -22,15 +21,12 @@ from datasets.config import HF_DATASETS_CACHE
 from PIL import Image
 from tqdm import tqdm
 
+from rs_gpt4v.source import DECODE_ERRORS
+
 THUMBNAIL_PX = 32  # less cannot tell two runways apart
 
 _TABLE = "images_v1"  # another number where the columns mean something else
 _BATCH = 256
-# What Pillow raises for damaged files: a build looks at an image's header and last bytes only.
-_DECODE_ERRORS = (
-    *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError),
-    *(struct.error, Image.DecompressionBombError),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +135,7 @@ def known_by(path: str) -> _Known:
     try:
         with Image.open(io.BytesIO(file)) as image:
             rgb = image.convert("RGB")
-    except _DECODE_ERRORS:
+    except DECODE_ERRORS:
         return content, content, bytes(8), bytes(THUMBNAIL_PX**2)
     pixels = _digest(str(rgb.size).encode(), rgb.tobytes())
     grey = rgb.convert("L")

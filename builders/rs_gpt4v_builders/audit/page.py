@@ -2,13 +2,13 @@
 
 import base64
 import io
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
 from PIL import Image
 
+from rs_gpt4v_builders._replacing import replacing
 from rs_gpt4v_builders.audit.findings import Audit, Overlap, Pair, Repeat
 from rs_gpt4v_builders.audit.text import KINDS, coverage, kinds, notes
 
@@ -107,12 +107,5 @@ def _replace(out: Path, content: bytes) -> None:
     if out.is_dir():
         raise ValueError(f"{out} is a folder: give the page a name, such as {out / 'audit.html'}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(out) as file:
+        file.write(content)

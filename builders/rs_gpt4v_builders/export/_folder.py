@@ -1,16 +1,13 @@
-"""The folder of an export: whose it is, and files that are whole or not there."""
+"""The folder of an export: whose it is."""
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from rs_gpt4v_builders._replacing import UNFINISHED, replacing
 
 MARKER = "rs_gpt4v_export.json"
 """Says what an export was asked for, so that the same call may go on with it and no other."""
-
-UNFINISHED = ".part"
 
 
 class ExportFolderError(ValueError):
@@ -56,14 +53,3 @@ def claim(out: Path, asked: dict[str, Any]) -> None:
 
 def _json(asked: dict[str, Any]) -> bytes:
     return (json.dumps(asked, indent=2, default=str) + "\n").encode()
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of ``path`` once it is whole and on disk."""
-    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
-    with unfinished.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
