@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rs_gpt4v.cli import _root, app
+from rs_gpt4v.cli import app
+from rs_gpt4v.cli.common import data_root
 
 VERBS = (
     "sources",
@@ -65,8 +66,8 @@ def test_sample_and_data_dir_contradict_each_other(
     with pytest.raises(ValueError, match="leave --data-dir out"):
         run("build", "cap_sydney", "--sample", "--data-dir", releases)
     monkeypatch.setenv("RS_GPT4V_DATA", str(releases))  # what is always set contradicts nothing
-    assert _root(releases, sample=True) is None
-    assert _root(releases, sample=False) == str(releases)
+    assert data_root(releases, sample=True) is None
+    assert data_root(releases, sample=False) == str(releases)
 
 
 def test_adapter_as_model_is_told_where_it_belongs(tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""`rs-gpt4v`: one short function a verb. What a verb needs is imported inside it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rs_gpt4v.cli import data, evaluation, training
+
+app = typer.Typer(
+    name="rs-gpt4v",
+    help="Remote-sensing vision-language data, training and evaluation.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+for verbs in (data, training, evaluation):  # the order of --help
+    app.add_typer(verbs.app)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything made.")] = Path("outputs/demo"),
+) -> None:
+    """Build, train, predict, score and report on the embedded sample: minutes on a CPU.
+
+    Example: `rs-gpt4v demo`
+    """
+    from rs_gpt4v.demo import run
+
+    run(out)
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line, without a traceback."""
+    try:
+        app()
+    except (OSError, ValueError, ImportError, subprocess.CalledProcessError) as error:
+        if os.environ.get("RS_GPT4V_TRACEBACK"):
+            raise
+        said = str(error)
+        if isinstance(error, ImportError):
+            extra = "plot" if error.name == "matplotlib" else "all"
+            said += f'. This verb needs more than the data: pip install "rs-gpt4v[{extra}]"'
+        typer.secho(f"Error: {said}", err=True, fg=typer.colors.RED)
+        sys.exit(1)

@@ -1,0 +1,5 @@
+"""`python -m rs_gpt4v.cli`."""
+
+from rs_gpt4v.cli import main
+
+main()

@@ -1,0 +1,52 @@
+"""What the verbs share: their options, and how they load rows."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder that holds the releases.", envvar="RS_GPT4V_DATA"),
+]
+Sample = Annotated[bool, typer.Option("--sample", help="Use the embedded synthetic sample.")]
+Protocol = Annotated[str, typer.Option(help="paper: the rows of Table 1. release: all rows.")]
+OnMissing = Annotated[str, typer.Option(help="raise, or skip unusable records and list them.")]
+Split = Annotated[str, typer.Option(help="Split of the config.")]
+Files = Annotated[list[Path], typer.Argument(help="Predictions files (JSON lines).")]
+
+
+def data_root(data_dir: Path | None, *, sample: bool) -> str | None:
+    """The data root to read; none for the sample, which a flag beside it would contradict."""
+    if not sample:
+        return data_dir and str(data_dir)
+    if data_dir is not None and str(data_dir) != os.environ.get("RS_GPT4V_DATA"):
+        raise ValueError("--sample reads the embedded sample: leave --data-dir out")
+    return None
+
+
+def load_rows(
+    config: str,
+    data_dir: Path | None,
+    sample: bool,
+    protocol: str,
+    on_missing: str,
+    num_proc: int | None = None,
+    **options: Any,
+) -> Any:
+    """A config's splits (`datasets.DatasetDict`)."""
+    from datasets import load_dataset
+
+    from rs_gpt4v import NAME
+
+    return load_dataset(
+        NAME,
+        config,
+        data_dir=data_root(data_dir, sample=sample),
+        sample=sample,
+        protocol=protocol,
+        on_missing=on_missing,
+        num_proc=num_proc,
+        **options,
+    )
