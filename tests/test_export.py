@@ -5,6 +5,7 @@ import gc
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -545,6 +546,16 @@ def test_hub_card_tells_sources_citations_and_limits(exported: dict[str, Path]) 
     assert "## Limits and bias\n\n* " in text
     assert "Synthetic" not in text  # these have been given as releases
     assert "\nlicense: other\n" in text
+    assert "No record of these releases was left out." in text
+
+
+def test_hub_card_tells_what_was_left_out(releases: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(releases / "UCM_captions", root / "UCM_captions")
+    next((root / "UCM_captions").rglob("*.tif")).unlink()
+    options: dict[str, Any] = {"data_dir": str(root), "on_missing": "skip"}
+    text = (export("hub", tmp_path / "out", ["cap_ucm"], **options) / "README.md").read_text()
+    assert re.search(r"\| `cap_ucm` \| \w+ \| ucm_captions \| \d+ \| image is missing \|", text)
 
 
 # The verb, and the Hub

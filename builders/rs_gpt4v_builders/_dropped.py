@@ -5,6 +5,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import datasets
+
 _KINDS = (
     (" is missing$", "image is missing"),
     (" cannot be decoded: ", "image cannot be decoded"),
@@ -16,6 +18,18 @@ _KINDS = (
     ("object [0-9]+ has no box$", "object without a box"),
 )
 """What a reason that names its file or numbers says of every record like it."""
+
+
+def cache_folder(splits: datasets.DatasetDict) -> Path:
+    """The folder of a build, from what was loaded out of it."""
+    rows = next(iter(splits.values()))
+    return Path(rows.cache_files[0]["filename"]).parent
+
+
+def lists(folder: Path) -> list[tuple[str, str]]:
+    """The sources and splits of which a build left out records."""
+    names = (file.stem.split("-", 2) for file in sorted(folder.glob("dropped-*-*.jsonl")))
+    return [(source, split) for _, source, split in names]
 
 
 def dropped(folder: Path, source: str, split: str) -> dict[str, int]:

@@ -121,7 +121,8 @@ def _first(source: Source, split: str, bad: pa.Table) -> str:
     first = bad.slice(0, 1).to_pylist()[0]
     return (
         f"{source.name}/{split}/{first['key']}: {first['reason']} ({bad.num_rows} unusable records "
-        'in this split). Complete the release, or give on_missing="skip" to go on without them. '
+        'in this split). Complete the release, or give on_missing="skip" (on a command line: '
+        "--on-missing skip) to go on without them. "
         f"{source.note}"
     ).rstrip()
 

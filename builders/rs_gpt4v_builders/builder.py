@@ -186,7 +186,8 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         if empty and self.config.on_missing == "raise":
             raise RecordError(
                 f"{self.config.name}: no record of split {empty[0]!r} in {self.config.data_dir}. "
-                'Complete the release, or give on_missing="skip" to go on without that split.'
+                'Complete the release, or give on_missing="skip" (on a command '
+                "line: --on-missing skip) to go on without that split."
                 + (" exclude_leaks=True may have left none." if self.config.exclude_leaks else "")
             )
         for name in empty:
@@ -250,7 +251,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         if self.config.data_dir is None:
             raise NoDataRootError(
                 f"{source.title}: no data root. Give data_dir=..., set {DATA_ROOT_VARIABLE}, "
-                "or take sample=True to try without data."
+                "or take sample=True (--sample) to try without data."
             )
         root = Path(self.config.data_dir)
         folder = source.find(root)
@@ -264,7 +265,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             others = len(absent) < len(sources(self.config.name))
             raise SourceNotFoundError(
                 f"{not_found(source, root)} Absent of {self.config.name!r}: {'; '.join(absent)}."
-                + (' on_missing="skip" goes on without them.' if others else "")
+                + (' on_missing="skip" (--on-missing skip) goes on without them.' if others else "")
             )
         if folder is None:
             raise not_found(source, root)

@@ -12,7 +12,6 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -24,7 +23,7 @@ from rs_gpt4v import NAME
 from rs_gpt4v.conversation import InvalidConversationError
 from rs_gpt4v.source import AnnotationError, SourceNotFoundError
 from rs_gpt4v_builders import CONFIGS
-from rs_gpt4v_builders._dropped import dropped
+from rs_gpt4v_builders._dropped import cache_folder, dropped
 from rs_gpt4v_builders._good_records import RecordError
 
 
@@ -181,17 +180,12 @@ def _built(line: Line, splits: datasets.DatasetDict | str) -> Built:
     if isinstance(splits, str):
         return Built(line, problem=splits)
     source = CONFIGS[line.config].source.name
-    left_out = dropped(_cache_folder(splits), source, line.split)
+    left_out = dropped(cache_folder(splits), source, line.split)
     if line.split not in splits:
         return Built(line, dropped=left_out, problem="no usable record")
     rows = splits[line.split]
     pairs = _assistant_turns(rows)
     return Built(line, pc.count_distinct(_paths(rows)).as_py(), pairs, len(rows), left_out)
-
-
-def _cache_folder(splits: datasets.DatasetDict) -> Path:
-    rows = next(iter(splits.values()))
-    return Path(rows.cache_files[0]["filename"]).parent
 
 
 def _paths(rows: datasets.Dataset) -> pa.Array:

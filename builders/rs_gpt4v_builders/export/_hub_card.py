@@ -12,6 +12,7 @@ from huggingface_hub import DatasetCardData
 
 from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, members
+from rs_gpt4v_builders._dropped import cache_folder, dropped, lists
 from rs_gpt4v_builders.card import LIMITS, PAPER, USE, sources_table
 from rs_gpt4v_builders.export._images import FOLDER
 from rs_gpt4v_builders.export._material import Material, image_paths
@@ -106,6 +107,7 @@ def _text(material: Material) -> str:
         config=next(iter(material.configs)),
         sources=sources_table(_configs(material)),
         rows=_rows(material),
+        left_out=_left_out(material),
         use=USE,
         limits=LIMITS,
         citations="\n\n".join(_citations(_configs(material))),
@@ -139,6 +141,20 @@ def _rows(material: Material) -> str:
     return "\n".join(["| config | split | rows |", "|---|---|---|", *lines])
 
 
+def _left_out(material: Material) -> str:
+    """Which records of the releases the rows lack (``on_missing="skip"``, ``exclude_leaks``)."""
+    lines = [
+        f"| `{config}` | {split} | {source} | {count:,} | {reason} |"
+        for config, splits in material.configs.items()
+        for source, split in lists(cache_folder(splits))
+        for reason, count in dropped(cache_folder(splits), source, split).items()
+    ]
+    if not lines:
+        return "No record of these releases was left out."
+    head = ["| config | split | source | records left out | why |", "|---|---|---|---|---|"]
+    return "\n".join([*head, *lines])
+
+
 _SYNTHETIC = """
 **Synthetic.** These images were drawn by a program, to try code without data. They show nothing
 real.
@@ -157,6 +173,8 @@ rows = load_dataset("THIS_REPOSITORY", "{config}")
 ```
 
 {rows}
+
+{left_out}
 
 One row is one conversation about one image: `id`, `images`, `messages` (`role`, `content`),
 `source`, `task`, `question_type`, `modality`, `references` (all accepted answers), `boxes` (pixels
