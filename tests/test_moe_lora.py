@@ -24,7 +24,7 @@ from peft import (
 )
 from torch import nn
 from torch.distributed.fsdp import fully_shard
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForImageTextToText, LlamaConfig, LlamaForCausalLM
 
 from rs_gpt4v_training.moe_lora import (
     MoeLoraConfig,
@@ -248,6 +248,20 @@ def test_auto_class_and_transformers_load_the_adapter(case: str, tmp_path: Path)
     assert same(logits(native.eval(), case), expected)
     native.delete_adapter("second")
     assert same(logits(native, case), expected)
+
+
+@pytest.mark.parametrize("case", ["token", "lora"])
+def test_auto_class_of_vision_language_models_loads_base_and_adapter(
+    case: str, tiny_llava: Path, tmp_path: Path
+) -> None:
+    base = AutoModelForImageTextToText.from_pretrained(tiny_llava)
+    lora = LoraConfig(task_type="CAUSAL_LM", target_modules=["q_proj"], init_lora_weights=False)
+    torch.manual_seed(1)
+    model: Any = get_peft_model(base, lora if case == "lora" else config(case)).eval()
+    model.save_pretrained(tmp_path)
+    ids = torch.arange(5, 15)[None]
+    loaded = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
+    assert torch.equal(loaded(input_ids=ids).logits, model(input_ids=ids).logits)
 
 
 def test_modules_of_several_layers_are_saved_and_unloaded(tmp_path: Path) -> None:
