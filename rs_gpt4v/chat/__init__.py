@@ -1,0 +1,50 @@
+"""A client of OpenAI-compatible chat servers that pays for no answer twice and loses none.
+
+Nothing here parses replies: a request is a JSON body, an answer its text or why there is none.
+"""
+
+from rs_gpt4v.chat.answers import (
+    Answer,
+    ChatError,
+    ChatStoppedError,
+    Failure,
+    FailureKind,
+    Summary,
+    Usage,
+)
+from rs_gpt4v.chat.batch import read_batch, write_batch
+from rs_gpt4v.chat.client import Answers, complete
+from rs_gpt4v.chat.prices import PRICES, Estimate, Price, estimate, read_prices
+from rs_gpt4v.chat.requests import (
+    ChatRequest,
+    Endpoint,
+    Part,
+    image_part,
+    request_hash,
+    text_part,
+)
+
+__all__ = [
+    "PRICES",
+    "Answer",
+    "Answers",
+    "ChatError",
+    "ChatRequest",
+    "ChatStoppedError",
+    "Endpoint",
+    "Estimate",
+    "Failure",
+    "FailureKind",
+    "Part",
+    "Price",
+    "Summary",
+    "Usage",
+    "complete",
+    "estimate",
+    "image_part",
+    "read_batch",
+    "read_prices",
+    "request_hash",
+    "text_part",
+    "write_batch",
+]

@@ -1,0 +1,157 @@
+"""What is asked, of whom: the exact JSON body, and the server."""
+
+import base64
+import hashlib
+import io
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from rs_gpt4v.chat.answers import ChatError
+
+ChatRequest: TypeAlias = dict[str, Any]
+"""A body of POST /chat/completions: "model", "messages", "max_tokens", "seed", ..."""
+
+Part: TypeAlias = dict[str, Any]
+"""One piece of a message's content."""
+
+_ORDER_MATTERS = {"response_format", "tools", "functions", "guided_json", "structured_outputs"}
+"""Fields with a JSON schema: models write the properties in its order."""
+
+_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif"}
+"""How the files begin that servers read as they are, beside WebP."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """A chat server, a model of it, and how hard it may be pressed.
+
+    Args:
+        model: Its name at the server.
+        base_url: The address to which "/chat/completions" is appended.
+        api_key_env: Name of the environment variable that holds the key. Where it is unset, no key
+            is sent, as local servers need none. None: never send one.
+        alias: What the journal calls the server; None for ``base_url``. Give one where the address
+            changes from run to run and the weights behind it do not.
+        concurrency: Requests in flight at most.
+        requests_per_minute: None for no limit of ours.
+        tokens_per_minute: The same, for prompt tokens (estimated) and ``max_tokens`` together, as
+            OpenAI counts them.
+        timeout_s: Of one attempt, from connecting to the last byte.
+        max_attempts: Of one request. Being told to slow down (429) is not counted.
+        backoff_s: The first wait before another attempt is drawn from [0, ``backoff_s``]; the bound
+            doubles each time, to 60 times as much.
+        seed: Of these draws; None for other waits each time.
+    """
+
+    model: str
+    base_url: str = "https://api.openai.com/v1"
+    api_key_env: str | None = "OPENAI_API_KEY"
+    alias: str | None = None
+    concurrency: int = 16
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    timeout_s: float = 120.0
+    max_attempts: int = 6
+    backoff_s: float = 1.0
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where nothing would ever be sent."""
+        for name in ("concurrency", "max_attempts", "requests_per_minute", "tokens_per_minute"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} is {value}: it must be more than 0")
+
+    @property
+    def url(self) -> str:
+        """Where requests go."""
+        return f"{self.base_url.rstrip('/')}/chat/completions"
+
+    @property
+    def name(self) -> str:
+        """What tells this server from others in a journal."""
+        return self.alias or self.base_url.rstrip("/")
+
+
+def text_part(text: str) -> Part:
+    """A piece of text."""
+    return {"type": "text", "text": text}
+
+
+def image_part(
+    image: Path | bytes, detail: Literal["auto", "low", "high", "original"] = "auto"
+) -> Part:
+    """An image, as a data URL: PNG, JPEG, GIF and WebP files as they are, others as PNG (RGB).
+
+    Raises:
+        OSError: There is no such file, or it is no image.
+    """
+    content = image if isinstance(image, bytes) else image.read_bytes()
+    kind = _kind(content)
+    if kind is None:
+        kind, content = "png", _png(content)
+    url = f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
+
+
+def _kind(content: bytes) -> str | None:
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return "webp"
+    return next((kind for start, kind in _SIGNATURES.items() if content.startswith(start)), None)
+
+
+def _png(content: bytes) -> bytes:
+    from PIL import Image
+
+    written = io.BytesIO()
+    with Image.open(io.BytesIO(content)) as image:
+        image.convert("RGB").save(written, "png")
+    return written.getvalue()
+
+
+def request_hash(request: ChatRequest, endpoint: Endpoint) -> str:
+    """64 hex digits of what an answer depends on: the server and the body.
+
+    The order of keys makes no difference, but in JSON schemas: models follow their order. The same
+    body at another server is another request, as a model's name says little about its weights.
+    """
+    digest = hashlib.sha256(json.dumps(endpoint.name).encode("ascii"))
+    for name in sorted(request):  # a line each: JSON holds no line breaks
+        value = json.dumps(request[name], sort_keys=name not in _ORDER_MATTERS)
+        digest.update(f"\n{json.dumps(name)}:{value}".encode("ascii"))
+    return digest.hexdigest()
+
+
+def encoded(request: ChatRequest) -> bytes:
+    """The bytes that are sent."""
+    return json.dumps(request, allow_nan=False).encode("ascii")
+
+
+def api_key(endpoint: Endpoint) -> str | None:
+    """The key to send, from the environment.
+
+    Raises:
+        ChatError: The key is missing or would travel readable, or the address holds secrets.
+    """
+    address = urlsplit(endpoint.base_url)
+    if address.scheme not in ("http", "https") or not address.hostname:
+        raise ChatError(f"base_url {endpoint.base_url!r} is no http address such as .../v1")
+    if address.username or address.password or address.query:
+        raise ChatError(
+            f"the base_url at {address.hostname} holds a user name, password or query, which would "
+            "end in logs: put the key into the environment and name the variable in api_key_env"
+        )
+    key = os.environ.get(endpoint.api_key_env or "", "").strip() or None
+    if key is None and address.hostname == "api.openai.com":
+        raise ChatError(f"OpenAI asks for a key: set {endpoint.api_key_env or 'api_key_env'}")
+    loopback = address.hostname in ("localhost", "127.0.0.1", "::1")
+    if key is not None and address.scheme == "http" and not loopback:
+        raise ChatError(
+            f"the key in {endpoint.api_key_env} would travel readable to {endpoint.base_url}: use "
+            "https, or api_key_env=None where the server needs no key"
+        )
+    return key
