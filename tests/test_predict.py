@@ -12,8 +12,9 @@ pytest.importorskip("transformers")
 import torch
 
 from rs_gpt4v import NAME
-from rs_gpt4v_evaluation.predict import Predictor, describe, predict, weights_fingerprint
+from rs_gpt4v_evaluation.predict import Predictor, describe, predict
 from rs_gpt4v_evaluation.predictions import PredictedRows, PredictionFileError, read_predictions
+from rs_gpt4v_evaluation.predictor import weights_fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,7 @@ def test_lines_say_what_was_asked_of_which_model(
         "task": "vqa",
         "question_type": rows[0]["question_type"],
         "image": rows[0]["images"][0].filename,
+        "history": [],
         "prompt": rows[0]["messages"][0]["content"],
         "references": rows[0]["references"],
         "model": predictor.name,
@@ -90,9 +92,12 @@ class Asked:
         self.weights = predictor.weights
         self.count = 0
 
-    def replies(self, conversations: list[dict[str, Any]]) -> list[str]:
-        self.count += len(conversations)
-        return ["yes"] * len(conversations)
+    def why_not_shared(self, *_: Any) -> None:
+        return None
+
+    def shared_replies(self, prompts: list[Any]) -> list[str]:
+        self.count += len(prompts)
+        return ["yes"] * len(prompts)
 
 
 def test_finished_rows_are_not_asked_again(

@@ -1,126 +1,29 @@
-"""Replies of a Hugging Face image-text-to-text model, with or without a PEFT adapter."""
+"""Replies to the rows of a dataset, in a file: resumed, by any number of processes."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import datasets
-import torch
 from tqdm import tqdm
-from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from rs_gpt4v import families
+from rs_gpt4v_evaluation.batches import Batch, image_keys, own_share, plan
 from rs_gpt4v_evaluation.predictions import (
-    Decoding,
     PredictedRows,
     Prediction,
     PredictionFileError,
     append_predictions,
+    merge_parts,
+    part,
+    parts,
     read_predictions,
 )
+from rs_gpt4v_evaluation.predictor import Predictor, chat, processes
+from rs_gpt4v_evaluation.shared_prefix import NotSharedError, Prompt
 
-Route: TypeAlias = Callable[[torch.nn.Module, list[str]], AbstractContextManager[None]]
-
-
-def _no_routing(_: torch.nn.Module, __: list[str]) -> AbstractContextManager[None]:
-    return nullcontext()
-
-
-class Predictor:
-    """A model that answers the last turn of conversations, greedily, in left-padded batches.
-
-    Args:
-        model: Path or Hub name of a checkpoint.
-        adapter: Path or Hub name of a PEFT adapter for ``model``.
-        max_new_tokens: Longest reply, in tokens.
-        trust_remote_code: Run the code that the checkpoint brings, if it brings any.
-        route: ``route(model, tasks)`` opens the context in which an adapter that works by the task
-            answers rows of these tasks; None for one that does not.
-    """
-
-    def __init__(
-        self,
-        model: str,
-        adapter: str | None = None,
-        max_new_tokens: int = 64,
-        *,
-        trust_remote_code: bool = False,
-        route: Route | None = None,
-    ) -> None:
-        self.route = route or _no_routing
-        self.name, self.adapter = model, adapter
-        self.decoding: Decoding = {"do_sample": False, "max_new_tokens": max_new_tokens}
-        self.model = _load(model, adapter, trust_remote_code=trust_remote_code)
-        family = self.model.config.model_type
-        self.processor = AutoProcessor.from_pretrained(
-            adapter or model, trust_remote_code=trust_remote_code, **families.image_options(family)
-        )
-        self.processor.chat_template = self.processor.chat_template or families.template(family)
-        self.processor.tokenizer.padding_side = "left"
-        self.weights = weights_fingerprint(self.model)
-
-    @property
-    def box_format(self) -> str:
-        """The codec that the model was trained with here, else its family's."""
-        return families.box_format(self.model.config.model_type, self.processor)
-
-    @torch.inference_mode()
-    def replies(self, conversations: list[dict[str, Any]]) -> list[str]:
-        """The model's reply to each conversation, its last (assistant's) message left out."""
-        inputs = self.processor.apply_chat_template(
-            [_prompt(conversation) for conversation in conversations],
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-            processor_kwargs={"padding": True},
-        ).to(self.model.device, self.model.dtype)
-        with self.route(self.model, [conversation["task"] for conversation in conversations]):
-            tokens = self.model.generate(**inputs, **self.decoding, num_beams=1)
-        new = tokens[:, inputs["input_ids"].shape[1] :]
-        replies = self.processor.batch_decode(new, skip_special_tokens=True)
-        return [reply.strip() for reply in replies]
-
-
-def weights_fingerprint(model: torch.nn.Module) -> str:
-    """16 hex digits that tell one state of the weights from another: 64 values of each tensor."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        flat = tensor.detach().flatten()
-        some = flat[:: max(1, len(flat) // 64)].float().cpu()
-        digest.update(f"{name} {tuple(tensor.shape)} {some.tolist()}".encode())
-    return digest.hexdigest()[:16]
-
-
-def _load(model: str, adapter: str | None, *, trust_remote_code: bool) -> Any:
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    # On a CPU half precision is slower and less exact.
-    dtype = "auto" if device == "cuda" else torch.float32
-    loaded: Any = AutoModelForImageTextToText.from_pretrained(
-        model, dtype=dtype, trust_remote_code=trust_remote_code
-    )
-    if adapter is not None:
-        from peft import PeftModel
-
-        loaded = PeftModel.from_pretrained(loaded, adapter)
-    return loaded.eval().to(device)
-
-
-def _prompt(conversation: dict[str, Any]) -> list[dict[str, Any]]:
-    """The messages up to the last reply; images open the first user turn, as TRL trains them."""
-    messages = [
-        {"role": m["role"], "content": [{"type": "text", "text": m["content"]}]}
-        for m in conversation["messages"][:-1]
-    ]
-    first = next(m for m in messages if m["role"] == "user")
-    first["content"] = [
-        *({"type": "image", "image": image} for image in conversation["images"]),
-        *first["content"],
-    ]
-    return messages
+__all__ = ["Predictor", "describe", "predict"]
 
 
 def predict(
@@ -129,12 +32,27 @@ def predict(
     described: PredictedRows,
     out: Path,
     batch_size: int = 8,
+    *,
+    share_images: bool = True,
 ) -> None:
-    """Append the replies to ``rows`` to the file ``out``; rows already in it are not asked again.
+    """Write the replies to ``rows`` to the file ``out``; rows already in it are not asked again.
+
+    Each process answers its share, into a part beside ``out``; the last to finish makes the file of
+    the parts, in the order of ``rows``. A batch is always of the same rows, so that a run that was
+    interrupted, or of more processes, ends with the same bytes.
+
+    Args:
+        predictor: The model.
+        rows: Of the schema of `load_dataset("rs_gpt4v", ...)`.
+        described: What `describe` says of them.
+        out: File of JSON lines.
+        batch_size: Rows at once.
+        share_images: Read an image once for all its questions, where the model allows it.
 
     Raises:
         PredictionFileError: ``out`` was made by another model, from other rows or other settings.
     """
+    process = processes()
     constants = {
         "model": predictor.name,
         "adapter": predictor.adapter,
@@ -142,40 +60,119 @@ def predict(
         "decoding": predictor.decoding,
         "dataset": described,
     }
-    done = _done(out, constants)
-    todo = [i for i, row_id in enumerate(rows["id"]) if row_id not in done]
-    batches = _batches(predictor, rows.select(todo), constants, batch_size)
-    with tqdm(total=len(rows), initial=len(done), unit="row", desc=f"Predicting {out.name}") as bar:
-        for size in append_predictions(out, batches):
+    done = finished(out, constants)
+    process.wait_for_everyone()  # before anyone adds to what the others read
+    asked = _Asked(predictor, rows)
+    batches = asked.batches(batch_size, share_images=share_images)
+    missing = [batch for batch in batches if any(asked.ids[i] not in done for i in batch.places)]
+    own = own_share(missing, process.process_index, process.num_processes)
+    new = [[i for i in batch.places if asked.ids[i] not in done] for batch in own]
+    answered = asked.predictions(own, new, constants)
+    with tqdm(
+        total=len(done) + sum(map(len, new)),
+        initial=len(done),
+        unit="row",
+        desc=f"Predicting {out.name}",
+        disable=not process.is_main_process,
+    ) as bar:
+        for size in append_predictions(part(out, process.process_index), answered):
             bar.update(size)
+    process.wait_for_everyone()
+    if process.is_main_process:
+        merge_parts(out, asked.ids)
+    process.wait_for_everyone()
 
 
-def _done(out: Path, constants: dict[str, Any]) -> set[str]:
-    if not out.is_file():
-        return set()
-    earlier = read_predictions(out)
-    for prediction in earlier[:1]:
-        for name, value in constants.items():
-            if prediction[name] != value:
-                raise PredictionFileError(
-                    f"{out} holds predictions with {name} {prediction[name]!r}, not {value!r}. "
-                    "Give another file, or delete this one."
-                )
-    return {prediction["id"] for prediction in earlier}
+def finished(out: Path, constants: dict[str, Any]) -> set[str]:
+    """The ids of the rows that ``out`` or its parts have a reply to.
+
+    Raises:
+        PredictionFileError: A file was made with other ``constants``.
+    """
+    ids = set()
+    for file in parts(out):
+        earlier = read_predictions(file)
+        for prediction in earlier[:1]:
+            _check_same(file, prediction, constants)
+        ids |= {prediction["id"] for prediction in earlier}
+    return ids
 
 
-def _batches(
-    predictor: Predictor, rows: datasets.Dataset, constants: dict[str, Any], batch_size: int
-) -> Iterator[list[Prediction]]:
-    undecoded = rows.select_columns("images").with_format("arrow")
-    for start in range(0, len(rows), batch_size):
-        places = range(start, min(start + batch_size, len(rows)))
-        images = undecoded[places.start : places.stop]["images"].to_pylist()
-        batch = [rows[i] for i in places]
-        yield [
-            _prediction(row, image, reply, constants)
-            for row, image, reply in zip(batch, images, predictor.replies(batch), strict=True)
+def _check_same(file: Path, prediction: Prediction, constants: dict[str, Any]) -> None:
+    for name, value in constants.items():
+        if prediction[name] != value:
+            raise PredictionFileError(
+                f"{file} holds predictions with {name} {prediction[name]!r}, not {value!r}. "
+                "Give another file, or delete this one."
+            )
+
+
+class _Asked:
+    """Rows, their images undecoded until a model needs them."""
+
+    def __init__(self, predictor: Predictor, rows: datasets.Dataset) -> None:
+        self.predictor = predictor
+        self.ids = list(rows["id"])
+        self.keys = image_keys(rows)
+        self.image = rows.features["images"].feature
+        self.table: Any = rows.with_format("arrow")
+
+    def batches(self, size: int, *, share_images: bool) -> list[Batch]:
+        """All batches, sharing images if the model allows it, which is tried out on a few rows."""
+        shared = plan(self.keys, size, share=share_images)
+        if not (shared and shared[0].shared):
+            return shared
+        places = shared[0].places[:4]
+        some = self.rows(places)
+        tried = [self.decoded(row) for row in some], self.prompts(places, some)
+        if why := self.predictor.why_not_shared(*tried):
+            if processes().is_main_process:
+                tqdm.write(f"Each question reads its image anew: {why}.")
+            return plan(self.keys, size, share=False)
+        return shared
+
+    def predictions(
+        self, batches: list[Batch], new: list[list[int]], constants: dict[str, Any]
+    ) -> Iterator[list[Prediction]]:
+        """Those of the rows at the places ``new`` of each batch, all of which is answered."""
+        for batch, places in zip(batches, new, strict=True):
+            rows = self.rows(batch.places)
+            yield [
+                prediction_line(row, reply, constants)
+                for i, row, reply in zip(batch.places, rows, self.replies(batch, rows), strict=True)
+                if i in places
+            ]
+
+    def replies(self, batch: Batch, rows: list[dict[str, Any]]) -> list[str]:
+        if batch.shared:
+            try:
+                return self.predictor.shared_replies(self.prompts(batch.places, rows))
+            except NotSharedError:  # of some family's longest prompts
+                pass
+        return self.predictor.replies([self.decoded(row) for row in rows])
+
+    def prompts(self, places: list[int], rows: list[dict[str, Any]]) -> list[Prompt]:
+        return [
+            Prompt(
+                image=self.keys[i],
+                task=row["task"],
+                messages=chat({**row, "images": [None] * len(row["images"])}),
+                load=lambda row=row: self.decoded(row)["images"],
+            )
+            for i, row in zip(places, rows, strict=True)
         ]
+
+    def rows(self, places: list[int]) -> list[dict[str, Any]]:
+        """The rows at ``places``, each image as its ``path`` and ``bytes``."""
+        return self.table[places].to_pylist()
+
+    def decoded(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "images": [self.image.decode_example(image) for image in row["images"]]}
+
+
+def prediction_line(row: dict[str, Any], reply: str, constants: dict[str, Any]) -> Prediction:
+    """The line for the ``reply`` to ``row``, whose images are not decoded."""
+    return _prediction(row, row["images"], reply, constants)
 
 
 def _prediction(
@@ -187,6 +184,7 @@ def _prediction(
         "task": row["task"],
         "question_type": row["question_type"],
         "image": images[0]["path"] if images else None,
+        "history": row["messages"][:-2],
         "prompt": row["messages"][-2]["content"],
         "prediction": reply,
         "references": row["references"],

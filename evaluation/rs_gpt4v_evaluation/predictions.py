@@ -1,5 +1,6 @@
 """Predictions on disk: one JSON line a row, which can be scored again without a model."""
 
+import glob
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -28,11 +29,18 @@ class PredictedRows(TypedDict):
     fingerprint: str
 
 
-class Prediction(TypedDict):
+class _Also(TypedDict, total=False):
+    history: list[dict[str, str]]
+    server: dict[str, str | None]
+
+
+class Prediction(_Also):
     """One line.
 
-    ``image`` is a path, ``prompt`` the last question, ``prediction`` the reply, ``weights`` tells
-    one state of the model from another that was saved under its name.
+    ``image`` is a path, ``prompt`` the last question, ``history`` the messages before it,
+    ``prediction`` the reply. ``weights`` tells one state of the model from another that was saved
+    under its name; those of a server's model are not known, and ``server`` holds what it says of
+    itself.
     """
 
     id: str
@@ -45,7 +53,7 @@ class Prediction(TypedDict):
     references: list[str]
     model: str
     adapter: str | None
-    weights: str
+    weights: str | None
     decoding: Decoding
     dataset: PredictedRows
 
@@ -62,14 +70,17 @@ def read_predictions(path: Path) -> list[Prediction]:
     Raises:
         PredictionFileError: A line is not a prediction, or an id occurs twice.
     """
-    *lines, last = path.read_bytes().split(b"\n")
-    if _is_json(last):  # the file merely lacks its final newline
-        lines.append(last)
-    whole = [_parsed(path, i, line) for i, line in enumerate(lines, start=1)]
+    whole = [_parsed(path, i, line) for i, line in enumerate(_whole_lines(path), start=1)]
     ids = {prediction["id"] for prediction in whole}
     if len(ids) != len(whole):
         raise PredictionFileError(f"{path}: {len(whole) - len(ids)} ids occur twice; predict anew")
     return whole
+
+
+def _whole_lines(path: Path) -> list[bytes]:
+    *lines, last = path.read_bytes().split(b"\n")
+    # It may merely lack its final newline.
+    return [*lines, last] if _is_json(last) else lines
 
 
 def _is_json(line: bytes) -> bool:
@@ -88,6 +99,33 @@ def _parsed(path: Path, number: int, line: bytes) -> Prediction:
     if absent:
         raise PredictionFileError(f"{path}, line {number}: lacks {', '.join(sorted(absent))}")
     return prediction
+
+
+def part(path: Path, process: int) -> Path:
+    """Where a process keeps its predictions until `merge_parts` writes ``path``."""
+    return path.with_name(f"{path.name}.part{process}")
+
+
+def parts(path: Path) -> list[Path]:
+    """``path``, if there is one, and the parts that an interrupted run left."""
+    found = path.parent.glob(f"{glob.escape(path.name)}.part[0-9]*")
+    return [file for file in (path, *sorted(found)) if file.is_file()]
+
+
+def merge_parts(path: Path, ids: Iterable[str]) -> None:
+    """Put the lines of all `parts` into ``path``, in the order of ``ids``, and delete the parts."""
+    files = parts(path)
+    # A line that is in two of them was merged before, and the same.
+    lines = {json.loads(line)["id"]: line for file in files for line in _whole_lines(file)}
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    with unfinished.open("wb") as out:
+        out.writelines(lines[row_id] + b"\n" for row_id in ids if row_id in lines)
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.replace(path)
+    for file in files:
+        if file != path:
+            file.unlink()
 
 
 def append_predictions(path: Path, batches: Iterable[list[Prediction]]) -> Iterator[int]:
