@@ -1,8 +1,8 @@
-"""Verbs on models and their predictions: predict, score, report."""
+"""Verbs on models and their predictions: predict, score, report, judge."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,10 @@ from rs_gpt4v.cli.common import (
     Split,
     load_rows,
 )
+
+if TYPE_CHECKING:
+    from rs_gpt4v_evaluation.judge import Judge
+    from rs_gpt4v_evaluation.predict import Predictor
 
 app = typer.Typer()
 
@@ -33,6 +37,13 @@ def predict(
     batch_size: Annotated[int, typer.Option(help="Rows at once; answers do not depend on it.")] = 8,
     max_new_tokens: Annotated[int, typer.Option(help="Longest reply.")] = 64,
     box_format: Annotated[str, typer.Option(help="A codec; auto: the model's own.")] = "auto",
+    share_images: Annotated[
+        bool, typer.Option(help="Read an image once for all its questions, where that is the same.")
+    ] = True,
+    server: Annotated[
+        str | None, typer.Option(help="OpenAI-compatible server that calls its model MODEL.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option(help="Requests to the server at once.")] = 16,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
     ] = False,
@@ -40,8 +51,40 @@ def predict(
     """Let a model answer a split, greedily; interrupted, it goes on where it was.
 
     Example: `rs-gpt4v predict llava-hf/llava-1.5-7b-hf vqa_lr --out outputs/base/vqa_lr.jsonl`
+
+    On several GPUs: `accelerate launch -m rs_gpt4v.cli predict ...`. A model behind vLLM, SGLang,
+    llama.cpp or transformers serve: `--server http://localhost:8000/v1`
     """
     from rs_gpt4v_evaluation import predict as evaluation
+    from rs_gpt4v_evaluation.turns import each_turn
+
+    predictor = None
+    if server is None:
+        predictor = _predictor(model, adapter, max_new_tokens, trust_remote_code)
+    elif adapter is not None:
+        raise ValueError("--server answers with what it has loaded: leave --adapter out")
+    codec = box_format
+    if codec == "auto":
+        codec = predictor.box_format if predictor else "llava"
+    splits = load_rows(config, data_dir, sample, protocol, on_missing, box_format=codec)
+    if split not in splits:
+        raise ValueError(f"{config} has no split {split!r}; it has {', '.join(splits)}")
+    rows = each_turn(splits[split])
+    if server and box_format == "auto" and any(rows["boxes"]):
+        raise ValueError(f"{config} has boxes: say with --box-format how {model} writes them")
+    described = evaluation.describe(
+        rows, config=config, split=split, protocol=protocol, box_format=codec
+    )
+    if predictor:
+        evaluation.predict(predictor, rows, described, out, batch_size, share_images=share_images)
+    elif server:
+        _ask(server, model, concurrency, rows, described, out, max_new_tokens)
+
+
+def _predictor(
+    model: str, adapter: str | None, max_new_tokens: int, trust_remote_code: bool
+) -> "Predictor":
+    from rs_gpt4v_evaluation.predict import Predictor
 
     route = None
     if adapter is None and (Path(model) / "adapter_config.json").is_file():
@@ -50,18 +93,28 @@ def predict(
         from rs_gpt4v_training import moe_lora  # makes PEFT know the method
 
         route = moe_lora.use_task if moe_lora.is_moe_lora(adapter) else None
-    predictor = evaluation.Predictor(
+    return Predictor(
         model, adapter, max_new_tokens, trust_remote_code=trust_remote_code, route=route
     )
-    codec = predictor.box_format if box_format == "auto" else box_format
-    splits = load_rows(config, data_dir, sample, protocol, on_missing, box_format=codec)
-    if split not in splits:
-        raise ValueError(f"{config} has no split {split!r}; it has {', '.join(splits)}")
-    rows = splits[split]
-    described = evaluation.describe(
-        rows, config=config, split=split, protocol=protocol, box_format=codec
-    )
-    evaluation.predict(predictor, rows, described, out, batch_size)
+
+
+def _ask(
+    server: str,
+    model: str,
+    concurrency: int,
+    rows: Any,
+    described: Any,
+    out: Path,
+    max_new_tokens: int,
+) -> None:
+    from rs_gpt4v.chat import Endpoint
+    from rs_gpt4v_evaluation.server import predict_by_server
+
+    endpoint = Endpoint(base_url=server, model=model, concurrency=concurrency)
+    if failed := predict_by_server(endpoint, rows, described, out, max_new_tokens):
+        typer.echo(f"{len(failed):,} rows have no reply; the same command asks them again:")
+        typer.echo("\n".join(failed))
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -102,3 +155,95 @@ def report(
 
     write(files, out, training_log)
     typer.echo(f"Report: {out}")
+
+
+@app.command()
+def judge(
+    files: Files,
+    judge_model: Annotated[str, typer.Option(help="The judge, as its server names it.")],
+    out: Annotated[Path, typer.Option(help="File of verdicts, one JSON line a pair.")],
+    against: Annotated[
+        list[Path] | None, typer.Option(help="Another model's predictions: which is better?")
+    ] = None,
+    base_url: Annotated[
+        str, typer.Option(help="OpenAI-compatible server.")
+    ] = "https://api.openai.com/v1",
+    api_key_env: Annotated[str, typer.Option(help="Variable with the key.")] = "OPENAI_API_KEY",
+    repeats: Annotated[int, typer.Option(min=1, help="Ask so often, for the spread.")] = 1,
+    seed: Annotated[int, typer.Option(help="Passed on; a repeat adds 1.")] = 0,
+    temperature: Annotated[float, typer.Option(help="Passed on.")] = 0.0,
+    image: Annotated[bool, typer.Option(help="Show the image; else the reference decides.")] = True,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 16,
+    max_cost: Annotated[
+        float | None, typer.Option(help="USD; the most to spend in all runs with this OUT.")
+    ] = None,
+    prices: Annotated[Path | None, typer.Option(help="Table of prices for --max-cost.")] = None,
+    body: Annotated[
+        str, typer.Option(help="JSON: more fields of each request; null takes one out.")
+    ] = "{}",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it takes.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Let a strong model judge conversations and descriptions (Table 3); interrupted, it goes on.
+
+    Example: `rs-gpt4v judge outputs/tuned/conversation.jsonl outputs/tuned/detail.jsonl
+    --judge-model gpt-4o-2024-11-20 --max-cost 20 --out outputs/tuned/judged.jsonl`
+
+    With `--against outputs/base/conversation.jsonl` it says which of two models answers better.
+    """
+    from rs_gpt4v import chat
+    from rs_gpt4v_evaluation import judge as judging
+
+    try:
+        asked = judging.Judge(
+            endpoint=chat.Endpoint(
+                model=judge_model,
+                base_url=base_url,
+                api_key_env=api_key_env,
+                concurrency=concurrency,
+            ),
+            journal=out.with_name(f"{out.name}.journal"),
+            repeats=repeats,
+            seed=seed,
+            temperature=temperature,
+            with_image=image,
+            body=json.loads(body),
+            cap_usd=max_cost,
+            prices=chat.read_prices(prices) if prices else chat.PRICES,
+        )
+        if dry_run:
+            typer.echo(judging.foreseen(files, against or [], asked))
+        elif against:
+            _compare(files, against, out, asked, as_json)
+        else:
+            _judge(files, out, asked, as_json)
+    except chat.ChatError as error:
+        raise ValueError(str(error)) from error
+
+
+def _judge(files: list[Path], out: Path, judge: "Judge", as_json: bool) -> None:
+    from rs_gpt4v_evaluation import judge as judging
+
+    for summary in judging.judge_files(files, out, judge):
+        typer.echo(summary, err=True)
+    found = judging.judge_scores(out)
+    typer.echo(json.dumps(found, indent=2) if as_json else judging.shown_scores(found))
+    _ask_failed_again(found["failed"])
+
+
+def _compare(
+    files: list[Path], against: list[Path], out: Path, judge: "Judge", as_json: bool
+) -> None:
+    from rs_gpt4v_evaluation import judge as judging
+
+    for summary in judging.compare_files(files, against, out, judge):
+        typer.echo(summary, err=True)
+    found = judging.comparison(out)
+    typer.echo(json.dumps(found, indent=2) if as_json else judging.shown_comparison(found))
+    _ask_failed_again(found["failed"])
+
+
+def _ask_failed_again(failed: dict[str, list[str]]) -> None:
+    if failed:
+        typer.echo(f"{len(failed):,} pairs failed; the same command asks them again.", err=True)
+        raise typer.Exit(1)

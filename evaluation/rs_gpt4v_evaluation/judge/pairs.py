@@ -1,0 +1,86 @@
+"""What is judged: pairs of a question and a model's answer, read from predictions files."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rs_gpt4v_evaluation.judge.prompts import Question
+from rs_gpt4v_evaluation.predictions import Prediction, PredictionFileError, read_predictions
+from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS
+
+_ONE_MODEL = ("model", "adapter", "weights")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A question with a model's ``answer``; ``made_by`` says which model and which rows."""
+
+    id: str
+    question: Question
+    answer: str
+    image: str | None
+    made_by: Mapping[str, Any]
+
+
+def read_pairs(files: Sequence[Path]) -> list[Pair]:
+    """The pairs of all ``files``, in their order; a turn of a dialogue is a pair of its own.
+
+    Raises:
+        PredictionFileError: A file is damaged or empty, of other tasks, of another model than the
+            first, or has an id that another has.
+    """
+    found: dict[str, Pair] = {}
+    first: Prediction | None = None
+    for file in files:
+        predictions = read_predictions(file)
+        if not predictions:
+            raise PredictionFileError(f"{file} holds no prediction")
+        for prediction in predictions:
+            first = first or prediction
+            _check(file, prediction, first, found)
+            found[prediction["id"]] = _pair(prediction)
+    return list(found.values())
+
+
+def _check(file: Path, prediction: Prediction, first: Prediction, found: Mapping[str, Any]) -> None:
+    place = f"{file}, {prediction['id']}"
+    if prediction["task"] not in GROUPS:
+        raise PredictionFileError(
+            f"{place}: a judge is for {' and '.join(GROUPS)}, not for task "
+            f"{prediction['task']!r}: use rs-gpt4v score"
+        )
+    if prediction["id"] in found:
+        raise PredictionFileError(f"{place}: another file has the same row; give one of them")
+    for name in _ONE_MODEL:
+        if prediction[name] != first[name]:
+            raise PredictionFileError(
+                f"{place}: its {name} is {prediction[name]!r}, that of {first['id']} is "
+                f"{first[name]!r}. Judge the files of different models apart."
+            )
+
+
+def _pair(prediction: Prediction) -> Pair:
+    question = Question(
+        prediction["task"],
+        prediction.get("history") or [],
+        prediction["prompt"],
+        prediction["references"],
+    )
+    made_by = {name: prediction[name] for name in (*_ONE_MODEL, "decoding", "dataset")}
+    answer = prediction["prediction"].strip()
+    return Pair(prediction["id"], question, answer, prediction["image"], made_by)
+
+
+def check_images(pairs: Iterable[Pair]) -> None:
+    """Raise unless the image of every pair is there to be sent.
+
+    Raises:
+        PredictionFileError: The first whose image is not.
+    """
+    for pair in pairs:
+        if pair.image is None or not Path(pair.image).is_file():
+            raise PredictionFileError(
+                f"{pair.id}: its image {pair.image} is not there to be shown to the judge. Predict "
+                "again where it is, or judge by the reference alone (--no-image)"
+            )

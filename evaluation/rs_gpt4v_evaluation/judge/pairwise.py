@@ -1,0 +1,248 @@
+"""Which of two models answers better: both orders asked, as judges favour a place."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
+from math import comb
+from pathlib import Path
+from statistics import fmean
+from typing import Any, TypedDict
+
+from rs_gpt4v.chat import Summary
+from rs_gpt4v_evaluation.judge import prompts
+from rs_gpt4v_evaluation.judge.asking import (
+    Judge,
+    Unit,
+    Verdict,
+    ask,
+    settled,
+    total_usd,
+    unasked,
+)
+from rs_gpt4v_evaluation.judge.lines import read_lines, reasons, served, write_lines
+from rs_gpt4v_evaluation.judge.pairs import Pair, check_images, read_pairs
+from rs_gpt4v_evaluation.predictions import PredictionFileError
+from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS
+
+_COLUMNS = ("id", "group", "image", "verdicts", "judge", "a", "b", "unmatched")
+_ORDERS = ("ab", "ba")
+
+
+class Duel(TypedDict):
+    """How A fares against B on pairs of questions; counts are of those that both orders judged.
+
+    ``win_rate`` is A's share of the verdicts, a tie being half of one. A pair is a win if its share
+    is above one half. ``flips`` are verdicts that changed with the order of the answers, and
+    ``first_rate`` is the share of the first place in verdicts for a place: 0.5 without bias.
+    ``p_value`` is that of a two-sided sign test in which an image counts once, as pairs about one
+    image are not independent.
+    """
+
+    n: int
+    wins: int
+    ties: int
+    losses: int
+    win_rate: float | None
+    p_value: float
+    images: int
+    flips: int
+    flip_rate: float | None
+    first_rate: float | None
+    unasked: int
+
+
+def matched(a: Sequence[Pair], b: Sequence[Pair]) -> list[tuple[Pair, Pair]]:
+    """The answers of both models to the same questions, in the order of ``a``.
+
+    Raises:
+        PredictionFileError: A row is not the same question in both, or they share no row.
+    """
+    others = {pair.id: pair for pair in b}
+    both = [(pair, others[pair.id]) for pair in a if pair.id in others]
+    for one, other in both:
+        if one.question != other.question:
+            raise PredictionFileError(
+                f"{one.id} is not the same question in both files: they are of different data"
+            )
+    if not both:
+        raise PredictionFileError("the two models have no row in common: nothing to compare")
+    return both
+
+
+def compare_files(a: Sequence[Path], b: Sequence[Path], out: Path, judge: Judge) -> list[Summary]:
+    """Have the answers of A and B compared in both orders, and write a line a question to ``out``.
+
+    Equal answers are a tie, and an empty one loses, without asking.
+
+    Returns:
+        One account for each time of asking.
+
+    Raises:
+        PredictionFileError: The predictions cannot be compared.
+        ChatError: The judge cannot be asked, or not to the end: the same call goes on.
+    """
+    ours, theirs = read_pairs(a), read_pairs(b)
+    pairs = matched(ours, theirs)
+    if judge.with_image:
+        check_images(one for one, _ in pairs)
+    judge = settled(judge, units_of(pairs, judge), "better")
+    asked = ask(units_of(pairs, judge), "better", judge)
+    verdicts = iter(asked.verdicts)
+    constants = {
+        "judge": judge.described("better"),
+        "a": dict(ours[0].made_by),
+        "b": dict(theirs[0].made_by),
+        "unmatched": len(ours) + len(theirs) - 2 * len(pairs),
+    }
+    lines = []
+    for one, other in pairs:
+        own = _plain(one, other, judge) or [next(verdicts) for _ in range(2 * judge.repeats)]
+        line = {"id": one.id, "group": one.question.group, "image": one.image, "verdicts": own}
+        lines.append(line | constants)
+    write_lines(out, lines)
+    return asked.summaries
+
+
+def units_of(pairs: Iterable[tuple[Pair, Pair]], judge: Judge) -> list[Unit]:
+    """What is asked: of each repeat, A's answer first and then B's answer first."""
+
+    def unit(one: Pair, other: Pair, repeat: int, order: str) -> Unit:
+        first, second = (one, other) if order == "ab" else (other, one)
+        return Unit(
+            f"{one.id} {repeat} {order}",
+            repeat,
+            lambda: prompts.choice_messages(
+                one.question, first.answer, second.answer, judge.images(one)
+            ),
+        )
+
+    return [
+        unit(one, other, repeat, order)
+        for one, other in pairs
+        if not _plain(one, other, judge)
+        for repeat in range(judge.repeats)
+        for order in _ORDERS
+    ]
+
+
+def _plain(one: Pair, other: Pair, judge: Judge) -> list[Verdict] | None:
+    """The verdicts in both orders where they are plain; None where the judge is to be asked."""
+    if one.answer == other.answer:
+        return [unasked("tie", "the answers are equal")] * 2 * judge.repeats
+    if one.answer and other.answer:
+        return None
+    places = ("first", "second") if one.answer else ("second", "first")
+    return [unasked(place, "the other answer is empty") for place in places] * judge.repeats
+
+
+# --- Scores --------------------------------------------------------------------------------------
+
+
+class Comparison(TypedDict):
+    """What a file of comparisons says, for each group and for "all"; see `Duel`.
+
+    ``unmatched`` are rows that only one of the models answered. ``unparsed`` and ``failed`` give
+    the reasons by the rows' ids; ``cost_usd`` is that of all replies, None where not known.
+    """
+
+    file: str
+    a: dict[str, Any]
+    b: dict[str, Any]
+    judge: dict[str, Any]
+    served: list[str]
+    n: int
+    unmatched: int
+    unparsed: dict[str, list[str]]
+    failed: dict[str, list[str]]
+    cost_usd: float | None
+    duels: dict[str, Duel]
+
+
+def comparison(path: Path) -> Comparison:
+    """The result of a file that `compare_files` wrote.
+
+    Raises:
+        PredictionFileError: The file is damaged.
+    """
+    lines = read_lines(path, _COLUMNS, "rs-gpt4v judge --against")
+    first = lines[0]
+    by_group = {name: [line for line in lines if line["group"] == name] for name in GROUPS}
+    return {
+        "file": str(path),
+        "a": first["a"],
+        "b": first["b"],
+        "judge": first["judge"],
+        "served": served(lines),
+        "n": len(lines),
+        "unmatched": first["unmatched"],
+        "unparsed": reasons(lines, "unparsed"),
+        "failed": reasons(lines, "failed"),
+        "cost_usd": total_usd(one["cost_usd"] for line in lines for one in line["verdicts"]),
+        "duels": {name: _duel(own) for name, own in (by_group | {"all": lines}).items() if own},
+    }
+
+
+def _duel(lines: Iterable[Mapping[str, Any]]) -> Duel:
+    whole = [line for line in lines if all(one["value"] for one in line["verdicts"])]
+    shares = [_shares(line["verdicts"]) for line in whole]
+    means = [fmean(own) for own in shares]
+    by_image: dict[str, list[float]] = {}
+    for line, mean in zip(whole, means, strict=True):
+        by_image.setdefault(line["image"] or line["id"], []).append(mean - 0.5)
+    return {
+        "n": len(whole),
+        "wins": sum(mean > 0.5 for mean in means),
+        "ties": sum(mean == 0.5 for mean in means),
+        "losses": sum(mean < 0.5 for mean in means),
+        "win_rate": fmean(means) if means else None,
+        "p_value": sign_test([sum(own) for own in by_image.values()]),
+        "images": len(by_image),
+        **_bias([line["verdicts"] for line in whole]),
+    }
+
+
+class _Bias(TypedDict):
+    flips: int
+    flip_rate: float | None
+    first_rate: float | None
+    unasked: int
+
+
+def _bias(verdicts: list[list[Verdict]]) -> _Bias:
+    """What the order of the answers did, in the verdicts for which the judge was asked."""
+    asked = [own for own in verdicts if own[0]["status"] == "judged"]
+    shares = [_shares(own) for own in asked]
+    turned = [pair for own in shares for pair in zip(own[::2], own[1::2], strict=True)]
+    flips = sum(one != other for one, other in turned)
+    chosen = [verdict["value"] for own in asked for verdict in own if verdict["value"] != "tie"]
+    return {
+        "flips": flips,
+        "flip_rate": flips / len(turned) if turned else None,
+        "first_rate": chosen.count("first") / len(chosen) if chosen else None,
+        "unasked": len(verdicts) - len(asked),
+    }
+
+
+def _shares(verdicts: Sequence[Verdict]) -> list[float]:
+    """A's share of each verdict: 1, 0, or 0.5 for a tie; A's answer is first in every other one."""
+    return [
+        0.5
+        if verdict["value"] == "tie"
+        else float((verdict["value"] == "first") == (order == "ab"))
+        for verdict, order in zip(verdicts, cycle(_ORDERS), strict=False)
+    ]
+
+
+def sign_test(differences: Iterable[float]) -> float:
+    """Exact two-sided p-value that positive and negative differences are equally likely.
+
+    Zeros say nothing and are left out.
+
+    >>> sign_test([1, 2, 3, 4, 5, -1, 0])
+    0.21875
+    >>> sign_test([0, 0])
+    1.0
+    """
+    signs = [difference > 0 for difference in differences if difference]
+    rarer = min(signs.count(True), signs.count(False))
+    tail = sum(comb(len(signs), k) for k in range(rarer + 1))
+    return min(1.0, 2 * tail / 2 ** len(signs))

@@ -1,0 +1,150 @@
+"""A score from 1 to 10 for every answer (Table 3 of RS-GPT4V)."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from rs_gpt4v.chat import Summary
+from rs_gpt4v_evaluation.judge import prompts
+from rs_gpt4v_evaluation.judge.asking import (
+    Judge,
+    Unit,
+    Verdict,
+    ask,
+    settled,
+    total_usd,
+    unasked,
+)
+from rs_gpt4v_evaluation.judge.lines import distinct, read_lines, reasons, served, write_lines
+from rs_gpt4v_evaluation.judge.pairs import Pair, check_images, read_pairs
+from rs_gpt4v_evaluation.predictions import PredictedRows, PredictionFileError
+from rs_gpt4v_evaluation.rs_judge.rs_judge import LOWEST, RSJudge
+
+_COLUMNS = ("id", "group", "verdicts", "judge", "model", "adapter", "weights", "dataset")
+
+
+class JudgeScore(TypedDict):
+    """What a file of verdicts is worth.
+
+    ``scores`` are those of the metric rs_judge, over the pairs that did not fail. ``n`` counts all
+    pairs of the file: the metric's ``n`` and ``n_unparsed``, and those that ``failed``. ``missing``
+    are rows of the split that were not predicted, ``empty`` the answers that got a 1 unasked,
+    ``served`` the models that judged, as the server named them. ``unparsed`` and ``failed`` give
+    the reasons by the pairs' ids. ``cost_usd`` is that of all replies, None where not known.
+    """
+
+    file: str
+    model: str
+    adapter: str | None
+    datasets: list[PredictedRows]
+    judge: dict[str, Any]
+    served: list[str]
+    metric: str
+    n: int
+    missing: int
+    empty: int
+    unparsed: dict[str, list[str]]
+    failed: dict[str, list[str]]
+    cost_usd: float | None
+    scores: dict[str, float | int | str | None]
+
+
+def units_of(pairs: Sequence[Pair], judge: Judge) -> list[Unit]:
+    """What is asked: each pair whose answer says something, as often as the judge is asked."""
+
+    def unit(pair: Pair, repeat: int) -> Unit:
+        return Unit(
+            f"{pair.id} {repeat}",
+            repeat,
+            lambda: prompts.score_messages(pair.question, pair.answer, judge.images(pair)),
+        )
+
+    return [unit(pair, repeat) for pair in pairs if pair.answer for repeat in range(judge.repeats)]
+
+
+def judge_files(files: Sequence[Path], out: Path, judge: Judge) -> list[Summary]:
+    """Judge all pairs of the predictions ``files``, write ``out``, and account for the asking.
+
+    An empty answer gets the lowest score, and nobody is asked. ``out`` has one line a pair, in the
+    order of the predictions, whatever came of it.
+
+    Returns:
+        One account for each time of asking.
+
+    Raises:
+        PredictionFileError: The predictions cannot be judged; see `read_pairs` and `check_images`.
+        ChatError: The judge cannot be asked, or not to the end: the same call goes on.
+    """
+    pairs = read_pairs(files)
+    if judge.with_image:
+        check_images(pairs)
+    units = units_of(pairs, judge)
+    judge = settled(judge, units, "score")
+    asked = ask(units_of(pairs, judge), "score", judge)
+    verdicts = iter(asked.verdicts)
+    described = judge.described("score")
+    write_lines(out, [_line(pair, _own(pair, verdicts, judge), described) for pair in pairs])
+    return asked.summaries
+
+
+def _own(pair: Pair, verdicts: Iterator[Verdict], judge: Judge) -> list[Verdict]:
+    if not pair.answer:
+        return [unasked(float(LOWEST), "the answer is empty")] * judge.repeats
+    return [next(verdicts) for _ in range(judge.repeats)]
+
+
+def _line(pair: Pair, verdicts: list[Verdict], described: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": pair.id,
+        "group": pair.question.group,
+        "verdicts": verdicts,
+        "judge": described,
+        **pair.made_by,
+    }
+
+
+def judge_scores(path: Path) -> JudgeScore:
+    """The scores of a file that `judge_files` wrote.
+
+    Raises:
+        PredictionFileError: The file is damaged, or no pair in it has a score.
+    """
+    lines = read_lines(path, _COLUMNS, "rs-gpt4v judge")
+    failed = reasons(lines, "failed")
+    judged = [line for line in lines if line["id"] not in failed]
+    first, rows = lines[0], distinct(line["dataset"] for line in lines)
+    return {
+        "file": str(path),
+        "model": first["model"],
+        "adapter": first["adapter"],
+        "datasets": rows,
+        "judge": first["judge"],
+        "served": served(lines),
+        "metric": "rs_judge",
+        "n": len(lines),
+        "missing": sum(dataset["rows"] for dataset in rows) - len(lines),
+        "empty": sum(verdicts[0]["status"] == "unasked" for verdicts in _verdicts(lines)),
+        "unparsed": reasons(judged, "unparsed"),
+        "failed": failed,
+        "cost_usd": total_usd(verdict["cost_usd"] for own in _verdicts(lines) for verdict in own),
+        "scores": _scores(path, judged or lines),
+    }
+
+
+def _scores(path: Path, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    values = [[verdict["value"] for verdict in own] for own in _verdicts(lines)]
+    if all(value is None for own in values for value in own):
+        reason = lines[0]["verdicts"][0]["reason"]
+        raise PredictionFileError(f"{path}: no pair has a score. Of {lines[0]['id']}: {reason}")
+    metric: Any = RSJudge()
+    described = lines[0]["judge"]
+    return metric.compute(
+        predictions=values,
+        groups=[line["group"] for line in lines],
+        judge=described["model"],
+        prompt=described["prompt"],
+    )
+
+
+def _verdicts(lines: Iterable[dict[str, Any]]) -> list[list[Verdict]]:
+    return [line["verdicts"] for line in lines]

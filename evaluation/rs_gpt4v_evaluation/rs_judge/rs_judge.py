@@ -1,0 +1,163 @@
+"""Means of a judge's scores from 1 to 10, as in Table 3 of RS-GPT4V (Xu et al., 2024)."""
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import TypeAlias
+
+import datasets
+import evaluate
+
+VERSION = 1
+GROUPS = ("conversation", "detail")
+LOWEST, HIGHEST = 1, 10
+
+Scores: TypeAlias = Sequence[float | None]
+
+_DESCRIPTION = """
+Mean score that a judge (a strong vision-language model) gave to answers: of conversation turns, of
+detailed descriptions, and of all of them. A pair of a question and its answer counts once.
+"""
+
+_KWARGS_DESCRIPTION = """
+Args:
+    predictions (`list` of `list` of `float` or `None`): The scores of each pair, in [1, 10], one
+        for every time the judge was asked; `None` where its reply could not be read.
+    groups (`list` of `str`): What each pair is: "conversation" (a turn) or "detail".
+    judge (`str`): The judge's name with its version. Scores of different judges do not compare.
+    prompt (`str`): Hash of the prompts; nor do scores of different prompts.
+Returns:
+    `dict` with, per group present, its mean and `n_<group>`; `all` (mean over all pairs, in
+    [1, 10], higher is better); `n`; `n_unparsed` (pairs without any score: left out, never counted
+    as a low score); `unparsed_replies`; `repeats`; `sd_between_repeats` (standard deviation of the
+    repeats' means over the pairs that each of them scored) and `sd_within_pairs` (mean standard
+    deviation of a pair's own scores), `None` without repeats; and `signature` (`str`).
+Examples:
+    >>> metric = RSJudge()  # the third pair was never read, and the second only once
+    >>> scores = metric.compute(
+    ...     predictions=[[8.0, 7.0], [None, 4.5], [None, None], [6.0, 6.0]],
+    ...     groups=["conversation", "conversation", "conversation", "detail"],
+    ...     judge="a-judge-2026-01-01",
+    ...     prompt="c0ffee00",
+    ... )
+    >>> scores["conversation"], scores["detail"], scores["all"], scores["n_unparsed"]
+    (6.0, 6.0, 6.0, 1)
+    >>> round(scores["sd_between_repeats"], 4), round(scores["sd_within_pairs"], 4)
+    (0.3536, 0.3536)
+    >>> scores["signature"]
+    'rs_judge|v1|judge:a-judge-2026-01-01|prompt:c0ffee00|scale:1-10|repeats:2|n:3|unparsed:1'
+"""
+
+_CITATION = """\
+@article{xu2024rsgpt4v,
+  title={{RS-GPT4V}: A Unified Multimodal Instruction-Following Dataset for Remote Sensing Image
+    Understanding},
+  author={Xu, Linrui and Zhao, Ling and Guo, Wang and Li, Qiujuan and Long, Kewang and Zou, Kaiqi
+    and Wang, Yuhan and Li, Haifeng},
+  journal={arXiv:2406.12479},
+  year={2024}
+}
+"""
+
+
+def judge_means(
+    predictions: Sequence[Scores], groups: Sequence[str], judge: str, prompt: str
+) -> dict[str, float | int | str | None]:
+    """Means in [1, 10], numbers of pairs, spreads and the signature, by name; see `RSJudge`.
+
+    A pair's score is the mean of those that could be read. `all` weighs every pair alike, so it is
+    no mean of the two groups.
+
+    Raises:
+        ValueError: There is nothing to score, a score is outside [1, 10], the columns or the
+            numbers of repeats differ in length, or a group is unknown.
+    """
+    repeats = _check(predictions, groups)
+    read = [[score for score in scores if score is not None] for scores in predictions]
+    pairs = [(group, fmean(own)) for group, own in zip(groups, read, strict=True) if own]
+    if not pairs:
+        raise ValueError(f"rs_judge: none of the {len(read)} pairs has a score that could be read")
+    by_group = {name: [score for group, score in pairs if group == name] for name in GROUPS}
+    unparsed = len(read) - len(pairs)
+    return {
+        **{name: fmean(scores) for name, scores in by_group.items() if scores},
+        "all": fmean(score for _, score in pairs),
+        **{f"n_{name}": len(scores) for name, scores in by_group.items() if scores},
+        "n": len(pairs),
+        "n_unparsed": unparsed,
+        "unparsed_replies": repeats * len(read) - sum(map(len, read)),
+        "repeats": repeats,
+        "sd_between_repeats": _sd_between(predictions),
+        "sd_within_pairs": _sd_within(read),
+        "signature": f"rs_judge|v{VERSION}|judge:{judge}|prompt:{prompt}"
+        f"|scale:{LOWEST}-{HIGHEST}|repeats:{repeats}|n:{len(pairs)}|unparsed:{unparsed}",
+    }
+
+
+def _sd_between(predictions: Sequence[Scores]) -> float | None:
+    """Over the pairs that every repeat scored, so that no repeat is easier than another."""
+    whole = [
+        [score for score in scores if score is not None]
+        for scores in predictions
+        if None not in scores
+    ]
+    means = [fmean(repeat) for repeat in zip(*whole, strict=True)]
+    return stdev(means) if len(means) > 1 else None
+
+
+def _sd_within(read: Sequence[Sequence[float]]) -> float | None:
+    spreads = [stdev(scores) for scores in read if len(scores) > 1]
+    return fmean(spreads) if spreads else None
+
+
+def _check(predictions: Sequence[Scores], groups: Sequence[str]) -> int:
+    """The number of repeats, after everything else was found to be as it should."""
+    if not predictions:
+        raise ValueError("rs_judge has nothing to score: predictions are empty")
+    if len(predictions) != len(groups):
+        raise ValueError(
+            f"rs_judge needs columns of one length, got {len(predictions)} predictions and "
+            f"{len(groups)} groups"
+        )
+    repeats = len(predictions[0])
+    for row, (scores, group) in enumerate(zip(predictions, groups, strict=True)):
+        if len(scores) != repeats or not repeats:
+            raise ValueError(
+                f"rs_judge: row {row} has {len(scores)} scores and row 0 has {repeats}; give one "
+                "for every repeat, None where the reply could not be read"
+            )
+        if group not in GROUPS:
+            raise ValueError(f"rs_judge: row {row} is of group {group!r}, not one of {GROUPS}")
+        _check_range(row, scores)
+    return repeats
+
+
+def _check_range(row: int, scores: Scores) -> None:
+    for score in scores:
+        if score is not None and not LOWEST <= score <= HIGHEST:
+            raise ValueError(
+                f"rs_judge: row {row} has the score {score}, outside [{LOWEST}, {HIGHEST}]; use "
+                "None where there is none"
+            )
+
+
+@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
+class RSJudge(evaluate.Metric):
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            features=datasets.Features(
+                {
+                    # float64: 8.1 would not be 8.1 in float32.
+                    "predictions": datasets.List(datasets.Value("float64")),
+                    "groups": datasets.Value("string"),
+                }
+            ),
+            reference_urls=["https://arxiv.org/abs/2406.12479"],
+        )
+
+    def _compute(
+        self, predictions: list[list[float | None]], groups: list[str], judge: str, prompt: str
+    ) -> dict[str, float | int | str | None]:
+        return judge_means(predictions, groups, judge, prompt)
