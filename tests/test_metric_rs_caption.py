@@ -33,12 +33,13 @@ REFERENCES = [
     ["A church .", "A church ."],
     ["Two roads cross"],
 ]
-# Recorded from pycocoevalcap 1.2 with its Java tokeniser.
+# Recorded from pycocoevalcap 1.2 with its Java tokeniser and METEOR.
 RECORDED = {
     "bleu_1": 0.6399999999744,
     "bleu_2": 0.5116817192316023,
     "bleu_3": 0.3805707425662137,
     "bleu_4": 0.24226827807093454,
+    "meteor": 0.3739724880610179,
     "rouge_l": 0.36809234043936045,
     "cider": 1.2713428874938042,
 }
@@ -68,7 +69,9 @@ def numbers(scores: dict[str, Any]) -> dict[str, float]:
 def test_recorded_scores() -> None:
     scores = score_captions(PREDICTIONS, REFERENCES)
     assert numbers(scores) == pytest.approx(RECORDED, abs=1e-12)
-    assert scores["signature"] == "rs_caption|v1|tok:ptb-py|n:4|refs:2.0|empty:1"
+    assert scores["signature"] == (
+        "rs_caption|v1|tok:ptb-py|meteor:1.5-en-beam40-py|n:4|refs:2.0|empty:1"
+    )
 
 
 @settings(max_examples=200, deadline=None)
@@ -192,7 +195,7 @@ def test_scores_of_model_outputs_are_those_of_coco(name: str) -> None:
         rows = [json.loads(line) for line in file]
     refs = [[row[f"caption{index}"] for index in range(5)] for row in rows]
     scores = score_captions([row["answer"] for row in rows], refs)
-    names = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr")
+    names = ("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "METEOR", "ROUGE_L", "CIDEr")
     assert numbers(scores) == pytest.approx(
         {n.lower(): recorded[n]["corpus"] for n in names}, abs=1e-9
     )

@@ -9,7 +9,8 @@ from rs_gpt4v_evaluation.predictions import (
     PredictionFileError,
     read_predictions,
 )
-from rs_gpt4v_evaluation.rs_caption.rs_caption import RSCaption
+from rs_gpt4v_evaluation.rs_caption.meteor_files import EXTRA, missing
+from rs_gpt4v_evaluation.rs_caption.rs_caption import METRICS, RSCaption
 from rs_gpt4v_evaluation.rs_vqa.rs_vqa import RSVQA
 
 # The authors of RSVQA compare counts as ranges in LR and exactly in HR (METRICS of the dataset's
@@ -23,7 +24,8 @@ _ONE_A_FILE = ("model", "adapter", "weights", "decoding", "dataset", "task")
 class Score(TypedDict):
     """What one predictions file is worth.
 
-    ``scores`` are the metric's; ``missing`` the rows of the split that have no prediction.
+    ``scores`` are the metric's; ``missing`` the rows of the split that have no prediction;
+    ``notes`` say what was left out, and how to get it.
     """
 
     file: str
@@ -34,6 +36,7 @@ class Score(TypedDict):
     n: int
     missing: int
     scores: dict[str, float | int | str]
+    notes: list[str]
 
 
 def score(path: Path) -> Score:
@@ -65,6 +68,7 @@ def score(path: Path) -> Score:
         "n": len(predictions),
         "missing": first["dataset"]["rows"] - len(predictions),
         "scores": compute(predictions),
+        "notes": _notes(metric),
     }
 
 
@@ -73,7 +77,14 @@ def _captions(predictions: list[Prediction]) -> dict[str, Any]:
         RSCaption(),
         predictions=[p["prediction"] for p in predictions],
         references=[p["references"] for p in predictions],
+        metrics=[name for name in METRICS if name != "meteor" or not missing()],
     )
+
+
+def _notes(metric: str) -> list[str]:
+    if metric != "rs_caption" or not missing():
+        return []
+    return [f"METEOR is left out, as {', '.join(missing())} is not installed: {EXTRA}"]
 
 
 def _answers(predictions: list[Prediction]) -> dict[str, Any]:

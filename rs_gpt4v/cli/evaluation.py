@@ -139,6 +139,8 @@ def score(
         for name, value in one["scores"].items():
             shown = f"{value:.4f}" if isinstance(value, float) else value
             typer.echo(f"  {name:24} {shown}")
+        for note in one["notes"]:
+            typer.echo(f"  {note}")
 
 
 @app.command()

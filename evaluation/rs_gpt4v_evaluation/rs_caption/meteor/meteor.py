@@ -1,0 +1,65 @@
+"""METEOR 1.5 of captions, equal to ``meteor-1.5.jar -l en -norm`` (Denkowski and Lavie, 2014)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rs_gpt4v_evaluation.rs_caption.meteor.aligner import Integers, align
+from rs_gpt4v_evaluation.rs_caption.meteor.batch import Batch, read_batch
+from rs_gpt4v_evaluation.rs_caption.meteor.matchers import find_matches
+from rs_gpt4v_evaluation.rs_caption.meteor.normaliser import normalise, one_line
+from rs_gpt4v_evaluation.rs_caption.meteor.paraphrases import Paraphrases, load_paraphrases
+from rs_gpt4v_evaluation.rs_caption.meteor.statistics import CHUNKS, count, is_one_chunk, scores
+
+_CHUNK = 1024  # pairs
+
+
+def meteor(
+    candidates: Sequence[str],
+    references: Sequence[Sequence[str]],
+    table: Paraphrases | None = None,
+) -> tuple[float, list[float]]:
+    """METEOR in [0, 1] of the corpus, and of each caption.
+
+    A caption is worth its best reference. The corpus score is not their mean: it comes from the
+    sums of the statistics, so scores of shards cannot be averaged.
+
+    Args:
+        candidates: One caption an image, in tokens as `ptb` gives them.
+        references: Captions of each image, likewise.
+        table: Paraphrases; default: METEOR's own.
+
+    Raises:
+        ImportError: pycocoevalcap is not installed.
+    """
+    numbers: dict[str, int] = {}
+    pairs: dict[tuple[int, int], int] = {}
+    items = []
+    for candidate, refs in zip(candidates, references, strict=True):
+        first = numbers.setdefault(candidate, len(numbers))
+        keys = [(first, numbers.setdefault(ref, len(numbers))) for ref in refs]
+        items.append([pairs.setdefault(key, len(pairs)) for key in keys])
+    table = load_paraphrases() if table is None else table
+    batch = read_batch([normalise(one_line(text)) for text in numbers], table)
+    statistics = _statistics(batch, np.array(list(pairs), np.int64))
+    values = scores(statistics).tolist()
+    best = [max(rows, key=values.__getitem__) for rows in items]
+    return _corpus_score(statistics[best]), [values[row] for row in best]
+
+
+def _statistics(batch: Batch, pairs: Integers) -> Integers:
+    """Statistics of all pairs, some at a time: the matches of long texts take room."""
+    lengths = np.diff(batch.word_starts)
+    rows = []
+    for chunk in np.split(pairs, range(_CHUNK, len(pairs), _CHUNK)):
+        matches, firsts, starts = find_matches(batch, chunk)
+        chosen = align(lengths[chunk], matches, firsts, starts)
+        rows.append(count(batch, chunk, matches, chosen, starts))
+    return np.concatenate(rows)
+
+
+def _corpus_score(statistics: Integers) -> float:
+    """The score of summed rows; the chunk of a caption that is one with its reference is none."""
+    total = statistics.sum(axis=0, keepdims=True)
+    total[0, CHUNKS] = statistics[~is_one_chunk(statistics), CHUNKS].sum()
+    return float(scores(total)[0])
