@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rs_gpt4v_evaluation.rs_vqa import rs_vqa
-from rs_gpt4v_evaluation.rs_vqa.rs_vqa import RSVQA, bucket, normalise_answer, vqa_accuracy
+from rs_gpt4v_evaluation.rs_vqa.rs_vqa import (
+    RSVQA,
+    bucket,
+    normalise_answer,
+    right_answers,
+    vqa_accuracy,
+)
 
 FOLDER = Path(rs_vqa.__file__).parent
 ANSWERS = Path(__file__).parents[2] / "shared" / "data" / "model_outputs" / "vqa_rsvqa_lr.jsonl"
@@ -141,6 +147,95 @@ def test_normalising_twice_is_normalising_once_when_strict(answer: str) -> None:
 def test_an_empty_answer_is_never_correct(empty: str) -> None:
     scores = vqa_accuracy([empty, "yes"], [empty, "yes"], ["presence", "presence"])
     assert (scores["oa"], scores["empty"]) == (0.5, 1)
+
+
+def slow_right(said: str, true: str, kind: str, rules: dict[str, str]) -> bool:
+    """One answer after the other, as METRICS of RSVQA's authors and the card's table say."""
+    said, true = slow_normal(said, rules["normalise"]), slow_normal(true, rules["normalise"])
+    if said == "":
+        return False
+    form = {"count": rules["counts"], "area": rules["areas"]}.get(kind, "exact")
+    if form == "exact":
+        return said == true
+    unit = "m2" if kind == "area" else ""
+    ours, theirs = slow_class(said, unit), slow_class(true, unit)
+    return ours == theirs and ours != -1
+
+
+def slow_normal(answer: str, rule: str) -> str:
+    answer = answer.strip()
+    if rule == "strict":
+        return answer
+    answer = answer.lower()
+    while answer and answer[-1] in ".?!":
+        answer = answer[:-1]
+    answer = " ".join(answer.split())
+    for unit in (" square metres", " m²", " m2"):
+        answer = answer.replace(unit, "m2")
+    words = {"three": "3", "eleven": "11", "zero": "0", "rural area": "rural"}
+    return words.get(answer, answer)
+
+
+def slow_class(answer: str, unit: str) -> int:
+    """0 to 4, or -1: how many of the limits 0, 10, 100, 1000 a number exceeds."""
+    for number, (low, high) in enumerate([(0, 10), (10, 100), (100, 1000)], start=1):
+        if answer == f"between {low}{unit} and {high}{unit}":
+            return number
+    if answer == f"more than 1000{unit}":
+        return 4
+    digits = answer[: len(answer) - len(unit)]
+    if not answer.endswith(unit) or not digits.isascii() or not digits.isdigit():
+        return -1
+    number = 0
+    for limit in (0, 10, 100, 1000):
+        if int(digits) > limit:
+            number += 1
+    return number
+
+
+answers = st.sampled_from(
+    [
+        *("0", "zero", "3", "Three", "10", "11", "eleven", "100", "101", "1000", "1001", "-1"),
+        *("yes", "Yes.", "no", "rural", "Rural area", "urban", "many", "", ".", " ?"),
+        *("0m2", "10 m2", "11m2", "12 m²", "300 square metres", "2000m2"),
+        *("between 0 and 10", "more than 1000", "between 10m2 and 100m2"),
+    ]
+)
+kinds = st.sampled_from(["count", "presence", "comp", "rural_urban", "area"])
+rulings = st.fixed_dictionaries(
+    {name: st.sampled_from(["bucket", "exact"]) for name in ("counts", "areas")}
+    | {"normalise": st.sampled_from(["strict", "lenient"])}
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(answers, answers, kinds), min_size=1, max_size=12), rulings)
+def test_equals_a_slow_reference(rows: list[tuple[str, str, str]], rules: Any) -> None:
+    per_type: dict[str, list[bool]] = {}
+    for said, true, kind in rows:
+        per_type.setdefault(kind, []).append(slow_right(said, true, kind, rules))
+    shares = {kind: sum(right) / len(right) for kind, right in per_type.items()}
+    columns = [[row[i] for row in rows] for i in range(3)]
+    scores = vqa_accuracy(*columns, **rules)
+    assert {k[9:]: v for k, v in scores.items() if k.startswith("accuracy_")} == shares
+    assert scores["aa"] == pytest.approx(sum(shares.values()) / len(shares))
+    assert scores["oa"] == sum(map(sum, per_type.values())) / len(rows)
+    each = [slow_right(*row, rules) for row in rows]
+    assert right_answers(*columns, **rules).tolist() == each
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(answers, kinds), min_size=1), rulings)
+def test_the_truth_itself_is_right_where_it_is_one(rows: list[Any], rules: Any) -> None:
+    """Never an empty answer, nor a count or an area that has no bucket; all others."""
+    said, types = ([row[i] for row in rows] for i in range(2))
+    sensible = [slow_right(answer, answer, kind, rules) for answer, kind in rows]
+    assert right_answers(said, said, types, **rules).tolist() == sensible
+
+
+@given(st.sampled_from(["", " ", "\t\n"]), answers, kinds, rulings)
+def test_an_empty_reply_is_wrong_by_any_rule(said: str, true: str, kind: str, rules: Any) -> None:
+    assert not right_answers([said, said], [true, said], [kind, kind], **rules).any()
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
+from conftest import SHARED, needs_shared
 
 pytest.importorskip("evaluate")
+pytest.importorskip("transformers")
 
-from rs_gpt4v_evaluation.predictions import PredictionFileError
-from rs_gpt4v_evaluation.score import score
+from rs_gpt4v import NAME
+from rs_gpt4v_evaluation.predict import Predictor, describe, predict
+from rs_gpt4v_evaluation.predictions import PredictionFileError, read_predictions
+from rs_gpt4v_evaluation.score import (
+    Rules,
+    grounded,
+    images,
+    right_answers,
+    score,
+    score_predictions,
+)
+from rs_gpt4v_evaluation.score_text import lines
 
 
 def write(path: Path, source: str, answers: list[tuple[str, str, str]], rows: int) -> Path:
@@ -22,6 +35,9 @@ def write(path: Path, source: str, answers: list[tuple[str, str, str]], rows: in
             "task": "vqa" if kind else "caption",
             "question_type": kind or None,
             "image": None,
+            "boxes": [],
+            "width": 8,
+            "height": 8,
             "prompt": "How many?",
             "prediction": prediction,
             "references": [reference],
@@ -89,3 +105,142 @@ def test_a_file_without_its_final_newline_is_whole(tmp_path: Path) -> None:
     file = write(tmp_path / "p.jsonl", "rsvqa_hr", [("count", "1", "1"), ("count", "1", "1")], 2)
     file.write_text(file.read_text().rstrip("\n"))
     assert score(file)["missing"] == 0
+
+
+# --- End to end: rows, a model's replies on disk, and then what the truth would have scored ------
+
+
+@pytest.fixture(scope="module")
+def predicted(releases: Path, tiny_llava: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A function from a config and a split to a file of replies to six of its rows."""
+    predictor, folder = Predictor(str(tiny_llava), max_new_tokens=3), tmp_path_factory.mktemp("p")
+
+    def make(config: str, split: str) -> Path:
+        rows = datasets.load_dataset(NAME, config, split=split, data_dir=str(releases))
+        rows = rows.select(range(min(6, len(rows))))
+        described = describe(rows, config=config, split=split, protocol="paper", box_format="llava")
+        predict(predictor, rows, described, folder / f"{config}-{split}.jsonl")
+        return folder / f"{config}-{split}.jsonl"
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("config", "split", "metric", "key"),
+    [
+        ("vqa_lr", "test", "rs_vqa", "oa"),
+        ("vqa_hr", "test", "rs_vqa", "aa"),
+        ("vqa_hr", "test_philadelphia", "rs_vqa", "oa"),
+        ("grounding", "test", "rs_grounding", "pr_80"),
+        ("region_caption", "test", "rs_caption", "rouge_l"),
+    ],
+)
+def test_a_file_of_true_answers_scores_1(
+    predicted: Any, config: str, split: str, metric: str, key: str
+) -> None:
+    predictions = read_predictions(predicted(config, split))
+    untrained = score_predictions(predictions, "f")
+    true = [{**p, "prediction": p["references"][0]} for p in predictions]
+    found = score_predictions(true, "f")  # pyright: ignore[reportArgumentType]
+    assert (found["metric"], found["missing"], found["scores"][key]) == (metric, 0, 1)
+    assert untrained["scores"][key] < 1
+    fingerprint = predictions[0]["dataset"]["fingerprint"]
+    assert found["signature"] == (
+        f"{found['scores']['signature']}|missing:0|rows:{fingerprint}|protocol:paper"
+    )
+
+
+def test_grounding(predicted: Any) -> None:
+    (row,) = read_predictions(predicted("grounding", "test"))
+    replies = ("None.", row["references"][0], f"{row['references'][0]}, [0, 0, 0.1, 0.1]")
+    predictions: Any = [
+        {**row, "id": f"dior_rsvg/test/{i}", "prediction": reply} for i, reply in enumerate(replies)
+    ]
+    found = score_predictions(predictions, "f")
+    assert found["scores"]["pr_80"] == 2 / 3
+    assert found["scores"]["n_unparsed"] == 1
+    assert found["rule"] == {"box_format": "llava", "strict": False}
+    assert found["unparsed"] == {predictions[0]["id"]: "no box: the reply has no numbers"}
+    assert f"  1 without a box: no box: the reply has no numbers ({predictions[0]['id']})" in [
+        *lines(found)
+    ]
+    assert grounded(predictions).ious.argmin() == 0
+    strict = score_predictions(predictions, "f", Rules(strict_iou=True))
+    assert "|iou:>|" in strict["signature"]
+
+
+def test_an_earlier_file_of_grounding_is_refused_and_others_are_read(
+    predicted: Any, tmp_path: Path
+) -> None:
+    for config in ("grounding", "vqa_lr"):
+        kept = [json.loads(line) for line in predicted(config, "test").read_text().splitlines()]
+        for line in kept:
+            for name in ("boxes", "width", "height"):
+                del line[name]
+        (tmp_path / config).write_text("".join(json.dumps(line) + "\n" for line in kept))
+    message = r"line 1: lacks boxes, height, width \(an earlier version wrote it: predict again\)"
+    with pytest.raises(PredictionFileError, match=message):
+        score(tmp_path / "grounding")
+    assert score(tmp_path / "vqa_lr")["n"] == 6
+
+
+def test_a_row_of_two_true_boxes_is_refused(predicted: Any) -> None:
+    predictions = read_predictions(predicted("grounding", "test"))
+    predictions[0]["boxes"] *= 2
+    with pytest.raises(PredictionFileError, match=f"{predictions[0]['id']}: .* has 2"):
+        score_predictions(predictions, "f")
+
+
+@pytest.mark.parametrize("task", ["conversation", "detail"])
+def test_dialogues_are_judged(tmp_path: Path, task: str) -> None:
+    file = write(tmp_path / "p.jsonl", "rs_gpt4v", [("", "A ship.", "A ship.")], rows=1)
+    file.write_text(file.read_text().replace('"caption"', f'"{task}"'))
+    with pytest.raises(PredictionFileError, match=r"rs-gpt4v judge .*p\.jsonl"):
+        score(file)
+
+
+def test_rules_are_chosen(tmp_path: Path) -> None:
+    file = write(tmp_path / "p.jsonl", "rsvqa_lr", [("count", "Twelve", "17")], rows=1)
+    assert score(file)["scores"]["oa"] == 1
+    assert score(file, Rules(counts="exact"))["scores"]["oa"] == 0
+    strict = score(file, Rules(normalise="strict"))
+    assert strict["scores"]["oa"] == 0
+    assert strict["rule"] == {"counts": "bucket", "areas": "bucket", "normalise": "strict"}
+    assert right_answers(read_predictions(file)).tolist() == [True]
+    with pytest.raises(ValueError, match="counts must be one of source, bucket, exact, got 'no'"):
+        Rules(counts="no")
+
+
+def test_intervals(tmp_path: Path) -> None:
+    answers = [("presence", "yes", "yes" if i % 3 else "no") for i in range(60)]
+    file = write(tmp_path / "p.jsonl", "rsvqa_hr", answers, rows=60)
+    found = score(file, resamples=300)
+    low, high = found["intervals"]["oa"]
+    assert 0.45 < low < 2 / 3 < high < 0.85
+    assert list(found["intervals"]) == ["accuracy_presence", "aa", "oa"]
+    assert found["signature"].endswith("|intervals:bootstrap95,images:60,resamples:300,seed:0")
+    assert f"[{low:.4f}, {high:.4f}]" in "\n".join(lines(found))
+    assert score(file)["intervals"] == {}
+
+
+def test_a_row_without_an_image_stands_for_itself(tmp_path: Path) -> None:
+    predictions = read_predictions(
+        write(tmp_path / "p.jsonl", "rsvqa_hr", [("count", "1", "1")] * 3, 3)
+    )
+    predictions[0]["image"] = predictions[1]["image"] = "a.tif"
+    assert images(predictions) == ["a.tif", "a.tif", "rsvqa_hr/test/2"]
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [("source", (71.73, 87.77, 86.53)), ("exact", (27.69, 76.76, 73.55))],
+)
+def test_published_answers(tmp_path: Path, counts: str, expected: Any) -> None:
+    with (SHARED / "model_outputs" / "vqa_rsvqa_lr.jsonl").open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    answers = [(row["vqa_type"], row["answer"], row["annotation"]) for row in rows]
+    path = write(tmp_path / "p.jsonl", "rsvqa_lr", answers, rows=10_004)
+    scores = score(path, Rules(counts=counts))["scores"]
+    shown = [round(100 * float(scores[key]), 2) for key in ("accuracy_count", "aa", "oa")]
+    assert tuple(shown) == expected

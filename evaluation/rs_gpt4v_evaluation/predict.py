@@ -188,6 +188,9 @@ def _prediction(
         "prompt": row["messages"][-2]["content"],
         "prediction": reply,
         "references": row["references"],
+        "boxes": row["boxes"],
+        "width": row["width"],
+        "height": row["height"],
         **constants,
     }
     return prediction

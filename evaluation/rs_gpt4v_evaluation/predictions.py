@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
+from rs_gpt4v.conversation import LabelledBox
+
 
 class Decoding(TypedDict):
     """How the reply was made."""
@@ -38,9 +40,9 @@ class Prediction(_Also):
     """One line.
 
     ``image`` is a path, ``prompt`` the last question, ``history`` the messages before it,
-    ``prediction`` the reply. ``weights`` tells one state of the model from another that was saved
-    under its name; those of a server's model are not known, and ``server`` holds what it says of
-    itself.
+    ``prediction`` the reply, ``boxes`` are true, ``width`` and ``height`` those of the image in
+    pixels. ``weights`` tells one state of the model from another that was saved under its name;
+    those of a server's model are not known, and ``server`` holds what it says of itself.
     """
 
     id: str
@@ -51,11 +53,18 @@ class Prediction(_Also):
     prompt: str
     prediction: str
     references: list[str]
+    boxes: list[LabelledBox]
+    width: int
+    height: int
     model: str
     adapter: str | None
     weights: str | None
     decoding: Decoding
     dataset: PredictedRows
+
+
+# What earlier versions did not write, and only rows of grounding cannot do without.
+_LATER: dict[str, Any] = {"boxes": [], "width": 0, "height": 0}
 
 
 class PredictionFileError(ValueError):
@@ -95,9 +104,14 @@ def _parsed(path: Path, number: int, line: bytes) -> Prediction:
         prediction = json.loads(line)
     except ValueError as error:
         raise PredictionFileError(f"{path}, line {number}: not JSON ({error})") from error
+    if prediction.get("task") != "grounding":
+        prediction = _LATER | prediction
     absent = Prediction.__required_keys__ - set(prediction)
     if absent:
-        raise PredictionFileError(f"{path}, line {number}: lacks {', '.join(sorted(absent))}")
+        earlier = " (an earlier version wrote it: predict again)" * (absent <= set(_LATER))
+        raise PredictionFileError(
+            f"{path}, line {number}: lacks {', '.join(sorted(absent))}{earlier}"
+        )
     return prediction
 
 

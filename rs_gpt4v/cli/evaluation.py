@@ -120,43 +120,70 @@ def _ask(
 @app.command()
 def score(
     files: Files,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="95 % intervals: a bootstrap over images.")
+    ] = False,
+    against: Annotated[
+        Path | None, typer.Option(help="Also test each file against this one, row by row.")
+    ] = None,
+    resamples: Annotated[int, typer.Option(min=1, help="Draws of both.")] = 1000,
+    counts: Annotated[str, typer.Option(help="bucket, exact, or as the source does.")] = "source",
+    normalise: Annotated[str, typer.Option(help="Answers: lenient or strict.")] = "lenient",
+    strict_iou: Annotated[
+        bool, typer.Option("--strict-iou", help="IoU above the threshold, not of at least it.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score predictions files.
+    """Score predictions files, and say whether two differ by more than chance.
 
-    Example: `rs-gpt4v score outputs/base/vqa_lr.jsonl outputs/tuned/vqa_lr.jsonl`
+    Example: `rs-gpt4v score tuned/vqa_lr.jsonl --intervals --against base/vqa_lr.jsonl`
     """
+    from rs_gpt4v_evaluation import comparison, score_text
+    from rs_gpt4v_evaluation.score import Rules
     from rs_gpt4v_evaluation.score import score as score_file
 
-    scores = [score_file(file) for file in files]
+    rules = Rules(counts, normalise, strict_iou)
+    scores = [score_file(file, rules, resamples if intervals else 0) for file in files]
+    compared = [comparison.compare(against, file, rules, resamples) for file in files if against]
     if as_json:
-        typer.echo(json.dumps(scores, indent=2))
+        against_one = [{"against": found} for found in compared] or [{}] * len(scores)
+        told = [{**one, **found} for one, found in zip(scores, against_one, strict=True)]
+        typer.echo(json.dumps(told, indent=2))
         return
     for one in scores:
-        dataset = one["dataset"]
-        typer.echo(f"{one['file']}: {dataset['config']}/{dataset['split']}")
-        typer.echo(f"  rows {one['n']:,}, missing {one['missing']:,}")
-        for name, value in one["scores"].items():
-            shown = f"{value:.4f}" if isinstance(value, float) else value
-            typer.echo(f"  {name:24} {shown}")
-        for note in one["notes"]:
-            typer.echo(f"  {note}")
+        typer.echo("\n".join(score_text.lines(one)))
+    for found in compared:
+        typer.echo("\n".join(score_text.comparison_lines(found)))
 
 
 @app.command()
 def report(
     files: Files,
-    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("report.html"),
+    out: Annotated[
+        Path, typer.Option(help="HTML page to write; Markdown if it ends in .md.")
+    ] = Path("report.html"),
     training_log: Annotated[Path | None, typer.Option(help="A trainer_state.json.")] = None,
+    intervals: Annotated[
+        bool, typer.Option("--intervals", help="95 % intervals: a bootstrap over images.")
+    ] = False,
+    pictures: Annotated[
+        int, typer.Option(min=0, help="Different images in the page, at most.")
+    ] = 240,
+    model_card: Annotated[
+        Path | None, typer.Option(help="Also write the scores as metadata of a model card.")
+    ] = None,
 ) -> None:
-    """Write one self-contained HTML page: scores side by side, loss curve, example pictures.
+    """Write one self-contained HTML page: scores side by side and beside the paper's, charts, rows.
 
     Example: `rs-gpt4v report before/vqa_lr.jsonl after/vqa_lr.jsonl --out report.html`
     """
     from rs_gpt4v_evaluation.report import report as write
 
-    write(files, out, training_log)
+    draws = 1000 if intervals else 0
+    write(files, out, training_log, pictures=pictures, resamples=draws, card=model_card)
     typer.echo(f"Report: {out}")
+    if model_card:
+        typer.echo(f"Model card: {model_card}")
 
 
 @app.command()

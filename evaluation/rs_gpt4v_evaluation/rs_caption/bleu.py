@@ -1,7 +1,8 @@
 """Corpus BLEU as in the COCO caption evaluation (Papineni et al., 2002)."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
 
 from rs_gpt4v_evaluation.rs_caption.ngrams import MAX_N, Ngram, NgramCounts
 
@@ -23,17 +24,31 @@ def corpus_bleu(
         >>> [round(score, 3) for score in corpus_bleu(["a b c d"], [["a b c e", "x"]])]
         [0.75, 0.707, 0.63, 0.0]
     """
+    sums = np.sum(bleu_counts(candidates, references, ngrams), axis=0)
+    return [float(score) for score in bleu_scores(sums)]
+
+
+def bleu_counts(
+    candidates: Sequence[str],
+    references: Sequence[Sequence[str]],
+    ngrams: NgramCounts | None = None,
+) -> list[list[int]]:
+    """What each caption adds to the sums of `bleu_scores`.
+
+    The matching 1- to 4-grams, all 1- to 4-grams, and the reference length.
+    """
     ngrams = NgramCounts() if ngrams is None else ngrams
-    guessed, correct = [0] * MAX_N, [0] * MAX_N
-    reference_length = 0
+    rows = []
     for candidate, refs in zip(candidates, references, strict=True):
         length = _length(candidate)
-        reference_length += min((abs(n - length), n) for n in map(_length, refs))[1]
+        closest = min((abs(n - length), n) for n in map(_length, refs))[1]
         tables = [ngrams[ref] for ref in dict.fromkeys(refs)]
-        for index, counts in enumerate(ngrams[candidate]):
-            guessed[index] += max(0, length - index)
-            correct[index] += _clipped(counts, [table[index] for table in tables])
-    return _scores(correct, guessed, reference_length)
+        correct = [
+            _clipped(counts, [table[index] for table in tables])
+            for index, counts in enumerate(ngrams[candidate])
+        ]
+        rows.append([*correct, *(max(0, length - index) for index in range(MAX_N)), closest])
+    return rows
 
 
 def _length(text: str) -> int:
@@ -48,13 +63,13 @@ def _clipped(counts: dict[Ngram, int], references: list[dict[Ngram, int]]) -> in
     )
 
 
-def _scores(correct: Iterable[int], guessed: Sequence[int], reference_length: int) -> list[float]:
-    """Geometric means of the precisions, times the brevity penalty."""
-    ratio = (guessed[0] + _TINY) / (reference_length + _SMALL)
-    brevity = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
-    product = 1.0
-    scores = []
-    for n, (hits, all_) in enumerate(zip(correct, guessed, strict=True), start=1):
-        product *= (hits + _TINY) / (all_ + _SMALL)
-        scores.append(product ** (1 / n) * brevity)
-    return scores
+def bleu_scores(sums: np.ndarray) -> list[np.ndarray]:
+    """BLEU-1 to BLEU-4 of summed `bleu_counts`, which lie on the last axis.
+
+    Geometric means of the precisions, times the brevity penalty.
+    """
+    correct, guessed, length = sums[..., :MAX_N], sums[..., MAX_N:-1], sums[..., -1]
+    ratio = (guessed[..., 0] + _TINY) / (length + _SMALL)
+    brevity = np.exp(np.minimum(1 - 1 / ratio, 0))
+    products = np.cumprod((correct + _TINY) / (guessed + _SMALL), axis=-1)
+    return [products[..., n - 1] ** (1 / n) * brevity for n in range(1, MAX_N + 1)]

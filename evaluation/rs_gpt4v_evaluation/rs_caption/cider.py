@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rs_gpt4v_evaluation.rs_caption.ngrams import MAX_N, Ngram, NgramCounts
@@ -33,13 +33,32 @@ def cider(
         >>> cider(["a b c d"], [["a b c d"]])
         0.0
     """
+    return 10 * sum(_similarities(candidates, references, ngrams)) / len(candidates)
+
+
+def ciders(
+    candidates: Sequence[str],
+    references: Sequence[Sequence[str]],
+    ngrams: NgramCounts | None = None,
+) -> list[float]:
+    """The CIDEr of each caption of a set, in [0, 10]; `cider` is their mean.
+
+    >>> [round(each, 9) for each in ciders(["a b c d", "e f g h"], [["a b c d"], ["x y z w"]])]
+    [10.0, 0.0]
+    """
+    return [10 * each for each in _similarities(candidates, references, ngrams)]
+
+
+def _similarities(
+    candidates: Sequence[str],
+    references: Sequence[Sequence[str]],
+    ngrams: NgramCounts | None,
+) -> Iterator[float]:
     ngrams = NgramCounts() if ngrams is None else ngrams
     vectors = _Vectors(references, ngrams)
-    total = 0.0
     for candidate, refs in zip(candidates, references, strict=True):
         similar = {ref: _similarity(vectors[candidate], vectors[ref]) for ref in set(refs)}
-        total += sum(similar[ref] for ref in refs) / len(refs)
-    return 10 * total / len(candidates)
+        yield sum(similar[ref] for ref in refs) / len(refs)
 
 
 class _Vectors(dict[str, _Vector]):

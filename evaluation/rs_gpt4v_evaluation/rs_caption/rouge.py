@@ -14,14 +14,14 @@ def rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> f
         >>> rouge_l(["a b"], [["a x x x", "b a"]])  # P = 1/2 of either, R = 1/2 of the second
         0.5
     """
-    scores = {}
-    total = 0.0
-    for candidate, refs in zip(candidates, references, strict=True):
-        key = (candidate, *refs)
-        if key not in scores:
-            scores[key] = _item(candidate, refs)
-        total += scores[key]
-    return total / len(candidates)
+    return sum(rouge_l_items(candidates, references)) / len(candidates)
+
+
+def rouge_l_items(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+    """ROUGE-L of each caption, in [0, 1]; `rouge_l` is their mean."""
+    keys = [(c, *refs) for c, refs in zip(candidates, references, strict=True)]
+    scores = {key: _item(key[0], key[1:]) for key in set(keys)}
+    return [scores[key] for key in keys]
 
 
 def _item(candidate: str, refs: Sequence[str]) -> float:

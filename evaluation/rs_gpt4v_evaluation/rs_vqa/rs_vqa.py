@@ -4,10 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import compress
 from typing import Literal
 
 import datasets
 import evaluate
+import numpy as np
 
 VERSION = 1
 
@@ -105,6 +107,39 @@ def bucket(answer: str, unit: str = "") -> str | None:
     return next((words for limit, words in classes.items() if number <= limit), above)
 
 
+def right_answers(
+    predictions: Sequence[str],
+    references: Sequence[str],
+    question_types: Sequence[str],
+    counts: Form = "bucket",
+    areas: Form = "bucket",
+    normalise: Normalise = "lenient",
+) -> np.ndarray:
+    """Which predictions are right: booleans, one a row.
+
+    Both answers are normalised, then bucketed where the rule says so. A prediction that is empty or
+    has no bucket is wrong.
+
+    Raises:
+        ValueError: There is nothing to score, an answer or type is missing, or a rule is unknown.
+    """
+    _check_rules(counts=counts, areas=areas, normalise=normalise)
+    _check(predictions, references, question_types)
+    units = {
+        "count": "" if counts == "bucket" else None,
+        "area": "m2" if areas == "bucket" else None,
+    }
+    rows = list(zip(predictions, references, question_types, strict=True))
+    # 222,684 answers have few distinct triples, and each is judged once.
+    right = {
+        (said, true, kind): _same(
+            normalise_answer(said, normalise), normalise_answer(true, normalise), units.get(kind)
+        )
+        for said, true, kind in set(rows)
+    }
+    return np.fromiter(map(right.__getitem__, rows), bool, len(rows))
+
+
 def vqa_accuracy(
     predictions: Sequence[str],
     references: Sequence[str],
@@ -115,30 +150,14 @@ def vqa_accuracy(
 ) -> dict[str, float | int | str]:
     """Accuracies in [0, 1], numbers of questions and the signature, by name; see `RSVQA`.
 
-    Both answers are normalised, then bucketed where the rule says so. A prediction that is empty or
-    has no bucket is wrong.
-
     Raises:
-        ValueError: There is nothing to score, an answer or type is missing, or a rule is unknown.
+        ValueError: As `right_answers` does.
     """
-    _check_rules(counts=counts, areas=areas, normalise=normalise)
-    _check(predictions, references, question_types)
-    n: Counter[str] = Counter()
-    hits: Counter[str] = Counter()
-    empty = 0
-    units = {
-        "count": "" if counts == "bucket" else None,
-        "area": "m2" if areas == "bucket" else None,
-    }
-    # 222,684 answers have few distinct triples, and each is judged once.
-    triples = Counter(zip(question_types, predictions, references, strict=True))
-    for (kind, prediction, reference), times in triples.items():
-        n[kind] += times
-        said = normalise_answer(prediction, normalise)
-        if not said:
-            empty += times
-        elif _same(said, normalise_answer(reference, normalise), units.get(kind)):
-            hits[kind] += times
+    right = right_answers(predictions, references, question_types, counts, areas, normalise)
+    n = Counter(question_types)
+    hits = Counter(compress(question_types, right))
+    said = Counter(predictions)
+    empty = sum(times for answer, times in said.items() if not normalise_answer(answer, normalise))
     accuracy = {kind: hits[kind] / n[kind] for kind in sorted(n)}
     return {
         **{f"accuracy_{kind}": share for kind, share in accuracy.items()},
@@ -153,6 +172,8 @@ def vqa_accuracy(
 
 def _same(said: str, true: str, unit: str | None) -> bool:
     """Whether two normalised answers agree: by bucket if they have a ``unit`` ("" for counts)."""
+    if not said:
+        return False
     if unit is None:
         return said == true
     found = bucket(said, unit)

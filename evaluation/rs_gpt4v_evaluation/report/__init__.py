@@ -1,0 +1,71 @@
+"""Predictions files as one page to read: scores, charts, the paper's tables, rows to browse."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rs_gpt4v_evaluation.report.columns import read_groups
+from rs_gpt4v_evaluation.report.examples import PICTURES
+from rs_gpt4v_evaluation.report.markdown import markdown
+from rs_gpt4v_evaluation.report.model_card import model_card
+from rs_gpt4v_evaluation.report.page import html
+from rs_gpt4v_evaluation.report.tables import table
+from rs_gpt4v_evaluation.report.training import read_training
+
+__all__ = ["report"]
+
+
+def report(
+    predictions: Sequence[Path],
+    out: Path,
+    training_log: Path | None = None,
+    title: str = "rs-gpt4v report",
+    *,
+    pictures: int = PICTURES,
+    resamples: int = 0,
+    card: Path | None = None,
+) -> None:
+    """Write a report about ``predictions`` to ``out``; the same input gives the same bytes.
+
+    A file is a column, labelled by its folder ("before" in ``before/vqa_hr.jsonl``). Files of one
+    config, split and protocol share a table; with two of them, it states the difference.
+
+    Args:
+        predictions: Predictions files, in the order of their columns.
+        out: The report: Markdown if it ends in .md, else an HTML page that needs nothing else. It
+            is replaced whole or not at all.
+        training_log: ``trainer_state.json`` of a `transformers.Trainer`, for the loss curve.
+        title: Heading of the report.
+        pictures: How many distinct images the page shows at most; it has the text of all rows.
+        resamples: Draws for the 95 % intervals of the scores; 0 for none.
+        card: Where to write the scores of the last file's model as metadata of a model card too.
+
+    Raises:
+        PredictionFileError: A predictions file is empty, damaged, or of a task without a metric.
+        ValueError: There are no predictions, or ``training_log`` is no trainer state.
+    """
+    if not predictions:
+        raise ValueError("a report needs at least one predictions file")
+    training = read_training(training_log) if training_log else None
+    groups = read_groups(predictions, resamples)
+    tables = [table(group) for group in groups]
+    if out.suffix == ".md":
+        text = markdown(title, tables, training)
+    else:
+        text = html(title, groups, tables, training, pictures)
+    _replace(out, text)
+    if card:
+        _replace(card, model_card(groups))
+
+
+def _replace(out: Path, text: str) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(text.encode(errors="replace"))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)

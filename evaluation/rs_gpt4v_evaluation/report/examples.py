@@ -1,0 +1,202 @@
+"""The rows to browse: their texts as compressed data, and pictures of some.
+
+A reader wants to search all replies, and to see pictures of enough of them to understand. So the
+texts of all rows go into the page, each distinct text once and gzipped (222,684 questions on
+RSVQA-HR with two replies each are 5 MB), up to a limit; and pictures of as many rows as asked for.
+Where a limit cuts, it cuts an order that takes question types, and right and wrong, by turns.
+"""
+
+import base64
+import gzip
+import hashlib
+import io
+import itertools
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from rs_gpt4v.box_codecs import ParseFailure
+from rs_gpt4v_evaluation.report.columns import Column, Group, Row
+from rs_gpt4v_evaluation.report.tables import TASKS, type_name
+
+PICTURES = 240
+_THUMBNAIL_PX = 320
+_ALL_TEXT = 60_000_000  # characters of a page; the browser holds them in memory
+_LONGEST = 4_000  # characters of one text; a reply can be endless
+
+
+class Examples(NamedTuple):
+    """What the page's script reads, and how much of all it is.
+
+    Attributes:
+        packed: Gzipped JSON in base64, so no text of a row can end the element that holds it.
+        rows: Rows in it.
+        all_rows: Rows of the last columns.
+        pictures: Distinct images in it.
+    """
+
+    packed: str
+    rows: int
+    all_rows: int
+    pictures: int
+
+
+def examples(groups: Sequence[Group], pictures: int = PICTURES) -> Examples:
+    """The rows of all groups; the same input gives the same text.
+
+    Args:
+        groups: What to browse.
+        pictures: How many distinct images at most, shared by the groups.
+    """
+    texts, album = _Texts(), _Album()
+    packed = []
+    for place, group in enumerate(groups):
+        share = (pictures - len(album.found)) // (len(groups) - place)
+        limit = texts.size + (_ALL_TEXT - texts.size) // (len(groups) - place)
+        packed.append(_packed(group, texts, album, share, limit))
+    data = {"texts": list(texts), "pictures": [*album.found.values()], "groups": packed}
+    content = gzip.compress(json.dumps(data, separators=(",", ":")).encode(), 6, mtime=0)
+    return Examples(
+        base64.b64encode(content).decode(),
+        rows=sum(len(group["id"]) for group in packed),
+        all_rows=sum(len(group.last.rows) for group in groups),
+        pictures=len(album.found),
+    )
+
+
+class _Texts(dict[str, int]):
+    """Each distinct text and its number; ``size`` is their length in characters."""
+
+    size = 0
+
+    def add(self, text: str) -> int:
+        """The number of a text, which is new or not."""
+        if len(text) > _LONGEST:
+            text = text[:_LONGEST] + " \N{HORIZONTAL ELLIPSIS}"
+        number = self.get(text)
+        if number is None:
+            number = self[text] = len(self)
+            self.size += len(text)
+        return number
+
+
+class _Album:
+    """Thumbnails as data URIs, by path; an image is read once, whether it can be or not."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, str] = {}
+        self._broken: set[str] = set()
+
+    def add(self, path: str) -> bool:
+        """Read an image that is not in the album; False if it cannot be read."""
+        if path in self._broken:
+            return False
+        if uri := _thumbnail(path):
+            self.found[path] = uri
+        else:
+            self._broken.add(path)
+        return bool(uri)
+
+
+def _packed(
+    group: Group, texts: _Texts, album: _Album, pictures: int, limit: int
+) -> dict[str, Any]:
+    """One group as columns of numbers of texts."""
+    chosen = list(_within(_by_turns(group.last.rows), texts, limit))
+    _fill(album, chosen, pictures)
+    chosen.sort(key=lambda row: row.image not in album.found)
+    numbers = {path: number for number, path in enumerate(album.found)}
+    columns = [_found(column, chosen) for column in group.columns]
+    has_boxes = group.metric == "rs_grounding"
+    return {
+        "name": group.name,
+        "labels": group.labels,
+        "measure": {"rs_grounding": "IoU", "rs_caption": "CIDEr"}.get(group.metric),
+        "id": [texts.add(row.id) for row in chosen],
+        "source": [texts.add(row.source) for row in chosen],
+        "task": [texts.add(TASKS[row.task]) for row in chosen],
+        "kind": [texts.add(type_name(row.kind) if row.kind else "") for row in chosen],
+        "image": [texts.add(_name(row)) for row in chosen],
+        "picture": [numbers.get(row.image or "") for row in chosen],
+        "prompt": [texts.add(row.prompt) for row in chosen],
+        "references": [[texts.add(ref) for ref in row.references] for row in chosen],
+        "replies": [[row and texts.add(row.reply) for row in rows] for rows in columns],
+        "right": ["".join(map(_mark, rows)) for rows in columns],
+        "values": [[row and _rounded(row.value) for row in rows] for rows in columns],
+        "truth": [_points(row.truth) for row in chosen] if has_boxes else None,
+        "boxes": [[_box(row) for row in rows] for rows in columns] if has_boxes else None,
+        "size": [row.size for row in chosen] if has_boxes else None,
+    }
+
+
+def _found(column: Column, chosen: Sequence[Row]) -> list[Row | None]:
+    """The column's own rows of the ids of ``chosen``; None where it has none."""
+    rows = {row.id: row for row in column.rows}
+    return [rows.get(row.id) for row in chosen]
+
+
+def _name(row: Row) -> str:
+    """The image's file name: its folders are the reader's own."""
+    return PurePath(row.image or "").name
+
+
+def _mark(row: Row | None) -> str:
+    return "-" if row is None or row.right is None else str(int(row.right))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _points(boxes: Sequence[Sequence[float]]) -> list[list[float]]:
+    return [[round(number, 1) for number in box] for box in boxes]
+
+
+def _box(row: Row | None) -> list[float] | str | None:
+    if row is None or row.box is None:
+        return None
+    return row.box.reason if isinstance(row.box, ParseFailure) else _points([row.box])[0]
+
+
+def _by_turns(rows: Sequence[Row]) -> Iterator[Row]:
+    """All rows: question types, and right and wrong, by turns; by the hash of the id else."""
+    piles: dict[tuple[bool, str], list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: hashlib.sha256(row.id.encode()).digest()):
+        piles[bool(row.right), row.kind or ""].append(row)
+    turns = itertools.zip_longest(*(piles[key] for key in sorted(piles)))
+    return filter(None, itertools.chain.from_iterable(turns))
+
+
+def _within(rows: Iterator[Row], texts: _Texts, limit: int) -> Iterator[Row]:
+    """The first rows, until their texts are longer than ``limit`` with those before."""
+    for row in rows:
+        if texts.size > limit:
+            return
+        for text in (row.id, row.prompt, row.reply, _name(row), *row.references):
+            texts.add(text)
+        yield row
+
+
+def _fill(album: _Album, rows: Sequence[Row], pictures: int) -> None:
+    """Add the images of the first rows that have one that can be read, up to ``pictures`` more."""
+    for row in rows:
+        if pictures <= 0:
+            return
+        if row.image and row.image not in album.found:
+            pictures -= album.add(row.image)
+
+
+def _thumbnail(path: str) -> str:
+    """The image, at most 320 px, as a data URI; "" if it is absent or cannot be read."""
+    jpeg = io.BytesIO()
+    try:
+        with Image.open(path) as image:
+            image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+            image.convert("RGB").save(jpeg, "JPEG", quality=80)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

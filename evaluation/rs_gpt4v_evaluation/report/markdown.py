@@ -1,0 +1,79 @@
+"""A report as Markdown, for a README, an issue or a terminal: the tables, without the pictures."""
+
+from collections.abc import Sequence
+
+from rs_gpt4v_evaluation.report.page import environment
+from rs_gpt4v_evaluation.report.paper import PAPER
+from rs_gpt4v_evaluation.report.tables import Line, Table
+from rs_gpt4v_evaluation.report.training import Training
+
+_SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"} | {"\n": " ", "\r": " "})
+
+
+def markdown(title: str, tables: Sequence[Table], training: Training | None) -> str:
+    """The report; texts from files are escaped, so they stand as they are written."""
+    return (
+        environment(autoescape=False)
+        .get_template("report.md.jinja")
+        .render(
+            title=title,
+            tables=tables,
+            training=training,
+            paper=PAPER,
+            escaped=_escaped,
+            grid=_grid,
+            scores=_scores,
+            beside=_beside,
+            facts=_facts,
+        )
+    )
+
+
+def _escaped(text: object) -> str:
+    r"""A text without meaning to Markdown, in one line.
+
+    >>> _escaped("a|b <script>\n# c")
+    'a\\|b \\<script\\> \\# c'
+    """
+    return str(text).translate(_SPECIAL)
+
+
+def _scores(table: Table) -> list[list[str]]:
+    """The score table with its head, a list of cells a line."""
+    extra = ["n", "most frequent answer"] if table.is_vqa else []
+    difference = [" ".join(("difference", table.difference_unit)).strip()]
+    has_difference = table.headline.difference is not None
+    head = ["", *extra, *table.labels, *(difference if has_difference else [])]
+    return [head, *(_cells(line, table) for line in table.lines)]
+
+
+def _cells(line: Line, table: Table) -> list[str]:
+    extra = ["" if line.n is None else f"{line.n:,}", line.blind or ""] if table.is_vqa else []
+    cells = [
+        f"{cell} ({interval})" if interval else cell
+        for cell, interval in zip(line.cells, line.intervals, strict=True)
+    ]
+    return [line.name, *extra, *cells, *([] if line.difference is None else [line.difference])]
+
+
+def _beside(table: Table) -> list[list[str]]:
+    """The paper's table, and how far from it our columns are."""
+    head = ["Method", "paper", *(f"{label}, difference" for label in table.labels)]
+    return [head, *([line.method, line.value, *line.cells] for line in table.paper_lines)]
+
+
+def _facts(table: Table) -> list[list[str]]:
+    return [["", *table.labels], *([name, *cells] for name, cells in table.facts.items())]
+
+
+def _grid(rows: Sequence[Sequence[object]]) -> str:
+    """A table of Markdown; the first row is its head, numbers stand to the right.
+
+    >>> print(_grid([["", "n"], ["Count", 4]]))
+    |  | n |
+    | --- | ---: |
+    | Count | 4 |
+    """
+    head, *body = ["| " + " | ".join(map(_escaped, row)) + " |" for row in rows]
+    rule = "| --- |" + " ---: |" * (len(rows[0]) - 1)
+    return "\n".join([head, rule, *body])

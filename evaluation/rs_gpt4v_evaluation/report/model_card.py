@@ -1,0 +1,81 @@
+"""The scores as the metadata of a model card on the Hub (``model-index``)."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import PurePath
+
+from huggingface_hub import EvalResult, ModelCardData
+
+from rs_gpt4v import NAME
+from rs_gpt4v_evaluation.report.columns import Column, Group
+from rs_gpt4v_evaluation.report.tables import metric_names
+
+# Tasks as the Hub names them. It has none for one box of one expression; the model of a grounding
+# file takes an image and text, and gives text.
+_TASKS = {
+    "caption": "image-to-text",
+    "region_caption": "image-text-to-text",
+    "vqa": "visual-question-answering",
+    "grounding": "image-text-to-text",
+}
+_METRICS = {"rouge_l": "rouge", **{f"bleu_{n}": "bleu" for n in range(1, 5)}}
+
+
+def model_card(groups: Sequence[Group]) -> str:
+    """The head of a README.md, between two lines of ``---``.
+
+    It is about one model: that of the last column of the last group. Files of other models or
+    adapters, or of other weights under the same name, are left out.
+    """
+    last = groups[-1].last
+    columns = [column for group in groups for column in group.columns]
+    results = [
+        result
+        for column in columns
+        if _model(column) == _model(last)
+        for result in _results(column)
+    ]
+    adapter, model = last.score["adapter"], last.score["model"]
+    data = ModelCardData(
+        model_name=PurePath(adapter or model).name,
+        base_model=model if adapter and not PurePath(model).is_absolute() else None,
+        library_name="peft" if adapter else "transformers",
+        pipeline_tag="image-text-to-text",
+        eval_results=results,
+    )
+    return f"---\n{data.to_yaml()}\n---\n"
+
+
+def _model(column: Column) -> tuple[str, str | None, str]:
+    return column.score["model"], column.score["adapter"], column.weights
+
+
+def _results(column: Column) -> Iterator[EvalResult]:
+    """One result a score. The fingerprint of the rows stands as the dataset's revision."""
+    score, task = column.score, column.rows[0].task
+    dataset = score["dataset"]
+    for key, name in metric_names([column]).items():
+        yield EvalResult(
+            task_type=_TASKS[task],
+            dataset_type=NAME,
+            dataset_name=f"{column.rows[0].source} ({dataset['protocol']} protocol)",
+            dataset_config=dataset["config"],
+            dataset_split=dataset["split"],
+            dataset_revision=dataset["fingerprint"],
+            dataset_args={"protocol": dataset["protocol"], "rows": dataset["rows"]},
+            metric_type=_metric_type(key),
+            metric_name=name,
+            metric_value=round(float(score["scores"][key]), 6),
+            metric_args={"signature": score["signature"]},
+            verified=False,
+        )
+
+
+def _metric_type(key: str) -> str:
+    """The Hub's name of a metric where it has one.
+
+    >>> _metric_type("accuracy_count"), _metric_type("bleu_4"), _metric_type("mean_iou")
+    ('accuracy', 'bleu', 'mean_iou')
+    """
+    if key.startswith(("accuracy_", "pr_")) or key in ("aa", "oa"):
+        return "accuracy"
+    return _METRICS.get(key, key)

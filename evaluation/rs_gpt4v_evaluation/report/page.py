@@ -1,0 +1,56 @@
+"""A report as one HTML page that needs nothing else: style, script, pictures and rows are in it."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from rs_gpt4v_evaluation.report.charts import charts
+from rs_gpt4v_evaluation.report.columns import Group
+from rs_gpt4v_evaluation.report.examples import examples
+from rs_gpt4v_evaluation.report.paper import PAPER
+from rs_gpt4v_evaluation.report.tables import Table, type_name
+from rs_gpt4v_evaluation.report.training import Training
+
+_HERE = Path(__file__).parent
+
+
+def html(
+    title: str,
+    groups: Sequence[Group],
+    tables: Sequence[Table],
+    training: Training | None,
+    pictures: int,
+) -> str:
+    """The page; ``tables`` are those of ``groups``, ``pictures`` how many distinct ones at most."""
+    script = (_HERE / "browser.js").read_text(encoding="utf-8")
+    return (
+        environment(autoescape=True)
+        .get_template("page.html.jinja")
+        .render(
+            title=title,
+            training=training,
+            tables=tables,
+            charts=[charts(table) for table in tables],
+            examples=examples(groups, pictures),
+            style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            type_name=type_name,
+            paper=PAPER,
+        )
+    )
+
+
+def environment(*, autoescape: bool) -> jinja2.Environment:
+    """Templates of this folder; a name that is not given is an error."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

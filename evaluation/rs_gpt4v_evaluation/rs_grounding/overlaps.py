@@ -1,0 +1,86 @@
+"""Areas of the intersections of many pairs of boxes at once; `rs_gpt4v.boxes` does one pair."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rs_gpt4v.boxes import Points
+
+# Of the corners' magnitude: without a grid, pairs that differ by a rounding rest may not meet.
+_GRID = 1e-13
+
+
+class Areas(NamedTuple):
+    """Of each pair, in squared pixels."""
+
+    shared: np.ndarray
+    predicted: np.ndarray
+    true: np.ndarray
+
+
+def overlaps(
+    predicted: Sequence[Points], truths: Sequence[Sequence[float]], sizes: Sequence[Sequence[int]]
+) -> Areas:
+    """Areas of two boxes of each pair, and of what they share.
+
+    A pair is compared in the truth's kind. Against an upright truth, which is itself the box around
+    an object, a rotated prediction counts as the upright box around it; against a rotated truth an
+    upright prediction counts as it is. Truths are clipped to their images, as replies are.
+
+    Args:
+        predicted: Boxes of four numbers or eight, in pixels.
+        truths: The same; eight numbers need shapely.
+        sizes: Width and height of the images, in pixels.
+
+    >>> [values.tolist() for values in overlaps([(0, 0, 4, 2)], [(2, 0, 4, 4)], [(9, 9)])]
+    [[4.0], [8.0], [8.0]]
+    """
+    found = np.zeros((3, len(truths)))
+    sides = np.asarray(sizes, float)
+    for count, areas in ((4, _upright_areas), (8, _hull_areas)):
+        if rows := _with(count, truths):
+            boxes = [predicted[row] for row in rows]
+            truth = np.array([truths[row] for row in rows], float).reshape(len(rows), -1, 2)
+            found[:, rows] = areas(boxes, np.clip(truth, 0, sides[rows, None]))
+    return Areas(*found)
+
+
+def _with(count: int, boxes: Sequence[Sequence[float]]) -> list[int]:
+    return [row for row, box in enumerate(boxes) if len(box) == count]
+
+
+def _upright_areas(boxes: Sequence[Points], truth: np.ndarray) -> Areas:
+    ends, true_ends = _ends(boxes), np.stack([truth.min(1), truth.max(1)])
+    inner = np.minimum(ends[1], true_ends[1]) - np.maximum(ends[0], true_ends[0])
+    shared = np.maximum(inner, 0).prod(1)
+    return Areas(shared, (ends[1] - ends[0]).prod(1), (true_ends[1] - true_ends[0]).prod(1))
+
+
+def _ends(boxes: Sequence[Points]) -> np.ndarray:
+    """Two planes, the least and the greatest x and y of each box, whatever its corners' order."""
+    ends = np.zeros((2, len(boxes), 2))
+    for count in (4, 8):
+        rows = _with(count, boxes)
+        corners = np.array([boxes[row] for row in rows], float).reshape(len(rows), count // 2, 2)
+        ends[:, rows] = corners.min(1), corners.max(1)
+    return ends
+
+
+def _hull_areas(boxes: Sequence[Points], truth: np.ndarray) -> Areas:
+    import shapely  # optional: only rotated boxes need it
+
+    pairs = np.stack([np.array([_corners(box) for box in boxes]), truth])
+    # By a power of two, which loses nothing, so that one grid suits every pair by itself.
+    scale = np.exp2(np.frexp(np.abs(pairs).max((0, 2, 3)))[1])
+    hulls = shapely.convex_hull(shapely.multipoints(pairs / scale[:, None, None]))
+    shared = shapely.area(shapely.intersection(hulls[0], hulls[1], grid_size=_GRID))
+    areas = shapely.area(hulls)
+    return Areas(*(np.vstack([np.minimum(shared, areas.min(0)), areas]) * scale**2))
+
+
+def _corners(box: Points) -> list[tuple[float, float]]:
+    if len(box) == 8:
+        return list(zip(box[::2], box[1::2], strict=True))
+    x1, y1, x2, y2 = box
+    return [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]

@@ -1,0 +1,97 @@
+"""Predictions files for the tests of reports."""
+
+import base64
+import gzip
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rs_gpt4v_evaluation.report import report
+
+# Always "3" (3 of 4 counts, exactly) and "no" (2 of 3): 5 of 7 = 71.4 %, mean 70.8 %.
+QUESTIONS = [
+    *(("count", answer) for answer in ("3", "3", "three", "8")),
+    *(("presence", answer) for answer in ("no", "yes", "no")),
+]
+BEFORE = ["", "3", "x", "x", "", "yes", "yes"]
+AFTER = ["3", "3", "3", "8", "no", "no", "no"]
+CAPTIONS = [["A road by a river.", "A road."], ["Two planes <script>alert(1)</script>", "A jet."]]
+
+
+def line(row: int, folder: Path, **values: Any) -> dict[str, Any]:
+    return {
+        "id": f"x/test/{row}",
+        "source": "rsvqa_hr",
+        "question_type": None,
+        "image": str(folder / f"{row}.png"),
+        "prompt": "Describe the image.",
+        "model": "some/model",
+        "adapter": None,
+        "weights": "w",
+        "decoding": {"do_sample": False, "max_new_tokens": 16},
+        **values,
+    }
+
+
+def written(path: Path, lines: list[dict[str, Any]], **values: Any) -> Path:
+    dataset = {
+        "config": path.stem,
+        "split": "test",
+        "protocol": "paper",
+        "box_format": "llava",
+        "rows": len(lines),
+        "fingerprint": "f1",
+        **values,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps({**row, "dataset": dataset}) + "\n" for row in lines))
+    return path
+
+
+def vqa(path: Path, replies: Sequence[str], **values: Any) -> Path:
+    rows = enumerate(zip(QUESTIONS, replies, strict=True))
+    lines = [
+        line(i, path.parents[1], task="vqa", question_type=kind, references=[true], prediction=said)
+        for i, ((kind, true), said) in rows
+    ]
+    return written(path, lines, **values)
+
+
+def captions(path: Path, replies: Sequence[str]) -> Path:
+    rows = enumerate(zip(CAPTIONS, replies, strict=True))
+    return written(
+        path,
+        [
+            line(i, path.parents[1], task="caption", references=true, prediction=said)
+            for i, (true, said) in rows
+        ],
+    )
+
+
+def grounding(path: Path, rows: Sequence[tuple[list[float], str]], **values: Any) -> Path:
+    """Each row is a true box in pixels of a 400 x 200 image, hbb or obb, and a reply."""
+    lines = [
+        line(i, path.parents[1], task="grounding", references=["[...]"], prediction=said)
+        | {"source": "dior_rsvg", "prompt": f"Find {i}.", "width": 400, "height": 200}
+        | {"boxes": [{"label": "ship", "points": box, "kind": "hbb" if len(box) == 4 else "obb"}]}
+        for i, (box, said) in enumerate(rows)
+    ]
+    return written(path, lines, **values)
+
+
+def made(files: Sequence[Path], name: str = "report.html", **options: Any) -> str:
+    """The report of files, which are two folders deep."""
+    out = files[0].parents[1] / "pages" / name
+    report(files, out, **options)
+    assert [path.name for path in out.parent.iterdir()] == [name]
+    text = out.read_text(encoding="utf-8")
+    out.unlink()
+    return text
+
+
+def packed(page: str) -> dict[str, Any]:
+    """What the page's script reads."""
+    content = re.findall(r'<script type="text/plain" id="rows">(.*?)</script>', page, re.DOTALL)[0]
+    return json.loads(gzip.decompress(base64.b64decode(content)))
