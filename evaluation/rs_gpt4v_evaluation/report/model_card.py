@@ -45,7 +45,7 @@ def model_card(groups: Sequence[Group]) -> str:
     return f"---\n{data.to_yaml()}\n---\n"
 
 
-def _model(column: Column) -> tuple[str, str | None, str]:
+def _model(column: Column) -> tuple[str, str | None, str | None]:
     return column.score["model"], column.score["adapter"], column.weights
 
 
