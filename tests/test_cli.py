@@ -21,6 +21,9 @@ VERBS = (
     "predict",
     "score",
     "report",
+    "judge",
+    "review",
+    "reconcile",
     "demo",
 )
 

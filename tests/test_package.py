@@ -32,6 +32,8 @@ def test_nothing_but_our_packages_is_installed(installed: Path) -> None:
     }
     assert all((installed / package / "py.typed").is_file() for package in packages)
     assert list(installed.glob("rs_gpt4v_training/recipes/*.yaml"))
+    page = installed / "rs_gpt4v/generation/review/page"
+    assert {path.suffix for path in page.iterdir()} == {".html", ".css", ".js"}
 
 
 def test_wheel_loads_data(installed: Path, releases: Path, tmp_path: Path) -> None:

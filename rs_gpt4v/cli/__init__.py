@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rs_gpt4v.cli import data, evaluation, training
+from rs_gpt4v.cli import data, evaluation, generation, training
 
 app = typer.Typer(
     name="rs-gpt4v",
@@ -18,7 +18,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for verbs in (data, training, evaluation):  # the order of --help
+for verbs in (data, training, evaluation, generation):  # the order of --help
     app.add_typer(verbs.app)
 
 

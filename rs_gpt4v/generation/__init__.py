@@ -1,0 +1,1 @@
+"""Instruction-response generation; so far `review`, where people correct what was generated."""

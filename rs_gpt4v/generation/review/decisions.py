@@ -1,0 +1,184 @@
+"""What a reviewer decided: one JSON object a line, only ever appended to."""
+
+import errno
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, TypedDict, get_args
+
+from filelock import FileLock, Timeout
+
+from rs_gpt4v.conversation import Message
+from rs_gpt4v.generation.review.candidates import dialogue_problem
+
+Choice = Literal["accept", "edit", "reject", "skip"]
+
+
+class _Said(TypedDict, total=False):
+    messages: list[Message]
+    reason: str
+
+
+class Decision(_Said):
+    """One line of a reviews file.
+
+    ``id`` is the candidate's, ``of`` the `digest` of what was decided about, ``at`` the time in
+    ISO 8601, UTC. "undo" takes back the last decision on ``id`` that still stands. "edit" has
+    ``messages``, the corrected dialogue; "reject" has a ``reason``.
+    """
+
+    id: str
+    decision: Choice | Literal["undo"]
+    reviewer: str
+    at: str
+    of: str
+
+
+class ReviewsError(ValueError):
+    """A reviews file cannot be used; the message names it, the line and what to do."""
+
+
+def now() -> str:
+    """The time as decisions state it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def standing(decisions: Iterable[Decision]) -> dict[str, Decision]:
+    """The decision that counts for each id, the oldest first: the last that was not undone."""
+    stacks: dict[str, list[tuple[int, Decision]]] = {}
+    for place, decision in enumerate(decisions):
+        stack = stacks.setdefault(decision["id"], [])
+        if decision["decision"] != "undo":
+            stack.append((place, decision))
+        elif stack:
+            stack.pop()
+    last = sorted((stack[-1] for stack in stacks.values() if stack), key=lambda one: one[0])
+    return {decision["id"]: decision for _, decision in last}
+
+
+def read_decisions(path: Path) -> list[Decision]:
+    """All lines of a reviews file; a last one that a kill cut short is left out.
+
+    Raises:
+        ReviewsError: A line before the last is no decision.
+    """
+    *lines, last = path.read_bytes().split(b"\n")
+    if _problem(last) is None:  # it merely lacks its newline
+        lines.append(last)
+    for number, line in enumerate(lines, start=1):
+        problem = _problem(line)
+        if problem:
+            raise ReviewsError(
+                f"{path}, line {number}: {problem}. Mend the line or take it out, and start again"
+            )
+    return [json.loads(line) for line in lines]
+
+
+def _problem(line: bytes) -> str | None:
+    """Why a line is no decision, none where it is one."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"not JSON ({error})"
+    if not isinstance(row, dict):
+        return f"expected a JSON object, found a {type(row).__name__}"
+    absent = [name for name in sorted(Decision.__required_keys__) if not _is_text(row.get(name))]
+    if absent:
+        return f"it has no text {', '.join(absent)}"
+    return decision_problem(row)
+
+
+def decision_problem(row: dict[str, Any]) -> str | None:
+    """Why the words of a decision do not fit it, none where they do."""
+    match row["decision"]:
+        case "edit":
+            return dialogue_problem(row.get("messages"))
+        case "reject":
+            return None if _is_text(row.get("reason")) else "a reject has no reason"
+        case other:
+            known = (*get_args(Choice), "undo")
+            return None if other in known else f"{other!r} is none of {', '.join(known)}"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+class ReviewsFile:
+    """The reviews file of one reviewer, held open; `opened` makes one.
+
+    Attributes:
+        path: The file.
+        decisions: All its lines, undone ones too, the oldest first.
+    """
+
+    def __init__(self, path: Path, decisions: list[Decision], file: BinaryIO) -> None:
+        self.path = path
+        self.decisions = decisions
+        self._file = file
+
+    def append(self, decision: Decision) -> None:
+        """Add a line, durably: on disk when this returns.
+
+        Raises:
+            OSError: It could not be written, as on a full disk; the file is as it was.
+        """
+        end = self._file.seek(0, os.SEEK_END)
+        try:
+            self._write(json.dumps(decision).encode() + b"\n")
+        except OSError:
+            self._file.truncate(end)
+            raise
+        self.decisions.append(decision)
+
+    def _write(self, line: bytes) -> None:
+        if self._file.write(line) != len(line):  # unbuffered: of a full disk, what fits
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        os.fsync(self._file.fileno())
+
+
+@contextmanager
+def opened(path: Path, reviewer: str) -> Iterator[ReviewsFile]:
+    """Open a reviews file to go on with it, or make it; nobody else can meanwhile.
+
+    Raises:
+        ReviewsError: Another process has it open, it is another reviewer's, or a line is broken.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(f"{path}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ReviewsError(
+            f"{path} is open in another review: go on there, or stop that one first"
+        ) from error
+    try:
+        with path.open("ab+", buffering=0) as file:
+            decisions = read_decisions(path)
+            _refuse_others(path, decisions, reviewer)
+            _end_last_line(path, file)
+            yield ReviewsFile(path, decisions, file)
+    finally:
+        lock.release()
+
+
+def _refuse_others(path: Path, decisions: list[Decision], reviewer: str) -> None:
+    others = sorted({decision["reviewer"] for decision in decisions} - {reviewer})
+    if others:
+        raise ReviewsError(
+            f"{path} has decisions of {', '.join(others)}, not of {reviewer}: "
+            f"give --reviewer {others[0]}, or --out with another file"
+        )
+
+
+def _end_last_line(path: Path, file: BinaryIO) -> None:
+    """Cut off a line that a kill cut short; give a whole one its newline."""
+    content = path.read_bytes()
+    last = content.rpartition(b"\n")[2]
+    if _problem(last) is None:
+        file.write(b"\n")
+    elif last:
+        file.truncate(len(content) - len(last))
