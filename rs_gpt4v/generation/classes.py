@@ -1,0 +1,139 @@
+"""The words for DIOR's 20 classes, as data, and for the classes of any other annotation."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class ClassWords:
+    """What a class is called, in the singular.
+
+    Attributes:
+        name: The class in words, ``"ground track field"``.
+        same: Other words for it: a count of these is a count of the class.
+        narrower: Words for some of its objects: "no truck" does not say "no vehicle".
+    """
+
+    name: str
+    same: tuple[str, ...] = ()
+    narrower: tuple[str, ...] = ()
+
+
+_DIOR = (
+    ClassWords("airplane", ("plane", "aircraft", "aeroplane"), ("jet", "airliner", "jetliner")),
+    ClassWords("airport", ("airfield", "aerodrome")),
+    ClassWords(
+        "baseball field",
+        ("baseball diamond", "baseball court", "baseball pitch", "ballpark", "baseball ground"),
+        ("softball field",),
+    ),
+    ClassWords("basketball court", ("basketball field",)),
+    ClassWords("bridge", (), ("footbridge",)),
+    ClassWords("chimney", ("smokestack", "smoke stack", "chimney stack"), ("cooling tower",)),
+    ClassWords("dam", (), ("weir",)),
+    ClassWords(
+        "expressway service area",
+        ("service area", "highway service area", "rest area", "rest stop", "service station"),
+    ),
+    ClassWords(
+        "expressway toll station",
+        ("toll station", "toll plaza", "toll gate", "tollgate", "highway toll station"),
+        ("toll booth",),
+    ),
+    ClassWords("golf field", ("golf course", "golfing ground"), ("golf green",)),
+    ClassWords(
+        "ground track field",
+        ("track field", "athletic field", "athletics field", "running track", "athletic track"),
+        ("sports track",),
+    ),
+    ClassWords("harbor", ("harbour", "port", "marina", "seaport")),
+    ClassWords("overpass", ("flyover", "overbridge"), ("viaduct",)),
+    ClassWords(
+        "ship",
+        ("vessel", "boat", "watercraft"),
+        ("yacht", "ferry", "cargo ship", "tanker", "barge"),
+    ),
+    ClassWords("stadium", ("arena", "sports stadium")),
+    ClassWords("storage tank", ("tank",), ("oil tank", "fuel tank", "silo", "water tank")),
+    ClassWords("tennis court", ("tennis field",)),
+    ClassWords("train station", ("railway station", "rail station", "railroad station")),
+    ClassWords(
+        "vehicle", ("automobile", "motor vehicle"), ("car", "truck", "bus", "van", "lorry", "sedan")
+    ),
+    ClassWords("windmill", ("wind turbine", "wind mill")),
+)
+
+CONFUSED = (
+    frozenset({"bridge", "overpass", "dam", "harbor"}),
+    frozenset({"airplane", "airport"}),
+    frozenset({"ship", "harbor"}),
+    frozenset({"baseball field", "ground track field", "golf field", "stadium"}),
+    frozenset({"basketball court", "tennis court"}),
+    frozenset({"expressway service area", "expressway toll station", "overpass", "vehicle"}),
+    frozenset({"vehicle", "airport", "bridge"}),
+    frozenset({"storage tank", "chimney"}),
+    frozenset({"train station", "overpass", "airport", "stadium"}),
+)
+"""Where one is annotated another may be seen: part of it, mistaken for it, or left unannotated."""
+
+BESIDE = (
+    *("tree", "forest", "wood", "grass", "lawn", "vegetation", "shrub", "field", "farmland"),
+    *("building", "house", "rooftop", "warehouse", "factory", "hangar", "terminal", "tower"),
+    *("road", "street", "highway", "path", "pathway", "runway", "taxiway", "roundabout"),
+    *("intersection", "railway", "track", "parking lot", "pier", "dock", "wharf", "container"),
+    *("river", "lake", "sea", "ocean", "pond", "water", "beach", "shoreline", "coast"),
+    *("swimming pool", "pool", "playground", "mountain", "hill", "bare soil", "desert", "island"),
+    *("helicopter", "crane", "fence", "crosswalk", "bunker", "solar panel", "greenhouse"),
+)
+"""Things that are often seen and, unless they are classes of the annotation, not annotated."""
+
+Vocabulary = Mapping[str, ClassWords]
+"""By name, each class whose every object an annotation marks."""
+
+
+def _key(text: str) -> str:
+    """Letters and digits alone: "Expressway-toll-station" as "expresswaytollstation"."""
+    return re.sub(r"[\W_]+", "", text).lower()
+
+
+_BY_KEY = {_key(word): words for words in _DIOR for word in (words.name, *words.same)}
+
+
+def class_words(label: str) -> ClassWords:
+    """The words for an annotation's label; one that is unknown is its own only word.
+
+    >>> class_words("Expressway-toll-station").name, class_words("large-vehicle").name
+    ('expressway toll station', 'large vehicle')
+    """
+    return _BY_KEY.get(_key(label)) or ClassWords(re.sub(r"[\s_-]+", " ", label).strip().lower())
+
+
+def vocabulary(labels: Iterable[str]) -> Vocabulary:
+    """The words of an annotation with these classes: all it marks, in this image or not."""
+    known = map(class_words, labels)
+    return MappingProxyType({words.name: words for words in known})
+
+
+DIOR: Vocabulary = vocabulary(words.name for words in _DIOR)
+
+
+def plural(noun: str) -> str:
+    """More than one of a class, in its name's spelling.
+
+    >>> [plural(noun) for noun in ("ship", "chimney", "overpass", "ferry", "aircraft")]
+    ['ships', 'chimneys', 'overpasses', 'ferries', 'aircraft']
+    """
+    if noun.endswith("craft"):
+        return noun
+    if noun.endswith(("s", "ch", "sh", "x")):
+        return f"{noun}es"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: "1 ship", "2 ships"."""
+    return f"{count} {noun if count == 1 else plural(noun)}"

@@ -1,0 +1,165 @@
+"""A model's reply to a dialogue, or what is wrong with it."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rs_gpt4v.conversation import Message
+from rs_gpt4v.generation.products import Product
+
+Wrong = Literal["empty", "refused", "truncated", "no JSON", "missing field", "roles", "empty turn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """A reply that can be checked.
+
+    Attributes:
+        messages: User and assistant in turn.
+        kinds: Of "reasoning", the kind of each turn.
+        local: Of "detail", what was said of the parts first.
+    """
+
+    messages: tuple[Message, ...]
+    kinds: tuple[str, ...] = ()
+    local: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why a reply makes no dialogue: ``wrong`` for programs, ``reason`` for people."""
+
+    wrong: Wrong
+    reason: str
+
+
+class _UnusableError(Exception):
+    def __init__(self, wrong: Wrong, reason: str) -> None:
+        super().__init__(reason)
+        self.told = Unusable(wrong, reason)
+
+
+def parse(
+    reply: str | None, product: Product, finish_reason: str | None = None
+) -> Dialogue | Unusable:
+    """The dialogue in a reply to `rs_gpt4v.generation.prompts.request_body`.
+
+    Accepts JSON in a Markdown fence or between other words, and turns written as messages with a
+    role and content. ``finish_reason`` is the server's; "length" makes a reply truncated.
+    """
+    try:
+        content = _content((reply or "").strip(), finish_reason)
+        return _READERS[product](content)
+    except _UnusableError as error:
+        return error.told
+
+
+_REFUSAL = re.compile(
+    r"^(?:i'?m (?:very |really )?sorry|sorry|i (?:can'?t|cannot|am (?:unable|not able))|"
+    r"i'?m (?:unable|not able)|unfortunately,? i|as an ai)\b",
+    re.IGNORECASE,
+)
+
+
+def _content(reply: str, finish_reason: str | None) -> dict[str, Any]:
+    if not reply:
+        raise _UnusableError("empty", "the reply is empty")
+    if finish_reason == "length":
+        raise _UnusableError("truncated", f"cut off at max_tokens: ...{reply[-40:]!r}")
+    if finish_reason == "content_filter":
+        raise _UnusableError("refused", "the server's content filter withheld the reply")
+    start = reply.find("{")
+    if start < 0 or (_REFUSAL.match(reply) and "}" not in reply):
+        wrong = "refused" if _REFUSAL.match(reply) else "no JSON"
+        raise _UnusableError(wrong, f"expected a JSON object, found {reply[:80]!r}")
+    try:
+        return json.JSONDecoder(strict=False).raw_decode(reply, start)[0]
+    except json.JSONDecodeError as error:
+        wrong = "truncated" if _is_cut(reply, error) else "no JSON"
+        raise _UnusableError(wrong, f"{error} in {reply[:80]!r}") from error
+    except RecursionError as error:
+        raise _UnusableError("no JSON", f"nested without end: {reply[:80]!r}") from error
+
+
+def _is_cut(reply: str, error: json.JSONDecodeError) -> bool:
+    """Whether the JSON was good until it ended."""
+    in_text = error.msg.startswith(("Unterminated", "Invalid \\u", "Invalid \\escape"))
+    return error.pos >= len(reply) or (in_text and '"' not in reply[error.pos + 1 :])
+
+
+def _field(content: dict[str, Any], name: str, where: str = "the reply") -> str:
+    value = content.get(name)
+    if not isinstance(value, str):
+        found = f"found {sorted(content)}" if value is None else f"it is a {type(value).__name__}"
+        raise _UnusableError("missing field", f"{where} has no text {name!r}: {found}")
+    if not value.strip():
+        raise _UnusableError("empty turn", f"{where} has an empty {name!r}")
+    if "<image>" in value:
+        raise _UnusableError("roles", f"{where}: {name!r} holds '<image>'")
+    return value.strip()
+
+
+def _listed(content: dict[str, Any], name: str) -> list[Any]:
+    value = content.get(name)
+    if not isinstance(value, list) or not value:
+        raise _UnusableError(
+            "missing field", f"the reply has no list {name!r}: found {sorted(content)}"
+        )
+    return value
+
+
+def _turns(content: dict[str, Any]) -> tuple[Message, ...]:
+    if "messages" in content:
+        return _messages(_listed(content, "messages"))
+    messages: list[Message] = []
+    for index, turn in enumerate(_listed(content, "turns")):
+        where = f"turn {index}"
+        if not isinstance(turn, dict):
+            raise _UnusableError("missing field", f"{where} is no object: {turn!r:.80}")
+        messages.append({"role": "user", "content": _field(turn, "question", where)})
+        messages.append({"role": "assistant", "content": _field(turn, "answer", where)})
+    return tuple(messages)
+
+
+def _messages(said: list[Any]) -> tuple[Message, ...]:
+    """Messages with a role and content, where a model wrote these; a system message is dropped."""
+    objects = [one for one in said if isinstance(one, dict) and one.get("role") != "system"]
+    roles = [one.get("role") for one in objects]
+    if roles != ["user", "assistant"] * (len(roles) // 2) or not roles:
+        raise _UnusableError("roles", f"expected user, assistant, user, ..., found {roles}")
+    contents = [_field(one, "content", f"message {index}") for index, one in enumerate(objects)]
+    return tuple(
+        {"role": "user" if index % 2 == 0 else "assistant", "content": text}
+        for index, text in enumerate(contents)
+    )
+
+
+def _conversation(content: dict[str, Any]) -> Dialogue:
+    return Dialogue(_turns(content))
+
+
+def _reasoning(content: dict[str, Any]) -> Dialogue:
+    messages = _turns(content)
+    turns = content.get("turns", [])
+    return Dialogue(
+        messages, kinds=tuple(_field(t, "kind", f"turn {i}") for i, t in enumerate(turns))
+    )
+
+
+def _detail(content: dict[str, Any]) -> Dialogue:
+    asked, described = (_field(content, name) for name in ("instruction", "description"))
+    local = tuple(_field({"local": one}, "local") for one in _listed(content, "local"))
+    messages: tuple[Message, ...] = (
+        {"role": "user", "content": asked},
+        {"role": "assistant", "content": described},
+    )
+    return Dialogue(messages, local=local)
+
+
+_READERS: dict[Product, Callable[[dict[str, Any]], Dialogue]] = {
+    "conversation": _conversation,
+    "reasoning": _reasoning,
+    "detail": _detail,
+}
