@@ -50,7 +50,14 @@ def test_a_drawn_image_brings_all_its_rows() -> None:
     drawn = [0, 0, 3, 2]
     found = sums.scores(sums.rows[drawn].sum(0))
     alone = score_captions([CAPTIONS[i] for i in drawn], [REFERENCES[i] for i in drawn])
-    names = ["bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l"]  # CIDEr weighs by the whole set
+    names = [
+        "bleu_1",
+        "bleu_2",
+        "bleu_3",
+        "bleu_4",
+        "meteor",
+        "rouge_l",
+    ]  # CIDEr weighs by the whole set
     assert {n: found[n] for n in names} == pytest.approx({n: alone[n] for n in names})
 
 

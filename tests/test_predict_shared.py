@@ -73,6 +73,9 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> datasets.Dataset:
         "task": ["vqa" if i % 2 else "count" for i, _ in asked],
         "question_type": [None] * len(asked),
         "references": [["yes"]] * len(asked),
+        "boxes": [[] for _ in asked],
+        "width": [64] * len(asked),
+        "height": [64] * len(asked),
     }
     made = datasets.Dataset.from_dict(columns)
     return made.cast_column("images", datasets.List(datasets.Image()))

@@ -8,6 +8,7 @@ from rs_gpt4v_evaluation.bootstrap import Sums, joined
 from rs_gpt4v_evaluation.ptb import tokenize
 from rs_gpt4v_evaluation.rs_caption.bleu import bleu_counts, bleu_scores
 from rs_gpt4v_evaluation.rs_caption.cider import ciders
+from rs_gpt4v_evaluation.rs_caption.meteor_files import missing
 from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l_items
 from rs_gpt4v_evaluation.rs_grounding.rs_grounding import Grounded, reached
 
@@ -49,7 +50,8 @@ def caption_sums(predictions: Sequence[str], references: Sequence[Sequence[str]]
     candidates = tokenize(predictions)
     tokens = iter(tokenize([ref for refs in references for ref in refs]))
     tokenised = [[next(tokens) for _ in refs] for refs in references]
-    return joined([part(candidates, tokenised) for part in _CAPTION_PARTS])
+    parts = [*_CAPTION_PARTS, *([] if missing() else [_meteor])]
+    return joined([part(candidates, tokenised) for part in parts])
 
 
 def _bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Sums:
@@ -57,6 +59,18 @@ def _bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Sum
         return {f"bleu_{n}": score for n, score in enumerate(bleu_scores(sums), start=1)}
 
     return Sums(np.array(bleu_counts(candidates, references), float), scores, {})
+
+
+def _meteor(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Sums:
+    from rs_gpt4v_evaluation.rs_caption.meteor import meteor, statistics  # needs the extra
+
+    rows = meteor.summands(meteor.best_statistics(candidates, references))
+
+    def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
+        found = statistics.scores(sums.reshape(-1, sums.shape[-1]))
+        return {"meteor": found.reshape(sums.shape[:-1])}
+
+    return Sums(rows.astype(float), scores, {})
 
 
 def _rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Sums:
@@ -72,7 +86,6 @@ def _mean(name: str, items: Sequence[float]) -> Sums:
     return Sums(rows, lambda sums: {name: sums[..., 0] / sums[..., 1]}, {})
 
 
-# A score that is a function of sums over captions, as METEOR is, joins here.
 _CAPTION_PARTS: list[Callable[[Sequence[str], Sequence[Sequence[str]]], Sums]] = [
     _bleu,
     _rouge_l,

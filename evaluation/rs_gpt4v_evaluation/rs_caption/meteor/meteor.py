@@ -32,6 +32,17 @@ def meteor(
     Raises:
         ImportError: pycocoevalcap is not installed.
     """
+    statistics = best_statistics(candidates, references, table)
+    corpus = scores(summands(statistics).sum(axis=0, keepdims=True))
+    return float(corpus[0]), scores(statistics).tolist()
+
+
+def best_statistics(
+    candidates: Sequence[str],
+    references: Sequence[Sequence[str]],
+    table: Paraphrases | None = None,
+) -> Integers:
+    """The statistics of each caption with its best reference, a row each; see `meteor`."""
     numbers: dict[str, int] = {}
     pairs: dict[tuple[int, int], int] = {}
     items = []
@@ -44,7 +55,14 @@ def meteor(
     statistics = _statistics(batch, np.array(list(pairs), np.int64))
     values = scores(statistics).tolist()
     best = [max(rows, key=values.__getitem__) for rows in items]
-    return _corpus_score(statistics[best]), [values[row] for row in best]
+    return statistics[best]
+
+
+def summands(statistics: Integers) -> Integers:
+    """What each row adds to the corpus: no chunk where a caption is one with its reference."""
+    added = statistics.copy()
+    added[is_one_chunk(statistics), CHUNKS] = 0
+    return added
 
 
 def _statistics(batch: Batch, pairs: Integers) -> Integers:
@@ -56,10 +74,3 @@ def _statistics(batch: Batch, pairs: Integers) -> Integers:
         chosen = align(lengths[chunk], matches, firsts, starts)
         rows.append(count(batch, chunk, matches, chosen, starts))
     return np.concatenate(rows)
-
-
-def _corpus_score(statistics: Integers) -> float:
-    """The score of summed rows; the chunk of a caption that is one with its reference is none."""
-    total = statistics.sum(axis=0, keepdims=True)
-    total[0, CHUNKS] = statistics[~is_one_chunk(statistics), CHUNKS].sum()
-    return float(scores(total)[0])
