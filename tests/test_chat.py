@@ -423,7 +423,10 @@ class TestInterruption:
 
     def start(self, server: ChatServer, journal: Path) -> "subprocess.Popen[str]":
         code = (
-            "from pathlib import Path; from rs_gpt4v import chat; from test_chat import requests\n"
+            "import signal; from pathlib import Path\n"
+            "from rs_gpt4v import chat; from test_chat import requests\n"
+            # What a script starts in the background ignores Ctrl-C.
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             f"endpoint = chat.Endpoint(model='m', base_url={server.url!r}, alias='test', "
             "api_key_env=None, concurrency=8)\n"
             f"with chat.complete(requests(60), endpoint, Path({str(journal)!r})) as answers:\n"

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rs_gpt4v_evaluation.rs_caption import rs_caption
+from rs_gpt4v_evaluation.rs_caption import meteor_files, rs_caption
 from rs_gpt4v_evaluation.rs_caption.bleu import corpus_bleu
 from rs_gpt4v_evaluation.rs_caption.cider import cider
 from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l
 from rs_gpt4v_evaluation.rs_caption.rs_caption import RSCaption, score_captions
 
+pytestmark = pytest.mark.skipif(
+    bool(meteor_files.missing()), reason="METEOR needs the extra meteor"
+)
 FOLDER = Path(rs_caption.__file__).parent
 DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(
@@ -33,7 +36,7 @@ REFERENCES = [
     ["A church .", "A church ."],
     ["Two roads cross"],
 ]
-# Recorded from pycocoevalcap 1.2 with its Java tokeniser and METEOR.
+# Recorded from pycocoevalcap 1.2 with its Java tokeniser and METEOR's jar.
 RECORDED = {
     "bleu_1": 0.6399999999744,
     "bleu_2": 0.5116817192316023,
@@ -72,6 +75,36 @@ def test_recorded_scores() -> None:
     assert scores["signature"] == (
         "rs_caption|v1|tok:ptb-py|meteor:1.5-en-beam40-py|n:4|refs:2.0|empty:1"
     )
+
+
+def test_metrics_can_be_chosen() -> None:
+    scores = score_captions(PREDICTIONS, REFERENCES, metrics=["cider", "bleu"])
+    assert scores.pop("signature") == "rs_caption|v1|tok:ptb-py|meteor:none|n:4|refs:2.0|empty:1"
+    chosen = {n: v for n, v in RECORDED.items() if n == "cider" or n.startswith("bleu")}
+    assert scores == pytest.approx(chosen, abs=1e-12)
+
+
+def test_without_its_extra_meteor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rs_caption, "missing", lambda: ["numba"])
+    message = (
+        r"needs numba: pip install \"rs-gpt4v\[meteor\]\".*metrics=\('bleu', 'rouge_l', 'cider'\)"
+    )
+    with pytest.raises(ImportError, match=message):
+        score_captions(PREDICTIONS, REFERENCES)
+    assert "meteor" not in score_captions(PREDICTIONS, REFERENCES, metrics=["cider"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metrics": ["rouge"]}, r"has the metrics bleu, meteor, .*, got \['rouge'\]"),
+        ({"metrics": []}, "has the metrics"),
+        ({"meteor_backend": "jar"}, "'python' or 'java', got 'jar'"),
+    ],
+)
+def test_unknown_options_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        score_captions(PREDICTIONS, REFERENCES, **options)
 
 
 @settings(max_examples=200, deadline=None)

@@ -21,7 +21,7 @@ def meteor_of_jar(
     Raises:
         ImportError: pycocoevalcap is not installed.
         FileNotFoundError: There is no ``java`` on the path.
-        ChildProcessError: The jar ended early; its own words are in the message.
+        ChildProcessError: The jar ended early, for want of memory for instance.
     """
     folder = meteor_folder()
     java = shutil.which("java")
