@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
+from rs_gpt4v.appended import end_last_line, whole_lines
 from rs_gpt4v.conversation import LabelledBox
+from rs_gpt4v.replacing import replacing
 
 
 class Decoding(TypedDict):
@@ -79,17 +81,11 @@ def read_predictions(path: Path) -> list[Prediction]:
     Raises:
         PredictionFileError: A line is not a prediction, or an id occurs twice.
     """
-    whole = [_parsed(path, i, line) for i, line in enumerate(_whole_lines(path), start=1)]
+    whole = [_parsed(path, i, line) for i, line in enumerate(whole_lines(path, _is_json), start=1)]
     ids = {prediction["id"] for prediction in whole}
     if len(ids) != len(whole):
         raise PredictionFileError(f"{path}: {len(whole) - len(ids)} ids occur twice; predict anew")
     return whole
-
-
-def _whole_lines(path: Path) -> list[bytes]:
-    *lines, last = path.read_bytes().split(b"\n")
-    # It may merely lack its final newline.
-    return [*lines, last] if _is_json(last) else lines
 
 
 def _is_json(line: bytes) -> bool:
@@ -130,13 +126,9 @@ def merge_parts(path: Path, ids: Iterable[str]) -> None:
     """Put the lines of all `parts` into ``path``, in the order of ``ids``, and delete the parts."""
     files = parts(path)
     # A line that is in two of them was merged before, and the same.
-    lines = {json.loads(line)["id"]: line for file in files for line in _whole_lines(file)}
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with unfinished.open("wb") as out:
+    lines = {json.loads(line)["id"]: line for file in files for line in whole_lines(file, _is_json)}
+    with replacing(path) as out:
         out.writelines(lines[row_id] + b"\n" for row_id in ids if row_id in lines)
-        out.flush()
-        os.fsync(out.fileno())
-    unfinished.replace(path)
     for file in files:
         if file != path:
             file.unlink()
@@ -149,21 +141,12 @@ def append_predictions(path: Path, batches: Iterable[list[Prediction]]) -> Itera
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
-        _cut_partial_line(path, file)
+        end_last_line(path, file, _is_json)
         for batch in batches:
             file.write("".join(_line(prediction) for prediction in batch).encode(errors="replace"))
             file.flush()
             os.fsync(file.fileno())
             yield len(batch)
-
-
-def _cut_partial_line(path: Path, file: Any) -> None:
-    content = path.read_bytes()
-    last = content.rpartition(b"\n")[2]
-    if _is_json(last):
-        file.write(b"\n")
-    elif last:
-        file.truncate(len(content) - len(last))
 
 
 def _line(prediction: Prediction) -> str:

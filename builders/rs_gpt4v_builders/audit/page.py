@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jinja2
 from PIL import Image
 
-from rs_gpt4v_builders._replacing import replacing
+from rs_gpt4v.replacing import replacing
 from rs_gpt4v_builders.audit.findings import Audit, Overlap, Pair, Repeat
 from rs_gpt4v_builders.audit.text import KINDS, coverage, kinds, notes
 

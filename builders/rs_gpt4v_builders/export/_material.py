@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from rs_gpt4v_builders._replacing import replacing
+from rs_gpt4v.replacing import replacing
 from rs_gpt4v_builders.export._images import store
 
 _BATCH = 10_000  # rows: some 5 MB of messages as Python objects

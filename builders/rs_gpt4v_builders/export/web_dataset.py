@@ -29,8 +29,8 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
 from rs_gpt4v.conversation import FEATURES
+from rs_gpt4v.replacing import replacing
 from rs_gpt4v_builders import members
-from rs_gpt4v_builders._replacing import replacing
 from rs_gpt4v_builders.export._material import Material, to_rows
 
 SHARD_BYTES = 500_000_000

@@ -1,28 +1,21 @@
 """Verdicts on disk: one JSON line a pair."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rs_gpt4v.replacing import replacing
 from rs_gpt4v_evaluation.predictions import PredictionFileError
 
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON lines to ``path``, which is replaced whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            for line in lines:
-                content = json.dumps(line, ensure_ascii=False) + "\n"
-                file.write(content.encode(errors="replace"))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        for line in lines:
+            content = json.dumps(line, ensure_ascii=False) + "\n"
+            file.write(content.encode(errors="replace"))
 
 
 def read_lines(path: Path, columns: Iterable[str], made_with: str) -> list[dict[str, Any]]:

@@ -1,9 +1,9 @@
 """Predictions files as one page to read: scores, charts, the paper's tables, rows to browse."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rs_gpt4v.replacing import replacing
 from rs_gpt4v_evaluation.report.columns import read_groups
 from rs_gpt4v_evaluation.report.examples import PICTURES
 from rs_gpt4v_evaluation.report.markdown import markdown
@@ -60,12 +60,5 @@ def report(
 
 def _replace(out: Path, text: str) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(text.encode(errors="replace"))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(out) as file:
+        file.write(text.encode(errors="replace"))

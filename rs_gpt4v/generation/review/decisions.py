@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal, TypedDict, get_args
 
 from filelock import FileLock, Timeout
 
+from rs_gpt4v.appended import end_last_line, whole_lines
 from rs_gpt4v.conversation import Message
 from rs_gpt4v.generation.review.candidates import dialogue_problem
 
@@ -65,9 +66,7 @@ def read_decisions(path: Path) -> list[Decision]:
     Raises:
         ReviewsError: A line before the last is no decision.
     """
-    *lines, last = path.read_bytes().split(b"\n")
-    if _problem(last) is None:  # it merely lacks its newline
-        lines.append(last)
+    lines = whole_lines(path, _is_decision)
     for number, line in enumerate(lines, start=1):
         problem = _problem(line)
         if problem:
@@ -75,6 +74,10 @@ def read_decisions(path: Path) -> list[Decision]:
                 f"{path}, line {number}: {problem}. Mend the line or take it out, and start again"
             )
     return [json.loads(line) for line in lines]
+
+
+def _is_decision(line: bytes) -> bool:
+    return _problem(line) is None
 
 
 def _problem(line: bytes) -> str | None:
@@ -159,7 +162,7 @@ def opened(path: Path, reviewer: str) -> Iterator[ReviewsFile]:
         with path.open("ab+", buffering=0) as file:
             decisions = read_decisions(path)
             _refuse_others(path, decisions, reviewer)
-            _end_last_line(path, file)
+            end_last_line(path, file, _is_decision)
             yield ReviewsFile(path, decisions, file)
     finally:
         lock.release()
@@ -172,13 +175,3 @@ def _refuse_others(path: Path, decisions: list[Decision], reviewer: str) -> None
             f"{path} has decisions of {', '.join(others)}, not of {reviewer}: "
             f"give --reviewer {others[0]}, or --out with another file"
         )
-
-
-def _end_last_line(path: Path, file: BinaryIO) -> None:
-    """Cut off a line that a kill cut short; give a whole one its newline."""
-    content = path.read_bytes()
-    last = content.rpartition(b"\n")[2]
-    if _problem(last) is None:
-        file.write(b"\n")
-    elif last:
-        file.truncate(len(content) - len(last))

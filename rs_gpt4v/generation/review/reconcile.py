@@ -1,7 +1,6 @@
 """From reviewers' decisions to the final dialogues, every candidate accounted for."""
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ from rs_gpt4v.generation.review.decisions import (
     read_decisions,
     standing,
 )
+from rs_gpt4v.replacing import replacing
 
 Outcome = Literal["accepted", "edited", "rejected", "skipped", "unreviewed", "conflicting"]
 _OUTCOMES: dict[str, Outcome] = {"accept": "accepted", "edit": "edited", "reject": "rejected"}
@@ -184,12 +184,8 @@ def _write_conflicts(out: Path, settled: list[_Settled]) -> Path | None:
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON lines that take the place of ``path`` once they are whole and on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    with unfinished.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row) + "\n" for row in rows)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    with replacing(path) as file:
+        file.writelines(json.dumps(row).encode() + b"\n" for row in rows)
 
 
 def to_json(account: Account) -> dict[str, Any]:

@@ -12,10 +12,13 @@ UNFINISHED = ".part"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of ``path`` once it is whole and on disk."""
+    """Open a file that takes the place of ``path`` once whole and on disk; a failed one is gone."""
     unfinished = path.with_name(f".{path.name}{UNFINISHED}")
-    with unfinished.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
