@@ -19,6 +19,7 @@ from rs_gpt4v.sample.region_releases import CLASSES, dior_pictures, upright
 from rs_gpt4v_builders.dior import SOURCE
 
 SIZE = (800, 600)
+IMAGE = {"type": "image_url", "image_url": {"url": "data:x", "detail": "auto"}}
 LABELS = ("ship", "harbor", "storagetank", "Expressway-Service-area", "tenniscourt")
 
 
@@ -178,11 +179,11 @@ def test_facts_of_a_real_annotation() -> None:
 @pytest.mark.parametrize("product", PRODUCTS)
 def test_request_holds_facts_rules_and_a_strict_form(product: Any) -> None:
     sheet = fact_sheet([{"label": "ship", "points": [0, 0, 90, 90]}], 800, 800)
-    body = request_body(sheet, product, "some-model", image_url="data:x", temperature=0.2)
+    body = request_body(sheet, product, "some-model", image=IMAGE, temperature=0.2)
     system, user = (message["content"] for message in body["messages"])
     assert "Never invent" in system
     assert user[0]["text"] == f"Facts:\n{text(sheet)}"
-    assert user[1] == {"type": "image_url", "image_url": {"url": "data:x"}}
+    assert user[1] == IMAGE
     form = body["response_format"]["json_schema"]
     assert form["strict"]
     assert form["schema"] is SCHEMAS[product]

@@ -7,7 +7,7 @@ import difflib
 import itertools
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -105,7 +105,9 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
     ) -> None:
         config_name = config_name or DEFAULT_CONFIG
         _check_options(config_name, kwargs)
-        root = _data_root(data_dir, kwargs)
+        root = data_root(
+            data_dir, sample=bool(kwargs.get("sample")), cache_dir=kwargs.get("cache_dir")
+        )
         # Without a hash of our own, `datasets` would serve rows of older code or older raw files.
         # Which rows leak depends on the images of every release.
         leaks = bool(kwargs.get("exclude_leaks"))
@@ -288,16 +290,29 @@ def _check_options(config_name: str, options: dict[str, Any]) -> None:
     for name, kind in _TYPES.items():
         if name in options and type(options[name]) is not kind:
             raise ValueError(f"{name}={options[name]!r}: expected {_TYPE_WORDS[kind]}")
+    check_choices(options)
+
+
+def check_choices(options: Mapping[str, Any]) -> None:
+    """Raise ValueError for an option that has none of its values: protocol, on_missing, ..."""
     for name, choices in _CHOICES.items():
         if options.get(name) is not None and options[name] not in choices:
             raise ValueError(f"{name}={options[name]!r}: expected one of {', '.join(choices)}")
 
 
-def _data_root(data_dir: str | None, options: dict[str, Any]) -> Path | None:
-    if options.get("sample"):
+def data_root(
+    data_dir: str | Path | None, *, sample: bool = False, cache_dir: str | None = None
+) -> Path | None:
+    """The folder of the releases: ``data_dir``, that of the environment, or the sample's own.
+
+    Raises:
+        NoDataRootError: It is no folder.
+        ValueError: The sample is asked for, and a folder as well.
+    """
+    if sample:
         if data_dir is not None:
             raise ValueError("sample=True reads the embedded sample: leave data_dir out")
-        return sample_root(Path(options.get("cache_dir") or datasets.config.HF_DATASETS_CACHE))
+        return sample_root(Path(cache_dir or datasets.config.HF_DATASETS_CACHE))
     chosen = data_dir or os.environ.get(DATA_ROOT_VARIABLE)
     if not chosen:
         return None

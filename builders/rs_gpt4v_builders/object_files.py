@@ -9,6 +9,7 @@ Three layouts, each read into `rs_gpt4v.records.OBJECTS`, pixels as annotated::
 """
 
 import math
+import os
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ import pyarrow as pa
 
 from rs_gpt4v import records
 from rs_gpt4v.boxes import order_corners
-from rs_gpt4v.source import AnnotationError, read_json_list, read_text
+from rs_gpt4v.source import AnnotationError, Source, read_json_list, read_text
 from rs_gpt4v_builders import _dior_xml
 
 Layout = Literal["coco", "dota", "voc"]
@@ -34,8 +35,33 @@ def read_objects(path: Path, layout: Layout, suffix: str = ".png") -> pa.Table:
 
     Raises:
         AnnotationError: A file is not of that layout, or the folder has none; with its line.
+        ValueError: There is no such layout.
     """
+    if layout not in _READERS:
+        raise ValueError(f"layout {layout!r}: expected one of {', '.join(_READERS)}")
     return pa.Table.from_pylist(_READERS[layout](path, suffix), schema=records.OBJECTS)
+
+
+def own_source(path: Path, layout: Layout, images: Path, split: str) -> Source:
+    """The source of one split that `read_objects` reads; its folder is that of ``path``.
+
+    Args:
+        path: As in `read_objects`.
+        layout: As in `read_objects`.
+        images: Folder that the names of images start from.
+        split: What to call the split.
+    """
+    return Source(
+        name=path.stem,
+        title=str(path),
+        homepage="",
+        license="unknown",
+        citation="",
+        folders=(),
+        annotations={split: (f"{path.name}/" if path.is_dir() else path.name,)},
+        images=(os.path.relpath(images, path.parent),),
+        reader=lambda *_: read_objects(path, layout),
+    )
 
 
 def _coco(path: Path, _: str) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from rs_gpt4v.chat.requests import (
     request_hash,
     text_part,
 )
+from rs_gpt4v.chat.schemas import takes_schema
 
 __all__ = [
     "PRICES",
@@ -45,6 +46,7 @@ __all__ = [
     "read_batch",
     "read_prices",
     "request_hash",
+    "takes_schema",
     "text_part",
     "write_batch",
 ]

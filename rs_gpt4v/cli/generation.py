@@ -1,16 +1,157 @@
-"""Verbs on generated dialogues: review, reconcile."""
+"""Verbs on generated dialogues: generate, review, reconcile."""
 
 import getpass
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from rs_gpt4v.cli.common import DataDir, OnMissing, Protocol, Sample, Split, data_root
+
+if TYPE_CHECKING:
+    from rs_gpt4v.generation.asking import Generator
+    from rs_gpt4v.generation.lines import Probing
+    from rs_gpt4v.generation.scenes import Scene
 
 app = typer.Typer()
 
 Queue = Annotated[Path, typer.Argument(help="Candidates (JSON lines).")]
 _TOLD = 10  # problems that are named, of however many
+
+
+@app.command()
+def generate(
+    model: Annotated[str, typer.Argument(help="Who writes, as its server names it.")],
+    out: Annotated[Path, typer.Option(help="Folder; an interrupted run is gone on with.")],
+    product: Annotated[
+        list[str] | None, typer.Option(help="conversation, reasoning, detail; all unless given.")
+    ] = None,
+    data_dir: DataDir = None,
+    sample: Sample = False,
+    oriented: Annotated[bool, typer.Option("--oriented", help="DIOR-R, not DIOR.")] = False,
+    split: Split = "train",
+    protocol: Protocol = "paper",
+    on_missing: OnMissing = "raise",
+    boxes: Annotated[
+        Path | None, typer.Option(help="Your own: a COCO file, or a folder of DOTA or VOC files.")
+    ] = None,
+    layout: Annotated[str, typer.Option(help="Of --boxes: coco, dota or voc.")] = "coco",
+    images: Annotated[
+        Path | None, typer.Option(help="Where names of images in --boxes start; beside it.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many images.")] = None,
+    base_url: Annotated[
+        str, typer.Option(help="OpenAI-compatible server.")
+    ] = "https://api.openai.com/v1",
+    api_key_env: Annotated[str, typer.Option(help="Variable with the key.")] = "OPENAI_API_KEY",
+    image: Annotated[bool, typer.Option(help="Show the image; else the facts are all.")] = True,
+    tries: Annotated[int, typer.Option(min=1, help="Times to ask until a reply is usable.")] = 2,
+    seed: Annotated[int, typer.Option(help="Passed on; a further try adds 1.")] = 0,
+    temperature: Annotated[float, typer.Option(help="Passed on.")] = 0.7,
+    max_tokens: Annotated[int, typer.Option(help="Longest reply.")] = 2000,
+    body: Annotated[
+        str, typer.Option(help="JSON: more fields of each request; null takes one out.")
+    ] = "{}",
+    probes: Annotated[
+        int, typer.Option(min=0, help="Templated yes-or-no questions an image, from the boxes.")
+    ] = 0,
+    negatives: Annotated[float, typer.Option(help="Share of these answered no.")] = 0.5,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 16,
+    requests_per_minute: Annotated[float | None, typer.Option(help="At most.")] = None,
+    tokens_per_minute: Annotated[float | None, typer.Option(help="At most.")] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="USD; the most to spend in all runs with this OUT.")
+    ] = None,
+    prices: Annotated[Path | None, typer.Option(help="Table of prices for --max-cost.")] = None,
+    num_proc: Annotated[int, typer.Option(min=1, help="Processes that check replies.")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it takes.")] = False,
+    write_batch: Annotated[
+        Path | None, typer.Option(help="Write the requests here for OpenAI's batch API, and end.")
+    ] = None,
+    read_batch: Annotated[
+        list[Path] | None, typer.Option(help="Take in a batch's output and error files first.")
+    ] = None,
+) -> None:
+    """Let a model write dialogues on annotated images, and check them against the boxes.
+
+    Interrupted, it goes on where it was, and nothing is paid twice. Example: `rs-gpt4v generate
+    gpt-4o-2024-11-20 --data-dir /data/rs --oriented --max-cost 50 --out outputs/generated`
+
+    A model of your own: `--base-url http://localhost:8000/v1`. Then `rs-gpt4v review`.
+    """
+    from rs_gpt4v import chat
+    from rs_gpt4v.generation.asking import Generator, estimate, wishes
+    from rs_gpt4v.generation.lines import Probing
+    from rs_gpt4v.generation.products import PRODUCTS
+    from rs_gpt4v_builders.builder import data_root as find_root
+    from rs_gpt4v_builders.scenes import dior_scenes, own_scenes
+
+    if unknown := set(product or ()) - set(PRODUCTS):
+        raise ValueError(f"--product {unknown.pop()}: expected one of {', '.join(PRODUCTS)}")
+    out.mkdir(parents=True, exist_ok=True)
+    options: dict[str, Any] = {"on_missing": on_missing, "log_dir": out}
+    if boxes is None:
+        root = find_root(data_root(data_dir, sample=sample), sample=sample)
+        options |= {"oriented": oriented, "protocol": protocol}
+        scenes = dior_scenes(root, split, **options)
+    else:
+        options |= {"layout": layout, "images": images or boxes.parent}
+        scenes = own_scenes(boxes, split=split, **options)
+    scenes = scenes[:limit]
+    generator = Generator(
+        endpoint=chat.Endpoint(
+            model=model,
+            base_url=base_url,
+            api_key_env=api_key_env,
+            concurrency=concurrency,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+        ),
+        journal=out / "journal.jsonl",
+        products=tuple(one for one in PRODUCTS if one in (product or PRODUCTS)),
+        tries=tries,
+        seed=seed,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        with_image=image,
+        body=json.loads(body),
+        cap_usd=max_cost,
+        prices=chat.read_prices(prices) if prices else chat.PRICES,
+    )
+    try:
+        if read_batch:
+            typer.echo(chat.read_batch(read_batch, generator.endpoint, generator.journal))
+        if dry_run:
+            typer.echo(estimate(wishes(scenes, generator.products), generator))
+        elif write_batch:
+            _write_batch(scenes, generator, write_batch)
+        else:
+            _generate(scenes, generator, out, Probing(probes, negatives, seed), num_proc)
+    except chat.ChatError as error:
+        raise ValueError(str(error)) from error
+
+
+def _write_batch(scenes: "list[Scene]", generator: "Generator", folder: Path) -> None:
+    from rs_gpt4v import chat
+    from rs_gpt4v.generation.asking import requests, wishes
+
+    asked = requests(wishes(scenes, generator.products), generator)
+    files = chat.write_batch(asked, generator.endpoint, folder, generator.journal)
+    typer.echo("\n".join(map(str, files)) or "Nothing to ask: the journal answers it all.")
+
+
+def _generate(
+    scenes: "list[Scene]", generator: "Generator", out: Path, probing: "Probing", num_proc: int
+) -> None:
+    from rs_gpt4v.generation.generate import CANDIDATES, FAILED, generate
+
+    account = generate(scenes, generator, out, probing, num_proc)
+    typer.echo(account)
+    typer.echo(f"Candidates: {out / CANDIDATES}\nFailed: {out / FAILED}")
+    if account.pending:
+        typer.echo("The same command goes on.", err=True)
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ def class_words(label: str) -> ClassWords:
 def vocabulary(labels: Iterable[str]) -> Vocabulary:
     """The words of an annotation with these classes: all it marks, in this image or not."""
     known = map(class_words, labels)
-    return MappingProxyType({words.name: words for words in known})
+    return {words.name: words for words in known}
 
 
 DIOR: Vocabulary = vocabulary(words.name for words in _DIOR)

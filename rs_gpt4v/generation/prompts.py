@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from rs_gpt4v.chat import ChatRequest, Part, text_part
 from rs_gpt4v.generation.facts import FactSheet, text
 from rs_gpt4v.generation.products import Product
 
@@ -68,23 +69,22 @@ def request_body(
     product: Product,
     model: str,
     *,
-    image_url: str | None = None,
+    image: Part | None = None,
     **sampling: Any,
-) -> dict[str, Any]:
+) -> ChatRequest:
     """The JSON body of a chat completion that asks for one product of one image.
 
     Args:
         sheet: The facts of the image.
         product: What to ask for.
         model: The server's name of the model.
-        image_url: The image, as a data URL; None asks on the facts alone.
+        image: As `rs_gpt4v.chat.image_part` makes it; None asks on the facts alone.
         sampling: Further fields of the body: ``temperature``, ``seed``, ``max_tokens``, ...
     """
     told = f"Facts:\n{text(sheet)}"
     content: Any = f"{told}\n\n{_words('no_image')}"
-    if image_url is not None:
-        image = {"type": "image_url", "image_url": {"url": image_url}}
-        content = [{"type": "text", "text": told}, image]
+    if image is not None:
+        content = [text_part(told), image]
     return {
         "model": model,
         "messages": [

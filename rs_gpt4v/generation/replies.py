@@ -4,12 +4,17 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
+from rs_gpt4v.chat import FailureKind
 from rs_gpt4v.conversation import Message
 from rs_gpt4v.generation.products import Product
 
-Wrong = Literal["empty", "refused", "truncated", "no JSON", "missing field", "roles", "empty turn"]
+Wrong: TypeAlias = (
+    Literal["empty", "refused", "truncated", "no JSON", "missing field", "roles", "empty turn"]
+    | FailureKind
+)
+"""What is wrong with a reply, or why there is none."""
 
 
 @dataclass(frozen=True, slots=True)

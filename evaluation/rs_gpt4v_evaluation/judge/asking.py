@@ -210,23 +210,14 @@ def settled(judge: Judge, units: Sequence[Unit], asks: Asks) -> Judge:
     """``judge``, without a schema if the server refuses the first unit for its schema."""
     if not units or not judge.with_schema:
         return judge
-    first = iter([(units[0].key, judge.request(asks, units[0].messages(), units[0].repeat))])
-    with chat.complete(
-        first,
+    with_schema = chat.takes_schema(
+        judge.request(asks, units[0].messages(), units[0].repeat),
         judge.endpoint,
         judge.journal,
         cap_usd=judge.cap_usd,
         prices=judge.prices,
-        total=1,
-        desc="Trying the schema",
-    ) as answers:
-        failures = [answer.failure for answer in answers if answer.failure]
-    refused = [f for f in failures if f.kind == "rejected" and _names_schema(f.reason)]
-    return replace(judge, with_schema=False) if refused else judge
-
-
-def _names_schema(reason: str) -> bool:
-    return any(word in reason for word in ("response_format", "json_schema", "guided"))
+    )
+    return replace(judge, with_schema=with_schema)
 
 
 def estimate(units: Sequence[Unit], asks: Asks, judge: Judge) -> chat.Estimate:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, cast, get_args
 
 from rs_gpt4v.conversation import LabelledBox, Message
+from rs_gpt4v.generation.products import PRODUCTS, Product
 
-Product = Literal["conversation", "reasoning", "detail"]
 Result = Literal["pass", "fail", "cannot tell"]
 
 
@@ -229,7 +229,7 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "image": _TEXT,
     "width": _SIZE,
     "height": _SIZE,
-    "product": (lambda value: value in get_args(Product), " or ".join(get_args(Product))),
+    "product": (lambda value: value in PRODUCTS, " or ".join(PRODUCTS)),
     "boxes": (
         _are_all(_is_box),
         "objects with a 'label', a 'kind' (hbb or obb) and 'points' (4 or 8 numbers)",
