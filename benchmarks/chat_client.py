@@ -25,13 +25,16 @@ from rs_gpt4v import chat
 DELAY_S = 0.2
 
 
-def serve(port: Connection) -> None:
-    """Answer every request after DELAY_S; tell the port first."""
+TEXT = "A residential area with two ponds. " * 20
+
+
+def serve(port: Connection, text: str = TEXT) -> None:
+    """Answer every request with ``text`` after DELAY_S; tell the port first."""
 
     async def answer(request: web.Request) -> web.Response:
         await request.read()
         await asyncio.sleep(DELAY_S)
-        message = {"role": "assistant", "content": "A residential area with two ponds. " * 20}
+        message = {"role": "assistant", "content": text}
         usage = {"prompt_tokens": 1000, "completion_tokens": 150}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return web.json_response({"id": "c", "choices": [choice], "usage": usage})

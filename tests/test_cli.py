@@ -22,8 +22,10 @@ VERBS = (
     "score",
     "report",
     "judge",
+    "generate",
     "review",
     "reconcile",
+    "release",
     "demo",
 )
 

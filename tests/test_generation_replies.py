@@ -104,7 +104,7 @@ def roles(*names: str) -> str:
         ('{"turns": [}', "stop", "no JSON", "Expecting value"),
         ('{"a":' + "[" * 200_000, "stop", "no JSON", "."),
         ("{}", "stop", "missing field", "no list 'turns'"),
-        ('{"turns": []}', "stop", "missing field", "no list 'turns'"),
+        ('{"turns": []}', "stop", "missing field", "list 'turns' is empty"),
         ('{"turns": ["a"]}', "stop", "missing field", "turn 0 is no object"),
         ('{"turns": [{"question": "a"}]}', "stop", "missing field", "turn 0 has no text 'answer'"),
         ('{"turns": [{"question": "a", "answer": 3}]}', "stop", "missing field", "is a int"),

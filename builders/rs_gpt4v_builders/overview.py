@@ -123,7 +123,8 @@ def _tree(source: Source) -> list[str]:
     folders = dict.fromkeys(
         os.path.relpath(folder, "release") for folder in finder.folders.values()
     )
-    return [*source.annotation_files(), *(f"{folder}/" for folder in folders)]
+    apart = (f"{folder}/" for folder in folders if folder != ".")  # "." comes with the annotations
+    return [*source.annotation_files(), *apart]
 
 
 def _shares(found: Found) -> tuple[list[Download], list[str]]:

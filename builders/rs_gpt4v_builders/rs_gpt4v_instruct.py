@@ -8,6 +8,9 @@ On disk, and beside it the DIOR images, those of DIOR-RSVG or of DIOR itself::
     DIOR_RSVG/JPEGImages/00001.jpg
     DIOR/{JPEGImages-trainval,JPEGImages-test}/00001.jpg
 
+A release that `rs_gpt4v_builders.export.instruct` wrote has images of its own in ``images/`` where
+they are not DIOR's.
+
 The release could not be fetched. These file names are ours; the list is LLaVA's, which the one
 published reader of the release expects. So this reader is lenient: ``id`` may be absent, folders
 before an image's name are dropped, ``<image>`` is taken out wherever it stands, turns before the
@@ -42,7 +45,7 @@ def _read(folder: Path, split: str, _: Protocol, *, kind: str) -> pa.Table:
         {
             # An export of ours has ids of ours.
             "key": key.removeprefix(f"{source.name}/{split}/"),
-            "image": _image(item.get("image")),
+            "image": _image(item.get("image"), folder),
             "messages": _messages(item.get("conversations")),
         }
         for key, item in zip(_keys(items), items, strict=True)
@@ -58,10 +61,12 @@ def _keys(items: list[dict[str, Any]]) -> list[str]:
     return [f"{place:06d}" for place in range(len(items))]
 
 
-def _image(name: object) -> str | None:
-    """The image's name behind the part that tells in which folder of DIOR it is."""
+def _image(name: object, folder: Path) -> str | None:
+    """The image's name behind the part that tells in which folder of DIOR it is, or as it is."""
     if not isinstance(name, str) or not name.strip():
         return None
+    if name.startswith("images/") and (folder / name).is_file():
+        return name
     bare = PurePosixPath(name.replace("\\", "/"))
     is_test = bare.stem.isdecimal() and int(bare.stem) > LAST_TRAINING_IMAGE
     return f"{'DIOR_test' if is_test else 'DIOR_trainval'}/{bare.name}"
@@ -107,7 +112,7 @@ SOURCE = Source(
     folders=("RS_GPT4V_Instruct", "RS-GPT4V-Instruct", "rs_gpt4v_instruct"),
     annotations=_annotations("conversation"),
     spellings=_spellings("conversation"),
-    images=(),
+    images=(".",),
     other_images={
         "DIOR_trainval": ("../DIOR/JPEGImages-trainval", "../DIOR/JPEGImages", *_DIOR_RSVG),
         "DIOR_test": ("../DIOR/JPEGImages-test", "../DIOR/JPEGImages", *_DIOR_RSVG),

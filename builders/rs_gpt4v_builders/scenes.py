@@ -49,7 +49,7 @@ def dior_scenes(
     rows = good_records(
         source, folder, split, protocol=protocol, on_missing=on_missing, log_dir=log_dir
     )
-    return _scenes(rows, split, DIOR)
+    return _scenes(rows, source.name, split, DIOR)
 
 
 def own_scenes(
@@ -85,12 +85,13 @@ def own_scenes(
         source, boxes.parent, split, protocol="paper", on_missing=on_missing, log_dir=log_dir
     )
     known = {box["label"] for row in rows["boxes"].to_pylist() for box in row}
-    return _scenes(rows, split, vocabulary(sorted(known)))
+    return _scenes(rows, source.name, split, vocabulary(sorted(known)))
 
 
-def _scenes(rows: pa.Table, split: str, known: Vocabulary) -> list[Scene]:
+def _scenes(rows: pa.Table, source: str, split: str, known: Vocabulary) -> list[Scene]:
     return [
         Scene(
+            source=source,
             key=row["key"],
             split=split,
             image=Path(row["path"]),

@@ -1,4 +1,4 @@
-"""Verbs on generated dialogues: generate, review, reconcile."""
+"""Verbs on generated dialogues: generate, review, reconcile, release."""
 
 import getpass
 import json
@@ -207,6 +207,32 @@ def reconcile(
     typer.echo(
         json.dumps(settling.to_json(account), indent=2) if as_json else settling.to_text(account)
     )
+
+
+@app.command()
+def release(
+    files: Annotated[
+        list[Path], typer.Argument(help="Final dialogues of reconcile, or candidates.")
+    ],
+    data_dir: Annotated[
+        Path, typer.Option(help="Folder for the releases.", envvar="RS_GPT4V_DATA")
+    ],
+    images: Annotated[
+        str, typer.Option(help="Of your own images: copy, hardlink or symlink.")
+    ] = "copy",
+) -> None:
+    """Write generated dialogues as a release that configs conversation and detail read.
+
+    Example: `rs-gpt4v release outputs/generated/final.jsonl --data-dir /data/rs`
+    """
+    from rs_gpt4v_builders.export.instruct import release as write
+
+    written = write(files, data_dir, images)
+    _tell_problems(written.problems)
+    for name, items in written.written.items():
+        typer.echo(f"{written.folder / name}: {items:,} dialogues")
+    if written.left_out:
+        typer.echo(f"left out: {written.left_out:,} that fail a check and were not reviewed")
 
 
 def _login() -> str:

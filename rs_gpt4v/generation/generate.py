@@ -67,12 +67,13 @@ def generate(
 
 def _written(works: Sequence[Work], num_proc: int) -> Iterator[dict[str, Any]]:
     with tqdm(total=len(works), desc="Checking", unit="image", disable=None) as bar:
-        for found in _checked(works, num_proc):
+        for found in checked(works, num_proc):
             yield from found
             bar.update()
 
 
-def _checked(works: Sequence[Work], num_proc: int) -> Iterator[list[dict[str, Any]]]:
+def checked(works: Sequence[Work], num_proc: int) -> Iterator[list[dict[str, Any]]]:
+    """`lines` of each work, in order, in so many processes."""
     if num_proc == 1:
         yield from map(lines, works)
         return

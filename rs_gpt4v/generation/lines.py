@@ -38,9 +38,9 @@ class Work(NamedTuple):
 def lines(work: Work) -> list[dict[str, Any]]:
     """A line a draft: a `Candidate` of the reviewers' queue, or why there is none.
 
-    A candidate also has its ``split``, and ``kinds`` or ``local`` of its `Dialogue`. What came to
-    nothing has ``wrong`` for programs, ``reason`` for people, and is ``pending`` if the same run,
-    made again, asks again.
+    A candidate also has its ``source`` and ``split``, and ``kinds`` or ``local`` of its `Dialogue`.
+    What came to nothing has ``wrong`` for programs, ``reason`` for people, and is ``pending`` if
+    the same run, made again, asks again.
     """
     drafted = [_drafted(draft, work.folder) for draft in work.drafts]
     return [*drafted, *_probed(work)] if work.probing.count else drafted
@@ -100,6 +100,7 @@ def _named(scene: Scene, name: str, folder: Path) -> dict[str, Any]:
     return {
         "id": f"{scene.split}/{scene.key}/{name}",
         "image": Path(relpath(scene.image, folder)).as_posix(),
+        "source": scene.source,
         "split": scene.split,
         "product": name,
     }

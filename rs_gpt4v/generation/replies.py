@@ -108,7 +108,9 @@ def _field(content: dict[str, Any], name: str, where: str = "the reply") -> str:
 
 def _listed(content: dict[str, Any], name: str) -> list[Any]:
     value = content.get(name)
-    if not isinstance(value, list) or not value:
+    if value == []:
+        raise _UnusableError("missing field", f"the reply's list {name!r} is empty")
+    if not isinstance(value, list):
         raise _UnusableError(
             "missing field", f"the reply has no list {name!r}: found {sorted(content)}"
         )

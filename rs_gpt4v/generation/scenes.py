@@ -13,6 +13,7 @@ class Scene:
     """An image that can be read, with every object that is annotated in it.
 
     Attributes:
+        source: What names the annotation: "dior", ...
         key: What names it in its split.
         split: "train", "test", ...
         image: The file.
@@ -21,6 +22,7 @@ class Scene:
         vocabulary: The classes of which every object is annotated.
     """
 
+    source: str
     key: str
     split: str
     image: Path

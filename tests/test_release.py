@@ -1,0 +1,148 @@
+"""From final dialogues to a release that the ordinary builder reads, and back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import load_dataset
+from generating import scenes
+from PIL import Image
+
+from rs_gpt4v.generation.asking import Draft, Wish
+from rs_gpt4v.generation.lines import Probing, Work, lines
+from rs_gpt4v.generation.products import Product
+from rs_gpt4v.generation.replies import Dialogue
+from rs_gpt4v_builders.export.instruct import ReleaseError, release
+
+RIGHT = "The image shows one ship and one harbor, and the ship lies left of the harbor."
+WRONG = "The image shows nine ships."
+
+
+def candidate(folder: Path, answer: str, product: Product = "conversation", **changes: Any) -> Any:
+    """A line of a queue in ``folder`` on an image there; what is said is checked."""
+    one = scenes(1, folder)[0]
+    said = [("user", "What is in this image?"), ("assistant", answer)]
+    messages: Any = tuple({"role": role, "content": content} for role, content in said)
+    draft = Draft(Wish(one, product), Dialogue(messages), "f" * 64, "some-model")
+    return lines(Work(one, (draft,), Probing(), folder))[0] | changes
+
+
+def write(path: Path, *rows: Any) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A data root with the one image of DIOR that is spoken of."""
+    images = tmp_path / "root" / "DIOR" / "JPEGImages-trainval"
+    images.mkdir(parents=True)
+    Image.new("RGB", (200, 200)).save(images / "scene.png")
+    return tmp_path / "root"
+
+
+def built(root: Path, config: str) -> Any:
+    return load_dataset(
+        "rs_gpt4v",
+        config,
+        split="train",
+        data_dir=str(root),
+        on_missing="skip",
+        cache_dir=str(root / "cache"),
+    )
+
+
+def test_dialogues_become_rows_of_the_ordinary_builder(tmp_path: Path, root: Path) -> None:
+    long = " ".join([RIGHT] * 4)
+    file = write(
+        tmp_path / "final.jsonl",
+        candidate(tmp_path, RIGHT, source="dior", image="00001.jpg"),
+        candidate(tmp_path, RIGHT, "reasoning", source="dior", image="00001.jpg"),
+        candidate(tmp_path, long, "detail", source="dior", image="00001.jpg"),
+    )
+    jpeg = root / "DIOR" / "JPEGImages-trainval" / "00001.jpg"
+    Image.new("RGB", (200, 200)).save(jpeg)
+    told = release([file], root)
+    assert told.written == {"conversation_train.json": 2, "detail_train.json": 1}
+    rows = built(root, "conversation")
+    assert rows["id"] == [
+        "rs_gpt4v_instruct/train/00000/conversation",
+        "rs_gpt4v_instruct/train/00000/reasoning",
+    ]
+    assert rows[0]["messages"][1] == {"role": "assistant", "content": RIGHT}
+    assert rows[0]["images"][0].size == (200, 200)
+    assert built(root, "detail")[0]["references"] == [long]
+    assert not (told.folder / "images").exists()
+
+
+def test_items_are_llavas_and_say_where_they_are_from(tmp_path: Path, root: Path) -> None:
+    reviews = [{"reviewer": "ann", "decision": "edit"}]
+    row = candidate(tmp_path, RIGHT, reviews=reviews, generated=[{"role": "user", "content": "?"}])
+    folder = release([write(tmp_path / "final.jsonl", row)], root).folder
+    (item,) = json.loads((folder / "conversation_train.json").read_text())
+    assert item["id"] == "00000/conversation"
+    assert item["image"] == "scene.png"
+    assert item["conversations"] == [
+        {"from": "human", "value": "<image>\nWhat is in this image?"},
+        {"from": "gpt", "value": RIGHT},
+    ]
+    told = item["provenance"]
+    assert told["model"] == "some-model"
+    assert told["prompt"].startswith("conversation-1-")
+    assert told["request"] == "f" * 64
+    assert told["reviews"] == reviews
+    assert told["generated"] == row["generated"]
+    assert told["checks"]["relations"] == {"pass": 1}
+
+
+def test_unreviewed_failures_stay_behind_and_reviewed_ones_do_not(
+    tmp_path: Path, root: Path
+) -> None:
+    rows = [
+        candidate(tmp_path, WRONG, id="train/a/conversation"),
+        candidate(tmp_path, WRONG, id="train/b/conversation", reviews=[{"reviewer": "ann"}]),
+        candidate(tmp_path, RIGHT, id="train/c/conversation"),
+    ]
+    told = release([write(tmp_path / "queue.jsonl", *rows, "no candidate")], root)
+    items = json.loads((told.folder / "conversation_train.json").read_text())
+    assert [item["id"] for item in items] == ["b/conversation", "c/conversation"]
+    assert told.left_out == 1
+    assert "line 4" in told.problems[0]
+
+
+def test_own_images_come_along(tmp_path: Path, root: Path) -> None:
+    for name in ("north", "south"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (200, 200)).save(tmp_path / name / "tile 1.png")
+    rows = [
+        candidate(tmp_path, RIGHT, source="tiles", id=f"train/{name}", image=f"{name}/tile 1.png")
+        for name in ("north", "south")
+    ]
+    release([write(tmp_path / "final.jsonl", *rows)], root)
+    rows = built(root, "conversation").data.table["images"].to_pylist()
+    paths = [Path(images[0]["path"]) for images in rows]
+    assert [path.relative_to(root / "RS_GPT4V_Instruct").as_posix() for path in paths] == [
+        "images/north/tile_1.png",
+        "images/south/tile_1.png",
+    ]
+
+
+def test_a_fetched_release_is_never_overwritten(tmp_path: Path, root: Path) -> None:
+    file = write(tmp_path / "final.jsonl", candidate(tmp_path, RIGHT))
+    release([file], root)
+    release([file], root)  # its own: written again
+    theirs = root / "RS_GPT4V_Instruct" / "conversation_train.json"
+    theirs.write_text('[{"id": "1", "image": "00001.jpg", "conversations": []}]')
+    with pytest.raises(ReleaseError, match="was not written from generated dialogues"):
+        release([file], root)
+    assert "provenance" not in theirs.read_text()
+
+
+def test_dialogues_that_cannot_be_released_together(tmp_path: Path, root: Path) -> None:
+    file = write(tmp_path / "a.jsonl", candidate(tmp_path, RIGHT))
+    other = write(tmp_path / "b.jsonl", candidate(tmp_path, RIGHT))
+    with pytest.raises(ReleaseError, match=r"b.jsonl: id 'train/00000/conversation' is in an"):
+        release([file, other], root)
+    with pytest.raises(ReleaseError, match=r"no 'split'"):
+        release([write(file, candidate(tmp_path, RIGHT, split=None))], root)
