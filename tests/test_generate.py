@@ -108,6 +108,13 @@ def test_what_is_no_dialogue_is_asked_for_again_with_another_seed(tmp_path: Path
         assert run(server, tmp_path / "once", 3, seed=7, tries=1).failed == {"no JSON": 3}
 
 
+def test_a_dialogue_that_says_nothing_of_the_boxes_is_counted(tmp_path: Path) -> None:
+    turn = {"question": "What is it like?", "answer": "It is calm there."}
+    with ChatServer(lambda _: json.dumps({"turns": [turn]})) as server:
+        account = run(server, tmp_path / "out", 3)
+    assert (account.failing, account.unconfirmed) == (0, 3)
+
+
 def test_a_server_without_schemas_is_asked_without(tmp_path: Path) -> None:
     def old(body: dict[str, Any]) -> Reply | str:
         if "response_format" in body:

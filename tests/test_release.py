@@ -103,12 +103,13 @@ def test_unreviewed_failures_stay_behind_and_reviewed_ones_do_not(
         candidate(tmp_path, WRONG, id="train/a/conversation"),
         candidate(tmp_path, WRONG, id="train/b/conversation", reviews=[{"reviewer": "ann"}]),
         candidate(tmp_path, RIGHT, id="train/c/conversation"),
+        candidate(tmp_path, "It is calm here.", id="train/d/conversation"),
     ]
     told = release([write(tmp_path / "queue.jsonl", *rows, "no candidate")], root)
     items = json.loads((told.folder / "conversation_train.json").read_text())
     assert [item["id"] for item in items] == ["b/conversation", "c/conversation"]
-    assert told.left_out == 1
-    assert "line 4" in told.problems[0]
+    assert told.left_out == 2
+    assert "line 5" in told.problems[0]
 
 
 def test_own_images_come_along(tmp_path: Path, root: Path) -> None:

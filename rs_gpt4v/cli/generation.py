@@ -232,7 +232,8 @@ def release(
     for name, items in written.written.items():
         typer.echo(f"{written.folder / name}: {items:,} dialogues")
     if written.left_out:
-        typer.echo(f"left out: {written.left_out:,} that fail a check and were not reviewed")
+        why = "that nobody reviewed, and that fail a check or say nothing the boxes confirm"
+        typer.echo(f"left out: {written.left_out:,} {why}")
 
 
 def _login() -> str:

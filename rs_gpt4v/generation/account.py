@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rs_gpt4v.chat import Summary
-from rs_gpt4v.generation.lines import TEMPLATES
+from rs_gpt4v.generation.lines import TEMPLATES, checks_with, is_sound
 
 
 @dataclass
@@ -18,6 +18,7 @@ class Account:
         dialogues: How many came, by product.
         failing: How many of these fail a check.
         checks: How many of these fail each check.
+        unconfirmed: How many fail none, and say nothing that the boxes confirm either.
         failed: How many came to nothing, by what is wrong.
         pending: How many the same run, made again, asks for again.
         probes: Templated questions, by whether they are answered yes.
@@ -32,6 +33,7 @@ class Account:
     dialogues: Counter[str] = field(default_factory=Counter)
     failing: int = 0
     checks: Counter[str] = field(default_factory=Counter)
+    unconfirmed: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     pending: int = 0
     probes: Counter[bool] = field(default_factory=Counter)
@@ -44,10 +46,11 @@ class Account:
         elif line["model"] == TEMPLATES:
             self.probes.update(line["holds"])
         else:
-            wrong = {one["check"] for one in line["verdicts"] if one["result"] == "fail"}
+            wrong = checks_with("fail", line["verdicts"])
             self.dialogues[line["product"]] += 1
             self.failing += bool(wrong)
             self.checks.update(wrong)
+            self.unconfirmed += not wrong and not is_sound(line["verdicts"])
 
     def __str__(self) -> str:
         came, failed = self.dialogues.total(), self.failed.total()
@@ -56,6 +59,7 @@ class Account:
             f"{failed:,} came to nothing, {self.pending:,} are to be asked again",
             _listed("dialogues", self.dialogues),
             f"  with a failed check: {self.failing:,}{_counted(self.checks, ': ')}",
+            f"  with nothing that the boxes confirm, else: {self.unconfirmed:,}",
             _listed("came to nothing", self.failed),
         ]
         if self.probes:

@@ -1,5 +1,6 @@
 """What is written of a scene: candidates for reviewers, and what came to nothing."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from os.path import relpath
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, NamedTuple
 
 from rs_gpt4v.conversation import Message
 from rs_gpt4v.generation.asking import Draft
-from rs_gpt4v.generation.checks import check
+from rs_gpt4v.generation.checks import FACTUAL, Result, check
 from rs_gpt4v.generation.negatives import probes
 from rs_gpt4v.generation.products import Product
 from rs_gpt4v.generation.prompts import prompt_version
@@ -44,6 +45,16 @@ def lines(work: Work) -> list[dict[str, Any]]:
     """
     drafted = [_drafted(draft, work.folder) for draft in work.drafts]
     return [*drafted, *_probed(work)] if work.probing.count else drafted
+
+
+def checks_with(result: Result, verdicts: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The checks that have a verdict of ``result`` in a line."""
+    return {verdict["check"] for verdict in verdicts if verdict["result"] == result}
+
+
+def is_sound(verdicts: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a line fails no check, and says something that the boxes confirm."""
+    return not checks_with("fail", verdicts) and bool(checks_with("pass", verdicts) & FACTUAL)
 
 
 def _drafted(draft: Draft, folder: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rs_gpt4v.generation.lines import is_sound
 from rs_gpt4v.generation.review.candidates import image_path, read_queue
 from rs_gpt4v.source import read_json
 from rs_gpt4v_builders import dior
@@ -33,7 +34,7 @@ class Release:
     Attributes:
         folder: The release.
         written: Items by file.
-        left_out: Dialogues that nobody reviewed and that fail a check.
+        left_out: Dialogues that nobody reviewed and that are not sound.
         problems: Why lines of the files are no dialogues.
     """
 
@@ -50,8 +51,8 @@ class ReleaseError(ValueError):
 def release(files: Sequence[Path], root: Path, images: str = "copy") -> Release:
     """Write the dialogues of ``files`` as a release below the data root ``root``.
 
-    What people accepted is taken, and of what nobody reviewed what fails no check. Lists that were
-    written so before are replaced.
+    What people accepted is taken, and of what nobody reviewed what is sound: it fails no check and
+    says something that the boxes confirm. Lists that were written so before are replaced.
 
     Args:
         files: Final dialogues of `rs_gpt4v.generation.review.reconcile`, or candidates.
@@ -64,7 +65,7 @@ def release(files: Sequence[Path], root: Path, images: str = "copy") -> Release:
         EmptyQueueError: A file has no dialogue.
     """
     problems, rows = _read(files)
-    good = [row for row in rows if row.get("reviews") or not _fails(row)]
+    good = [row for row in rows if row.get("reviews") or is_sound(row["verdicts"])]
     folder = root / SOURCE.folders[0]
     folder.mkdir(parents=True, exist_ok=True)
     lists = _lists(good, names := _names(good))
@@ -110,10 +111,6 @@ def _refuse_others(path: Path) -> None:
             f"{path} is there and was not written from generated dialogues: give another "
             "--data-dir, or move it away"
         )
-
-
-def _fails(row: dict[str, Any]) -> bool:
-    return any(verdict["result"] == "fail" for verdict in row["verdicts"])
 
 
 def _names(rows: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -16,7 +16,10 @@ from rs_gpt4v.generation.classes import DIOR, Vocabulary
 from rs_gpt4v.generation.facts import FactSheet
 from rs_gpt4v.generation.products import Product
 
-__all__ = ["LIMITS", "Check", "Limits", "Result", "Verdict", "check", "failures"]
+__all__ = ["FACTUAL", "LIMITS", "Check", "Limits", "Result", "Verdict", "check", "failures"]
+
+FACTUAL: frozenset[Check] = frozenset({"counts", "presence", "absence", "places", "relations"})
+"""Checks against the boxes: a dialogue that passes none of them says nothing that they confirm."""
 
 
 class Limits(NamedTuple):
