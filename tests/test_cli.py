@@ -16,6 +16,7 @@ VERBS = (
     "download",
     "build",
     "stats",
+    "principles",
     "export",
     "train",
     "predict",

@@ -1,4 +1,4 @@
-"""Verbs on data: sources, download, build, stats, audit, export."""
+"""Verbs on data: sources, download, build, stats, audit, principles, export."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,15 @@ from typing import Annotated
 
 import typer
 
-from rs_gpt4v.cli.common import DataDir, OnMissing, Protocol, Sample, data_root, load_rows
+from rs_gpt4v.cli.common import (
+    DataDir,
+    OnMissing,
+    Protocol,
+    Sample,
+    Split,
+    data_root,
+    load_rows,
+)
 
 app = typer.Typer()
 
@@ -165,6 +173,53 @@ def audit(
         typer.echo(json.dumps({"sample": sample, **to_json(found)}, indent=2))
     else:
         typer.echo(f"{to_text(found)}\n\nPictures: {out}")
+
+
+@app.command()
+def principles(
+    configs: Annotated[
+        list[str] | None, typer.Argument(help="Configs or groups: conversation vqa_lr.")
+    ] = None,
+    data_dir: DataDir = None,
+    sample: Sample = False,
+    protocol: Protocol = "paper",
+    on_missing: Annotated[
+        str, typer.Option(help="raise, or skip unusable records, and configs that are absent.")
+    ] = "raise",
+    split: Split = "train",
+    candidates: Annotated[
+        list[Path] | None, typer.Option(help="Generated dialogues (JSON lines); repeatable.")
+    ] = None,
+    reviews: Annotated[
+        list[Path] | None, typer.Option(help="Reviews files of these candidates; repeatable.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("principles.html"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the paper's six design principles, of any configs and of generated dialogues.
+
+    Example: `rs-gpt4v principles conversation cap_ucm vqa_lr --candidates candidates.jsonl`
+    """
+    from rs_gpt4v_builders.principles.measuring import report
+    from rs_gpt4v_builders.principles.page import write_page
+    from rs_gpt4v_builders.principles.text import to_json, to_text
+
+    measured = report(
+        configs or (),
+        candidates or (),
+        reviews or (),
+        split=split,
+        absent_allowed=on_missing == "skip",
+        data_dir=data_root(data_dir, sample=sample),
+        sample=sample,
+        protocol=protocol,
+        on_missing=on_missing,
+    )
+    write_page(measured, out, sample=sample)
+    if as_json:
+        typer.echo(json.dumps({"sample": sample, **to_json(measured)}, indent=2))
+    else:
+        typer.echo(f"{to_text(measured)}\n\nCharts: {out}")
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from rs_gpt4v.conversation import Message
 from rs_gpt4v.generation.review.agreement import CHOICES, Agreement, compare_all
-from rs_gpt4v.generation.review.candidates import Candidate, digest, read_queue
+from rs_gpt4v.generation.review.candidates import Candidate, Queue, digest, read_queue
 from rs_gpt4v.generation.review.decisions import (
     Decision,
     ReviewsError,
@@ -80,10 +80,7 @@ def reconcile(
     queue = read_queue(queue_file)
     said = _by_reviewer(everyone)
     digests = {one["id"]: digest(one) for one in queue.candidates}
-    valid = {
-        name: {row_id: one for row_id, one in decided.items() if digests.get(row_id) == one["of"]}
-        for name, decided in said.items()
-    }
+    valid = _valid(said, digests)
     last_word = valid.pop(next(reversed(valid))) if final_say else {}
     settled = [_settle(one, list(valid.values()), last_word) for one in queue.candidates]
     _write(out, (_final(one) for one in settled if one.outcome in ("accepted", "edited")))
@@ -100,6 +97,32 @@ def reconcile(
         final=out,
         conflicts=_write_conflicts(out, settled),
     )
+
+
+def outcomes(queue: Queue, files: Sequence[Path]) -> dict[str, Outcome]:
+    """What the reviewers settled of each candidate, by its id, as `reconcile` does.
+
+    Args:
+        queue: As read.
+        files: Reviews files, one a reviewer; decisions about other candidates do not count.
+
+    Raises:
+        OSError: A file cannot be read.
+        ReviewsError: A file is broken, or two are of one reviewer.
+    """
+    valid = _valid(_by_reviewer(files), {one["id"]: digest(one) for one in queue.candidates})
+    settled = (_settle(one, list(valid.values()), {}) for one in queue.candidates)
+    return {one.candidate["id"]: one.outcome for one in settled}
+
+
+def _valid(
+    said: Mapping[str, Mapping[str, Decision]], digests: Mapping[str, str]
+) -> dict[str, dict[str, Decision]]:
+    """The decisions about candidates as they are now, by reviewer and id."""
+    return {
+        name: {row_id: one for row_id, one in decided.items() if digests.get(row_id) == one["of"]}
+        for name, decided in said.items()
+    }
 
 
 def _refuse_to_overwrite(out: Path, read: Sequence[Path]) -> None:
