@@ -296,6 +296,9 @@ def test_language_and_length() -> None:
     assert said("language", german)[-1] == "fail"
     assert said("language", english)[-1] == "pass"
     assert said("language", "图像中有草地")[-1] == "fail"
+    assert said("language", "There are three airplanes in the image.")[-1] == "pass"
+    assert said("language", "Drei Flugzeuge in der Mitte.")[-1] == "cannot tell"
+    assert said("language", "Tennis courts.")[-1] == "cannot tell"
     assert said("length", "word " * LIMITS["conversation"].answer_words[1]) == ["pass"] * 3
     assert said("length", "word " * (LIMITS["conversation"].answer_words[1] + 1))[-1] == "fail"
     turns = [(f"What about {number}?", "x") for number in range(LIMITS["conversation"].turns + 1)]

@@ -120,7 +120,9 @@ _COMMON = word_list("common")
 MOST_FOREIGN_LETTERS = 0.1
 """More letters than this share that are not a to z make a text no English."""
 LEAST_COMMON_WORDS = 0.15
-"""English has at least this share of its most common words; told from ten words on."""
+"""English has at least this share of its most common words."""
+FEW_WORDS, LEAST_COMMON_IF_SHORT = 10, 1 / 3
+"""Below so many words another language shares some of them by chance, and English may have none."""
 
 
 def language(turns: Sequence[Turn]) -> Iterator[Verdict]:
@@ -132,8 +134,10 @@ def language(turns: Sequence[Turn]) -> Iterator[Verdict]:
             foreign = sum(not "a" <= letter <= "z" for letter in letters)
             common = sum(word in _COMMON for word in words)
             is_latin = foreign <= MOST_FOREIGN_LETTERS * len(letters)
-            is_english = common >= LEAST_COMMON_WORDS * len(words)
-            told = "cannot tell" if len(words) < 10 else "pass" if is_english else "fail"
+            is_short = len(words) < FEW_WORDS
+            least = LEAST_COMMON_IF_SHORT if is_short else LEAST_COMMON_WORDS
+            is_english = common >= max(1, least * len(words))
+            told = "pass" if is_english else "cannot tell" if is_short else "fail"
             rule = f"{common} of {len(words)} words are common English ones"
             yield Verdict("language", told if is_latin else "fail", turn, text, rule)
 
