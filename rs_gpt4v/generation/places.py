@@ -96,15 +96,23 @@ def _on_axis(low: float, high: float, side: str) -> Truth:
 
 
 def every(truths: Iterable[Truth]) -> Truth:
-    """Whether all hold: surely not, where one surely does not."""
-    found = list(truths)
-    return False if False in found else None if None in found else True
+    """Whether all hold: surely not, where one surely does not; the rest is not looked at then."""
+    truth: Truth = True
+    for one in truths:
+        if one is False:
+            return False
+        truth = truth and one
+    return truth
 
 
 def some(truths: Iterable[Truth]) -> Truth:
-    """Whether any holds: surely not, where all surely do not."""
-    found = list(truths)
-    return True if True in found else None if None in found else False
+    """Whether any holds, and the rest is not looked at then: surely not, where all surely do not."""
+    truth: Truth = False
+    for one in truths:
+        if one:
+            return True
+        truth = None if one is None else truth
+    return truth
 
 
 def holds(a: Sequence[float], relation: Direction, b: Sequence[float], size: Size) -> Truth:

@@ -12,6 +12,10 @@ from rs_gpt4v.generation.facts import FactSheet
 from rs_gpt4v.generation.places import Truth
 
 
+MOST_COMPARED = 100_000
+"""Of more combinations of objects a relation is left open: it tells nothing, and takes seconds."""
+
+
 def judge(claim: Claim, sheet: FactSheet, turn: int) -> Verdict:
     """Whether the boxes of ``sheet`` make a claim true."""
     return _JUDGES[claim.kind](claim, sheet, turn)
@@ -95,7 +99,7 @@ def _relation(claim: Claim, sheet: FactSheet, turn: int) -> Verdict:
     subjects = [item.points for name in claim.names for item in sheet.of(name)]
     sides = _object_sides(claim, sheet)
     truth: Truth = None
-    if claim.relation != ("compass",):
+    if claim.relation != ("compass",) and len(subjects) * len(sides) <= MOST_COMPARED:
         each = [
             places.some(_holds(claim, subject, side, sheet.size) for side in others)
             for subject in subjects
