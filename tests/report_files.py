@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from chat_server import Answering, ChatServer
+
+from rs_gpt4v_evaluation.judge import Judge, judge_files
 from rs_gpt4v_evaluation.report import report
 
 # Always "3" (3 of 4 counts, exactly) and "no" (2 of 3): 5 of 7 = 71.4 %, mean 70.8 %.
@@ -20,6 +23,9 @@ AFTER = ["3", "3", "3", "8", "no", "no", "no"]
 CAPTIONS = [["A road by a river.", "A road."], ["Two planes <script>alert(1)</script>", "A jet."]]
 
 
+DECODING = {"do_sample": False, "max_new_tokens": 16}
+
+
 def line(row: int, folder: Path, **values: Any) -> dict[str, Any]:
     return {
         "id": f"x/test/{row}",
@@ -30,7 +36,7 @@ def line(row: int, folder: Path, **values: Any) -> dict[str, Any]:
         "model": "some/model",
         "adapter": None,
         "weights": "w",
-        "decoding": {"do_sample": False, "max_new_tokens": 16},
+        "decoding": DECODING,
         **values,
     }
 
@@ -79,6 +85,49 @@ def grounding(path: Path, rows: Sequence[tuple[list[float], str]], **values: Any
         for i, (box, said) in enumerate(rows)
     ]
     return written(path, lines, **values)
+
+
+TURNS = ["Two ships.", "At the pier.", "No."]
+DETAIL = "A pier with two ships <i>in</i> it."
+
+
+def dialogues(folder: Path, answers: Sequence[str] = (*TURNS, DETAIL), **more: Any) -> list[Path]:
+    """Three turns, two of them about one image, and a description; ``more`` of each line."""
+    *turns, detail = answers
+    history = [[], [{"role": "user", "content": "Ships?"}], []]
+    history[1].append({"role": "assistant", "content": "Two ships, moored."})
+    common = {"source": "rs_gpt4v_instruct", "references": ["The truth."], **more}
+
+    def asked(row: int, image: int, task: str, answer: str) -> dict[str, Any]:
+        made = line(image, folder.parent, task=task, prediction=answer, prompt=f"{task} {row}?")
+        return made | common | {"id": f"rs_gpt4v_instruct/test/{task}/{row}"}
+
+    conversation = [
+        asked(row, row // 2, "conversation", answer) | {"history": history[row]}
+        for row, answer in enumerate(turns)
+    ]
+    described = asked(3, 1, "detail", detail) | {"decoding": {**DECODING, "max_new_tokens": 512}}
+    return [
+        written(folder / "conversation.jsonl", conversation, fingerprint="c"),
+        written(folder / "detail.jsonl", [described], fingerprint="d"),
+    ]
+
+
+def judged(files: Sequence[Path], answering: Answering, model: str = "m", **options: Any) -> Path:
+    """What `rs-gpt4v judge` writes where the judge answers like that, beside the first file."""
+    out = files[0].with_name("judged.jsonl")
+    with ChatServer(answering) as server:
+        journal = out.with_name("journal")
+        usual = {"endpoint": server.endpoint(model=model), "journal": journal, "with_image": False}
+        judge_files(files, out, Judge(**(usual | options)))
+    return out
+
+
+def score_of(body: dict[str, Any], scores: dict[str, Any]) -> str:
+    """A judge's reply that gives an answer the score of its words, and says why."""
+    answer = json.loads(body["messages"][1]["content"][-1]["text"])["answer"]
+    reply = {"reason": f"Because of {answer}", "score": scores[answer]}
+    return json.dumps(reply)
 
 
 def made(files: Sequence[Path], name: str = "report.html", **options: Any) -> str:

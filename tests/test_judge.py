@@ -131,6 +131,8 @@ def test_means_by_group_over_two_files(write: Any, tmp_path: Path) -> None:
         "detail/0",
     ]
     assert lines[0]["verdicts"][0]["reason"] == "so"
+    words = [lines[0][name] for name in ("prompt", "references", "answer", "history", "source")]
+    assert words == ["conversation question 0?", ["reference 0"], "four", [], "rs_gpt4v_instruct"]
 
 
 def test_a_request_shows_the_turn_with_what_came_before(
@@ -358,7 +360,7 @@ def test_a_file_without_any_score_says_why(write: Any, tmp_path: Path) -> None:
     with pytest.raises(PredictionFileError, match=r"no pair has a score\. Of .*: no score in the"):
         judge_scores(tmp_path / "out.jsonl")
     (tmp_path / "p.jsonl").write_text('{"id": 1}\n')
-    with pytest.raises(PredictionFileError, match=r"line 1: lacks adapter, dataset, .*rs-gpt4v"):
+    with pytest.raises(PredictionFileError, match=r"line 1: lacks adapter, answer, .*rs-gpt4v"):
         judge_scores(tmp_path / "p.jsonl")
     (tmp_path / "p.jsonl").write_text("7\n")
     with pytest.raises(PredictionFileError, match="line 1: no JSON object"):

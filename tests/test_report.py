@@ -23,9 +23,11 @@ from report_files import (
     vqa,
     written,
 )
+from typer.testing import CliRunner
 
+from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.report import examples, paper, report
-from rs_gpt4v_evaluation.score import score
+from rs_gpt4v_evaluation.score import Rules, score
 
 
 @pytest.fixture
@@ -182,22 +184,108 @@ def test_no_predictions_is_an_error(tmp_path: Path) -> None:
         report([], tmp_path / "report.html")
 
 
+# --- Rules ---------------------------------------------------------------------------------------
+
+
+def test_counts_and_normalising_are_those_asked_for(tmp_path: Path) -> None:
+    pairs = [("5", "9"), ("5", "five"), ("5", "5"), ("5", "5.")]
+    lines = [
+        line(i, tmp_path, source="rsvqa_lr", task="vqa", question_type="count", prediction=said)
+        | {"references": [true]}
+        for i, (true, said) in enumerate(pairs)
+    ]
+    file = written(tmp_path / "a/vqa_lr.jsonl", lines)
+    for rules, marks, blind in (
+        (Rules(), "1111", "between 0 and 10"),
+        (Rules(counts="exact"), "0111", "5"),
+        (Rules(counts="exact", normalise="strict"), "0010", "5"),
+    ):
+        page = made([file], rules=rules)
+        (group,) = packed(page)["groups"]
+        ids = [packed(page)["texts"][number] for number in group["id"]]
+        assert (
+            "".join(mark for _, mark in sorted(zip(ids, group["right"][0], strict=True))) == marks
+        )
+        accuracy = score(file, rules)["scores"]["oa"]
+        assert accuracy == marks.count("1") / 4
+        assert rows(sections(page)["vqa_lr"])["Count"] == [
+            "4",
+            "100.0 %",
+            f"{100 * accuracy:.1f} %",
+        ]
+        assert f"“{blind}” (count)" in page
+        assert ("by the ranges of the RSVQA authors" in page) == (rules.counts == "source")
+        assert ("Answers are compared as they are written" in page) == (rules.normalise == "strict")
+        assert rows(sections(page)["vqa_lr"], "confusion")["true"] == ["predicted"]
+    # Of "five" and "5." nothing is a number in its own words.
+    assert rows(sections(page)["vqa_lr"], "confusion")["1–10"] == ["2", "2"]  # noqa: RUF001
+
+
+def test_an_overlap_of_just_half_is_wrong_where_more_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [([40.0, 20, 120, 60], "[0.1, 0.1, 0.2, 0.3]"), ([0.0, 0, 40, 40], "[0, 0, 0.1, 0.2]")]
+    file = grounding(tmp_path / "a/grounding.jsonl", said)
+    monkeypatch.setitem(paper.TABLES, "rs_grounding", (paper.TABLE_2._replace(rows=2),))
+    for strict, marks, share, compared in (
+        (False, ["1", "1"], "100.0 %", ["62.14"]),
+        (True, ["0", "1"], "50.0 %", []),
+    ):
+        page = made([file], rules=Rules(strict_iou=strict))
+        (group,) = packed(page)["groups"]
+        assert [
+            mark for _, mark in sorted(zip(group["values"][0], group["right"][0], strict=True))
+        ] == marks
+        assert rows(sections(page)["grounding"])["Pr@0.5"] == [share]
+        beside = rows(sections(page)["grounding"], "scores paper")["MoE-LoRA"]
+        assert beside == ["37.86", *(f"+{one}" for one in compared)]
+        assert ("an IoU above t" in page) == strict
+        assert ("not compared: another rule" in re.sub("<br>", " ", page)) == strict
+
+
+def test_the_verbs_report_and_score_agree_under_the_same_flags(
+    files: list[Path], tmp_path: Path
+) -> None:
+    flags = ["--counts", "bucket", "--normalise", "strict", "--strict-iou"]
+    boxes = [([40.0, 20, 120, 60], "[0.1, 0.1, 0.2, 0.3]"), ([0.0, 0, 40, 40], "[0, 0, 0.1, 0.2]")]
+    asked = [str(files[2]), str(grounding(tmp_path / "after/grounding.jsonl", boxes))]
+    scores = json.loads(CliRunner().invoke(app, ["score", *asked, *flags, "--json"]).stdout)
+    out = tmp_path / "report.md"
+    assert CliRunner().invoke(app, ["report", *asked, *flags, "--out", str(out)]).exit_code == 0
+    text = re.sub(r"\\(.)", r"\1", out.read_text()).replace("\u00a0", " ")
+    assert scores[0]["rule"] == {"counts": "bucket", "areas": "bucket", "normalise": "strict"}
+    assert f"| {100 * scores[0]['scores']['oa']:.1f} % |" in text
+    assert f"| Pr@0.5 | {100 * scores[1]['scores']['pr_50']:.1f} % |" in text
+    assert [one["scores"]["pr_50"] for one in scores[1:]] == [0.5]
+    for one in scores:
+        assert one["signature"] in text
+    assert "another rule" in text
+
+
 # --- The paper -----------------------------------------------------------------------------------
 
 
 def test_all_of_table_3_is_the_mean_over_both_kinds_of_rows() -> None:
-    parts = (paper.TABLE_3_CONVERSATION, paper.TABLE_3_DETAIL)
+    *parts, whole = paper.TABLE_3
+    assert [table.key for table in paper.TABLE_3] == ["conversation", "detail", "all"]
     assert [part.rows for part in parts] == [3_987, 613]
-    assert paper.TABLE_3_ALL.rows == 4_600
-    assert len(paper.TABLE_3_ALL.values) == 6
-    for method, value in paper.TABLE_3_ALL.values.items():
+    assert whole.rows == 4_600
+    assert len(whole.values) == 6
+    for method, value in whole.values.items():
         mean = sum(part.rows * part.values[method] for part in parts) / 4_600
         assert mean == pytest.approx(value, abs=1e-3)
 
 
 def grounding_score(**changes: Any) -> Any:
     dataset = {"config": "grounding", "split": "test", "protocol": "paper", "rows": 18_677}
-    whole = {"dataset": dataset, "n": 18_677, "missing": 0, "scores": {"pr_50": 0.4}}
+    whole = {
+        "dataset": dataset,
+        "metric": "rs_grounding",
+        "n": 18_677,
+        "missing": 0,
+        "scores": {"pr_50": 0.4},
+        "rule": {"box_format": "llava", "strict": False},
+    }
     return (
         whole
         | {key: value for key, value in changes.items() if key in whole}
@@ -214,21 +302,22 @@ def grounding_score(**changes: Any) -> Any:
         ({"protocol": "release"}, False, "another protocol (release)"),
         ({"n": 18_000, "missing": 677}, False, "18,000 of 18,677 rows"),
         ({"n": 7_500, "rows": 7_500}, False, "7,500 of 18,677 rows"),
+        ({"missing": 1_000, "rows": 19_677}, False, "1,000 rows missing"),
         ({"scores": {"pr_60": 0.4}}, False, "another measure"),
-        ({"config": "conversation", "n": 3_987}, False, "another measure"),
+        ({"rule": {"strict": True}}, False, "another rule (an IoU above 0.5)"),
     ],
 )
 def test_a_score_compares_with_the_paper_where_all_is_the_same(
     changes: dict[str, Any], is_sample: bool, reason: str
 ) -> None:
-    found = paper.beside([grounding_score(**changes)], is_sample=is_sample)
-    assert found is not None
+    (found,) = paper.beside([grounding_score(**changes)], is_sample=is_sample)
     assert found.reasons == [reason]
     assert found.ours == [40.0] or reason == "another measure"
 
 
 def test_what_the_paper_draws_only_has_no_numbers() -> None:
-    assert paper.beside([grounding_score(config="vqa_lr")], is_sample=False) is None
+    assert paper.beside([grounding_score(config="vqa_lr")], is_sample=False) == []
+    assert paper.beside([grounding_score(metric="rs_vqa")], is_sample=False) == []
     assert "Figure 5 only" in paper.figure_note(grounding_score(config="vqa_lr"))
     assert "Figure 4 only" in paper.figure_note(grounding_score(config="cap_ucm"))
     assert paper.figure_note(grounding_score(config="vqa_rsivqa")) == ""
@@ -239,11 +328,11 @@ def test_table_2_stands_beside_with_differences_or_the_reason(
 ) -> None:
     table = rows(sections(made(boxes[1:]))["grounding"], "scores paper")
     assert table["Method"] == ["paper", "middle", "after"]
-    assert table["Qwen-vl-Chat"] == ["25.05", *["not compared: 4 of 18,677 rows"] * 2]
+    assert table["Qwen-vl-Chat"] == ["25.05", "not compared: 4 of 18,677 rows"]
     assert table["MoE-LoRA"] == ["37.86"]
     assert table["This report"] == ["", "25.00", "50.00"]
 
-    monkeypatch.setitem(paper.TABLES, "grounding", paper.TABLE_2._replace(rows=4))
+    monkeypatch.setitem(paper.TABLES, "rs_grounding", (paper.TABLE_2._replace(rows=4),))
     table = rows(sections(made(boxes[1:]))["grounding"], "scores paper")
     assert table["Method"] == ["paper", "middle, difference", "after, difference"]
     assert table["MoE-LoRA"] == ["37.86", "\N{MINUS SIGN}12.86", "+12.14"]
@@ -452,6 +541,7 @@ def test_markdown_has_the_same_tables(
     assert "|  | n | most frequent answer | before | after | difference in points |\n" in text
     assert "| Count | 4 | 75.0 % | 25.0 % | 100.0 % | +75.0 |" in text.replace("\u00a0", " ")
     assert "| MoE-LoRA | 37.86 | 4 of 18,677 rows | 4 of 18,677 rows |" in text
+    assert "| This report |  | 25.00 | 50.00 |" in text
     assert "* Empty replies: 2, 0\n" in text
     tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
     for table in tables:

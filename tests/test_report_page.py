@@ -5,15 +5,31 @@ import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from report_files import AFTER, BEFORE, captions, grounding, made, vqa
+from report_files import (
+    AFTER,
+    BEFORE,
+    DETAIL,
+    TURNS,
+    captions,
+    dialogues,
+    grounding,
+    judged,
+    made,
+    score_of,
+    vqa,
+)
 
-from rs_gpt4v_evaluation.report.columns import Group, read_groups
+from rs_gpt4v_evaluation.report.columns import Group
+from rs_gpt4v_evaluation.report.groups import read_groups
 from rs_gpt4v_evaluation.report.page import html
 from rs_gpt4v_evaluation.report.tables import table
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright.expect
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 HOSTILE = "</script><img src=x onerror=alert(1)><b>bold</b>"
@@ -22,17 +38,17 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
         # Without a sandbox: containers often have none, and the page is our own.
         options = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser
         browser.close()
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(browser: Any) -> Iterator[Any]:
     """A page that may load one file, and must neither complain nor ask for anything else."""
     context = browser.new_context(viewport={"width": 1100, "height": 900})
     page = context.new_page()
@@ -48,7 +64,7 @@ def page(browser: Browser) -> Iterator[Page]:
     assert said == []
 
 
-def show(page: Page, text: str, folder: Path) -> None:
+def show(page: Any, text: str, folder: Path) -> None:
     path = folder / "shown.html"
     path.write_text(text, encoding="utf-8")
     page.goto(path.as_uri())
@@ -56,7 +72,7 @@ def show(page: Page, text: str, folder: Path) -> None:
 
 
 @pytest.fixture
-def shown(page: Page, tmp_path: Path) -> Page:
+def shown(page: Any, tmp_path: Path) -> Any:
     """Seven questions, two captions and two boxes, before and after."""
     for name in "01":
         Image.new("RGB", (400, 200), "gray").save(tmp_path / f"{name}.png")
@@ -75,11 +91,11 @@ def shown(page: Page, tmp_path: Path) -> Page:
     return page
 
 
-def status(page: Page, text: str) -> None:
+def status(page: Any, text: str) -> None:
     expect(page.locator("#status")).to_have_text(text)
 
 
-def test_all_rows_are_shown_first_and_filters_narrow_them(shown: Page) -> None:
+def test_all_rows_are_shown_first_and_filters_narrow_them(shown: Any) -> None:
     status(shown, "1–11 of 11 rows")  # noqa: RUF001
     cards = shown.locator(".card")
     expect(cards).to_have_count(11)
@@ -101,7 +117,7 @@ def test_all_rows_are_shown_first_and_filters_narrow_them(shown: Page) -> None:
     expect(cards).to_have_count(6)
 
 
-def test_options_say_how_many_rows_they_leave(shown: Page) -> None:
+def test_options_say_how_many_rows_they_leave(shown: Any) -> None:
     assert shown.locator("#task option").all_text_contents() == [
         "all",
         "Captioning (2)",
@@ -112,7 +128,7 @@ def test_options_say_how_many_rows_they_leave(shown: Page) -> None:
     assert shown.locator("#result option").all_text_contents()[1:3] == ["right (6)", "wrong (3)"]
 
 
-def test_search_finds_words_of_any_text(shown: Page) -> None:
+def test_search_finds_words_of_any_text(shown: Any) -> None:
     # The counts alternate, for the status is that of the last search until the next is done.
     found = {
         "three": 1,
@@ -131,13 +147,13 @@ def test_search_finds_words_of_any_text(shown: Page) -> None:
     expect(shown.locator(".card")).to_have_count(0)
 
 
-def test_links_of_the_tables_choose_their_rows(shown: Page) -> None:
+def test_links_of_the_tables_choose_their_rows(shown: Any) -> None:
     shown.click('[data-group="1"]')
     expect(shown.locator("#group")).to_have_value("cap_ucm, test")
     expect(shown.locator(".card")).to_have_count(2)
 
 
-def test_rows_are_ordered_by_their_value(shown: Page) -> None:
+def test_rows_are_ordered_by_their_value(shown: Any) -> None:
     shown.select_option("#source", "dior_rsvg")
     values = shown.locator(".card dd.latest .value")
     shown.select_option("#order", "lowest")
@@ -146,7 +162,7 @@ def test_rows_are_ordered_by_their_value(shown: Page) -> None:
     assert values.all_text_contents() == ["IoU 0.60", "IoU 0.33"]
 
 
-def test_boxes_stand_where_they_are_in_the_picture(shown: Page) -> None:
+def test_boxes_stand_where_they_are_in_the_picture(shown: Any) -> None:
     shown.select_option("#source", "dior_rsvg")
     shown.fill("#search", "x/test/0")
     status(shown, "1–1 of 1 rows")  # noqa: RUF001
@@ -172,7 +188,7 @@ def test_boxes_stand_where_they_are_in_the_picture(shown: Page) -> None:
     assert dashes[0] == "none" != dashes[1]
 
 
-def test_oriented_boxes_keep_their_corners(shown: Page) -> None:
+def test_oriented_boxes_keep_their_corners(shown: Any) -> None:
     shown.select_option("#source", "dior_rsvg")
     shown.fill("#search", "x/test/1")
     status(shown, "1–1 of 1 rows")  # noqa: RUF001
@@ -180,20 +196,65 @@ def test_oriented_boxes_keep_their_corners(shown: Page) -> None:
     assert truth.get_attribute("points") == "80,0 120,40 80,80 40,40"
 
 
-def test_rows_without_a_picture_name_it(shown: Page) -> None:
+def test_rows_without_a_picture_name_it(shown: Any) -> None:
     shown.fill("#search", "x/test/6")
     status(shown, "1–1 of 1 rows")  # noqa: RUF001
     expect(shown.locator(".card .absent")).to_have_text("Not pictured here: 6.png")
 
 
-def test_hostile_replies_are_text(shown: Page) -> None:
+def test_hostile_replies_are_text(shown: Any) -> None:
     shown.fill("#search", "bold")
     status(shown, "1–2 of 2 rows")  # noqa: RUF001
     assert shown.locator(".card dd.latest > span:first-child").all_text_contents() == [HOSTILE] * 2
     expect(shown.locator(".card dd b, .card dd img")).to_have_count(0)
 
 
-def test_dark_mode_is_dark_and_readable(shown: Page) -> None:
+@pytest.fixture
+def with_judge(page: Any, tmp_path: Path) -> Any:
+    """Three turns and a description; the judge gives 3, 4, no score and 9, then a 9 to all."""
+    answers = dict(zip([*TURNS, DETAIL], (3, 4, "none", 9), strict=True))
+    files = [
+        judged(dialogues(tmp_path / name, weights=name), functools.partial(score_of, scores=scores))
+        for name, scores in (("before", answers), ("after", dict.fromkeys(answers, 9)))
+    ]
+    show(page, made(files), tmp_path)
+    return page
+
+
+def test_a_judge_gives_its_score_and_says_why(with_judge: Any) -> None:
+    with_judge.fill("#search", "conversation/1")
+    status(with_judge, "1–1 of 1 rows")  # noqa: RUF001
+    card = with_judge.locator(".card")
+    assert card.locator("dt").all_text_contents() == ["truth", "before", "after"]
+    assert card.locator(".value").all_text_contents() == ["Score 4.00", "Score 9.00"]
+    assert card.locator(".why").all_text_contents() == [f"Because of {TURNS[1]}"] * 2
+    expect(card.locator(".mark")).to_have_count(0)
+    expect(card.locator("details li").first).to_be_hidden()
+    card.locator("summary", has_text="after 1 earlier question").click()
+    assert card.locator("details li").all_text_contents() == ["Ships?", "Two ships, moored."]
+    expect(card.locator("details li").first).to_be_visible()
+
+
+def test_an_answer_without_a_score_says_so(with_judge: Any) -> None:
+    with_judge.fill("#search", "conversation/2")
+    status(with_judge, "1–1 of 1 rows")  # noqa: RUF001
+    card = with_judge.locator(".card")
+    assert card.locator(".value").all_text_contents() == ["no score", "Score 9.00"]
+    assert "score is 'none', not a number" in card.locator(".why").first.text_content()
+
+
+def test_a_judges_words_are_found_and_are_text(with_judge: Any) -> None:
+    for query in ("because <i>in</i>", "not number"):
+        with_judge.fill("#search", query)
+        status(with_judge, "1–1 of 1 rows")  # noqa: RUF001
+    expect(with_judge.locator(".card i")).to_have_count(0)
+    with_judge.fill("#search", "")
+    with_judge.select_option("#task", "Conversation")
+    status(with_judge, "1–3 of 3 rows")  # noqa: RUF001
+    assert with_judge.locator("#result").is_hidden()
+
+
+def test_dark_mode_is_dark_and_readable(shown: Any) -> None:
     seen = {}
     for scheme in ("light", "dark"):
         shown.emulate_media(color_scheme=scheme)
@@ -212,14 +273,14 @@ def _brightness(colour: str) -> float:
 
 
 @pytest.mark.parametrize("width", [400, 1400])
-def test_nothing_is_wider_than_the_screen(shown: Page, width: int) -> None:
+def test_nothing_is_wider_than_the_screen(shown: Any, width: int) -> None:
     shown.set_viewport_size({"width": width, "height": 900})
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
     with Image.open(io.BytesIO(shown.screenshot(full_page=True))) as shot:
         assert shot.width == width
 
 
-def test_200_000_rows_are_all_found_and_few_are_drawn(page: Page, tmp_path: Path) -> None:
+def test_200_000_rows_are_all_found_and_few_are_drawn(page: Any, tmp_path: Path) -> None:
     (group,) = read_groups([vqa(tmp_path / "a/vqa_hr.jsonl", AFTER)])
     many = [group.last.rows[i % 7]._replace(id=f"x/test/{i}") for i in range(200_000)]
     groups = [Group([group.last._replace(rows=many)])]

@@ -54,6 +54,21 @@ def caption_sums(predictions: Sequence[str], references: Sequence[Sequence[str]]
     return joined([part(candidates, tokenised) for part in parts])
 
 
+def judge_sums(scores: Sequence[float], groups: Sequence[str]) -> Sums:
+    """The scores of `rs_judge`: the mean of each group present, and of ``all``."""
+    names = list(dict.fromkeys(groups))
+    is_group = np.array([[group == name for name in names] + [True] for group in groups], float)
+    rows = np.hstack([is_group * np.array(scores)[:, None], is_group])
+
+    def means(sums: np.ndarray) -> dict[str, np.ndarray]:
+        totals, n = np.split(sums, 2, axis=-1)
+        with np.errstate(invalid="ignore"):  # a draw may lack a group
+            found = totals / n
+        return {name: found[..., place] for place, name in enumerate([*names, "all"])}
+
+    return Sums(rows, means, {})
+
+
 def _bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Sums:
     def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
         return {f"bleu_{n}": score for n, score in enumerate(bleu_scores(sums), start=1)}

@@ -116,12 +116,6 @@ def score_predictions(
     judged = judge(predictions, rules)
     first, about = predictions[0], images(predictions)
     missing = first["dataset"]["rows"] - len(predictions)
-    signature = (
-        f"{judged.scores['signature']}|missing:{missing}"
-        f"|rows:{first['dataset']['fingerprint']}|protocol:{first['dataset']['protocol']}"
-    )
-    if resamples:
-        signature += f"|intervals:bootstrap95,images:{len(set(about))},resamples:{resamples},seed:0"
     return {
         "file": file,
         "model": first["model"],
@@ -135,8 +129,22 @@ def score_predictions(
         "intervals": intervals(judged.sums(), about, resamples) if resamples else {},
         "unparsed": judged.unparsed,
         "notes": _notes(metric),
-        "signature": signature,
+        "signature": signature(
+            judged.scores["signature"], missing, first["dataset"], about, resamples
+        ),
     }
+
+
+def signature(
+    metric: str, missing: int, dataset: PredictedRows, about: Sequence[str], resamples: int
+) -> str:
+    """That of a metric, with the rows and the draws: what another run needs to be the same."""
+    text = (
+        f"{metric}|missing:{missing}|rows:{dataset['fingerprint']}|protocol:{dataset['protocol']}"
+    )
+    if resamples:
+        text += f"|intervals:bootstrap95,images:{len(set(about))},resamples:{resamples},seed:0"
+    return text
 
 
 def row_sums(predictions: list[Prediction], file: str, rules: Rules = DEFAULT_RULES) -> Sums:

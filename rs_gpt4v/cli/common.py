@@ -15,6 +15,14 @@ Protocol = Annotated[str, typer.Option(help="paper: the rows of Table 1. release
 OnMissing = Annotated[str, typer.Option(help="raise, or skip unusable records and list them.")]
 Split = Annotated[str, typer.Option(help="Split of the config.")]
 Files = Annotated[list[Path], typer.Argument(help="Predictions files (JSON lines).")]
+Intervals = Annotated[
+    bool, typer.Option("--intervals", help="95 % intervals: a bootstrap over images.")
+]
+Counts = Annotated[str, typer.Option(help="bucket, exact, or as the source does.")]
+Normalise = Annotated[str, typer.Option(help="Answers: lenient or strict.")]
+StrictIou = Annotated[
+    bool, typer.Option("--strict-iou", help="IoU above the threshold, not of at least it.")
+]
 
 
 def data_root(data_dir: Path | None, *, sample: bool) -> str | None:

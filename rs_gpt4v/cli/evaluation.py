@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rs_gpt4v.cli.common import (
+    Counts,
     DataDir,
     Files,
+    Intervals,
+    Normalise,
     OnMissing,
     Protocol,
     Sample,
     Split,
+    StrictIou,
     load_rows,
 )
 
@@ -120,18 +124,14 @@ def _ask(
 @app.command()
 def score(
     files: Files,
-    intervals: Annotated[
-        bool, typer.Option("--intervals", help="95 % intervals: a bootstrap over images.")
-    ] = False,
+    intervals: Intervals = False,
     against: Annotated[
         Path | None, typer.Option(help="Also test each file against this one, row by row.")
     ] = None,
     resamples: Annotated[int, typer.Option(min=1, help="Draws of both.")] = 1000,
-    counts: Annotated[str, typer.Option(help="bucket, exact, or as the source does.")] = "source",
-    normalise: Annotated[str, typer.Option(help="Answers: lenient or strict.")] = "lenient",
-    strict_iou: Annotated[
-        bool, typer.Option("--strict-iou", help="IoU above the threshold, not of at least it.")
-    ] = False,
+    counts: Counts = "source",
+    normalise: Normalise = "lenient",
+    strict_iou: StrictIou = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score predictions files, and say whether two differ by more than chance.
@@ -158,14 +158,17 @@ def score(
 
 @app.command()
 def report(
-    files: Files,
+    files: Annotated[
+        list[Path], typer.Argument(help="Predictions files, and those that judge wrote.")
+    ],
     out: Annotated[
         Path, typer.Option(help="HTML page to write; Markdown if it ends in .md.")
     ] = Path("report.html"),
     training_log: Annotated[Path | None, typer.Option(help="A trainer_state.json.")] = None,
-    intervals: Annotated[
-        bool, typer.Option("--intervals", help="95 % intervals: a bootstrap over images.")
-    ] = False,
+    intervals: Intervals = False,
+    counts: Counts = "source",
+    normalise: Normalise = "lenient",
+    strict_iou: StrictIou = False,
     pictures: Annotated[
         int, typer.Option(min=0, help="Different images in the page, at most.")
     ] = 240,
@@ -175,12 +178,20 @@ def report(
 ) -> None:
     """Write one self-contained HTML page: scores side by side and beside the paper's, charts, rows.
 
-    Example: `rs-gpt4v report before/vqa_lr.jsonl after/vqa_lr.jsonl --out report.html`
+    Example: `rs-gpt4v report before/*.jsonl after/*.jsonl --out report.html`
     """
     from rs_gpt4v_evaluation.report import report as write
+    from rs_gpt4v_evaluation.score import Rules
 
-    draws = 1000 if intervals else 0
-    write(files, out, training_log, pictures=pictures, resamples=draws, card=model_card)
+    write(
+        files,
+        out,
+        training_log,
+        pictures=pictures,
+        resamples=1000 if intervals else 0,
+        rules=Rules(counts, normalise, strict_iou),
+        card=model_card,
+    )
     typer.echo(f"Report: {out}")
     if model_card:
         typer.echo(f"Model card: {model_card}")

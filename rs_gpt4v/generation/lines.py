@@ -44,7 +44,7 @@ def lines(work: Work) -> list[dict[str, Any]]:
     the same run, made again, asks again.
     """
     drafted = [_drafted(draft, work.folder) for draft in work.drafts]
-    return [*drafted, *_probed(work)] if work.probing.count else drafted
+    return [*drafted, _probed(work)] if work.probing.count else drafted
 
 
 def checks_with(result: Result, verdicts: Iterable[Mapping[str, Any]]) -> set[str]:
@@ -73,7 +73,7 @@ def _drafted(draft: Draft, folder: Path) -> dict[str, Any]:
     }
 
 
-def _probed(work: Work) -> list[dict[str, Any]]:
+def _probed(work: Work) -> dict[str, Any]:
     scene, (count, share, seed) = work.scene, work.probing
     asked = probes(
         scene.sheet(),
@@ -82,14 +82,12 @@ def _probed(work: Work) -> list[dict[str, Any]]:
         share=share,
         vocabulary=scene.vocabulary,
     )
-    if not asked:
-        return []
     messages: list[Message] = []
     for probe in asked:
         messages.append({"role": "user", "content": probe.question})
         messages.append({"role": "assistant", "content": probe.answer})
     told = _candidate(scene, "conversation", "probes", tuple(messages), work.folder)
-    return [told | {"model": TEMPLATES, "holds": [probe.holds for probe in asked]}]
+    return told | {"model": TEMPLATES, "holds": [probe.holds for probe in asked]}
 
 
 def _candidate(

@@ -106,7 +106,7 @@ def every(truths: Iterable[Truth]) -> Truth:
 
 
 def some(truths: Iterable[Truth]) -> Truth:
-    """Whether any holds, and the rest is not looked at then: surely not, where all surely do not."""
+    """Whether any holds, and no more are looked at then: surely not, where all surely do not."""
     truth: Truth = False
     for one in truths:
         if one:

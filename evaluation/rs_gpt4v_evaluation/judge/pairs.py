@@ -17,6 +17,7 @@ class Pair:
     """A question with a model's ``answer``; ``made_by`` says which model and which rows."""
 
     id: str
+    source: str
     question: Question
     answer: str
     image: str | None
@@ -69,7 +70,9 @@ def _pair(prediction: Prediction) -> Pair:
     )
     made_by = {name: prediction[name] for name in (*_ONE_MODEL, "decoding", "dataset")}
     answer = prediction["prediction"].strip()
-    return Pair(prediction["id"], question, answer, prediction["image"], made_by)
+    return Pair(
+        prediction["id"], prediction["source"], question, answer, prediction["image"], made_by
+    )
 
 
 def check_images(pairs: Iterable[Pair]) -> None:

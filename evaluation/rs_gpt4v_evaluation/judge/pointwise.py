@@ -20,7 +20,8 @@ from rs_gpt4v_evaluation.judge.pairs import Pair, check_images, read_pairs
 from rs_gpt4v_evaluation.predictions import PredictedRows, PredictionFileError
 from rs_gpt4v_evaluation.rs_judge.rs_judge import LOWEST, RSJudge
 
-_COLUMNS = ("id", "group", "verdicts", "judge", "model", "adapter", "weights", "dataset")
+_PAIR = ("id", "source", "group", "image", "history", "prompt", "references", "answer")
+_MADE_BY = ("model", "adapter", "weights", "decoding", "dataset")
 
 
 class JudgeScore(TypedDict):
@@ -65,8 +66,8 @@ def units_of(pairs: Sequence[Pair], judge: Judge) -> list[Unit]:
 def judge_files(files: Sequence[Path], out: Path, judge: Judge) -> list[Summary]:
     """Judge all pairs of the predictions ``files``, write ``out``, and account for the asking.
 
-    An empty answer gets the lowest score, and nobody is asked. ``out`` has one line a pair, in the
-    order of the predictions, whatever came of it.
+    An empty answer gets the lowest score, and nobody is asked. ``out`` has one line a pair with all
+    its words, in the order of the predictions, whatever came of it.
 
     Returns:
         One account for each time of asking.
@@ -94,9 +95,16 @@ def _own(pair: Pair, verdicts: Iterator[Verdict], judge: Judge) -> list[Verdict]
 
 
 def _line(pair: Pair, verdicts: list[Verdict], described: dict[str, Any]) -> dict[str, Any]:
+    question = pair.question
     return {
         "id": pair.id,
-        "group": pair.question.group,
+        "source": pair.source,
+        "group": question.group,
+        "image": pair.image,
+        "history": question.history,
+        "prompt": question.question,
+        "references": question.references,
+        "answer": pair.answer,
         "verdicts": verdicts,
         "judge": described,
         **pair.made_by,
@@ -109,7 +117,25 @@ def judge_scores(path: Path) -> JudgeScore:
     Raises:
         PredictionFileError: The file is damaged, or no pair in it has a score.
     """
-    lines = read_lines(path, _COLUMNS, "rs-gpt4v judge")
+    return scores_of(judged_lines(path), path)
+
+
+def judged_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file that `judge_files` wrote: pairs with their words and verdicts.
+
+    Raises:
+        PredictionFileError: The file is damaged, or something else.
+    """
+    columns = (*_PAIR, "verdicts", "judge", *_MADE_BY)
+    return read_lines(path, columns, "rs-gpt4v judge, without --against")
+
+
+def scores_of(lines: list[dict[str, Any]], path: Path) -> JudgeScore:
+    """The scores of `judged_lines`; ``path`` is what messages call them.
+
+    Raises:
+        PredictionFileError: No pair has a score.
+    """
     failed = reasons(lines, "failed")
     judged = [line for line in lines if line["id"] not in failed]
     first, rows = lines[0], distinct(line["dataset"] for line in lines)

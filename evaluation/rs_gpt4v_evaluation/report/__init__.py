@@ -1,16 +1,17 @@
-"""Predictions files as one page to read: scores, charts, the paper's tables, rows to browse."""
+"""Predictions and a judge's scores as one page: tables, charts, the paper's, rows to browse."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from rs_gpt4v.replacing import replacing
-from rs_gpt4v_evaluation.report.columns import read_groups
 from rs_gpt4v_evaluation.report.examples import PICTURES
+from rs_gpt4v_evaluation.report.groups import read_groups
 from rs_gpt4v_evaluation.report.markdown import markdown
 from rs_gpt4v_evaluation.report.model_card import model_card
 from rs_gpt4v_evaluation.report.page import html
 from rs_gpt4v_evaluation.report.tables import table
 from rs_gpt4v_evaluation.report.training import read_training
+from rs_gpt4v_evaluation.score import DEFAULT_RULES, Rules
 
 __all__ = ["report"]
 
@@ -23,6 +24,7 @@ def report(
     *,
     pictures: int = PICTURES,
     resamples: int = 0,
+    rules: Rules = DEFAULT_RULES,
     card: Path | None = None,
 ) -> None:
     """Write a report about ``predictions`` to ``out``; the same input gives the same bytes.
@@ -31,23 +33,25 @@ def report(
     config, split and protocol share a table; with two of them, it states the difference.
 
     Args:
-        predictions: Predictions files, in the order of their columns.
+        predictions: Predictions files, and files that `rs-gpt4v judge` wrote, in the order of
+            their columns. Dialogues and descriptions count where they were judged.
         out: The report: Markdown if it ends in .md, else an HTML page that needs nothing else. It
             is replaced whole or not at all.
         training_log: ``trainer_state.json`` of a `transformers.Trainer`, for the loss curve.
         title: Heading of the report.
         pictures: How many distinct images the page shows at most; it has the text of all rows.
         resamples: Draws for the 95 % intervals of the scores; 0 for none.
+        rules: How replies are compared with the truth, as in `score`.
         card: Where to write the scores of the last file's model as metadata of a model card too.
 
     Raises:
-        PredictionFileError: A predictions file is empty, damaged, or of a task without a metric.
+        PredictionFileError: A file is empty, damaged, or of a task without a metric.
         ValueError: There are no predictions, or ``training_log`` is no trainer state.
     """
     if not predictions:
         raise ValueError("a report needs at least one predictions file")
     training = read_training(training_log) if training_log else None
-    groups = read_groups(predictions, resamples)
+    groups = read_groups(predictions, resamples, rules)
     tables = [table(group) for group in groups]
     if out.suffix == ".md":
         text = markdown(title, tables, training)

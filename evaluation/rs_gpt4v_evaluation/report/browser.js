@@ -63,7 +63,9 @@
   function searched(row, hits) {
     const { group, i } = row;
     const numbers = [group.id[i], group.prompt[i], group.image[i], ...group.references[i]];
-    for (const replies of group.replies) if (replies[i] !== null) numbers.push(replies[i]);
+    for (const said of [...group.replies, ...(group.reasons || [])]) {
+      if (said[i] !== null) numbers.push(said[i]);
+    }
     return hits.every((hit) => numbers.some((n) => hit[n]));
   }
 
@@ -166,18 +168,31 @@
     return made;
   }
 
+  function folded(summary, lines) {
+    const made = element("details");
+    const list = element("ul");
+    list.append(...lines.map((text) => element("li", "", text)));
+    made.append(element("summary", "", summary), list);
+    return made;
+  }
+
   function truth(row) {
     const [first, ...others] = row.group.references[row.i].map((n) => texts[n]);
     const made = element("dd", "truth");
     made.append(element("span", "", first));
-    if (others.length) {
-      const more = element("details");
-      const list = element("ul");
-      list.append(...others.map((text) => element("li", "", text)));
-      more.append(element("summary", "", `${others.length} more`), list);
-      made.append(more);
-    }
+    if (others.length) made.append(folded(`${others.length} more`, others));
     return made;
+  }
+
+  function before({ group, i }) {
+    const lines = group.history ? group.history[i].map((n) => texts[n]) : [];
+    const n = lines.length / 2;
+    return n ? [folded(`after ${n} earlier question${n > 1 ? "s" : ""}`, lines)] : [];
+  }
+
+  function why({ group, i }, column) {
+    const reason = group.reasons && group.reasons[column][i];
+    return reason ? [element("p", "why", texts[reason])] : [];
   }
 
   function said(row, column) {
@@ -195,6 +210,7 @@
     const value = group.values[column][i];
     if (typeof box === "string") made.append(element("span", "value", box));
     else if (value !== null) made.append(element("span", "value", `${group.measure} ${value.toFixed(2)}`));
+    else if (why(row, column).length) made.append(element("span", "value", "no score"));
     const is = right(row, column);
     if (is !== "-") {
       const mark = element("span", is === "1" ? "mark right" : "mark", is === "1" ? "✓" : "✗");
@@ -209,15 +225,18 @@
   function card(row) {
     const { group, i } = row;
     const made = element("article", "card");
-    const about = [group.name, texts[group.kind[i]]].filter(Boolean).join(" · ");
-    made.append(picture(row), element("p", "kind", about), element("p", "prompt", texts[group.prompt[i]]));
-    made.lastChild.title = texts[group.id[i]];
+    const kind = group.reasons ? group.task : group.kind;
+    const about = [group.name, texts[kind[i]]].filter(Boolean).join(" · ");
+    const prompt = element("p", "prompt", texts[group.prompt[i]]);
+    prompt.title = texts[group.id[i]];
+    made.append(picture(row), element("p", "kind", about), ...before(row), prompt);
     const list = element("dl");
     list.append(term("truth", row, "box truth"), truth(row));
     group.labels.forEach((label, column) => {
       const reply = element("dd", column === group.labels.length - 1 ? "latest" : "");
       if (group.measure) reply.classList.add("measured");
-      reply.append(said(row, column), judged(row, column));
+      if (group.reasons) reply.classList.add("explained");
+      reply.append(said(row, column), judged(row, column), ...why(row, column));
       list.append(term(label, row, boxClass(group, column)), reply);
     });
     made.append(list);

@@ -212,7 +212,10 @@ def _counted(column: Column) -> list[Row]:
 
 
 def _confusion(column: Column) -> Confusion:
-    pairs = Counter((_range(row.references[0]), _range(row.reply)) for row in _counted(column))
+    form = column.score["rule"]["normalise"]
+    pairs = Counter(
+        (_range(row.references[0], form), _range(row.reply, form)) for row in _counted(column)
+    )
     true, said = ({pair[side] for pair in pairs} for side in (0, 1))
     predicted = [name for name in _RANGES if name in true | said]
     return Confusion(
@@ -222,8 +225,8 @@ def _confusion(column: Column) -> Confusion:
     )
 
 
-def _range(answer: str) -> str:
-    return bucket(normalise_answer(answer)) or ""
+def _range(answer: str, form: str) -> str:
+    return bucket(normalise_answer(answer, form)) or ""
 
 
 def ticks(high: float) -> list[float]:

@@ -1,18 +1,16 @@
-"""What a report is about: predictions files as columns, and those of one split as a group."""
+"""What a report is about: files as columns of rows, and those of one split as a group."""
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from rs_gpt4v.box_codecs import ParseFailure
 from rs_gpt4v.boxes import Points
-from rs_gpt4v_evaluation.predictions import Decoding, Prediction, read_predictions
+from rs_gpt4v_evaluation.predictions import Decoding, Prediction
 from rs_gpt4v_evaluation.ptb import tokenize
 from rs_gpt4v_evaluation.rs_caption.cider import ciders
-from rs_gpt4v_evaluation.score import Score, grounded, right_answers, score_predictions
+from rs_gpt4v_evaluation.rs_grounding.rs_grounding import reached
+from rs_gpt4v_evaluation.score import Rules, Score, grounded, right_answers, score_predictions
 
-IOU_RIGHT = 0.5
 Mark = tuple[bool | None, float | None, Points | ParseFailure | None]
 """What a metric says of one reply: `Row.right`, `Row.value` and `Row.box`."""
 
@@ -27,8 +25,11 @@ class Row(NamedTuple):
         truth: The true boxes in pixels of the image, hbb or obb.
         size: Width and height of the image in pixels; 0 where the file does not say.
         right: Whether the reply is correct; None where the task knows no right and wrong.
-        value: IoU (grounding) or CIDEr (captions); None of an answer.
+        value: IoU (grounding), CIDEr (captions) or a judge's score, if it gave one; None of an
+            answer to a question with one answer.
         box: The box of the reply in pixels, or why none was read; None where none was asked for.
+        reason: Why the judge gave its score, or why there is none; None where nobody judged.
+        history: The questions and answers before the prompt.
     """
 
     id: str
@@ -44,15 +45,17 @@ class Row(NamedTuple):
     right: bool | None
     value: float | None
     box: Points | ParseFailure | None
+    reason: str | None
+    history: tuple[str, ...]
 
 
 class Column(NamedTuple):
-    """One predictions file; ``label`` heads its column."""
+    """One file; ``label`` heads its column, ``decodings`` say how its replies were made."""
 
     label: str
     score: Score
     weights: str | None
-    decoding: Decoding
+    decodings: list[Decoding]
     rows: list[Row]
 
 
@@ -68,7 +71,7 @@ class Group(NamedTuple):
 
     @property
     def metric(self) -> str:
-        """The metric's name: rs_vqa, rs_caption or rs_grounding."""
+        """The metric's name: rs_vqa, rs_caption, rs_grounding or rs_judge."""
         return self.last.score["metric"]
 
     @property
@@ -89,42 +92,27 @@ class Group(NamedTuple):
         return any(_SAMPLE in (row.image or "") for column in self.columns for row in column.rows)
 
 
-def read_groups(paths: Sequence[Path], resamples: int = 0) -> list[Group]:
-    """The groups of predictions files, in the order of their first files.
+def rows_of(key: str, score: Score) -> int | None:
+    """How many rows are behind a score; None where it has no number of its own, but all rows."""
+    if key == "oa":
+        return score["n"]
+    number = "n" if key == "all" else f"n_{key.removeprefix('accuracy_')}"
+    found = score["scores"].get(number)
+    return None if found is None else int(found)
 
-    One file is held whole at a time; what stays of it is some 300 bytes a row.
 
-    Args:
-        paths: Predictions files.
-        resamples: For the bootstrap of the intervals; 0 for none.
+def predicted_column(
+    predictions: list[Prediction], file: str, rules: Rules, resamples: int, pool: dict[Any, Any]
+) -> Column:
+    """Predictions as a column, yet without a label; ``pool`` keeps equal values once.
 
     Raises:
-        PredictionFileError: A predictions file is empty, damaged, or of a task without a metric.
+        PredictionFileError: There is none, or they are of a task without a metric.
     """
-    groups: dict[tuple[str, ...], list[Column]] = defaultdict(list)
-    pool: dict[Any, Any] = {}
-    for path in paths:
-        column = _column(path, resamples, pool)
-        dataset = column.score["dataset"]
-        groups[dataset["config"], dataset["split"], dataset["protocol"]].append(column)
-    return [Group(_labelled(columns)) for columns in groups.values()]
-
-
-def _labelled(columns: list[Column]) -> list[Column]:
-    """Labelled by their folders; by their paths if two folders are called the same."""
-    paths = [Path(column.score["file"]) for column in columns]
-    labels = [path.absolute().parent.name for path in paths]
-    if len(set(labels)) < len(labels):
-        labels = [str(path) for path in paths]
-    return [column._replace(label=label) for column, label in zip(columns, labels, strict=True)]
-
-
-def _column(path: Path, resamples: int, pool: dict[Any, Any]) -> Column:
-    predictions = read_predictions(path)
-    score = score_predictions(predictions, str(path), resamples=resamples)
-    marks = _MARKS[score["metric"]](predictions)
+    score = score_predictions(predictions, file, rules, resamples)
+    marks = _MARKS[score["metric"]](predictions, rules)
     rows = [_row(p, mark, pool) for p, mark in zip(predictions, marks, strict=True)]
-    return Column("", score, predictions[0]["weights"], predictions[0]["decoding"], rows)
+    return Column("", score, predictions[0]["weights"], [predictions[0]["decoding"]], rows)
 
 
 def _row(prediction: Prediction, mark: Mark, pool: dict[Any, Any]) -> Row:
@@ -141,29 +129,31 @@ def _row(prediction: Prediction, mark: Mark, pool: dict[Any, Any]) -> Row:
         tuple([tuple(box["points"]) for box in prediction["boxes"]]),
         (prediction["width"], prediction["height"]),
     )
-    return Row._make([*map(pool.setdefault, values, values), *mark])
+    nobody_judged = (None, ())
+    return Row._make([*map(pool.setdefault, values, values), *mark, *nobody_judged])
 
 
-def _answer_marks(predictions: list[Prediction]) -> list[Mark]:
-    return [(bool(right), None, None) for right in right_answers(predictions)]
+def _answer_marks(predictions: list[Prediction], rules: Rules) -> list[Mark]:
+    return [(bool(right), None, None) for right in right_answers(predictions, rules)]
 
 
-def _caption_marks(predictions: list[Prediction]) -> list[Mark]:
+def _caption_marks(predictions: list[Prediction], _: Rules) -> list[Mark]:
     tokens = iter(tokenize([ref for p in predictions for ref in p["references"]]))
     references = [[next(tokens) for _ in p["references"]] for p in predictions]
     found = ciders(tokenize([p["prediction"] for p in predictions]), references)
     return [(None, value, None) for value in found]
 
 
-def _box_marks(predictions: list[Prediction]) -> list[Mark]:
+def _box_marks(predictions: list[Prediction], rules: Rules) -> list[Mark]:
     found = grounded(predictions)
+    right = reached(found.ious, strict=rules.strict_iou)["pr_50"]
     return [
-        (bool(iou >= IOU_RIGHT), float(iou), box)
-        for iou, box in zip(found.ious, found.boxes, strict=True)
+        (bool(is_right), float(iou), box)
+        for is_right, iou, box in zip(right, found.ious, found.boxes, strict=True)
     ]
 
 
-_MARKS: dict[str, Callable[[list[Prediction]], list[Mark]]] = {
+_MARKS: dict[str, Callable[[list[Prediction], Rules], list[Mark]]] = {
     "rs_vqa": _answer_marks,
     "rs_caption": _caption_marks,
     "rs_grounding": _box_marks,

@@ -27,6 +27,7 @@ PICTURES = 240
 _THUMBNAIL_PX = 320
 _ALL_TEXT = 60_000_000  # characters of a page; the browser holds them in memory
 _LONGEST = 4_000  # characters of one text; a reply can be endless
+_MEASURES = {"rs_grounding": "IoU", "rs_caption": "CIDEr", "rs_judge": "Score"}
 
 
 class Examples(NamedTuple):
@@ -115,7 +116,7 @@ def _packed(
     return {
         "name": group.name,
         "labels": group.labels,
-        "measure": {"rs_grounding": "IoU", "rs_caption": "CIDEr"}.get(group.metric),
+        "measure": _MEASURES.get(group.metric),
         "id": [texts.add(row.id) for row in chosen],
         "source": [texts.add(row.source) for row in chosen],
         "task": [texts.add(TASKS[row.task]) for row in chosen],
@@ -130,6 +131,17 @@ def _packed(
         "truth": [_points(row.truth) for row in chosen] if has_boxes else None,
         "boxes": [[_box(row) for row in rows] for rows in columns] if has_boxes else None,
         "size": [row.size for row in chosen] if has_boxes else None,
+        **(_judged(columns, chosen, texts) if group.metric == "rs_judge" else {}),
+    }
+
+
+def _judged(
+    columns: Sequence[Sequence[Row | None]], chosen: Sequence[Row], texts: _Texts
+) -> dict[str, Any]:
+    """What is before each question, and what the judge says of each column's answer."""
+    return {
+        "history": [[texts.add(text) for text in row.history] for row in chosen],
+        "reasons": [[row and texts.add(row.reason or "") for row in rows] for rows in columns],
     }
 
 
@@ -176,7 +188,7 @@ def _within(rows: Iterator[Row], texts: _Texts, limit: int) -> Iterator[Row]:
     for row in rows:
         if texts.size > limit:
             return
-        for text in (row.id, row.prompt, row.reply, _name(row), *row.references):
+        for text in (row.id, row.prompt, row.reply, _name(row), *row.references, *row.history):
             texts.add(text)
         yield row
 

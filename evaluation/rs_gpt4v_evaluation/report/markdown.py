@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from rs_gpt4v_evaluation.report.page import environment
-from rs_gpt4v_evaluation.report.paper import PAPER
-from rs_gpt4v_evaluation.report.tables import Line, Table
+from rs_gpt4v_evaluation.report.paper import PAPER, Beside
+from rs_gpt4v_evaluation.report.tables import Line, PaperLine, Table
 from rs_gpt4v_evaluation.report.training import Training
 
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"} | {"\n": " ", "\r": " "})
@@ -40,7 +40,7 @@ def _escaped(text: object) -> str:
 
 def _scores(table: Table) -> list[list[str]]:
     """The score table with its head, a list of cells a line."""
-    extra = ["n", "most frequent answer"] if table.is_vqa else []
+    extra = ["n"] * table.has_n + ["most frequent answer"] * table.is_vqa
     difference = [" ".join(("difference", table.difference_unit)).strip()]
     has_difference = table.headline.difference is not None
     head = ["", *extra, *table.labels, *(difference if has_difference else [])]
@@ -48,7 +48,8 @@ def _scores(table: Table) -> list[list[str]]:
 
 
 def _cells(line: Line, table: Table) -> list[str]:
-    extra = ["" if line.n is None else f"{line.n:,}", line.blind or ""] if table.is_vqa else []
+    n = "" if line.n is None else f"{line.n:,}"
+    extra = [n] * table.has_n + [line.blind or ""] * table.is_vqa
     cells = [
         f"{cell} ({interval})" if interval else cell
         for cell, interval in zip(line.cells, line.intervals, strict=True)
@@ -56,10 +57,12 @@ def _cells(line: Line, table: Table) -> list[str]:
     return [line.name, *extra, *cells, *([] if line.difference is None else [line.difference])]
 
 
-def _beside(table: Table) -> list[list[str]]:
-    """The paper's table, and how far from it our columns are."""
-    head = ["Method", "paper", *(f"{label}, difference" for label in table.labels)]
-    return [head, *([line.method, line.value, *line.cells] for line in table.paper_lines)]
+def _beside(table: Table, beside: Beside, lines: Sequence[PaperLine]) -> list[list[str]]:
+    """One table of the paper, our scores, and how far from it they are."""
+    named = zip(table.labels, beside.reasons, strict=True)
+    head = ["Method", "paper", *(label + ", difference" * (not why) for label, why in named)]
+    body = [[line.method, line.value, *line.cells] for line in lines]
+    return [head, *body, ["This report", "", *beside.shown]]
 
 
 def _facts(table: Table) -> list[list[str]]:

@@ -7,7 +7,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.report.columns import Column, Group
-from rs_gpt4v_evaluation.report.tables import metric_names
+from rs_gpt4v_evaluation.report.tables import is_share, metric_names
 
 # Tasks as the Hub names them. It has none for one box of one expression; the model of a grounding
 # file takes an image and text, and gives text.
@@ -16,8 +16,14 @@ _TASKS = {
     "region_caption": "image-text-to-text",
     "vqa": "visual-question-answering",
     "grounding": "image-text-to-text",
+    "conversation": "image-text-to-text",
+    "detail": "image-text-to-text",
 }
-_METRICS = {"rouge_l": "rouge", **{f"bleu_{n}": "bleu" for n in range(1, 5)}}
+_METRICS = {
+    "rouge_l": "rouge",
+    **{f"bleu_{n}": "bleu" for n in range(1, 5)},
+    **dict.fromkeys(("conversation", "detail", "all"), "rs_judge"),
+}
 
 
 def model_card(groups: Sequence[Group]) -> str:
@@ -76,6 +82,4 @@ def _metric_type(key: str) -> str:
     >>> _metric_type("accuracy_count"), _metric_type("bleu_4"), _metric_type("mean_iou")
     ('accuracy', 'bleu', 'mean_iou')
     """
-    if key.startswith(("accuracy_", "pr_")) or key in ("aa", "oa"):
-        return "accuracy"
-    return _METRICS.get(key, key)
+    return "accuracy" if is_share(key) else _METRICS.get(key, key)

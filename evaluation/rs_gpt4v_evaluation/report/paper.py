@@ -5,9 +5,11 @@ its Figures 4 and 5, as drawings: no number of theirs is certain, so none is her
 """
 
 import math
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from rs_gpt4v_evaluation.report.columns import rows_of
 from rs_gpt4v_evaluation.score import Score
 
 PAPER = "arXiv 2406.12479"
@@ -19,9 +21,11 @@ class PaperTable(NamedTuple):
     Attributes:
         number: The table's number.
         measure: The column's head and its unit.
-        key: The score of ours that has the same definition; "" if none has.
+        key: The score of ours that has the same definition.
+        configs: Those whose test split in the paper's protocol has these rows.
         factor: From our score to the paper's unit.
-        rows: Test rows of the paper's split (Table 1).
+        digits: Decimals as printed.
+        rows: Test rows of the paper's split (Table 1); pairs of question and answer if judged.
         values: By method, in the paper's order.
         note: What is known of protocol and split, and what is not.
     """
@@ -29,7 +33,9 @@ class PaperTable(NamedTuple):
     number: int
     measure: str
     key: str
+    configs: tuple[str, ...]
     factor: float
+    digits: int
     rows: int
     values: dict[str, float]
     note: str
@@ -44,21 +50,29 @@ _METHODS: tuple[str, ...] = (
     "MoE-LoRA",
 )
 _JUDGED = (
-    "GPT-4V gives each answer 1 to 10. Its prompt, its version and the number of repetitions are "
-    "not published, so a score of another judge is not the same measure."
+    "GPT-4V gives each answer 1 to 10; all scores are the mean over all pairs of question and "
+    "answer. Its prompt, its version and the number of repetitions are not published, so a score "
+    "of another judge is not the same measure, and a difference under GPT-4V holds that of the "
+    "prompts too."
 )
+_GPT_4V = re.compile(r"gpt-4(-\d+)?-vision-preview")
+"""GPT-4V as its maker names it."""
 
 
-def _judged(column: str, rows: int, *values: float) -> PaperTable:
+def _judged(
+    column: str, key: str, configs: tuple[str, ...], rows: int, *values: float
+) -> PaperTable:
     named = dict(zip(_METHODS, values, strict=True))
-    return PaperTable(3, f"{column}, 1 to 10", "", 1, rows, named, _JUDGED)
+    return PaperTable(3, f"{column}, 1 to 10", key, configs, 1, 3, rows, named, _JUDGED)
 
 
 TABLE_2 = PaperTable(
     number=2,
     measure="Accuracy@0.5 on DIOR-RSVG, in %",
     key="pr_50",
+    configs=("grounding",),
     factor=100,
+    digits=2,
     rows=18_677,
     values={
         "Qwen-vl-Chat": 25.05,
@@ -68,20 +82,36 @@ TABLE_2 = PaperTable(
         "MoE-LoRA": 37.86,
     },
     note="Train and test are cut as DIOR cuts its images, not by DIOR-RSVG's own index. The "
-    "wording of the questions and whether an overlap of just 0.5 counts are not stated.",
+    "wording of the questions and whether an overlap of just 0.5 counts are not stated; it is "
+    "taken to count, as is usual.",
 )
-TABLE_3_CONVERSATION = _judged(
-    "Complex reasoning & conversation", 3_987, 5.21, 2.648, 5.312, 6.27, 6.061, 6.108
+_BOTH = ("conversation + detail", "instruct")
+TABLE_3 = (
+    _judged(
+        "Complex reasoning & conversation",
+        "conversation",
+        ("conversation", *_BOTH),
+        3_987,
+        *(5.21, 2.648, 5.312, 6.27, 6.061, 6.108),
+    ),
+    _judged(
+        "Detailed description",
+        "detail",
+        ("detail", *_BOTH),
+        613,
+        *(5.088, 2.282, 4.392, 6.53, 6.374, 6.468),
+    ),
+    _judged(
+        "All scores",
+        "all",
+        _BOTH,
+        4_600,
+        *(5.194, 2.599, 5.189, 6.304, 6.103, 6.156),
+    ),
 )
-TABLE_3_DETAIL = _judged("Detailed description", 613, 5.088, 2.282, 4.392, 6.53, 6.374, 6.468)
-TABLE_3_ALL = _judged("All scores", 4_600, 5.194, 2.599, 5.189, 6.304, 6.103, 6.156)
 
-TABLES = {
-    "grounding": TABLE_2,
-    "conversation": TABLE_3_CONVERSATION,
-    "detail": TABLE_3_DETAIL,
-}
-"""By config. Each is of its test split in the paper's protocol."""
+TABLES = {"rs_grounding": (TABLE_2,), "rs_judge": TABLE_3}
+"""By metric."""
 
 _FIGURES = {
     **dict.fromkeys(("cap_ucm", "cap_rsicd", "cap_sydney", "cap_nwpu"), 4),
@@ -102,33 +132,56 @@ class Beside(NamedTuple):
     ours: list[float]
     reasons: list[str]
 
+    @property
+    def shown(self) -> list[str]:
+        """Ours in as many decimals as the paper prints."""
+        digits = self.table.digits
+        return ["\N{EN DASH}" if math.isnan(one) else f"{one:.{digits}f}" for one in self.ours]
 
-def beside(scores: Sequence[Score], *, is_sample: bool) -> Beside | None:
-    """The paper's table for the config of ``scores``; None if it prints none."""
-    table = TABLES.get(scores[0]["dataset"]["config"])
-    if table is None:
-        return None
-    return Beside(
-        table,
-        [table.factor * float(one["scores"].get(table.key, math.nan)) for one in scores],
-        [_reason(table, one, is_sample=is_sample) for one in scores],
-    )
+
+def beside(scores: Sequence[Score], *, is_sample: bool) -> list[Beside]:
+    """The paper's tables for the config of ``scores``; none if it prints none."""
+    config = scores[0]["dataset"]["config"]
+    return [
+        Beside(
+            table,
+            [table.factor * float(one["scores"].get(table.key, math.nan)) for one in scores],
+            [_reason(table, one, is_sample=is_sample) for one in scores],
+        )
+        for table in TABLES.get(scores[0]["metric"], ())
+        if config in table.configs
+    ]
 
 
 def _reason(table: PaperTable, score: Score, *, is_sample: bool) -> str:
-    """Why ``score`` is no score of the paper's test; "" if it is one.
-
-    The threshold's edge (``strict``) is left open: the paper does not state it.
-    """
-    dataset = score["dataset"]
+    """Why ``score`` is no score of the paper's test; "" if it is one."""
+    dataset, own = score["dataset"], rows_of(table.key, score)
+    n = score["n"] if own is None else own
     checks = {
         "sample data": is_sample,
         "another measure": table.key not in score["scores"],
         f"another split ({dataset['split']})": dataset["split"] != "test",
         f"another protocol ({dataset['protocol']})": dataset["protocol"] != "paper",
-        f"{score['n']:,} of {table.rows:,} rows": score["n"] != table.rows or score["missing"] > 0,
+        **_RULES[score["metric"]](score["rule"]),
+        f"{n:,} of {table.rows:,} rows": n != table.rows,
+        f"{score['missing']:,} rows missing": own is None and score["missing"] > 0,
     }
     return next((reason for reason, holds in checks.items() if holds), "")
+
+
+def _box_rule(rule: dict[str, Any]) -> dict[str, bool]:
+    return {"another rule (an IoU above 0.5)": rule["strict"]}
+
+
+def _judge_rule(rule: dict[str, Any]) -> dict[str, bool]:
+    judges = rule["served"] or [rule["model"]]
+    return {
+        f"another judge ({', '.join(judges)})": not all(map(_GPT_4V.fullmatch, judges)),
+        "judged without the image": not rule["with_image"],
+    }
+
+
+_RULES = {"rs_grounding": _box_rule, "rs_judge": _judge_rule}
 
 
 def figure_note(score: Score) -> str:

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from rs_gpt4v_evaluation.report import paper
 from rs_gpt4v_evaluation.report.blind import Blind, blind
-from rs_gpt4v_evaluation.report.columns import Column, Group
-from rs_gpt4v_evaluation.score import Score
+from rs_gpt4v_evaluation.report.columns import Column, Group, rows_of
+from rs_gpt4v_evaluation.report.judged import judge_of, judge_warnings
 
 NONE = "\N{EN DASH}"
 TASKS = {
@@ -14,8 +14,10 @@ TASKS = {
     "region_caption": "Region captioning",
     "vqa": "Visual question answering",
     "grounding": "Visual grounding",
+    "conversation": "Conversation",
+    "detail": "Detailed description",
 }
-HEADLINES = {"rs_vqa": "oa", "rs_caption": "cider", "rs_grounding": "pr_50"}
+HEADLINES = {"rs_vqa": "oa", "rs_caption": "cider", "rs_grounding": "pr_50", "rs_judge": "all"}
 _TYPES = {"comp": "Comparison", "rural_urban": "Rural or urban", "all": "Untyped"}
 _NAMES = {
     **{f"bleu_{n}": f"BLEU-{n}" for n in range(1, 5)},
@@ -26,15 +28,31 @@ _NAMES = {
     **{f"pr_{t}": f"Pr@0.{t // 10}" for t in range(50, 100, 10)},
     "mean_iou": "Mean IoU",
     "cumulative_iou": "Cumulative IoU",
+    "conversation": "Reasoning and conversation",
+    "detail": "Detailed description",
 }
-_TOTALS = {"aa": "Mean over types (AA)", "oa": "All questions (OA)"}
+_TOTALS = {"aa": "Mean over types (AA)", "oa": "All questions (OA)", "all": "All answers"}
+_SHARES = ("aa", "oa")
+_COUNTED: dict[str, dict[str, str]] = {
+    "rs_vqa": {},
+    "rs_caption": {},
+    "rs_grounding": {"Replies without a box": "n_unparsed"},
+    "rs_judge": {
+        "Without a readable score": "n_unparsed",
+        "Not judged": "failed",
+        "Times asked": "repeats",
+        "Spread between repeats": "sd_between_repeats",
+        "Spread within an answer": "sd_within_pairs",
+    },
+}
 
 
 class Line(NamedTuple):
     """One row of the score table.
 
     ``cells`` are the scores and ``intervals`` what is written beside them, a text a column;
-    ``difference`` is None unless there are two columns.
+    ``difference`` is None unless there are two columns; ``n`` rows are behind the last of the
+    scores, or all where it is None.
     """
 
     name: str
@@ -55,18 +73,21 @@ class PaperLine(NamedTuple):
 
 
 class Table(NamedTuple):
-    """All that a page says of a group in words and numbers."""
+    """All that a page says of a group in words and numbers.
+
+    ``paper`` holds the paper's tables, each with its lines; ``counts`` what stands under the
+    scores, a text a column.
+    """
 
     group: Group
     task: str
     headline: Line
     lines: list[Line]
-    counts: dict[str, list[int]]
+    counts: dict[str, list[str]]
     facts: dict[str, list[str]]
     blind: Blind | None
     warnings: list[str]
-    paper: paper.Beside | None
-    paper_lines: list[PaperLine]
+    paper: list[tuple[paper.Beside, list[PaperLine]]]
     paper_note: str
 
     @property
@@ -78,6 +99,26 @@ class Table(NamedTuple):
     def is_vqa(self) -> bool:
         """Whether the rows are questions, with types and a blind baseline."""
         return self.blind is not None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether a model gave the scores."""
+        return self.group.metric == "rs_judge"
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether a judge was asked more than once."""
+        return any(column.score["rule"].get("repeats", 1) > 1 for column in self.group.columns)
+
+    @property
+    def measured(self) -> str:
+        """The head of the scores' names."""
+        return {"rs_vqa": "Accuracy", "rs_judge": "Score, 1 to 10"}.get(self.group.metric, "Metric")
+
+    @property
+    def has_n(self) -> bool:
+        """Whether scores are of different numbers of rows."""
+        return any(line.n is not None for line in self.lines)
 
     @property
     def difference_unit(self) -> str:
@@ -99,17 +140,21 @@ def table(group: Group) -> Table:
     beside = paper.beside(scores, is_sample=group.is_sample)
     return Table(
         group,
-        task=TASKS[group.last.rows[0].task],
+        task=_task(group),
         headline=lines[HEADLINES[group.metric]],
         lines=list(lines.values()),
         counts=_counts(group.columns),
         facts=_facts(group.columns),
         blind=guess,
         warnings=_warnings(group.columns),
-        paper=beside,
-        paper_lines=_paper_lines(beside) if beside else [],
+        paper=[(one, _paper_lines(one)) for one in beside],
         paper_note=paper.figure_note(scores[0]),
     )
+
+
+def _task(group: Group) -> str:
+    judged = group.metric == "rs_judge"
+    return "Answers scored by a judge" if judged else TASKS[group.last.rows[0].task]
 
 
 def metric_names(columns: Sequence[Column]) -> dict[str, str]:
@@ -133,7 +178,7 @@ def type_name(kind: str) -> str:
 
 def is_share(key: str) -> bool:
     """Whether a score is a share of rows, which is shown in percent."""
-    return key.startswith(("accuracy_", "pr_")) or key in _TOTALS
+    return key.startswith(("accuracy_", "pr_")) or key in _SHARES
 
 
 def _line(key: str, name: str, columns: Sequence[Column], guess: Blind | None) -> Line:
@@ -142,18 +187,13 @@ def _line(key: str, name: str, columns: Sequence[Column], guess: Blind | None) -
     found = [one["scores"].get(key) for one in scores]
     return Line(
         name=name,
-        n=_n(key, scores[-1]),
+        n=rows_of(key, scores[-1]),
         blind=shown(guess.scores.get(key), share) if guess else None,
         cells=[shown(value, share) for value in found],
         intervals=[_interval(one["intervals"].get(key), share) for one in scores],
         difference=_difference(found, share),
         is_total=key in _TOTALS,
     )
-
-
-def _n(key: str, score: Score) -> Any:
-    """The number of questions behind a score of rs_vqa; None where there is none."""
-    return score["n"] if key == "oa" else score["scores"].get(f"n_{key.removeprefix('accuracy_')}")
 
 
 def shown(value: Any, share: bool) -> str:
@@ -203,22 +243,33 @@ def signed(change: float, digits: int) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
 
 
-def _counts(columns: Sequence[Column]) -> dict[str, list[int]]:
-    """Under the scores: how many rows they are about."""
-    counts = {
-        "Rows scored": [column.score["n"] for column in columns],
+def _counts(columns: Sequence[Column]) -> dict[str, list[str]]:
+    """Under the scores: how many rows they are about, and what a judge makes uncertain."""
+    told = {
+        "Rows scored": [column.score["scores"].get("n", column.score["n"]) for column in columns],
         "Rows missing": [column.score["missing"] for column in columns],
         "Empty replies": [sum(not row.reply.strip() for row in column.rows) for column in columns],
     }
-    if columns[-1].score["metric"] == "rs_grounding":
-        counts["Replies without a box"] = [int(c.score["scores"]["n_unparsed"]) for c in columns]
-    return counts
+    for name, key in _COUNTED[columns[-1].score["metric"]].items():
+        told[name] = [(one.score["scores"] | one.score["rule"]).get(key) for one in columns]
+    return {name: list(map(_counted, values)) for name, values in told.items()}
+
+
+def _counted(value: float | str | None) -> str:
+    """A number of rows, or a spread.
+
+    >>> _counted(3987), _counted(0.0123)
+    ('3,987', '0.012')
+    """
+    if value is None:
+        return NONE
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
 
 
 def _facts(columns: Sequence[Column]) -> dict[str, list[str]]:
     """What is needed to make the numbers again."""
     scores = [column.score for column in columns]
-    return {
+    facts = {
         "Model": [s["model"] for s in scores],
         "Adapter": [s["adapter"] or "none" for s in scores],
         "Decoding": [_decoding(column) for column in columns],
@@ -228,11 +279,16 @@ def _facts(columns: Sequence[Column]) -> dict[str, list[str]]:
         "Signature": [s["signature"] for s in scores],
         "File": [s["file"] for s in scores],
     }
+    if scores[-1]["metric"] == "rs_judge":
+        facts["Judge"] = [judge_of(column) for column in columns]
+    return facts
 
 
 def _decoding(column: Column) -> str:
-    how = "sampled" if column.decoding["do_sample"] else "greedy"
-    return f"{how}, at most {column.decoding['max_new_tokens']} new tokens"
+    return "; ".join(
+        f"{'sampled' if one['do_sample'] else 'greedy'}, at most {one['max_new_tokens']} new tokens"
+        for one in column.decodings
+    )
 
 
 def _warnings(columns: Sequence[Column]) -> list[str]:
@@ -247,6 +303,8 @@ def _warnings(columns: Sequence[Column]) -> list[str]:
     ids = {frozenset(row.id for row in column.rows) for column in columns}
     if max(len(prints), len(ids)) > 1:
         found.append("The columns hold different rows, so they do not compare like with like.")
+    if columns[-1].score["metric"] == "rs_judge":
+        found += judge_warnings(columns)
     return found
 
 
@@ -256,7 +314,7 @@ def _paper_lines(beside: paper.Beside) -> list[PaperLine]:
             method,
             f"{value:g}",
             [
-                reason or signed(ours - value, 2)
+                reason or signed(ours - value, beside.table.digits)
                 for ours, reason in zip(beside.ours, beside.reasons, strict=True)
             ],
         )

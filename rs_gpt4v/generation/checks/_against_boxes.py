@@ -11,7 +11,6 @@ from rs_gpt4v.generation.classes import counted
 from rs_gpt4v.generation.facts import FactSheet
 from rs_gpt4v.generation.places import Truth
 
-
 MOST_COMPARED = 100_000
 """Of more combinations of objects a relation is left open: it tells nothing, and takes seconds."""
 

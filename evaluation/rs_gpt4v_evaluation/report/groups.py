@@ -1,0 +1,80 @@
+"""Reading a report's files: which they are, and which of them are compared with each other."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rs_gpt4v_evaluation.judge import judged_lines
+from rs_gpt4v_evaluation.predictions import read_predictions
+from rs_gpt4v_evaluation.report.columns import Column, Group, predicted_column
+from rs_gpt4v_evaluation.report.judged import judged_column
+from rs_gpt4v_evaluation.score import DEFAULT_RULES, Rules
+
+
+def read_groups(
+    paths: Sequence[Path], resamples: int = 0, rules: Rules = DEFAULT_RULES
+) -> list[Group]:
+    """The groups of predictions files and of judged ones, in the order of their first files.
+
+    Predictions whose replies one of the judged files holds are in its column, and make none of
+    their own. One predictions file is held whole at a time; some 300 bytes a row stay of it.
+
+    Args:
+        paths: Predictions files, and files that `rs-gpt4v judge` wrote.
+        resamples: For the bootstrap of the intervals; 0 for none.
+        rules: How replies are compared with the truth.
+
+    Raises:
+        PredictionFileError: A file is empty, damaged, or of a task without a metric.
+    """
+    groups: dict[tuple[str, ...], list[Column]] = defaultdict(list)
+    for column in _columns(paths, resamples, rules):
+        dataset = column.score["dataset"]
+        groups[dataset["config"], dataset["split"], dataset["protocol"]].append(column)
+    return [Group(_labelled(columns)) for columns in groups.values()]
+
+
+def _columns(paths: Sequence[Path], resamples: int, rules: Rules) -> Iterator[Column]:
+    pool: dict[Any, Any] = {}
+    judged = {path: judged_lines(path) for path in paths if _is_judged(path)}
+    answers = {_answer(line, line["answer"]) for lines in judged.values() for line in lines}
+    for path in paths:
+        if path in judged:
+            yield judged_column(judged[path], path, resamples, pool)
+        else:
+            yield from _predicted(path, answers, resamples, rules, pool)
+
+
+def _predicted(
+    path: Path, judged: set[Any], resamples: int, rules: Rules, pool: dict[Any, Any]
+) -> Iterator[Column]:
+    """The column of a predictions file; none if all its answers are ``judged``."""
+    predictions = read_predictions(path)
+    answers = (_answer(one, one["prediction"]) for one in predictions)
+    if not predictions or not judged.issuperset(answers):
+        yield predicted_column(predictions, str(path), rules, resamples, pool)
+
+
+def _is_judged(path: Path) -> bool:
+    """Whether the first line of a file holds verdicts; what is wrong with it is seen later."""
+    with path.open("rb") as file:
+        try:
+            return "verdicts" in json.loads(file.readline())
+        except (ValueError, TypeError):
+            return False
+
+
+def _answer(line: Mapping[str, Any], reply: str) -> tuple[str | None, ...]:
+    """Who said what to which question; a judge was shown the reply without blanks around it."""
+    return line["id"], line["model"], line["adapter"], line["weights"], reply.strip()
+
+
+def _labelled(columns: list[Column]) -> list[Column]:
+    """Labelled by their folders; by their paths if two folders are called the same."""
+    paths = [Path(column.score["file"]) for column in columns]
+    labels = [path.absolute().parent.name for path in paths]
+    if len(set(labels)) < len(labels):
+        labels = [str(path) for path in paths]
+    return [column._replace(label=label) for column, label in zip(columns, labels, strict=True)]

@@ -1,0 +1,140 @@
+"""A file of a judge's scores as a column: the answers, with the scores and the judge's reasons."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rs_gpt4v_evaluation.bootstrap import Sums, intervals
+from rs_gpt4v_evaluation.judge import JudgeScore, scores_of
+from rs_gpt4v_evaluation.judge.lines import distinct
+from rs_gpt4v_evaluation.predictions import PredictedRows
+from rs_gpt4v_evaluation.report.columns import Column, Row
+from rs_gpt4v_evaluation.row_sums import judge_sums
+from rs_gpt4v_evaluation.score import Score, signature
+
+
+def judged_column(
+    lines: list[dict[str, Any]], path: Path, resamples: int, pool: dict[Any, Any]
+) -> Column:
+    """The lines of a judged file as a column, yet without a label.
+
+    Args:
+        lines: Of `judged_lines`.
+        path: Where they are from.
+        resamples: For the bootstrap of the intervals; 0 for none.
+        pool: Keeps equal values once.
+
+    Raises:
+        PredictionFileError: No pair has a score.
+    """
+    rows = [_row(line, pool) for line in lines]
+    score = _score(scores_of(lines, path), rows, resamples)
+    decodings = distinct(line["decoding"] for line in lines)
+    return Column("", score, lines[0]["weights"], decodings, rows)
+
+
+def _row(line: dict[str, Any], pool: dict[Any, Any]) -> Row:
+    values = [one["value"] for one in line["verdicts"] if one["value"] is not None]
+    failed = any(one["status"] == "failed" for one in line["verdicts"])
+    row = Row(
+        id=line["id"],
+        source=line["source"],
+        task=line["group"],
+        kind=None,
+        image=line["image"],
+        prompt=line["prompt"],
+        references=tuple(line["references"]),
+        reply=line["answer"],
+        truth=(),
+        size=(0, 0),
+        right=None,
+        value=fmean(values) if values and not failed else None,
+        box=None,
+        reason=_reason(line["verdicts"]),
+        history=tuple(message["content"] for message in line["history"]),
+    )
+    return Row._make(map(pool.setdefault, row, row))
+
+
+def _reason(verdicts: Sequence[dict[str, Any]]) -> str:
+    """What the judge said; with its score before it, where it was asked several times."""
+    if len(verdicts) == 1:
+        return verdicts[0]["reason"]
+    return "\n".join(f"{_said(one['value'])}: {one['reason']}" for one in verdicts)
+
+
+def _said(value: float | None) -> str:
+    return "no score" if value is None else f"{value:g}"
+
+
+def _score(found: JudgeScore, rows: list[Row], resamples: int) -> Score:
+    """The score in the form of those that need no judge; its rule is who judged, and how."""
+    dataset = _merged(found["datasets"])
+    scored = [row for row in rows if row.value is not None]
+    about = [row.image or row.id for row in scored]
+    whole = str(found["scores"]["signature"])
+    return {
+        "file": found["file"],
+        "model": found["model"],
+        "adapter": found["adapter"],
+        "dataset": dataset,
+        "metric": found["metric"],
+        "n": found["n"],
+        "missing": found["missing"],
+        "scores": {key: value for key, value in found["scores"].items() if value is not None},
+        "rule": found["judge"] | {"served": found["served"], "failed": len(found["failed"])},
+        "intervals": intervals(_sums(scored), about, resamples) if resamples else {},
+        "unparsed": {row: reasons[0] for row, reasons in found["unparsed"].items()},
+        "notes": [],
+        "signature": signature(whole, found["missing"], dataset, about, resamples),
+    }
+
+
+def _merged(datasets: Sequence[PredictedRows]) -> PredictedRows:
+    """The rows of several configs as those of one, whatever their order in the file."""
+    parts = sorted(datasets, key=lambda rows: (rows["config"], rows["split"], rows["protocol"]))
+
+    def named(key: str) -> str:
+        return " + ".join(distinct(part[key] for part in parts))
+
+    return {
+        "config": named("config"),
+        "split": named("split"),
+        "protocol": named("protocol"),
+        "box_format": named("box_format"),
+        "rows": sum(part["rows"] for part in parts),
+        "fingerprint": named("fingerprint"),
+    }
+
+
+def _sums(scored: Sequence[Row]) -> Sums:
+    return judge_sums([row.value or 0.0 for row in scored], [row.task for row in scored])
+
+
+def judge_of(column: Column) -> str:
+    """Who judged, and how it was asked."""
+    rule = column.score["rule"]
+    shown = "with" if rule["with_image"] else "without"
+    asked = {"temperature": rule["temperature"], "seed": rule["seed"], **rule["body"]}
+    told = [f"{name} {value}" for name, value in asked.items() if value is not None]
+    return ", ".join([rule["model"], f"prompt {rule['prompt']}", f"{shown} the image", *told])
+
+
+def judge_warnings(columns: Sequence[Column]) -> list[str]:
+    """Why scores of a judge may be doubted, or not be compared."""
+    rules = [(column.label, column.score["rule"]) for column in columns]
+    found = [
+        f"{label}: {rule['failed']:,} answers were not judged, and do not count. "
+        "The same rs-gpt4v judge command asks for them again."
+        for label, rule in rules
+        if rule["failed"]
+    ]
+    found += [
+        f"{label}: several models answered as the judge: {', '.join(rule['served'])}."
+        for label, rule in rules
+        if len(rule["served"]) > 1
+    ]
+    if len({(rule["model"], rule["prompt"]) for _, rule in rules}) > 1:
+        found.append("Different judges or prompts gave the scores of the columns: none compares.")
+    return found
