@@ -14,6 +14,7 @@ import datasets
 import numpy as np
 from PIL import Image
 
+from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
 from rs_gpt4v_evaluation.predictions import read_predictions
 from rs_gpt4v_training.tiny_llava import build_tiny_llava
@@ -36,19 +37,19 @@ def questions(folder: Path, images: int, on_each: int) -> datasets.Dataset:
         Image.fromarray(rng.integers(0, 256, (512, 512, 3), dtype=np.uint8)).save(path)
         for k in range(on_each):
             user = {"role": "user", "content": f"{QUESTIONS[k % 4]} ({k})"}
-            rows.append(
-                {
-                    "id": f"{i}/{k}",
-                    "images": [str(path)],
-                    "messages": [user, {"role": "assistant", "content": "yes"}],
-                    "source": "made",
-                    "task": "vqa",
-                    "question_type": None,
-                    "references": ["yes"],
-                }
-            )
-    made = datasets.Dataset.from_list(rows)
-    return made.cast_column("images", datasets.List(datasets.Image()))
+            row = {
+                "id": f"{i}/{k}",
+                "images": [str(path)],
+                "messages": [user, {"role": "assistant", "content": "yes"}],
+                "source": "made",
+                "task": "vqa",
+                "references": ["yes"],
+                "boxes": [],
+                "width": 512,
+                "height": 512,
+            }
+            rows.append(dict.fromkeys(FEATURES) | row)
+    return datasets.Dataset.from_list(rows, features=FEATURES)
 
 
 def cpu_seconds(

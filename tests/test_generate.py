@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from chat_server import ChatServer, Reply, broken, error, slow
+from chat_server import ChatServer, Reply, broken, error, refused, slow
 from generating import LASTING, Faulty, dialogue, fault_of, number_of, right, scenes
 
 from rs_gpt4v import chat
@@ -97,15 +97,20 @@ def test_a_candidate_is_what_reviewers_read_and_says_how_it_was_made(tmp_path: P
 
 
 def test_what_is_no_dialogue_is_asked_for_again_with_another_seed(tmp_path: Path) -> None:
-    def second_time(body: dict[str, Any]) -> str:
-        return right(body) if body["seed"] == 8 else "Which ships?"
+    def second_time(body: dict[str, Any]) -> Reply | str:
+        if body["seed"] == 8:
+            return right(body)
+        return refused() if number_of(body) == 1 else "Which ships?"
 
     out = tmp_path / "out"
     with ChatServer(second_time) as server:
         account = run(server, out, 3, seed=7, tries=3)
         assert [body["seed"] for body in server.bodies] == [7] * 3 + [8] * 3
         assert account.dialogues == {"conversation": 3}
-        assert run(server, tmp_path / "once", 3, seed=7, tries=1).failed == {"no JSON": 3}
+        assert run(server, tmp_path / "once", 3, seed=7, tries=1).failed == {
+            "no JSON": 2,
+            "refused": 1,
+        }
 
 
 def test_what_the_server_never_answered_is_pending_and_then_asked_again(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Judging against a real server on loopback: every pair is accounted for, whatever it answers."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -496,6 +498,11 @@ def test_verb_ends_with_an_error_where_requests_failed(write: Any, tmp_path: Pat
 
 def test_verb_says_in_one_line_why_it_cannot_ask(write: Any, tmp_path: Path) -> None:
     asked = ("--judge-model", "j", "--base-url", "http://127.0.0.1:9/v1", "--max-cost", "1")
-    done = run(write("turns", ["a"]), *asked, "--out", tmp_path / "out.jsonl")
-    assert isinstance(done.exception, ValueError)
-    assert "price of 'j' is not known" in str(done.exception)
+    file = write("turns", ["a"])
+    verb = [sys.executable, "-m", "rs_gpt4v.cli", "judge", str(file), *asked, "--out"]
+    done = subprocess.run(
+        [*verb, str(tmp_path / "out.jsonl")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: the price of 'j' is not known, so spending")
+    assert len(done.stderr.splitlines()) == 1

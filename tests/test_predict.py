@@ -1,6 +1,7 @@
 """Predicting: the same answers whatever the batch, and nothing lost or doubled at a kill."""
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
 from rs_gpt4v_evaluation.predictions import PredictedRows, PredictionFileError, read_predictions
 from rs_gpt4v_evaluation.predictor import weights_fingerprint
+
+BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "predict.py"
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +161,12 @@ def test_damaged_file_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text("yes\n")
     with pytest.raises(PredictionFileError, match=r"p\.jsonl, line 1: not JSON"):
         read_predictions(tmp_path / "p.jsonl")
+
+
+def test_the_benchmark_asks_what_predict_takes(
+    predictor: Predictor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    benchmark = runpy.run_path(str(BENCHMARK))
+    asked = benchmark["questions"](tmp_path, images=2, on_each=3)
+    benchmark["compare"](predictor, asked, tmp_path, rounds=1)
+    assert capsys.readouterr().out.count("same replies") == 3

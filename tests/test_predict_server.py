@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("transformers")
 
 import requests
-from chat_server import ChatServer, broken, good
+from chat_server import ChatServer, broken, good, plan, unauthorized
 from transformers.utils import is_serve_available
 from typer.testing import CliRunner
 
@@ -149,6 +149,67 @@ def test_verb_lists_failures_and_exits_with_one(releases: Path, tmp_path: Path) 
         result = CliRunner().invoke(app, [*base, url, "conversation"])
     assert result.exit_code == 1
     assert "3 rows have no reply; the same command asks them again:" in result.output
+
+
+WATCHED = """
+import sys
+from rs_gpt4v.cli import main
+try:
+    main()
+finally:
+    print("imported:", *sorted({"torch", "transformers", "accelerate"} & set(sys.modules)))
+"""
+
+
+def verb(releases: Path, out: Path, server: ChatServer) -> "subprocess.CompletedProcess[str]":
+    asked = ["predict", "m", "conversation", "--data-dir", str(releases), "--out", str(out)]
+    options = ["--server", server.url, "--concurrency", "1"]
+    command = [sys.executable, "-c", WATCHED, *asked, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_wrong_key_is_one_line_and_the_same_command_goes_on(
+    rows: datasets.Dataset, releases: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.jsonl"
+    with ChatServer(plan("one", then=unauthorized())) as server:
+        done = verb(releases, out, server)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "Error: stopped: the server says 401: Incorrect API key provided. "
+        "Check the key in the environment"
+    )
+    assert "Traceback" not in done.stderr
+    with ChatServer(plan("two")) as server:
+        done = verb(releases, out, server)
+        assert len(server.bodies) == len(rows) - 1
+    assert done.returncode == 0, done.stderr
+    assert "one" in {line["prediction"] for line in read_predictions(out)}
+    # A machine that asks a server has no need of a model's libraries.
+    assert done.stdout == "imported:\n"
+
+
+def test_replies_may_be_as_long_as_the_task_asks_or_as_they_were(
+    rows: datasets.Dataset, described: PredictedRows, releases: Path, tmp_path: Path
+) -> None:
+    def asked(config: str, out: str, *more: str) -> set[int]:
+        options = ["--data-dir", str(releases), "--out", str(tmp_path / out), "--server"]
+        with ChatServer(echo) as server:
+            result = CliRunner().invoke(app, ["predict", "m", config, *options, server.url, *more])
+            assert result.exit_code == 0, result.exception
+            return {body["max_tokens"] for body in server.bodies}
+
+    assert asked("conversation", "new.jsonl") == {512}
+    assert asked("instruct", "group.jsonl") == {512}
+    assert asked("cap_ucm", "caption.jsonl") == {64}
+    assert asked("conversation", "told.jsonl", "--max-new-tokens", "7") == {7}
+    old = tmp_path / "old.jsonl"
+    with ChatServer(echo) as server:
+        predict_by_server(server.endpoint(model="m"), rows, described, old, max_new_tokens=9)
+    first, *_ = old.read_bytes().splitlines(keepends=True)
+    part(old, 1).write_bytes(first)
+    old.unlink()
+    assert asked("conversation", "old.jsonl") == {9}
 
 
 @pytest.fixture(scope="module")

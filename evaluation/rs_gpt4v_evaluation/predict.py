@@ -1,7 +1,5 @@
 """Replies to the rows of a dataset, in a file: resumed, by any number of processes."""
 
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +11,12 @@ from rs_gpt4v_evaluation.batches import Batch, image_keys, own_share, plan
 from rs_gpt4v_evaluation.predictions import (
     PredictedRows,
     Prediction,
-    PredictionFileError,
     append_predictions,
+    describe,
+    finished,
     merge_parts,
     part,
-    parts,
-    read_predictions,
+    prediction_line,
 )
 from rs_gpt4v_evaluation.predictor import Predictor, chat, processes
 from rs_gpt4v_evaluation.shared_prefix import NotSharedError, Prompt
@@ -83,30 +81,6 @@ def predict(
     process.wait_for_everyone()
 
 
-def finished(out: Path, constants: dict[str, Any]) -> set[str]:
-    """The ids of the rows that ``out`` or its parts have a reply to.
-
-    Raises:
-        PredictionFileError: A file was made with other ``constants``.
-    """
-    ids = set()
-    for file in parts(out):
-        earlier = read_predictions(file)
-        for prediction in earlier[:1]:
-            _check_same(file, prediction, constants)
-        ids |= {prediction["id"] for prediction in earlier}
-    return ids
-
-
-def _check_same(file: Path, prediction: Prediction, constants: dict[str, Any]) -> None:
-    for name, value in constants.items():
-        if prediction[name] != value:
-            raise PredictionFileError(
-                f"{file} holds predictions with {name} {prediction[name]!r}, not {value!r}. "
-                "Give another file, or delete this one."
-            )
-
-
 class _Asked:
     """Rows, their images undecoded until a model needs them."""
 
@@ -168,45 +142,3 @@ class _Asked:
 
     def decoded(self, row: dict[str, Any]) -> dict[str, Any]:
         return {**row, "images": [self.image.decode_example(image) for image in row["images"]]}
-
-
-def prediction_line(row: dict[str, Any], reply: str, constants: dict[str, Any]) -> Prediction:
-    """The line for the ``reply`` to ``row``, whose images are not decoded."""
-    return _prediction(row, row["images"], reply, constants)
-
-
-def _prediction(
-    row: dict[str, Any], images: list[dict[str, Any]], reply: str, constants: dict[str, Any]
-) -> Prediction:
-    prediction: Any = {
-        "id": row["id"],
-        "source": row["source"],
-        "task": row["task"],
-        "question_type": row["question_type"],
-        "image": images[0]["path"] if images else None,
-        "history": row["messages"][:-2],
-        "prompt": row["messages"][-2]["content"],
-        "prediction": reply,
-        "references": row["references"],
-        "boxes": row["boxes"],
-        "width": row["width"],
-        "height": row["height"],
-        **constants,
-    }
-    return prediction
-
-
-def describe(
-    rows: datasets.Dataset, *, config: str, split: str, protocol: str, box_format: str
-) -> PredictedRows:
-    """Which rows these are; the fingerprint is that of their content, on any machine."""
-    content = [rows[name] for name in ("id", "messages", "references")]
-    content = json.dumps([list(column) for column in content], ensure_ascii=False).encode()
-    return {
-        "config": config,
-        "split": split,
-        "protocol": protocol,
-        "box_format": box_format,
-        "rows": len(rows),
-        "fingerprint": hashlib.sha256(content).hexdigest()[:16],
-    }

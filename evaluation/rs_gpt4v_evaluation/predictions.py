@@ -1,11 +1,14 @@
 """Predictions on disk: one JSON line a row, which can be scored again without a model."""
 
 import glob
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypedDict
+
+import datasets
 
 from rs_gpt4v.appended import end_last_line, whole_lines
 from rs_gpt4v.conversation import LabelledBox
@@ -76,12 +79,17 @@ class PredictionFileError(ValueError):
 def read_predictions(path: Path) -> list[Prediction]:
     """All predictions of ``path``, in file order.
 
-    A last line that a kill cut short is left out; `append_predictions` overwrites it.
+    A last line that a kill cut short is left out; `append_predictions` overwrites it. Predictions
+    share what is equal in them, strings and objects: to be read, not changed.
 
     Raises:
         PredictionFileError: A line is not a prediction, or an id occurs twice.
     """
-    whole = [_parsed(path, i, line) for i, line in enumerate(whole_lines(path, _is_json), start=1)]
+    seen: dict[str, str] = {}
+    whole: list[Prediction] = []
+    for i, line in enumerate(whole_lines(path, _is_json), start=1):
+        prediction = _sharing_strings(_parsed(path, i, line), seen)
+        whole.append(prediction | _repeated(prediction, whole[-1:]))
     ids = {prediction["id"] for prediction in whole}
     if len(ids) != len(whole):
         raise PredictionFileError(f"{path}: {len(whole) - len(ids)} ids occur twice; predict anew")
@@ -111,6 +119,66 @@ def _parsed(path: Path, number: int, line: bytes) -> Prediction:
     return prediction
 
 
+def _sharing_strings(value: Any, seen: dict[str, str]) -> Any:
+    """``value``, each string in it the equal one that was ``seen`` first."""
+    if isinstance(value, str):
+        return seen.setdefault(value, value)
+    if isinstance(value, list):
+        return [_sharing_strings(item, seen) for item in value]
+    if isinstance(value, dict):
+        return {
+            _sharing_strings(key, seen): _sharing_strings(item, seen) for key, item in value.items()
+        }
+    return value
+
+
+def _repeated(prediction: Any, before: list[Any]) -> Any:
+    """The objects of the line ``before`` that ``prediction`` repeats, as most lines do."""
+    return {
+        name: earlier[name]
+        for earlier in before
+        for name in ("decoding", "dataset", "server")
+        if name in prediction and prediction[name] == earlier.get(name)
+    }
+
+
+def describe(
+    rows: datasets.Dataset, *, config: str, split: str, protocol: str, box_format: str
+) -> PredictedRows:
+    """Which rows these are; the fingerprint is that of their content, on any machine."""
+    content = [rows[name] for name in ("id", "messages", "references")]
+    content = json.dumps([list(column) for column in content], ensure_ascii=False).encode()
+    return {
+        "config": config,
+        "split": split,
+        "protocol": protocol,
+        "box_format": box_format,
+        "rows": len(rows),
+        "fingerprint": hashlib.sha256(content).hexdigest()[:16],
+    }
+
+
+def prediction_line(row: dict[str, Any], reply: str, constants: dict[str, Any]) -> Prediction:
+    """The line for the ``reply`` to ``row``, whose images are not decoded."""
+    images = row["images"]
+    prediction: Any = {
+        "id": row["id"],
+        "source": row["source"],
+        "task": row["task"],
+        "question_type": row["question_type"],
+        "image": images[0]["path"] if images else None,
+        "history": row["messages"][:-2],
+        "prompt": row["messages"][-2]["content"],
+        "prediction": reply,
+        "references": row["references"],
+        "boxes": row["boxes"],
+        "width": row["width"],
+        "height": row["height"],
+        **constants,
+    }
+    return prediction
+
+
 def part(path: Path, process: int) -> Path:
     """Where a process keeps its predictions until `merge_parts` writes ``path``."""
     return path.with_name(f"{path.name}.part{process}")
@@ -120,6 +188,43 @@ def parts(path: Path) -> list[Path]:
     """``path``, if there is one, and the parts that an interrupted run left."""
     found = path.parent.glob(f"{glob.escape(path.name)}.part[0-9]*")
     return [file for file in (path, *sorted(found)) if file.is_file()]
+
+
+def finished(out: Path, constants: dict[str, Any]) -> set[str]:
+    """The ids of the rows that ``out`` or its parts have a reply to.
+
+    Raises:
+        PredictionFileError: A file was made with other ``constants``.
+    """
+    ids = set()
+    for file in parts(out):
+        earlier = read_predictions(file)
+        for prediction in earlier[:1]:
+            _check_same(file, prediction, constants)
+        ids |= {prediction["id"] for prediction in earlier}
+    return ids
+
+
+def longest_reply(out: Path, configs: Iterable[str]) -> int:
+    """New tokens that a reply may have where nobody says: as in ``out`` so far, or as ``configs``.
+
+    A dialogue's or a description's answer is of several sentences; others are of one, or less.
+    """
+    for file in parts(out):
+        with file.open("rb") as lines:
+            first = lines.readline()
+        if _is_json(first):
+            return _parsed(file, 1, first)["decoding"]["max_new_tokens"]
+    return 512 if {"conversation", "detail"} & set(configs) else 64
+
+
+def _check_same(file: Path, prediction: Prediction, constants: dict[str, Any]) -> None:
+    for name, value in constants.items():
+        if prediction[name] != value:
+            raise PredictionFileError(
+                f"{file} holds predictions with {name} {prediction[name]!r}, not {value!r}. "
+                "Give another file, or delete this one."
+            )
 
 
 def merge_parts(path: Path, ids: Iterable[str]) -> None:

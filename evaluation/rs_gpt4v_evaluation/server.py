@@ -8,13 +8,14 @@ import datasets
 
 from rs_gpt4v import chat
 from rs_gpt4v_evaluation.batches import image_keys, plan
-from rs_gpt4v_evaluation.predict import finished, prediction_line
 from rs_gpt4v_evaluation.predictions import (
     PredictedRows,
     Prediction,
     append_predictions,
+    finished,
     merge_parts,
     part,
+    prediction_line,
 )
 
 

@@ -39,8 +39,8 @@ def main() -> None:
     """Run the command line; an expected error is one line, without a traceback."""
     try:
         app()
-    except (OSError, ValueError, ImportError, subprocess.CalledProcessError) as error:
-        if os.environ.get("RS_GPT4V_TRACEBACK"):
+    except Exception as error:
+        if os.environ.get("RS_GPT4V_TRACEBACK") or not _is_expected(error):
             raise
         said = str(error)
         if isinstance(error, ImportError):
@@ -48,3 +48,10 @@ def main() -> None:
             said += f'. This verb needs more than the data: pip install "rs-gpt4v[{extra}]"'
         typer.secho(f"Error: {said}", err=True, fg=typer.colors.RED)
         sys.exit(1)
+
+
+def _is_expected(error: Exception) -> bool:
+    from rs_gpt4v.chat import ChatError  # not before: few verbs need it
+
+    expected = (OSError, ValueError, ImportError, subprocess.CalledProcessError, ChatError)
+    return isinstance(error, expected)

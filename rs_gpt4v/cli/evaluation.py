@@ -39,7 +39,14 @@ def predict(
     protocol: Protocol = "paper",
     on_missing: OnMissing = "raise",
     batch_size: Annotated[int, typer.Option(help="Rows at once; answers do not depend on it.")] = 8,
-    max_new_tokens: Annotated[int, typer.Option(help="Longest reply.")] = 64,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Longest reply, in tokens; by default 512 in conversation and detail, else 64; "
+            "as before where OUT is resumed.",
+        ),
+    ] = None,
     box_format: Annotated[str, typer.Option(help="A codec; auto: the model's own.")] = "auto",
     share_images: Annotated[
         bool, typer.Option(help="Read an image once for all its questions, where that is the same.")
@@ -59,12 +66,14 @@ def predict(
     On several GPUs: `accelerate launch -m rs_gpt4v.cli predict ...`. A model behind vLLM, SGLang,
     llama.cpp or transformers serve: `--server http://localhost:8000/v1`
     """
-    from rs_gpt4v_evaluation import predict as evaluation
+    from rs_gpt4v_builders import members
+    from rs_gpt4v_evaluation.predictions import describe, longest_reply
     from rs_gpt4v_evaluation.turns import each_turn
 
+    longest = max_new_tokens or longest_reply(out, members(config))
     predictor = None
     if server is None:
-        predictor = _predictor(model, adapter, max_new_tokens, trust_remote_code)
+        predictor = _predictor(model, adapter, longest, trust_remote_code)
     elif adapter is not None:
         raise ValueError("--server answers with what it has loaded: leave --adapter out")
     codec = box_format
@@ -76,13 +85,13 @@ def predict(
     rows = each_turn(splits[split])
     if server and box_format == "auto" and any(rows["boxes"]):
         raise ValueError(f"{config} has boxes: say with --box-format how {model} writes them")
-    described = evaluation.describe(
-        rows, config=config, split=split, protocol=protocol, box_format=codec
-    )
+    described = describe(rows, config=config, split=split, protocol=protocol, box_format=codec)
     if predictor:
-        evaluation.predict(predictor, rows, described, out, batch_size, share_images=share_images)
+        from rs_gpt4v_evaluation.predict import predict as answer
+
+        answer(predictor, rows, described, out, batch_size, share_images=share_images)
     elif server:
-        _ask(server, model, concurrency, rows, described, out, max_new_tokens)
+        _ask(server, model, concurrency, rows, described, out, longest)
 
 
 def _predictor(
@@ -234,31 +243,28 @@ def judge(
     from rs_gpt4v import chat
     from rs_gpt4v_evaluation import judge as judging
 
-    try:
-        asked = judging.Judge(
-            endpoint=chat.Endpoint(
-                model=judge_model,
-                base_url=base_url,
-                api_key_env=api_key_env,
-                concurrency=concurrency,
-            ),
-            journal=out.with_name(f"{out.name}.journal"),
-            repeats=repeats,
-            seed=seed,
-            temperature=temperature,
-            with_image=image,
-            body=json.loads(body),
-            cap_usd=max_cost,
-            prices=chat.read_prices(prices) if prices else chat.PRICES,
-        )
-        if dry_run:
-            typer.echo(judging.foreseen(files, against or [], asked))
-        elif against:
-            _compare(files, against, out, asked, as_json)
-        else:
-            _judge(files, out, asked, as_json)
-    except chat.ChatError as error:
-        raise ValueError(str(error)) from error
+    asked = judging.Judge(
+        endpoint=chat.Endpoint(
+            model=judge_model,
+            base_url=base_url,
+            api_key_env=api_key_env,
+            concurrency=concurrency,
+        ),
+        journal=out.with_name(f"{out.name}.journal"),
+        repeats=repeats,
+        seed=seed,
+        temperature=temperature,
+        with_image=image,
+        body=json.loads(body),
+        cap_usd=max_cost,
+        prices=chat.read_prices(prices) if prices else chat.PRICES,
+    )
+    if dry_run:
+        typer.echo(judging.foreseen(files, against or [], asked))
+    elif against:
+        _compare(files, against, out, asked, as_json)
+    else:
+        _judge(files, out, asked, as_json)
 
 
 def _judge(files: list[Path], out: Path, judge: "Judge", as_json: bool) -> None:

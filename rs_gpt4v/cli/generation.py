@@ -119,17 +119,14 @@ def generate(
         cap_usd=max_cost,
         prices=chat.read_prices(prices) if prices else chat.PRICES,
     )
-    try:
-        if read_batch:
-            typer.echo(chat.read_batch(read_batch, generator.endpoint, generator.journal))
-        if dry_run:
-            typer.echo(estimate(wishes(scenes, generator.products), generator))
-        elif write_batch:
-            _write_batch(scenes, generator, write_batch)
-        else:
-            _generate(scenes, generator, out, Probing(probes, negatives, seed), num_proc)
-    except chat.ChatError as error:
-        raise ValueError(str(error)) from error
+    if read_batch:
+        typer.echo(chat.read_batch(read_batch, generator.endpoint, generator.journal))
+    if dry_run:
+        typer.echo(estimate(wishes(scenes, generator.products), generator))
+    elif write_batch:
+        _write_batch(scenes, generator, write_batch)
+    else:
+        _generate(scenes, generator, out, Probing(probes, negatives, seed), num_proc)
 
 
 def _write_batch(scenes: "list[Scene]", generator: "Generator", folder: Path) -> None:
