@@ -3,12 +3,14 @@
 # pyarrow makes its compute functions at import time, unseen by type checkers.
 # pyright: reportAttributeAccessIssue=false
 
+import hashlib
+import json
 from typing import Literal, TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Features, Image, List, Value
+from datasets import Dataset, Features, Image, List, Value
 
 Role = Literal["system", "user", "assistant"]
 Task = Literal["caption", "vqa", "grounding", "region_caption", "conversation", "detail"]
@@ -71,6 +73,12 @@ class Conversation(TypedDict):
     boxes: list[LabelledBox]
     width: int
     height: int
+
+
+def fingerprint(rows: Dataset) -> str:
+    """A hash of what ``rows`` ask and accept (ids, messages, references), on any machine."""
+    content = [list(rows[name]) for name in ("id", "messages", "references")]
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()[:16]
 
 
 class InvalidConversationError(ValueError):

@@ -20,6 +20,7 @@ VERBS = (
     "export",
     "train",
     "predict",
+    "collect",
     "score",
     "report",
     "judge",

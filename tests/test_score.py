@@ -11,9 +11,13 @@ from conftest import SHARED, needs_shared
 pytest.importorskip("evaluate")
 pytest.importorskip("transformers")
 
+from typer.testing import CliRunner
+
 from rs_gpt4v import NAME
+from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
 from rs_gpt4v_evaluation.predictions import PredictionFileError, read_predictions
+from rs_gpt4v_evaluation.rs_caption import meteor_files
 from rs_gpt4v_evaluation.score import (
     Rules,
     grounded,
@@ -85,6 +89,25 @@ def test_captions(tmp_path: Path) -> None:
     found = score(write(tmp_path / "p.jsonl", "rsicd", [same, same], rows=2))
     assert found["metric"] == "rs_caption"
     assert found["scores"]["bleu_4"] == pytest.approx(1.0)
+
+
+def test_meteor_is_left_out_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meteor_files, "find_spec", lambda _: None)
+    file = write(tmp_path / "p.jsonl", "rsicd", [("", "a plane", "a plane")], rows=1)
+    shown = CliRunner().invoke(app, ["score", str(file)]).output
+    assert "METEOR is left out, as pycocoevalcap, numba is not installed" in shown
+    assert 'pip install "rs-gpt4v[meteor]"' in shown
+    assert "|meteor:none|" in shown
+
+
+def test_lines_share_what_they_repeat(tmp_path: Path) -> None:
+    rows = [("count", "1", "1"), ("count", "2", "2"), ("presence", "1", "yes")]
+    first, second, third = read_predictions(write(tmp_path / "p.jsonl", "rsvqa_hr", rows, rows=3))
+    for name in ("decoding", "dataset"):
+        assert first[name] is second[name] is third[name]
+    assert first["question_type"] is second["question_type"]
+    assert first["prediction"] is third["prediction"]
+    assert first["prediction"] != second["prediction"]
 
 
 def test_empty_file(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Predictions on disk: one JSON line a row, which can be scored again without a model."""
 
 import glob
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -11,15 +10,15 @@ from typing import Any, TypedDict
 import datasets
 
 from rs_gpt4v.appended import end_last_line, whole_lines
-from rs_gpt4v.conversation import LabelledBox
+from rs_gpt4v.conversation import LabelledBox, fingerprint
 from rs_gpt4v.replacing import replacing
 
 
 class Decoding(TypedDict):
-    """How the reply was made."""
+    """How the reply was made; None where whoever made it does not tell."""
 
-    do_sample: bool
-    max_new_tokens: int
+    do_sample: bool | None
+    max_new_tokens: int | None
 
 
 class PredictedRows(TypedDict):
@@ -146,15 +145,13 @@ def describe(
     rows: datasets.Dataset, *, config: str, split: str, protocol: str, box_format: str
 ) -> PredictedRows:
     """Which rows these are; the fingerprint is that of their content, on any machine."""
-    content = [rows[name] for name in ("id", "messages", "references")]
-    content = json.dumps([list(column) for column in content], ensure_ascii=False).encode()
     return {
         "config": config,
         "split": split,
         "protocol": protocol,
         "box_format": box_format,
         "rows": len(rows),
-        "fingerprint": hashlib.sha256(content).hexdigest()[:16],
+        "fingerprint": fingerprint(rows),
     }
 
 
@@ -213,8 +210,9 @@ def longest_reply(out: Path, configs: Iterable[str]) -> int:
     for file in parts(out):
         with file.open("rb") as lines:
             first = lines.readline()
-        if _is_json(first):
-            return _parsed(file, 1, first)["decoding"]["max_new_tokens"]
+        known = _parsed(file, 1, first)["decoding"]["max_new_tokens"] if _is_json(first) else None
+        if known is not None:
+            return known
     return 512 if {"conversation", "detail"} & set(configs) else 64
 
 
@@ -252,6 +250,13 @@ def append_predictions(path: Path, batches: Iterable[list[Prediction]]) -> Itera
             file.flush()
             os.fsync(file.fileno())
             yield len(batch)
+
+
+def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
+    """Write a predictions file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.writelines(_line(one).encode(errors="replace") for one in predictions)
 
 
 def _line(prediction: Prediction) -> str:

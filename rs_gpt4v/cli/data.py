@@ -224,7 +224,12 @@ def principles(
 
 @app.command()
 def export(
-    kind: Annotated[str, typer.Argument(help="hub, llava, sharegpt, ms_swift or webdataset.")],
+    kind: Annotated[
+        str,
+        typer.Argument(
+            help="hub, llava, sharegpt, ms_swift or webdataset; of test rows lmms_eval, vlmevalkit."
+        ),
+    ],
     out: Annotated[Path, typer.Argument(help="New folder, or that of the same export begun.")],
     configs: Annotated[list[str], typer.Argument(help="For instance vqa_hr cap_ucm.")],
     data_dir: DataDir = None,

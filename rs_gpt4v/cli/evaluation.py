@@ -1,4 +1,4 @@
-"""Verbs on models and their predictions: predict, score, report, judge."""
+"""Verbs on models and their predictions: predict, collect, score, report, judge."""
 
 import json
 from pathlib import Path
@@ -127,6 +127,29 @@ def _ask(
     if failed := predict_by_server(endpoint, rows, described, out, max_new_tokens):
         typer.echo(f"{len(failed):,} rows have no reply; the same command asks them again:")
         typer.echo("\n".join(failed))
+        raise typer.Exit(1)
+
+
+@app.command()
+def collect(
+    result: Annotated[Path, typer.Argument(help="Table that VLMEvalKit wrote: .tsv or .xlsx.")],
+    out: Annotated[Path, typer.Option(help="Predictions file to write.")],
+) -> None:
+    """Make a predictions file of the replies that VLMEvalKit wrote to an exported table.
+
+    Example: `rs-gpt4v collect outputs/Qwen/Qwen_rs_gpt4v_vqa_lr_openended.tsv --out qwen.jsonl`
+
+    lmms-eval needs no such step: tasks of `rs-gpt4v export lmms_eval` are scored there.
+    """
+    from rs_gpt4v_evaluation.predictions import write_predictions
+    from rs_gpt4v_evaluation.vlmevalkit import read_result
+
+    found = read_result(result)
+    write_predictions(out, found.predictions)
+    typer.echo(f"{len(found.predictions):,} replies: {out}")
+    if found.failed:
+        typer.echo(f"{len(found.failed):,} rows have no reply; run VLMEvalKit again for them:")
+        typer.echo("\n".join(found.failed))
         raise typer.Exit(1)
 
 

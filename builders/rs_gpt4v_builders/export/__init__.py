@@ -11,10 +11,19 @@ import datasets
 
 import rs_gpt4v
 from rs_gpt4v_builders import DEFAULT_CONFIG
-from rs_gpt4v_builders.export import hub, llava, ms_swift, sharegpt, web_dataset
+from rs_gpt4v_builders.export import (
+    hub,
+    llava,
+    lmms_eval,
+    ms_swift,
+    sharegpt,
+    vlmevalkit,
+    web_dataset,
+)
 from rs_gpt4v_builders.export._folder import claim, refuse_other
 from rs_gpt4v_builders.export._images import PUT, image_names
 from rs_gpt4v_builders.export._material import Material, image_paths
+from rs_gpt4v_builders.export._tested import test_splits
 
 FORMATS: dict[str, Callable[[Material], None]] = {
     "hub": hub.write,
@@ -23,6 +32,15 @@ FORMATS: dict[str, Callable[[Material], None]] = {
     "ms_swift": ms_swift.write,
     "webdataset": web_dataset.write,
 }
+"""All rows, for whoever trains."""
+
+HARNESSES: dict[str, Callable[[Material], None]] = {
+    "lmms_eval": lmms_eval.write,
+    "vlmevalkit": vlmevalkit.write,
+}
+"""Test rows, for whoever evaluates."""
+
+WRITERS = FORMATS | HARNESSES
 
 
 def export(
@@ -34,10 +52,10 @@ def export(
     shard_bytes: int = web_dataset.SHARD_BYTES,
     **options: Any,
 ) -> Path:
-    """Write ``configs`` into the folder ``out`` as one of `FORMATS`; interrupted, it goes on.
+    """Write ``configs`` into the folder ``out`` as one of `WRITERS`; interrupted, it goes on.
 
     Args:
-        kind: One of `FORMATS`.
+        kind: One of `WRITERS`.
         out: A new or empty folder, or that of the same export begun earlier.
         configs: Configs or groups of ``load_dataset("rs_gpt4v", ...)``.
         images: "copy", "hardlink" or "symlink"; shards hold copies in any case.
@@ -48,11 +66,11 @@ def export(
         ``out``, absolute.
 
     Raises:
-        ValueError: ``kind`` or ``images`` is unknown.
+        ValueError: ``kind`` or ``images`` is unknown, or a harness is to have what it cannot score.
         ExportFolderError: ``out`` holds something else.
         RecordError: A release is incomplete, and ``on_missing`` is "raise".
     """
-    for name, given, choices in (("format", kind, FORMATS), ("images", images, PUT)):
+    for name, given, choices in (("format", kind, WRITERS), ("images", images, PUT)):
         if given not in choices:
             raise ValueError(f"{name} {given!r}: expected one of {', '.join(choices)}")
     if shard_bytes < 1:
@@ -76,11 +94,13 @@ def export(
     }
     refuse_other(out, asked)
     built = {config: _built(builder) for config, builder in builders.items()}
+    if kind in HARNESSES:
+        built = test_splits(built)
     claim(out, asked)  # not before: who has to mend a release may call with other options then
     used = image_paths(rows for splits in built.values() for rows in splits.values())
     names = image_names(used, Path(str(root)))
-    sample = bool(options.get("sample"))
-    FORMATS[kind](Material(built, names, out, images, shard_bytes, sample))
+    asked_of_rows = options if options.get("sample") else options | {"data_dir": str(root)}
+    WRITERS[kind](Material(built, names, out, images, shard_bytes, asked_of_rows))
     return out
 
 

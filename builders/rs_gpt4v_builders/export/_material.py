@@ -30,7 +30,7 @@ class Material:
         out: Folder to write into.
         images: How image files get there: one of `_images.PUT`.
         shard_bytes: About how large a shard is.
-        sample: Whether the rows are the embedded sample's.
+        options: Those of ``load_dataset("rs_gpt4v", ...)`` that gave the rows.
     """
 
     configs: Mapping[str, datasets.DatasetDict]
@@ -38,7 +38,12 @@ class Material:
     out: Path
     images: str
     shard_bytes: int
-    sample: bool
+    options: Mapping[str, Any]
+
+    @property
+    def sample(self) -> bool:
+        """Whether the rows are the embedded sample's."""
+        return bool(self.options.get("sample"))
 
     def store_images(self) -> None:
         """Put every image into the export, once."""

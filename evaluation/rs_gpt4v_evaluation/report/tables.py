@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from rs_gpt4v_evaluation.predictions import Decoding
 from rs_gpt4v_evaluation.report import paper
 from rs_gpt4v_evaluation.report.blind import Blind, blind
 from rs_gpt4v_evaluation.report.columns import Column, Group, rows_of
@@ -285,10 +286,14 @@ def _facts(columns: Sequence[Column]) -> dict[str, list[str]]:
 
 
 def _decoding(column: Column) -> str:
-    return "; ".join(
-        f"{'sampled' if one['do_sample'] else 'greedy'}, at most {one['max_new_tokens']} new tokens"
-        for one in column.decodings
-    )
+    return "; ".join(map(_told, column.decodings))
+
+
+def _told(decoding: Decoding) -> str:
+    if decoding["max_new_tokens"] is None:
+        return "not known"
+    how = "sampled" if decoding["do_sample"] else "greedy"
+    return f"{how}, at most {decoding['max_new_tokens']} new tokens"
 
 
 def _warnings(columns: Sequence[Column]) -> list[str]:

@@ -1,0 +1,68 @@
+"""What a harness is given: the splits to test on, each of one task that a metric scores."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import datasets
+
+from rs_gpt4v import NAME
+
+_SCORED = ("caption", "region_caption", "vqa", "grounding")
+
+
+class Tested(NamedTuple):
+    """One split: its task and the question types of its rows, in order of first occurrence."""
+
+    config: str
+    split: str
+    task: str
+    question_types: list[str]
+    rows: datasets.Dataset
+
+    @property
+    def name(self) -> str:
+        """``rs_gpt4v_<config>``, and the split where it is not "test"."""
+        suffix = self.split.removeprefix("test").strip("_")
+        return "_".join(part for part in (NAME, self.config, suffix) if part)
+
+
+def test_splits(configs: Mapping[str, datasets.DatasetDict]) -> dict[str, datasets.DatasetDict]:
+    """``configs`` without their training rows.
+
+    Raises:
+        ValueError: A config has no other rows, mixes tasks, as some groups do, or is of a task
+            without a metric.
+    """
+    found = {}
+    for config, splits in configs.items():
+        tests = {split: rows for split, rows in splits.items() if split != "train"}
+        if not tests:
+            raise ValueError(f"{config} has training rows alone, nothing for a harness to test on")
+        for rows in tests.values():
+            _task(config, rows)
+        found[config] = datasets.DatasetDict(tests)
+    return found
+
+
+def tested(configs: Mapping[str, datasets.DatasetDict]) -> Iterator[Tested]:
+    """Every one of `test_splits`."""
+    for config, splits in configs.items():
+        for split, rows in splits.items():
+            types = [kind for kind in rows.unique("question_type") if kind]
+            yield Tested(config, str(split), _task(config, rows), types, rows)
+
+
+def _task(config: str, rows: datasets.Dataset) -> str:
+    tasks = rows.unique("task")
+    if len(tasks) > 1:
+        raise ValueError(
+            f"{config} mixes the tasks {', '.join(tasks)}, and a harness scores one at a time: "
+            "name its configs instead"
+        )
+    if tasks[0] not in _SCORED:
+        raise ValueError(
+            f"{config} holds rows of task {tasks[0]!r}, which no metric scores but a model judges: "
+            f"rs-gpt4v predict and rs-gpt4v judge do that. A harness can have the configs of "
+            f"{', '.join(_SCORED)}."
+        )
+    return tasks[0]
