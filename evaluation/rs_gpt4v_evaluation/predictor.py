@@ -22,8 +22,9 @@ from rs_gpt4v_evaluation.shared_prefix import (
 
 def processes() -> PartialState:
     """This process among those that ``accelerate launch`` or ``torchrun`` started, or alone."""
-    # Who is done waits for the slowest, however long that takes.
-    return PartialState(timeout=timedelta(days=30))
+    # Who is done waits for the slowest, however long that takes. Without an accelerator, unless
+    # it is told of the CPU, each process would take itself for the only one.
+    return PartialState(cpu=not torch.accelerator.is_available(), timeout=timedelta(days=30))
 
 
 class Predictor:
