@@ -49,6 +49,7 @@ def generate(
     Raises:
         ChatError: Asking could not begin.
     """
+    out.mkdir(parents=True, exist_ok=True)  # before anything is paid for
     wished = wishes(scenes, generator.products)
     asked = ask(wished, settled(wished, generator))
     account = Account(len(scenes), len(wished), asked.stopped, asked.summaries)
