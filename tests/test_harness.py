@@ -116,7 +116,7 @@ def evaluated(file: Path) -> dict[str, float]:
     rows = datasets.load_dataset(
         task["dataset_path"], task["dataset_name"], num_proc=1, **task["dataset_kwargs"]
     )[task["test_split"]]
-    rows = list(task["process_docs"](rows))
+    rows: list[Any] = list(without_images(task["process_docs"](rows)))
     values = defaultdict(list)
     for place, row in enumerate(rows):
         assert task["doc_to_text"](row) == row["messages"][0]["content"]
@@ -125,6 +125,17 @@ def evaluated(file: Path) -> dict[str, float]:
             values[metric].append(json.loads(json.dumps(value)))  # as between processes
     known = {metric["metric"]: metric["aggregation"] for metric in task["metric_list"]}
     return {metric: known[metric](found) for metric, found in values.items()}
+
+
+def without_images(rows: datasets.Dataset) -> datasets.Dataset:
+    """The columns that lmms-eval leaves in what it scores."""
+    return rows.select_columns(
+        [
+            name
+            for name, feature in rows.features.items()
+            if not isinstance(getattr(feature, "feature", feature), datasets.Image)
+        ]
+    )
 
 
 TASKS = pytest.mark.parametrize(
@@ -199,12 +210,12 @@ def test_a_row_counts_for_its_own_question_type_alone(releases: Path) -> None:
 
 def test_meteor_is_left_out_aloud(monkeypatch: pytest.MonkeyPatch, releases: Path) -> None:
     monkeypatch.setattr(lmms_eval, "missing", lambda: ["numba"])
-    lmms_eval._caption_metrics.cache_clear()
+    lmms_eval.caption_metrics.cache_clear()
     rows = datasets.load_dataset(NAME, "cap_ucm", data_dir=str(releases), split="test")
     with pytest.warns(UserWarning, match="METEOR is left out, as numba is not installed"):
         row = lmms_eval.process_docs(rows)[0]
     metrics = lmms_eval.process_results(row, ["A plane."])
-    lmms_eval._caption_metrics.cache_clear()
+    lmms_eval.caption_metrics.cache_clear()
     assert "cider" in metrics
     assert "meteor" not in metrics
 
@@ -216,6 +227,7 @@ def test_unknown_codec_is_no_function() -> None:
 
 _RUN = """
 import json, sys
+from argparse import Namespace
 from lmms_eval import evaluator
 from lmms_eval.api.model import lmms
 from lmms_eval.tasks import TaskManager
@@ -238,7 +250,12 @@ class Replies(lmms):
 
 tasks = TaskManager("ERROR", include_path=sys.argv[1], include_defaults=False)
 found = evaluator.simple_evaluate(
-    Replies(), tasks=["rs_gpt4v"], task_manager=tasks, bootstrap_iters=0, log_samples=True
+    Replies(),
+    tasks=["rs_gpt4v"],
+    task_manager=tasks,
+    bootstrap_iters=0,
+    log_samples=True,
+    cli_args=Namespace(process_with_media=False),  # as its command line: without the images
 )
 json.dumps(found["samples"])
 results = {
@@ -349,6 +366,19 @@ def test_any_words_survive_the_table(exported: dict[str, Path], tmp_path: Path) 
     result = answered(table, tmp_path, lambda i, _: odd[i % len(odd)])
     found = [one["prediction"] for one in read_result(result).predictions]
     assert found == [odd[i % len(odd)].strip() for i in range(len(found))]
+
+
+def test_numbers_stay_as_they_were_written(exported: dict[str, Path], tmp_path: Path) -> None:
+    table = exported["vlmevalkit"] / "rs_gpt4v_grounding_openended.tsv"
+    result = answered(table, tmp_path, lambda *_: "007.0")
+    assert {one["prediction"] for one in read_result(result).predictions} == {"007.0"}
+
+
+def test_model_is_what_the_file_is_called(exported: dict[str, Path], tmp_path: Path) -> None:
+    table = exported["vlmevalkit"] / "rs_gpt4v_vqa_hr_philadelphia_openended.tsv"
+    result = answered(table, tmp_path, lambda *_: "no")
+    named = result.rename(result.with_name(f"my_rs_model-7B_{table.name}"))
+    assert read_result(named).predictions[0]["model"] == "my_rs_model-7B"
 
 
 def test_workbook_gives_the_same(exported: dict[str, Path], tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 Each row's value for each of its metrics is what a predictions file says of it, so that every
 aggregation is `rs_gpt4v_evaluation.score` of all replies: the numbers are those of
-``rs-gpt4v score``. lmms-eval itself is not imported.
+``rs-gpt4v score``. lmms-eval itself is not imported; it imports this module before it loads the
+rows, which makes their name known to `datasets`.
 """
 
 import json
@@ -14,7 +15,6 @@ from typing import Any
 import datasets
 from PIL import Image
 
-import rs_gpt4v  # noqa: F401  # pyright: ignore[reportUnusedImport] - tells datasets the name
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v_evaluation.predictions import prediction_line
 from rs_gpt4v_evaluation.rs_caption.meteor_files import EXTRA, missing
@@ -22,16 +22,21 @@ from rs_gpt4v_evaluation.score import score_predictions
 
 _BOXES = ("pr_50", "pr_60", "pr_70", "pr_80", "pr_90", "mean_iou")
 _OF_CODEC = "process_results_"
+_PATHS = datasets.List({"bytes": datasets.Value("binary"), "path": datasets.Value("string")})
 
 
 def process_docs(rows: datasets.Dataset) -> datasets.Dataset:
-    """``rows`` with images as paths: lmms-eval reads each row three times, and logs it."""
+    """``rows`` with images as paths.
+
+    lmms-eval reads each row three times, and logs it. Columns of images it takes out of what it
+    scores; this is none to it.
+    """
     if "caption" in rows[0]["task"] and missing():
         warnings.warn(
             f"METEOR is left out, as {', '.join(missing())} is not installed: {EXTRA}",
             stacklevel=2,
         )
-    return rows.cast_column("images", datasets.List(datasets.Image(decode=False)))
+    return rows.cast_column("images", _PATHS)
 
 
 def doc_to_visual(row: dict[str, Any]) -> list[Image.Image]:
@@ -52,14 +57,14 @@ def doc_to_target(row: dict[str, Any]) -> str:
 def process_results(
     row: dict[str, Any], replies: list[str], box_format: str = "llava"
 ) -> dict[str, Any]:
-    """The reply to ``row``, for each metric that counts it.
+    """The line of a predictions file for ``row``, for each metric that counts it.
 
     Args:
         row: Of ``load_dataset("rs_gpt4v", ...)``, images as paths.
         replies: The reply, and what lmms-eval's ``repeats`` add, which no score looks at.
         box_format: The codec that reads the boxes of a reply.
     """
-    line: Any = prediction_line(row, replies[0], {"box_format": box_format})
+    line = prediction_line(row, replies[0], {"box_format": box_format})
     return dict.fromkeys(_metrics(row), line)
 
 
@@ -74,11 +79,12 @@ def __getattr__(name: str) -> Callable[..., Any]:
 def _metrics(row: dict[str, Any]) -> tuple[str, ...]:
     if row["task"] == "vqa":
         return "oa", "aa", *([f"accuracy_{row['question_type']}"] if row["question_type"] else [])
-    return _BOXES if row["task"] == "grounding" else _caption_metrics()
+    return _BOXES if row["task"] == "grounding" else caption_metrics()
 
 
 @lru_cache
-def _caption_metrics() -> tuple[str, ...]:
+def caption_metrics() -> tuple[str, ...]:
+    """Those of captions, METEOR where its extra is installed."""
     plain = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider")
     return plain if missing() else (*plain, "meteor")
 

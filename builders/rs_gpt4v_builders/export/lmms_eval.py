@@ -5,9 +5,9 @@ On disk::
     rs_gpt4v_<config>.yaml            a task a split that is not for training, all of the tag
     rs_gpt4v_<config>_<split>.yaml    rs_gpt4v; the split "test" is not named
 
-Run them with ``lmms-eval --include_path OUT --tasks rs_gpt4v_<config> ...`` where this package is
-installed: prompts, and scores, are those of ``rs-gpt4v predict`` and ``rs-gpt4v score``. No image
-is copied: the rows name those of the releases.
+Run them with ``python -m lmms_eval --include_path OUT --tasks rs_gpt4v_<config> ...`` where this
+package is installed: prompts, and scores, are those of ``rs-gpt4v predict`` and ``rs-gpt4v score``.
+No image is copied: the rows name those of the releases.
 """
 
 import json
