@@ -23,6 +23,7 @@ pytest.importorskip("transformers")
 
 from rs_gpt4v import NAME
 from rs_gpt4v.cli import app
+from rs_gpt4v.conversation import fingerprint
 from rs_gpt4v_builders.export import HARNESSES, WRITERS, export
 from rs_gpt4v_builders.export import lmms_eval as lmms_eval_tasks
 from rs_gpt4v_builders.export._folder import ExportFolderError
@@ -190,6 +191,18 @@ def test_there_is_a_task_for_each_split_but_training(exported: dict[str, Path]) 
     assert not (exported["lmms_eval"] / "images").exists()
 
 
+def test_tasks_decode_as_predict_does_and_share_a_tag(exported: dict[str, Path]) -> None:
+    for file in exported["lmms_eval"].glob("*.yaml"):
+        task = yaml.load(file.read_text(encoding="utf-8"), TaskLoader)
+        assert task["tag"] == "rs_gpt4v"
+        assert task["generation_kwargs"] == {
+            "max_new_tokens": 64,
+            "do_sample": False,
+            "temperature": 0,
+            "until": [],  # else lmms-eval puts in the empty line
+        }
+
+
 def test_doc_functions_give_what_a_model_is_asked(releases: Path) -> None:
     rows = datasets.load_dataset(NAME, "vqa_lr", data_dir=str(releases), split="test")
     as_paths = lmms_eval.process_docs(rows)
@@ -341,6 +354,15 @@ def test_collected_boxes_have_their_codec(
     ours = expected("grounding", "test", releases, box_format="qwen2_5_vl")
     assert found[0]["dataset"] == ours[0]["dataset"]
     assert scores_of(found) == scores_of(ours)
+
+
+def test_other_questions_have_another_fingerprint(releases: Path) -> None:
+    options: dict[str, Any] = {"data_dir": str(releases), "split": "test"}
+    asked = datasets.load_dataset(NAME, "vqa_lr", **options)
+    worded = datasets.load_dataset(NAME, "vqa_lr", wording="fixed", **options)
+    assert asked["id"] == worded["id"]
+    assert fingerprint(asked) != fingerprint(worded)
+    assert fingerprint(asked) == fingerprint(asked.select(range(len(asked))))
 
 
 def test_replies_that_did_not_come_are_listed_and_left_out(

@@ -37,9 +37,13 @@ def read_result(path: Path) -> Result:
             f"{path} lacks the columns {', '.join(sorted(absent))}: expected the replies that "
             "VLMEvalKit wrote to a table of rs-gpt4v export vlmevalkit"
         )
-    lines = list(_lines(path, table))
-    failed = [line["id"] for line in lines if line["prediction"].startswith(_FAILED)]
-    return Result([line for line in lines if line["id"] not in set(failed)], failed)
+    found = Result([], [])
+    for line in _lines(path, table):
+        if line["prediction"].startswith(_FAILED):
+            found.failed.append(line["id"])
+        else:
+            found.predictions.append(line)
+    return found
 
 
 def _table(path: Path) -> pd.DataFrame:
