@@ -63,13 +63,10 @@ class RsGpt4vConfig(datasets.BuilderConfig):
     exclude_leaks: bool = False
 
 
-_TOLD = (
-    AnnotationError,
-    InvalidConversationError,
-    RecordError,
-    SourceNotFoundError,
-    NoDataRootError,
-)
+UNUSABLE = (AnnotationError, InvalidConversationError, RecordError, SourceNotFoundError)
+"""Errors that say why one config cannot be built; others may be."""
+
+_TOLD = (*UNUSABLE, NoDataRootError)
 """Errors whose message is for the person who called ``load_dataset``."""
 
 _CHOICES = {

@@ -20,11 +20,9 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from rs_gpt4v import NAME
-from rs_gpt4v.conversation import InvalidConversationError
-from rs_gpt4v.source import AnnotationError, SourceNotFoundError
 from rs_gpt4v_builders import CONFIGS
 from rs_gpt4v_builders._dropped import cache_folder, dropped
-from rs_gpt4v_builders._good_records import RecordError
+from rs_gpt4v_builders.builder import UNUSABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +160,7 @@ def load(**options: Any) -> dict[str, datasets.DatasetDict | str]:
 def _loaded(config: str, options: dict[str, Any]) -> datasets.DatasetDict | str:
     try:
         return datasets.load_dataset(NAME, config, **options)
-    except (
-        SourceNotFoundError,
-        AnnotationError,
-        RecordError,
-        InvalidConversationError,
-    ) as error:
+    except UNUSABLE as error:
         return str(error)
 
 

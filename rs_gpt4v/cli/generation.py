@@ -82,6 +82,7 @@ def generate(
     """
     from rs_gpt4v import chat
     from rs_gpt4v.generation.asking import Generator, estimate, wishes
+    from rs_gpt4v.generation.generate import JOURNAL
     from rs_gpt4v.generation.lines import Probing
     from rs_gpt4v.generation.products import PRODUCTS
     from rs_gpt4v_builders.builder import data_root as find_root
@@ -108,7 +109,7 @@ def generate(
             requests_per_minute=requests_per_minute,
             tokens_per_minute=tokens_per_minute,
         ),
-        journal=out / "journal.jsonl",
+        journal=out / JOURNAL,
         products=tuple(one for one in PRODUCTS if one in (product or PRODUCTS)),
         tries=tries,
         seed=seed,

@@ -5,10 +5,9 @@ import io
 from pathlib import Path
 from typing import NamedTuple
 
-import jinja2
 from PIL import Image
 
-from rs_gpt4v.replacing import replacing
+from rs_gpt4v.pages import environment, write_text
 from rs_gpt4v_builders.audit.findings import Audit, Overlap, Pair, Repeat
 from rs_gpt4v_builders.audit.text import KINDS, coverage, kinds, notes
 
@@ -38,30 +37,26 @@ def write_page(audit: Audit, out: Path, *, sample: bool = False) -> None:
         out: The page. It is replaced whole or not at all.
         sample: Say that the pictures are synthetic.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     shown = _shown(audit)
-    page = environment.get_template("page.html.jinja").render(
-        audit=audit,
-        leaks=[one for one in shown if one.overlap.is_leak],
-        straddles=[one for one in shown if not one.overlap.is_leak],
-        repeats=[one for one in audit.repeats if one.duplicates or one.questions],
-        listed=_LISTED,
-        first=_first,
-        kinds=kinds,
-        explained=KINDS,
-        notes=notes(audit),
-        leaked=_leaked(audit),
-        coverage=coverage(audit),
-        sample=sample,
+    page = (
+        environment(Path(__file__).parent)
+        .get_template("page.html.jinja")
+        .render(
+            audit=audit,
+            leaks=[one for one in shown if one.overlap.is_leak],
+            straddles=[one for one in shown if not one.overlap.is_leak],
+            repeats=[one for one in audit.repeats if one.duplicates or one.questions],
+            listed=_LISTED,
+            first=_first,
+            kinds=kinds,
+            explained=KINDS,
+            notes=notes(audit),
+            leaked=_leaked(audit),
+            coverage=coverage(audit),
+            sample=sample,
+        )
     )
-    # A path may hold bytes that are no UTF-8.
-    _replace(out, page.encode(errors="replace"))
+    write_text(out, page)
 
 
 def _leaked(audit: Audit) -> tuple[int, int]:
@@ -100,12 +95,3 @@ def _thumbnail(path: str) -> str:
     file = io.BytesIO()
     small.save(file, "JPEG", quality=82)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _replace(out: Path, content: bytes) -> None:
-    """Write whole or not at all."""
-    if out.is_dir():
-        raise ValueError(f"{out} is a folder: give the page a name, such as {out / 'audit.html'}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as file:
-        file.write(content)

@@ -20,10 +20,10 @@ from rs_gpt4v.generation.review.candidates import image_path, read_queue
 from rs_gpt4v.source import read_json
 from rs_gpt4v_builders import dior
 from rs_gpt4v_builders.export._images import image_names, store
-from rs_gpt4v_builders.export._material import marked, write_json_list
+from rs_gpt4v_builders.export._material import write_json_list
+from rs_gpt4v_builders.export.llava import conversations
 from rs_gpt4v_builders.rs_gpt4v_instruct import SOURCE
 
-_SPEAKERS = {"user": "human", "assistant": "gpt"}
 _DIOR = {dior.SOURCE.name, dior.ORIENTED.name}
 
 
@@ -122,12 +122,11 @@ def _names(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 
 def _item(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    turns = marked(row["messages"], [row["path"]])
     said = {name: row[name] for name in ("model", "prompt", "request", "generated") if name in row}
     return {
         "id": row["id"].removeprefix(f"{row['split']}/"),
         "image": names[row["path"]],
-        "conversations": [{"from": _SPEAKERS[m["role"]], "value": m["content"]} for m in turns],
+        "conversations": conversations(row["messages"], [row["path"]]),
         "provenance": {**said, "checks": _checks(row), "reviews": row.get("reviews", [])},
     }
 

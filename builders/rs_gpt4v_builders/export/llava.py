@@ -25,8 +25,13 @@ def write(material: Material) -> None:
 
 
 def _item(row: dict[str, Any]) -> dict[str, Any]:
-    turns = [
-        {"from": _SPEAKERS[message["role"]], "value": message["content"]}
-        for message in marked(row["messages"], row["images"])
-    ]
+    turns = conversations(row["messages"], row["images"])
     return {"id": row["id"], "image": row["images"][0], "conversations": turns}
+
+
+def conversations(messages: list[dict[str, str]], images: list[str]) -> list[dict[str, str]]:
+    """Messages as LLaVA has them, the images marked in the first question."""
+    return [
+        {"from": _SPEAKERS[message["role"]], "value": message["content"]}
+        for message in marked(messages, images)
+    ]

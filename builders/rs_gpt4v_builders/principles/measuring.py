@@ -9,13 +9,12 @@ import datasets
 from tqdm import tqdm
 
 from rs_gpt4v import NAME
-from rs_gpt4v.conversation import InvalidConversationError
 from rs_gpt4v.generation.review.candidates import Queue, read_queue
 from rs_gpt4v.generation.review.decisions import ReviewsError, read_decisions
 from rs_gpt4v.generation.review.reconcile import Outcome, outcomes
-from rs_gpt4v.source import AnnotationError, SourceNotFoundError
+from rs_gpt4v.source import SourceNotFoundError
 from rs_gpt4v_builders import members
-from rs_gpt4v_builders._good_records import RecordError
+from rs_gpt4v_builders.builder import UNUSABLE
 from rs_gpt4v_builders.principles.complexity import Complexity, complexity
 from rs_gpt4v_builders.principles.correctness import Correctness, correctness
 from rs_gpt4v_builders.principles.diversity import Diversity, diversity
@@ -149,12 +148,7 @@ def _rows(name: str, split: str, options: dict[str, Any]) -> datasets.Dataset | 
     """The rows, or why there are none."""
     try:
         splits: Any = datasets.load_dataset(NAME, name, **options)
-    except (
-        SourceNotFoundError,
-        AnnotationError,
-        RecordError,
-        InvalidConversationError,
-    ) as error:
+    except UNUSABLE as error:
         return error
     if split not in splits:
         return ValueError(f"{name} has no split {split!r}; it has {', '.join(splits)}")

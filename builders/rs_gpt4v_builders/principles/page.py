@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import jinja2
-
-from rs_gpt4v.replacing import replacing
+from rs_gpt4v.pages import environment, write_text
 from rs_gpt4v_builders.principles.forms import FORMS
 from rs_gpt4v_builders.principles.measures import (
     PRINCIPLES,
@@ -65,31 +63,23 @@ def write_page(report: Report, out: Path, *, sample: bool = False) -> None:
     Raises:
         ValueError: ``out`` is a folder.
     """
-    if out.is_dir():
-        raise ValueError(f"{out} is a folder: give the page a name: {out / 'principles.html'}")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    page = (
+        environment(Path(__file__).parent)
+        .get_template("page.html.jinja")
+        .render(
+            report=report,
+            principles=PRINCIPLES,
+            charts=lambda principle: charts(principle, report.measured),
+            forms=FORMS,
+            form_stacks=[_forms(one) for one in report.measured],
+            verdicts=[(one.name, _verdicts(one)) for one in report.measured if one.correctness],
+            outcomes=[stack for one in report.measured for stack in _outcomes(one)],
+            judged=judged,
+            few=FEW,
+            sample=sample,
+        )
     )
-    page = environment.get_template("page.html.jinja").render(
-        report=report,
-        principles=PRINCIPLES,
-        charts=lambda principle: charts(principle, report.measured),
-        forms=FORMS,
-        form_stacks=[_forms(one) for one in report.measured],
-        verdicts=[(one.name, _verdicts(one)) for one in report.measured if one.correctness],
-        outcomes=[stack for one in report.measured for stack in _outcomes(one)],
-        judged=judged,
-        few=FEW,
-        sample=sample,
-    )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as file:
-        # A name may hold bytes that are no UTF-8.
-        file.write(page.encode(errors="replace"))
+    write_text(out, page)
 
 
 def charts(principle: Principle, measured: list[Measured]) -> list[tuple[Measure, list[Bar]]]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rs_gpt4v.replacing import replacing
+from rs_gpt4v.pages import write_text
 from rs_gpt4v_evaluation.report.examples import PICTURES
 from rs_gpt4v_evaluation.report.groups import read_groups
 from rs_gpt4v_evaluation.report.markdown import markdown
@@ -57,12 +57,6 @@ def report(
         text = markdown(title, tables, training)
     else:
         text = html(title, groups, tables, training, pictures)
-    _replace(out, text)
+    write_text(out, text)
     if card:
-        _replace(card, model_card(groups))
-
-
-def _replace(out: Path, text: str) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as file:
-        file.write(text.encode(errors="replace"))
+        write_text(card, model_card(groups))

@@ -1,8 +1,9 @@
 """A report as Markdown, for a README, an issue or a terminal: the tables, without the pictures."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from rs_gpt4v_evaluation.report.page import environment
+from rs_gpt4v.pages import environment
 from rs_gpt4v_evaluation.report.paper import PAPER, Beside
 from rs_gpt4v_evaluation.report.tables import Line, PaperLine, Table
 from rs_gpt4v_evaluation.report.training import Training
@@ -13,7 +14,7 @@ _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"} | {"\n": " ", "\r"
 def markdown(title: str, tables: Sequence[Table], training: Training | None) -> str:
     """The report; texts from files are escaped, so they stand as they are written."""
     return (
-        environment(autoescape=False)
+        environment(Path(__file__).parent, autoescape=False)
         .get_template("report.md.jinja")
         .render(
             title=title,

@@ -5,9 +5,9 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
+from rs_gpt4v.pages import environment
 from rs_gpt4v_evaluation.report.charts import charts
 from rs_gpt4v_evaluation.report.columns import Group
 from rs_gpt4v_evaluation.report.examples import examples
@@ -28,7 +28,7 @@ def html(
     """The page; ``tables`` are those of ``groups``, ``pictures`` how many distinct ones at most."""
     script = (_HERE / "browser.js").read_text(encoding="utf-8")
     return (
-        environment(autoescape=True)
+        environment(_HERE)
         .get_template("page.html.jinja")
         .render(
             title=title,
@@ -42,15 +42,4 @@ def html(
             type_name=type_name,
             paper=PAPER,
         )
-    )
-
-
-def environment(*, autoescape: bool) -> jinja2.Environment:
-    """Templates of this folder; a name that is not given is an error."""
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=autoescape,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
     )
