@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rs_gpt4v.chat import Summary
-from rs_gpt4v.generation.lines import TEMPLATES, checks_with, is_sound
+from rs_gpt4v.generation.lines import TEMPLATES
+from rs_gpt4v.generation.verdicts import checks_with, is_sound
 
 
 @dataclass

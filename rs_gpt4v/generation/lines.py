@@ -1,6 +1,5 @@
 """What is written of a scene: candidates for reviewers, and what came to nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from os.path import relpath
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any, NamedTuple
 
 from rs_gpt4v.conversation import Message
 from rs_gpt4v.generation.asking import Draft
-from rs_gpt4v.generation.checks import FACTUAL, Result, check
+from rs_gpt4v.generation.checks import check
+from rs_gpt4v.generation.facts import FactSheet
 from rs_gpt4v.generation.negatives import probes
 from rs_gpt4v.generation.products import Product
 from rs_gpt4v.generation.prompts import prompt_version
@@ -43,21 +43,12 @@ def lines(work: Work) -> list[dict[str, Any]]:
     What came to nothing has ``wrong`` for programs, ``reason`` for people, and is ``pending`` if
     the same run, made again, asks again.
     """
-    drafted = [_drafted(draft, work.folder) for draft in work.drafts]
-    return [*drafted, _probed(work)] if work.probing.count else drafted
+    sheet = work.scene.sheet()
+    drafted = [_drafted(draft, sheet, work.folder) for draft in work.drafts]
+    return [*drafted, _probed(work, sheet)] if work.probing.count else drafted
 
 
-def checks_with(result: Result, verdicts: Iterable[Mapping[str, Any]]) -> set[str]:
-    """The checks that have a verdict of ``result`` in a line."""
-    return {verdict["check"] for verdict in verdicts if verdict["result"] == result}
-
-
-def is_sound(verdicts: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a line fails no check, and says something that the boxes confirm."""
-    return not checks_with("fail", verdicts) and bool(checks_with("pass", verdicts) & FACTUAL)
-
-
-def _drafted(draft: Draft, folder: Path) -> dict[str, Any]:
+def _drafted(draft: Draft, sheet: FactSheet, folder: Path) -> dict[str, Any]:
     scene, product, told = draft.wish.scene, draft.wish.product, draft.told
     if isinstance(told, Unusable):
         pending = told.wrong in ("exhausted", "unsent")
@@ -65,7 +56,7 @@ def _drafted(draft: Draft, folder: Path) -> dict[str, Any]:
         return _named(scene, product, folder) | failed | {"request": draft.request}
     more = {"kinds": list(told.kinds), "local": list(told.local)}
     return {
-        **_candidate(scene, product, product, told.messages, folder),
+        **_candidate(scene, sheet, product, product, told.messages, folder),
         **{name: said for name, said in more.items() if said},
         "model": draft.model,
         "prompt": prompt_version(product),
@@ -73,10 +64,10 @@ def _drafted(draft: Draft, folder: Path) -> dict[str, Any]:
     }
 
 
-def _probed(work: Work) -> dict[str, Any]:
+def _probed(work: Work, sheet: FactSheet) -> dict[str, Any]:
     scene, (count, share, seed) = work.scene, work.probing
     asked = probes(
-        scene.sheet(),
+        sheet,
         count,
         seed=f"{seed}/{scene.split}/{scene.key}",
         share=share,
@@ -86,14 +77,19 @@ def _probed(work: Work) -> dict[str, Any]:
     for probe in asked:
         messages.append({"role": "user", "content": probe.question})
         messages.append({"role": "assistant", "content": probe.answer})
-    told = _candidate(scene, "conversation", "probes", tuple(messages), work.folder)
+    told = _candidate(scene, sheet, "conversation", "probes", tuple(messages), work.folder)
     return told | {"model": TEMPLATES, "holds": [probe.holds for probe in asked]}
 
 
 def _candidate(
-    scene: Scene, product: Product, name: str, messages: tuple[Message, ...], folder: Path
+    scene: Scene,
+    sheet: FactSheet,
+    product: Product,
+    name: str,
+    messages: tuple[Message, ...],
+    folder: Path,
 ) -> dict[str, Any]:
-    verdicts = check(messages, scene.sheet(), product, scene.vocabulary)
+    verdicts = check(messages, sheet, product, scene.vocabulary)
     return {
         **_named(scene, name, folder),
         "width": scene.width,

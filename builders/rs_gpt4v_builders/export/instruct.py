@@ -9,14 +9,13 @@ On disk, for ``load_dataset("rs_gpt4v", "conversation", data_dir=ROOT)`` and for
 """
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rs_gpt4v.generation.lines import is_sound
 from rs_gpt4v.generation.review.candidates import image_path, read_queue
+from rs_gpt4v.generation.verdicts import is_sound, tally
 from rs_gpt4v.source import read_json
 from rs_gpt4v_builders import dior
 from rs_gpt4v_builders.export._images import image_names, store
@@ -127,13 +126,5 @@ def _item(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
         "id": row["id"].removeprefix(f"{row['split']}/"),
         "image": names[row["path"]],
         "conversations": conversations(row["messages"], [row["path"]]),
-        "provenance": {**said, "checks": _checks(row), "reviews": row.get("reviews", [])},
+        "provenance": {**said, "checks": tally(row["verdicts"]), "reviews": row.get("reviews", [])},
     }
-
-
-def _checks(row: dict[str, Any]) -> dict[str, dict[str, int]]:
-    """How often each check passed, failed or could not tell."""
-    counted: dict[str, Counter[str]] = {}
-    for verdict in row["verdicts"]:
-        counted.setdefault(verdict["check"], Counter())[verdict["result"]] += 1
-    return {check: dict(results) for check, results in counted.items()}

@@ -1,6 +1,6 @@
 """Correctness: what the checks and the reviewers say of generated dialogues."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
@@ -8,6 +8,7 @@ from typing import get_args
 from rs_gpt4v.generation.checks import Check
 from rs_gpt4v.generation.review.candidates import Candidate, Result
 from rs_gpt4v.generation.review.reconcile import Outcome
+from rs_gpt4v.generation.verdicts import checks_with, tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,15 @@ class Correctness:
 
 def correctness(candidates: Sequence[Candidate], outcomes: Mapping[str, Outcome]) -> Correctness:
     """The correctness of ``candidates``; ``outcomes`` are by id, none where nobody reviewed."""
-    counted: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for one in candidates:
-        for verdict in one["verdicts"]:
-            counted[verdict["check"]][verdict["result"]] += 1
+    counted = tally(verdict for one in candidates for verdict in one["verdicts"])
     known = list(get_args(Check))
     order = [*known, *sorted(counted.keys() - set(known))]
-    checked = [one for one in candidates if one["verdicts"]]
+    checked = [one["verdicts"] for one in candidates if one["verdicts"]]
+    clean = sum(not checks_with("fail", verdicts) for verdicts in checked)
     settled = Counter(outcomes[one["id"]] for one in candidates if one["id"] in outcomes)
     return Correctness(
         checked=len(checked),
-        clean=sum(map(_is_clean, checked)) / len(checked) if checked else None,
+        clean=clean / len(checked) if checked else None,
         checks={
             check: {result: counted[check][result] for result in get_args(Result)}
             for check in order
@@ -47,7 +46,3 @@ def correctness(candidates: Sequence[Candidate], outcomes: Mapping[str, Outcome]
         },
         outcomes={name: settled[name] for name in get_args(Outcome)} if settled else {},
     )
-
-
-def _is_clean(candidate: Candidate) -> bool:
-    return all(verdict["result"] != "fail" for verdict in candidate["verdicts"])
