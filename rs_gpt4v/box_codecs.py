@@ -37,6 +37,7 @@ from rs_gpt4v.boxes import (
     DegenerateBoxError,
     Kind,
     Points,
+    at_least,
     clip,
     from_rotated,
     is_degenerate,
@@ -167,7 +168,8 @@ def _pixels(numbers: Sequence[float], axes: Axes) -> Points:
 def _check_range(numbers: Sequence[float], axes: Axes) -> None:
     """Refuse numbers that cannot be this codec's: another unit is never rescaled in silence."""
     for number, axis in zip(numbers, cycle(axes), strict=False):
-        if not -0.05 <= number / axis.last <= 1.05:
+        share = number / axis.last
+        if not (at_least(share, -0.05) and at_least(1.05, share)):
             raise NoBoxError(f"{number:g} lies outside 0-{axis.last:g}")
 
 

@@ -15,6 +15,23 @@ Points: TypeAlias = tuple[float, ...]
 """Four numbers (hbb) or eight (obb), in pixels unless a function says otherwise."""
 
 
+LIMIT_TOLERANCE = 1e-5
+"""What misses a documented limit by less has reached it: more than 32-bit pixels round off."""
+
+
+def at_least(value: float, limit: float) -> bool:
+    """Whether ``value`` reaches ``limit``, up to `LIMIT_TOLERANCE` (a share of limits above 1).
+
+    The one comparison with a documented limit. Of two numbers that are equal but for rounding, a
+    plain comparison would say one thing of an image and another of its mirror image. "At most" is
+    the same with the two exchanged.
+
+    >>> 0.3 >= 0.1 + 0.2, at_least(0.3, 0.1 + 0.2)
+    (False, True)
+    """
+    return value >= limit - LIMIT_TOLERANCE * max(1.0, abs(limit))
+
+
 class DegenerateBoxError(ValueError):
     """A box has no area inside its image, so there is nothing to point at."""
 

@@ -337,3 +337,19 @@ def test_load_and_batches_give_the_same_scores(tmp_path: Path) -> None:
 def test_errors(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         score_grounding(**{**COLUMNS, "box_format": "norm1000", **change})
+
+
+@pytest.mark.parametrize("percent", [50, 60, 70, 80, 90])
+def test_boxes_and_their_mirror_images_reach_a_threshold_alike(percent: int) -> None:
+    """Whatever the rounding rests: each box shares just that part of the truth."""
+    ious = []
+    for step in range(1, 200):
+        side = step / 7
+        for left in (step / 3, 800 - step / 3 - side):  # a box, and its mirror image
+            truth = (left, 0.0, left + side, 10.0)
+            part = (left, 0.0, left + side, percent / 10)
+            areas = overlaps([part], [truth], [SIZE])
+            ious.append(areas.shared / (areas.predicted + areas.true - areas.shared))
+    every = np.concatenate(ious)
+    assert rs_grounding.reached(every)[f"pr_{percent}"].all()
+    assert not rs_grounding.reached(every, strict=True)[f"pr_{percent}"].any()

@@ -16,6 +16,7 @@ from rs_gpt4v.boxes import (
     Kind,
     Points,
     area,
+    at_least,
     clip,
     is_degenerate,
     to_hbb,
@@ -150,9 +151,15 @@ def _item(number: int, name: str, points: Points, size: places.Size) -> Item:
         width=round(sides[0]),
         height=round(sides[1]),
         share=surface / (size[0] * size[1]),
-        size="small" if surface < SMALL else "medium" if surface < LARGE else "large",
+        size=_size(surface),
         place=places.cell(points, size),
     )
+
+
+def _size(surface: float) -> Literal["small", "medium", "large"]:
+    if at_least(surface, LARGE):
+        return "large"
+    return "medium" if at_least(surface, SMALL) else "small"
 
 
 def _salient(items: Sequence[Item]) -> list[Item]:

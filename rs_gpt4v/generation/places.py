@@ -2,14 +2,15 @@
 
 Boxes are `rs_gpt4v.boxes.Points` in pixels, x to the right and y down, judged by the upright box
 around them; ``size`` is the image's width and height in pixels. All limits are shares of a side, so
-they are the same in a mirrored image and in one of another resolution.
+they are the same in a mirrored image and in one of another resolution, and `at_least` compares
+with them all, so that a rounding rest decides nothing.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
-from rs_gpt4v.boxes import Points, to_hbb, to_obb
+from rs_gpt4v.boxes import Points, at_least, to_hbb, to_obb
 
 Size: TypeAlias = tuple[int, int]
 Truth: TypeAlias = bool | None
@@ -48,8 +49,10 @@ def cell(points: Sequence[float], size: Size) -> str:
     ('top left', 'bottom')
     """
     x, y = centre(points, size)
-    column = "left" if x < 1 / 3 else "right" if x > 2 / 3 else ""
-    row = "top" if y < 1 / 3 else "bottom" if y > 2 / 3 else ""
+    column, row = (
+        low if not at_least(share, 1 / 3) else high if not at_least(2 / 3, share) else ""
+        for share, low, high in ((x, "left", "right"), (y, "top", "bottom"))
+    )
     return f"{row} {column}".strip() or "centre"
 
 
@@ -87,12 +90,15 @@ def _on_axis(low: float, high: float, side: str) -> Truth:
     if side == "high":
         return _on_axis(1 - high, 1 - low, "low")
     if side == "low":
-        if middle <= 0.5 - HALF_DOUBT:
+        if at_least(0.5 - HALF_DOUBT, middle):
             return True
-        return False if middle >= 0.5 + HALF_DOUBT and low >= 0.5 - HALF_DOUBT else None
-    if abs(middle - 0.5) <= CENTRE:
+        is_beyond = at_least(middle, 0.5 + HALF_DOUBT) and at_least(low, 0.5 - HALF_DOUBT)
+        return False if is_beyond else None
+    off = abs(middle - 0.5)
+    if at_least(CENTRE, off):
         return True
-    return False if abs(middle - 0.5) >= OFF_CENTRE and not low < 0.5 < high else None
+    is_beside = at_least(low, 0.5) or at_least(0.5, high)
+    return False if at_least(off, OFF_CENTRE) and is_beside else None
 
 
 def every(truths: Iterable[Truth]) -> Truth:
@@ -126,7 +132,7 @@ def holds(a: Sequence[float], relation: Direction, b: Sequence[float], size: Siz
     >>> [holds(left, relation, right, (100, 100)) for relation in DIRECTIONS]
     [True, False, None, None]
     """
-    if _covers(a, b) or _covers(b, a):
+    if _covers(a, b, size) or _covers(b, a, size):
         return None
     (ax, ay), (bx, by) = centre(a, size), centre(b, size)
     away = {"left of": (bx - ax, by - ay), "above": (by - ay, bx - ax)}
@@ -134,16 +140,20 @@ def holds(a: Sequence[float], relation: Direction, b: Sequence[float], size: Siz
         along, across = away[relation]
     else:
         along, across = (-value for value in away[OPPOSITE[relation]])
-    if along <= -CLEAR:
+    if at_least(-CLEAR, along):
         return False
-    return True if along >= CLEAR and along >= abs(across) / 2 else None
+    return True if at_least(along, CLEAR) and at_least(along, abs(across) / 2) else None
 
 
-def _covers(a: Sequence[float], b: Sequence[float]) -> bool:
+def _covers(a: Sequence[float], b: Sequence[float], size: Size) -> bool:
     """Whether the upright box of ``a`` holds the centre of ``b``'s."""
-    x_min, y_min, x_max, y_max = to_hbb(a)
-    x, y = centre(b, (1, 1))
-    return x_min <= x <= x_max and y_min <= y <= y_max
+    corners = to_hbb(a)
+    return all(
+        at_least(middle, low / side) and at_least(high / side, middle)
+        for middle, low, high, side in zip(
+            centre(b, size), corners[:2], corners[2:], size, strict=True
+        )
+    )
 
 
 def gap(a: Sequence[float], b: Sequence[float]) -> float:
@@ -157,7 +167,7 @@ def gap(a: Sequence[float], b: Sequence[float]) -> float:
 def near(a: Sequence[float], b: Sequence[float], size: Size) -> Truth:
     """Whether two boxes are near each other, see `NEAR` and `FAR`."""
     share = gap(a, b) / min(size)
-    return True if share <= NEAR else False if share >= FAR else None
+    return True if at_least(NEAR, share) else False if at_least(share, FAR) else None
 
 
 def between(c: Sequence[float], a: Sequence[float], b: Sequence[float], size: Size) -> Truth:
@@ -174,13 +184,14 @@ def between(c: Sequence[float], a: Sequence[float], b: Sequence[float], size: Si
     (ax, ay), (bx, by), (cx, cy) = (centre(points, size) for points in (a, b, c))
     dx, dy = bx - ax, by - ay
     length = math.hypot(dx, dy)
-    if length < 2 * CLEAR:
+    if not at_least(length, 2 * CLEAR):
         return None
     foot = ((cx - ax) * dx + (cy - ay) * dy) / length**2
     aside = abs((cx - ax) * dy - (cy - ay) * dx) / length**2
-    if not 0 <= foot <= 1 or aside > 0.5:
+    off = abs(foot - 0.5)
+    if not at_least(0.5, max(off, aside)):
         return False
-    return True if 0.2 <= foot <= 0.8 and aside <= 0.25 else None
+    return True if at_least(0.3, off) and at_least(0.25, aside) else None
 
 
 def overlap(a: Points, b: Points) -> bool:
@@ -196,6 +207,7 @@ def overlap(a: Points, b: Points) -> bool:
     for quad in corners:
         for (x1, y1), (x2, y2) in zip(quad, quad[1:] + quad[:1], strict=True):
             one, two = ([(y1 - y2) * x + (x2 - x1) * y for x, y in points] for points in corners)
-            if max(one) <= min(two) or max(two) <= min(one):
+            deep = min(max(one) - min(two), max(two) - min(one))
+            if at_least(0, deep / max(map(abs, (*one, *two, 1.0)))):
                 return False
     return True

@@ -122,7 +122,8 @@ def grounding_scores(
 def reached(ious: np.ndarray, *, strict: bool = False) -> dict[str, np.ndarray]:
     """Which rows reach each threshold, by the name of its score."""
     reaches = np.greater if strict else np.greater_equal
-    return {name: reaches(ious, threshold) for name, threshold in THRESHOLDS.items()}
+    rounded = ious.round(9)  # else a rounding rest tells a box from its mirror image
+    return {name: reaches(rounded, threshold) for name, threshold in THRESHOLDS.items()}
 
 
 def ground(
