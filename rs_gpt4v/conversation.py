@@ -5,12 +5,13 @@
 
 import hashlib
 import json
-from typing import Literal, TypedDict
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Features, Image, List, Value
+from typing_extensions import TypedDict  # pydantic reads that of typing from Python 3.12 on
 
 Role = Literal["system", "user", "assistant"]
 Task = Literal["caption", "vqa", "grounding", "region_caption", "conversation", "detail"]

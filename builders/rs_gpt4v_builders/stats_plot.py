@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from rs_gpt4v.replacing import replacing
+from rs_gpt4v.files import replacing
 from rs_gpt4v_builders.composition import Composition
 from rs_gpt4v_builders.table1 import TABLE_1, Built, totals
 

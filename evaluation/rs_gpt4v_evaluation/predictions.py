@@ -2,16 +2,15 @@
 
 import glob
 import json
-import os
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypedDict
 
 import datasets
 
-from rs_gpt4v.appended import end_last_line, whole_lines
 from rs_gpt4v.conversation import LabelledBox, fingerprint
-from rs_gpt4v.replacing import replacing
+from rs_gpt4v.files import appending, json_line, replacing, whole_lines
 
 
 class Decoding(TypedDict):
@@ -86,20 +85,13 @@ def read_predictions(path: Path) -> list[Prediction]:
     """
     seen: dict[str, str] = {}
     whole: list[Prediction] = []
-    for i, line in enumerate(whole_lines(path, _is_json), start=1):
+    for i, line in whole_lines(path):
         prediction = _sharing_strings(_parsed(path, i, line), seen)
         whole.append(prediction | _repeated(prediction, whole[-1:]))
     ids = {prediction["id"] for prediction in whole}
     if len(ids) != len(whole):
         raise PredictionFileError(f"{path}: {len(whole) - len(ids)} ids occur twice; predict anew")
     return whole
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except ValueError:
-        return False
 
 
 def _parsed(path: Path, number: int, line: bytes) -> Prediction:
@@ -208,11 +200,10 @@ def longest_reply(out: Path, configs: Iterable[str]) -> int:
     A dialogue's or a description's answer is of several sentences; others are of one, or less.
     """
     for file in parts(out):
-        with file.open("rb") as lines:
-            first = lines.readline()
-        known = _parsed(file, 1, first)["decoding"]["max_new_tokens"] if _is_json(first) else None
-        if known is not None:
-            return known
+        for number, line in islice(whole_lines(file), 1):
+            known = _parsed(file, number, line)["decoding"]["max_new_tokens"]
+            if known is not None:
+                return known
     return 512 if {"conversation", "detail"} & set(configs) else 64
 
 
@@ -229,7 +220,7 @@ def merge_parts(path: Path, ids: Iterable[str]) -> None:
     """Put the lines of all `parts` into ``path``, in the order of ``ids``, and delete the parts."""
     files = parts(path)
     # A line that is in two of them was merged before, and the same.
-    lines = {json.loads(line)["id"]: line for file in files for line in whole_lines(file, _is_json)}
+    lines = {json.loads(line)["id"]: line for file in files for _, line in whole_lines(file)}
     with replacing(path) as out:
         out.writelines(lines[row_id] + b"\n" for row_id in ids if row_id in lines)
     for file in files:
@@ -242,22 +233,7 @@ def append_predictions(path: Path, batches: Iterable[list[Prediction]]) -> Itera
 
     A kill loses at most the batch in the making: what it left of a line is cut off first.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        end_last_line(path, file, _is_json)
+    with appending(path) as append:
         for batch in batches:
-            file.write("".join(_line(prediction) for prediction in batch).encode(errors="replace"))
-            file.flush()
-            os.fsync(file.fileno())
+            append(b"".join(json_line(prediction) for prediction in batch))
             yield len(batch)
-
-
-def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
-    """Write a predictions file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.writelines(_line(one).encode(errors="replace") for one in predictions)
-
-
-def _line(prediction: Prediction) -> str:
-    return json.dumps(prediction, ensure_ascii=False) + "\n"

@@ -141,11 +141,11 @@ def collect(
 
     lmms-eval needs no such step: tasks of `rs-gpt4v export lmms_eval` are scored there.
     """
-    from rs_gpt4v_evaluation.predictions import write_predictions
+    from rs_gpt4v.files import write_json_lines
     from rs_gpt4v_evaluation.vlmevalkit import read_result
 
     found = read_result(result)
-    write_predictions(out, found.predictions)
+    write_json_lines(out, found.predictions)
     typer.echo(f"{len(found.predictions):,} replies: {out}")
     if found.failed:
         typer.echo(f"{len(found.failed):,} rows have no reply; run VLMEvalKit again for them:")

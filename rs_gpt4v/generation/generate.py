@@ -10,7 +10,6 @@ Both lists follow from the scenes and the journal alone: a run that was interrup
 again ends with the same files as one that was not.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
@@ -20,11 +19,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from rs_gpt4v.files import json_line, replacing
 from rs_gpt4v.generation.account import Account
 from rs_gpt4v.generation.asking import Generator, ask, settled, wishes
 from rs_gpt4v.generation.lines import Probing, Work, lines
 from rs_gpt4v.generation.scenes import Scene
-from rs_gpt4v.replacing import replacing
 
 CANDIDATES, FAILED, JOURNAL = "candidates.jsonl", "failed.jsonl", "journal.jsonl"
 _CHUNK = 16  # scenes that a process is handed at once: each takes it some milliseconds
@@ -62,7 +61,7 @@ def generate(
         for line in _written(works, num_proc):
             account.count(line)
             file = failed if "wrong" in line else candidates
-            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            file.write(json_line(line))
     return account
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from rs_gpt4v.pages import environment, write_text
+from rs_gpt4v.files import write_text
+from rs_gpt4v.pages import environment
 from rs_gpt4v_builders.audit.findings import Audit, Overlap, Pair, Repeat
 from rs_gpt4v_builders.audit.text import KINDS, coverage, kinds, notes
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rs_gpt4v.replacing import UNFINISHED, replacing
+from rs_gpt4v.files import UNFINISHED, replacing
 
 MARKER = "rs_gpt4v_export.json"
 """Says what an export was asked for, so that the same call may go on with it and no other."""

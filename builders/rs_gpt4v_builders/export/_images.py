@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from rs_gpt4v.replacing import UNFINISHED
+from rs_gpt4v.files import UNFINISHED
 
 FOLDER = "images"
 MOST_IN_A_FOLDER = 9_000

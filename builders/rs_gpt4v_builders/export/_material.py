@@ -3,7 +3,6 @@
 # pyarrow makes its compute functions at import time, unseen by type checkers.
 # pyright: reportAttributeAccessIssue=false
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from rs_gpt4v.replacing import replacing
+from rs_gpt4v.files import json_line, replacing
 from rs_gpt4v_builders.export._images import store
 
 _BATCH = 10_000  # rows: some 5 MB of messages as Python objects
@@ -116,16 +115,6 @@ def write_json_list(path: Path, items: Iterable[object]) -> None:
     with replacing(path) as file:
         opening = b"[\n"
         for item in items:
-            file.write(opening + _json(item))
+            file.write(opening + json_line(item).rstrip())
             opening = b",\n"
         file.write(b"\n]\n")
-
-
-def write_json_lines(path: Path, items: Iterable[object]) -> None:
-    """Write a JSON item a line, without holding them in memory."""
-    with replacing(path) as file:
-        file.writelines(_json(item) + b"\n" for item in items)
-
-
-def _json(item: object) -> bytes:
-    return json.dumps(item, ensure_ascii=False).encode()

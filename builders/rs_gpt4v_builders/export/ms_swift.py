@@ -28,7 +28,8 @@ import pyarrow.compute as pc
 
 from rs_gpt4v import wordings
 from rs_gpt4v.boxes import to_hbb
-from rs_gpt4v_builders.export._material import Material, marked, to_rows, write_json_lines
+from rs_gpt4v.files import write_json_lines
+from rs_gpt4v_builders.export._material import Material, marked, to_rows
 
 
 def write(material: Material) -> None:

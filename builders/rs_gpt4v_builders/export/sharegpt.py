@@ -12,7 +12,7 @@ Train with ``dataset_dir: OUT`` and ``dataset: <config>-<split>``.
 import json
 from typing import Any
 
-from rs_gpt4v.replacing import replacing
+from rs_gpt4v.files import replacing
 from rs_gpt4v_builders.export._material import Material, marked, to_rows, write_json_list
 
 _ENTRY: dict[str, Any] = {

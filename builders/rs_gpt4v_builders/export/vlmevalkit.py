@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rs_gpt4v.conversation import fingerprint
-from rs_gpt4v.replacing import replacing
+from rs_gpt4v.files import replacing
 from rs_gpt4v_builders.export._material import Material, to_rows
 from rs_gpt4v_builders.export._tested import Tested, tested
 

@@ -29,7 +29,7 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
 from rs_gpt4v.conversation import FEATURES
-from rs_gpt4v.replacing import replacing
+from rs_gpt4v.files import replacing
 from rs_gpt4v_builders import members
 from rs_gpt4v_builders.export._material import Material, to_rows
 

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from rs_gpt4v.pages import environment, write_text
+from rs_gpt4v.files import write_text
+from rs_gpt4v.pages import environment
 from rs_gpt4v_builders.principles.forms import FORMS
 from rs_gpt4v_builders.principles.measures import (
     PRINCIPLES,

@@ -5,17 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rs_gpt4v.replacing import replacing
 from rs_gpt4v_evaluation.predictions import PredictionFileError
-
-
-def write_lines(path: Path, lines: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON lines to ``path``, which is replaced whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        for line in lines:
-            content = json.dumps(line, ensure_ascii=False) + "\n"
-            file.write(content.encode(errors="replace"))
 
 
 def read_lines(path: Path, columns: Iterable[str], made_with: str) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Any, TypedDict
 
 from rs_gpt4v.chat import Summary
+from rs_gpt4v.files import write_json_lines
 from rs_gpt4v_evaluation.judge import prompts
 from rs_gpt4v_evaluation.judge.asking import (
     Judge,
@@ -18,7 +19,7 @@ from rs_gpt4v_evaluation.judge.asking import (
     total_usd,
     unasked,
 )
-from rs_gpt4v_evaluation.judge.lines import read_lines, reasons, served, write_lines
+from rs_gpt4v_evaluation.judge.lines import read_lines, reasons, served
 from rs_gpt4v_evaluation.judge.pairs import Pair, check_images, read_pairs
 from rs_gpt4v_evaluation.predictions import PredictionFileError
 from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS
@@ -98,7 +99,7 @@ def compare_files(a: Sequence[Path], b: Sequence[Path], out: Path, judge: Judge)
         own = _plain(one, other, judge) or [next(verdicts) for _ in range(2 * judge.repeats)]
         line = {"id": one.id, "group": one.question.group, "image": one.image, "verdicts": own}
         lines.append(line | constants)
-    write_lines(out, lines)
+    write_json_lines(out, lines)
     return asked.summaries
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from rs_gpt4v.chat import Summary
+from rs_gpt4v.files import write_json_lines
 from rs_gpt4v_evaluation.judge import prompts
 from rs_gpt4v_evaluation.judge.asking import (
     Judge,
@@ -15,7 +16,7 @@ from rs_gpt4v_evaluation.judge.asking import (
     total_usd,
     unasked,
 )
-from rs_gpt4v_evaluation.judge.lines import distinct, read_lines, reasons, served, write_lines
+from rs_gpt4v_evaluation.judge.lines import distinct, read_lines, reasons, served
 from rs_gpt4v_evaluation.judge.pairs import Pair, check_images, read_pairs
 from rs_gpt4v_evaluation.predictions import PredictedRows, PredictionFileError
 from rs_gpt4v_evaluation.rs_judge.rs_judge import LOWEST, RSJudge
@@ -84,7 +85,7 @@ def judge_files(files: Sequence[Path], out: Path, judge: Judge) -> list[Summary]
     asked = ask(units_of(pairs, judge), "score", judge)
     verdicts = iter(asked.verdicts)
     described = judge.described("score")
-    write_lines(out, [_line(pair, _own(pair, verdicts, judge), described) for pair in pairs])
+    write_json_lines(out, [_line(pair, _own(pair, verdicts, judge), described) for pair in pairs])
     return asked.summaries
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rs_gpt4v.pages import write_text
+from rs_gpt4v.files import write_text
 from rs_gpt4v_evaluation.report.examples import PICTURES
 from rs_gpt4v_evaluation.report.groups import read_groups
 from rs_gpt4v_evaluation.report.markdown import markdown

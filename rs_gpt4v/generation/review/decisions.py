@@ -1,18 +1,16 @@
 """What a reviewer decided: one JSON object a line, only ever appended to."""
 
-import errno
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypedDict, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from filelock import FileLock, Timeout
 
-from rs_gpt4v.appended import end_last_line, whole_lines
 from rs_gpt4v.conversation import Message
+from rs_gpt4v.files import appending, whole_lines
 from rs_gpt4v.generation.review.candidates import dialogue_problem
 
 Choice = Literal["accept", "edit", "reject", "skip"]
@@ -66,18 +64,14 @@ def read_decisions(path: Path) -> list[Decision]:
     Raises:
         ReviewsError: A line before the last is no decision.
     """
-    lines = whole_lines(path, _is_decision)
-    for number, line in enumerate(lines, start=1):
+    lines = list(whole_lines(path))
+    for number, line in lines:
         problem = _problem(line)
         if problem:
             raise ReviewsError(
                 f"{path}, line {number}: {problem}. Mend the line or take it out, and start again"
             )
-    return [json.loads(line) for line in lines]
-
-
-def _is_decision(line: bytes) -> bool:
-    return _problem(line) is None
+    return [json.loads(line) for _, line in lines]
 
 
 def _problem(line: bytes) -> str | None:
@@ -118,10 +112,12 @@ class ReviewsFile:
         decisions: All its lines, undone ones too, the oldest first.
     """
 
-    def __init__(self, path: Path, decisions: list[Decision], file: BinaryIO) -> None:
+    def __init__(
+        self, path: Path, decisions: list[Decision], append: Callable[[bytes], None]
+    ) -> None:
         self.path = path
         self.decisions = decisions
-        self._file = file
+        self._append = append
 
     def append(self, decision: Decision) -> None:
         """Add a line, durably: on disk when this returns.
@@ -129,18 +125,8 @@ class ReviewsFile:
         Raises:
             OSError: It could not be written, as on a full disk; the file is as it was.
         """
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            self._write(json.dumps(decision).encode() + b"\n")
-        except OSError:
-            self._file.truncate(end)
-            raise
+        self._append(json.dumps(decision).encode() + b"\n")
         self.decisions.append(decision)
-
-    def _write(self, line: bytes) -> None:
-        if self._file.write(line) != len(line):  # unbuffered: of a full disk, what fits
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-        os.fsync(self._file.fileno())
 
 
 @contextmanager
@@ -159,11 +145,10 @@ def opened(path: Path, reviewer: str) -> Iterator[ReviewsFile]:
             f"{path} is open in another review: go on there, or stop that one first"
         ) from error
     try:
-        with path.open("ab+", buffering=0) as file:
-            decisions = read_decisions(path)
-            _refuse_others(path, decisions, reviewer)
-            end_last_line(path, file, _is_decision)
-            yield ReviewsFile(path, decisions, file)
+        decisions = read_decisions(path) if path.exists() else []
+        _refuse_others(path, decisions, reviewer)
+        with appending(path) as append:
+            yield ReviewsFile(path, decisions, append)
     finally:
         lock.release()
 

@@ -1,13 +1,13 @@
 """From reviewers' decisions to the final dialogues, every candidate accounted for."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rs_gpt4v.conversation import Message
+from rs_gpt4v.files import write_json_lines
 from rs_gpt4v.generation.review.agreement import CHOICES, Agreement, compare_all
 from rs_gpt4v.generation.review.candidates import Candidate, Queue, digest, read_queue
 from rs_gpt4v.generation.review.decisions import (
@@ -16,7 +16,6 @@ from rs_gpt4v.generation.review.decisions import (
     read_decisions,
     standing,
 )
-from rs_gpt4v.replacing import replacing
 
 Outcome = Literal["accepted", "edited", "rejected", "skipped", "unreviewed", "conflicting"]
 _OUTCOMES: dict[str, Outcome] = {"accept": "accepted", "edit": "edited", "reject": "rejected"}
@@ -83,7 +82,7 @@ def reconcile(
     valid = _valid(said, digests)
     last_word = valid.pop(next(reversed(valid))) if final_say else {}
     settled = [_settle(one, list(valid.values()), last_word) for one in queue.candidates]
-    _write(out, (_final(one) for one in settled if one.outcome in ("accepted", "edited")))
+    write_json_lines(out, (_final(one) for one in settled if one.outcome in ("accepted", "edited")))
     return Account(
         outcomes={one.candidate["id"]: one.outcome for one in settled},
         decided_by_one=sum(len(_decisive(one.decisions)) == 1 for one in settled),
@@ -200,15 +199,8 @@ def _write_conflicts(out: Path, settled: list[_Settled]) -> Path | None:
     if not conflicts:
         path.unlink(missing_ok=True)  # of an earlier run, when there were some
         return None
-    _write(path, (one.candidate | {"reviews": one.decisions} for one in conflicts))
+    write_json_lines(path, (one.candidate | {"reviews": one.decisions} for one in conflicts))
     return path
-
-
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write JSON lines that take the place of ``path`` once they are whole and on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as file:
-        file.writelines(json.dumps(row).encode() + b"\n" for row in rows)
 
 
 def to_json(account: Account) -> dict[str, Any]:

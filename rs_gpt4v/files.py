@@ -1,0 +1,259 @@
+"""The files that we write, and the JSON of others that we read.
+
+A file is written whole or not at all (`replacing`), or it only ever grows by whole lines
+(`appending`). JSON is read against a schema, so that the rest of the code can trust its types.
+Half a surrogate pair is no text: a line that holds one is refused when it is read.
+"""
+
+import codecs
+import json
+import os
+import reprlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NewType, TypeVar
+
+T = TypeVar("T")
+
+UNFINISHED = ".part"
+"""What the name of a file ends with that is not whole yet."""
+
+_JSON_PROBLEMS = {
+    "recursion limit": "it is nested too deeply",
+    "number out of range": "a number has thousands of digits",
+    "hex escape": "it holds half a surrogate pair, which is no text",
+    "invalid unicode": "it holds bytes that are no UTF-8",
+}
+
+
+class InvalidFileError(ValueError):
+    """A file does not hold what it should; the message names the file, the line and the field."""
+
+
+class OverwriteError(ValueError):
+    """A file that is to be written is one that is read."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Any]:
+    """Open a file that takes the place of ``path`` once whole and on disk; a failed one is gone."""
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    try:
+        with unfinished.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)  # closed by now: Windows renames no open file
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_text(out: Path, text: str) -> None:
+    """Write ``text`` to ``out``, which is replaced whole or not at all.
+
+    Raises:
+        ValueError: ``out`` is a folder.
+    """
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: give the file a name, such as {out / 'page.html'}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as file:
+        file.write(_encoded(text))
+
+
+def write_json_lines(path: Path, rows: Iterable[object]) -> None:
+    """Write a JSON value a line to ``path``, which is replaced whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.writelines(json_line(row) for row in rows)
+
+
+def json_line(row: object) -> bytes:
+    """``row`` as JSON in UTF-8, with its newline."""
+    return _encoded(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _encoded(text: str) -> bytes:
+    # Names of files may hold bytes that are no UTF-8; one of them must not cost all the others.
+    return text.encode(errors="replace")
+
+
+@contextmanager
+def appending(path: Path) -> Iterator[Callable[[bytes], None]]:
+    """Open ``path`` to add lines; the function that is yielded returns once they are on disk.
+
+    A last line that a kill cut short is cut off first; a whole one that lacks its newline gets it.
+
+    Raises:
+        OSError: Lines could not be written, as on a full disk; the file is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as file:
+
+        def append(lines: bytes) -> None:
+            end = file.seek(0, os.SEEK_END)
+            try:
+                _write_all(file, lines)
+            except OSError:
+                file.truncate(end)
+                raise
+
+        content = path.read_bytes()
+        last = content[content.rfind(b"\n") + 1 :]
+        if is_cut_short(last):
+            file.truncate(len(content) - len(last))
+        elif last:
+            append(b"\n")
+        yield append
+
+
+def _write_all(file: Any, content: bytes) -> None:
+    while content:  # unbuffered: a disk that fills up takes a part of it, and then nothing
+        content = content[file.write(content) :]
+    os.fsync(file.fileno())
+
+
+def is_cut_short(line: bytes) -> bool:
+    """Whether a file's last ``line``, without a newline, is the beginning of a JSON object."""
+    if not line.startswith(b"{"):
+        return False
+    try:
+        json.loads(line.decode(errors="replace"), parse_int=str)
+    except RecursionError:
+        return False
+    except ValueError:
+        return True
+    return False
+
+
+def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of ``path``, numbered from 1, without blank ones and one that a kill cut short."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            cut_short = not line.endswith(b"\n") and is_cut_short(line)
+            if not cut_short and not line.isspace():
+                yield number, line.rstrip(b"\r\n")
+
+
+def read_json_lines(path: Path, schema: type[T]) -> Iterator[T]:
+    """The values of a file of JSON lines, each as ``schema`` describes it.
+
+    Blank lines are skipped, and a last one that a kill cut short; see `appending`.
+
+    Args:
+        path: The file, in UTF-8.
+        schema: A `TypedDict` of `typing_extensions`, or another type that pydantic knows. Types are
+            strict ("1" is no number, NaN neither); keys that it does not name are kept.
+
+    Raises:
+        InvalidFileError: A line is not like that.
+        OSError: The file cannot be read.
+    """
+    for number, line in whole_lines(path):
+        yield parse_json(line, schema, f"{path}, line {number}")
+
+
+def read_json(path: Path, schema: type[T]) -> T:
+    """The value of a JSON file, as ``schema`` describes it; see `read_json_lines`.
+
+    Raises:
+        InvalidFileError: It is not like that.
+        OSError: The file cannot be read.
+    """
+    return parse_json(path.read_bytes(), schema, str(path))
+
+
+def parse_json(content: bytes, schema: type[T], where: str) -> T:
+    """The value of a JSON text, as ``schema`` describes it; see `read_json_lines`.
+
+    Args:
+        content: The text, in UTF-8.
+        schema: As there.
+        where: What the error begins with, such as the file and the line.
+
+    Raises:
+        InvalidFileError: It is not like that.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InvalidFileError(f"{where}: it is UTF-16; save it as UTF-8")
+    validate, error_type = _validator(schema)
+    try:
+        return validate(content.removeprefix(codecs.BOM_UTF8))
+    except error_type as error:
+        raise InvalidFileError(
+            f"{where}: {_problem(error.errors(include_url=False)):.400}"
+        ) from None
+
+
+@lru_cache
+def _validator(schema: Any) -> tuple[Callable[[bytes], Any], Any]:
+    """What reads a JSON text of ``schema``, and the type of its errors."""
+    from pydantic import ConfigDict, TypeAdapter, ValidationError  # not before: a tenth of a second
+
+    rules = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
+    # Of a TypedDict itself, pydantic takes no rules from outside; of a NewType, it does.
+    named: Any = NewType("named", schema)  # pyright: ignore
+    return TypeAdapter(named, config=rules).validate_json, ValidationError
+
+
+def _problem(errors: list[Any]) -> str:
+    first, *_ = errors
+    if first["type"] == "json_invalid":
+        said = first["ctx"]["error"]
+        told = next((text for sign, text in _JSON_PROBLEMS.items() if sign in said), said)
+        return f"not JSON: {told}"
+    if first["type"] == "missing":
+        absent = [_field(error["loc"]) for error in errors if error["type"] == "missing"]
+        seen = ", ".join(first["input"])
+        return f"it lacks {', '.join(absent)}; it has {seen or 'nothing'}"
+    found = f"{reprlib.repr(first['input']):.80}"
+    expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{_field(first['loc'])} is {found}; expected {expected}"
+
+
+def _field(location: tuple[str | int, ...]) -> str:
+    """``location`` as people write it: ``boxes[0].points``."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return "".join(parts).removeprefix(".") or "it"
+
+
+def refuse_overwriting(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
+    """Raise if one of ``outputs`` is one of ``inputs``, or another of ``outputs``.
+
+    They may be the same through links, or on a disk that knows no upper and lower case. Of an
+    input that is a folder, no file may be replaced. None stands for a path that was not given.
+
+    Raises:
+        OverwriteError: Naming both.
+    """
+    written: list[Path] = []
+    read = [path for path in inputs if path is not None]
+    for out in (path for path in outputs if path is not None):
+        for path in (*read, *written):
+            if _is_same(out, path) or (path.is_dir() and out.is_file() and _is_inside(out, path)):
+                raise OverwriteError(_told(out, path, is_read=path in read))
+        written.append(out)
+
+
+def _told(out: Path, path: Path, *, is_read: bool) -> str:
+    use = "read" if is_read else "written as well"
+    return f"writing {out} would overwrite {path}, which is {use}: name another file to write"
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        if one.samefile(other):
+            return True
+    except OSError:  # one is not there
+        pass
+    return _folded(one) == _folded(other)
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    return any(parent.samefile(folder) for parent in path.resolve().parents)
+
+
+def _folded(path: Path) -> str:
+    return str(path.resolve()).casefold()
