@@ -18,11 +18,9 @@ import pyarrow.compute as pc
 from rs_gpt4v import wordings
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import clip, to_hbb
-from rs_gpt4v.conversation import FEATURES, Task
+from rs_gpt4v.conversation import SCHEMA, Task
 
 Protocol = Literal["paper", "release"]
-
-SCHEMA = FEATURES.arrow_schema
 
 
 @dataclass(frozen=True, slots=True)

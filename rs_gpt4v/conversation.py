@@ -13,6 +13,11 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features, Image, List, Value
 from typing_extensions import TypedDict  # pydantic reads that of typing from Python 3.12 on
 
+MARKERS = ("<image>", "<video>", "<audio>")
+"""What trainers and harnesses put where an image, a video or a sound goes: no text may hold one."""
+
+_NOTHING_SEEN = r"^[\s\pZ\pC]*$"  # no-break and zero-width spaces too
+
 Role = Literal["system", "user", "assistant"]
 Task = Literal["caption", "vqa", "grounding", "region_caption", "conversation", "detail"]
 Modality = Literal["optical", "sar", "infrared", "multispectral"]
@@ -34,6 +39,7 @@ FEATURES = Features(
         "height": Value("int32"),
     }
 )
+SCHEMA = FEATURES.arrow_schema
 
 
 class Message(TypedDict):
@@ -87,45 +93,91 @@ class InvalidConversationError(ValueError):
 
 
 def check(rows: pa.Table) -> None:
-    """Raise unless every row of ``rows`` keeps the schema's rules.
-
-    Roles go user, assistant, user, ... after at most one system message and end with the assistant;
-    no message is blank or holds a literal ``<image>``; no id occurs twice.
+    """Raise unless every row of ``rows`` keeps the schema's rules: `problems`, and ids of its own.
 
     Raises:
         InvalidConversationError: The first row that breaks a rule, by its id.
     """
     ids = rows["id"].combine_chunks()
-    _refuse(ids, _repeated(ids), "the id occurs twice")
-    messages = rows["messages"].combine_chunks()
+    repeated = pa.array(ids.to_pandas().duplicated(keep="first"), pa.bool_())
+    reasons = pc.coalesce(
+        problems(rows["messages"].combine_chunks()), _where(repeated, "its id occurs twice")
+    )
+    bad = np.flatnonzero(reasons.is_valid())
+    if len(bad):
+        first = int(bad[0])
+        raise InvalidConversationError(f"{ids[first]}: {reasons[first]} ({len(bad)} such rows)")
+
+
+def dialogue_problem(messages: object, *, system: bool = True) -> str | None:
+    """Why ``messages`` make no dialogue, as `problems` says of a column; None where they do."""
+    if not isinstance(messages, list) or not all(map(_is_message, messages)):
+        return "'messages' are not a list of objects with a text 'role' and a text 'content'"
+    try:
+        column = pa.array([messages], SCHEMA.field("messages").type)
+    except UnicodeEncodeError:
+        return "one of its messages holds half a surrogate pair, which is no text"
+    return problems(column, system=system)[0].as_py()
+
+
+def _is_message(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(value.get(name), str) for name in ("role", "content")
+    )
+
+
+def problems(messages: pa.ListArray, *, system: bool = True) -> pa.Array:
+    """Why each dialogue cannot be learned from; null where it can.
+
+    Roles go user, assistant, user, ... after at most one system message (``system``: whether there
+    may be one), and end with an answer; every message is a text as `text_problems` wants it.
+    """
     row = pc.list_parent_indices(messages).to_numpy()
     flat = messages.flatten()
-    content, role = flat.field("content"), flat.field("role")
-    blank = pc.equal(pc.utf8_trim_whitespace(content), "").fill_null(True).to_numpy(False)
-    _refuse(ids, row[blank], "a message is empty")
-    marked = pc.match_substring(content, "<image>").to_numpy(False)
-    _refuse(ids, row[marked], "a message holds '<image>', which training would count as an image")
-    _refuse(ids, _disordered(row, role, len(ids)), "roles must go user, assistant, user, ...")
+    reasons = first_problems(flat.field("content"), row, len(messages), "messages")
+    reasons[_disordered(row, flat.field("role"), len(messages), system=system)] = (
+        "its roles do not go user, assistant, user, ... up to an answer"
+    )
+    lengths = pc.list_value_length(messages).fill_null(0)
+    reasons[pc.equal(lengths, 0).to_numpy(False)] = "it has no messages"
+    return pa.array(reasons, pa.string())
 
 
-def _refuse(ids: pa.Array, rows: np.ndarray, rule: str) -> None:
-    if len(rows):
-        raise InvalidConversationError(f"{ids[int(rows[0])]}: {rule} ({len(rows)} in all)")
+def first_problems(texts: pa.Array, row: np.ndarray, n_rows: int, name: str) -> np.ndarray:
+    """`text_problems` of rows that have several texts: for each row the first one's, or None."""
+    of_texts = text_problems(texts)
+    bad = np.flatnonzero(of_texts.is_valid())[::-1]  # the first of a row is written last
+    reasons = np.full(n_rows, None, object)
+    reasons[row[bad]] = [f"one of its {name} {of_texts[int(i)]}" for i in bad]
+    return reasons
 
 
-def _repeated(ids: pa.Array) -> np.ndarray:
-    if pc.count_distinct(ids).as_py() == len(ids):
-        return np.array([], np.int64)
-    return np.flatnonzero(ids.to_pandas().duplicated(keep="first"))
+def text_problems(texts: pa.Array) -> pa.Array:
+    """Why each text cannot be learned from ("is empty", "holds '<image>', ..."); null where it can.
+
+    A text of spaces and of signs that nobody sees is empty.
+    """
+    reasons = _where(pc.match_substring_regex(texts, _NOTHING_SEEN).fill_null(True), "is empty")
+    if not pc.any(pc.match_substring_regex(texts, "|".join(MARKERS))).as_py():
+        return reasons  # as in most tables: looking for each marker takes five times as long
+    for marker in MARKERS:
+        reason = f"holds {marker!r}, which training would count as an image, a video or a sound"
+        reasons = pc.coalesce(reasons, _where(pc.match_substring(texts, marker), reason))
+    return reasons
 
 
-def _disordered(row: np.ndarray, role: pa.Array, n_rows: int) -> np.ndarray:
+def _where(mask: pa.Array, reason: str) -> pa.Array:
+    return pc.if_else(mask, reason, pa.scalar(None, pa.string()))
+
+
+def _disordered(row: np.ndarray, role: pa.Array, n_rows: int, *, system: bool) -> np.ndarray:
     """Rows whose roles, a leading system message aside, are not user and assistant in turn."""
     is_user, is_assistant, is_system = (
-        pc.equal(role, name).to_numpy(False) for name in ("user", "assistant", "system")
+        pc.equal(role, name).fill_null(False).to_numpy(False)
+        for name in ("user", "assistant", "system")
     )
     opens = np.r_[True, row[1:] != row[:-1]] if len(row) else np.zeros(0, bool)
-    is_turn = ~(is_system & opens)
+    is_turn = ~(is_system & opens & system)
     turns = row[is_turn]
     place = np.arange(len(turns)) - np.searchsorted(turns, turns)
     wrong = np.where(place % 2 == 0, ~is_user[is_turn], ~is_assistant[is_turn])

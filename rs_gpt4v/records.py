@@ -12,6 +12,8 @@ leaves it null where the release has none, and the builder names the record and 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rs_gpt4v import conversation
+
 
 def _schema(**columns: pa.DataType | pa.Field) -> pa.Schema:
     """``key`` and ``image``, then ``columns``: a bare type makes a required column."""
@@ -55,46 +57,34 @@ DIALOGUES = _schema(
 def problems(records: pa.Table) -> pa.Array:
     """Why each record cannot be used: null where it can.
 
-    A required value that is null or blank or holds ``<image>``, a ``key`` that an earlier record
+    A required value that is null, blank or no text to learn from, a ``key`` that an earlier record
     has, or messages that make no dialogue.
     """
     found = pa.nulls(records.num_rows, pa.string())
     for field in records.schema:
         if not field.nullable:
-            found = pc.coalesce(found, _mark(_absent(records[field.name]), f"no {field.name}"))
-            found = pc.coalesce(found, _mark(_marked(records[field.name]), "it holds '<image>'"))
-    if "messages" in records.column_names:
-        dialogues = records["messages"].to_pylist()
-        turns = pa.array([_turn_problem(messages or []) for messages in dialogues], pa.string())
-        found = pc.coalesce(found, turns)
-    repeated = pa.array(records["key"].to_pandas().duplicated(keep="first"))
+            found = pc.coalesce(found, _problems(records[field.name].combine_chunks(), field.name))
+    repeated = pa.array(records["key"].to_pandas().duplicated(keep="first"), pa.bool_())
     return pc.coalesce(found, _mark(repeated, "its id occurs twice"))
 
 
-def _turn_problem(messages: list[dict[str, str | None]]) -> str | None:
-    if [m["role"] for m in messages] != ["user", "assistant"] * (len(messages) // 2):
-        return "its turns do not go user, assistant, user, ..."
-    contents = [(m["content"] or "").strip() for m in messages]
-    if not all(contents):
-        return "one of its turns is empty"
-    return "one of its turns holds '<image>'" if "<image>" in " ".join(contents) else None
-
-
-def _marked(column: pa.ChunkedArray) -> pa.Array:
-    """True where a string holds ``<image>``, which training would count as an image."""
-    values = column.combine_chunks()
-    if not pa.types.is_string(values.type):
-        return pa.repeat(pa.scalar(value=False), len(values))
-    return pc.match_substring(values, "<image>").fill_null(False)
+def _problems(values: pa.Array, name: str) -> pa.Array:
+    """What is wrong with each value of a required column."""
+    if pa.types.is_string(values.type):
+        reasons = conversation.text_problems(values)
+        said = pc.binary_join_element_wise("it", reasons, " ")
+        return pc.if_else(pc.equal(reasons, "is empty"), f"no {name}", said)
+    if name == "messages":
+        return conversation.problems(values)
+    if not pa.types.is_list(values.type):
+        return pa.nulls(len(values), pa.string())
+    absent = _mark(pc.equal(pc.list_value_length(values), 0).fill_null(True), f"no {name}")
+    if not pa.types.is_string(values.type.value_type):
+        return absent
+    row = pc.list_parent_indices(values).to_numpy()
+    reasons = conversation.first_problems(values.flatten(), row, len(values), name)
+    return pc.coalesce(absent, pa.array(reasons, pa.string()))
 
 
 def _mark(where: pa.Array, reason: str) -> pa.Array:
     return pc.if_else(where, reason, pa.scalar(None, pa.string()))
-
-
-def _absent(column: pa.ChunkedArray) -> pa.Array:
-    """True where a string is null or blank, or a list is null or empty."""
-    values = column.combine_chunks()
-    if pa.types.is_list(values.type):
-        return pc.equal(pc.list_value_length(values), 0).fill_null(True)
-    return pc.equal(pc.utf8_trim_whitespace(values), "").fill_null(True)

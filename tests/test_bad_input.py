@@ -313,6 +313,18 @@ def test_image_marker_in_a_question(root: Path) -> None:
     assert "rsvqa_lr/train/000001" not in kept["id"]
 
 
+@pytest.mark.parametrize("marker", ["<image>", "<video>", "<audio>"])
+def test_a_marker_in_one_of_five_captions(root: Path, marker: str) -> None:
+    edit(
+        root / "UCM_captions/dataset.json",
+        lambda c: c["images"][0]["sentences"][3].update(raw=f"A {marker} of a runway ."),
+    )
+    before = load("cap_ucm", root, on_missing="skip")["train"]
+    with pytest.raises(RecordError, match=rf"one of its captions holds '{marker}'"):
+        load("cap_ucm", root)
+    assert not any(marker in text for row in before["references"] for text in row)
+
+
 def test_links_in_a_circle_do_not_hang_a_load(root: Path) -> None:
     images = root / "UCM_captions/imgs"
     (images / "again").symlink_to(images)

@@ -110,9 +110,13 @@ def roles(*names: str) -> str:
         ('{"turns": [{"question": "a", "answer": 3}]}', "stop", "missing field", "is a int"),
         ('{"turns": [{"question": "a", "answer": " "}]}', "stop", "empty turn", "turn 0"),
         ('{"turns": [{"question": "<image> a", "answer": "b"}]}', "stop", "roles", "<image>"),
-        (roles("assistant", "user"), "stop", "roles", "expected user, assistant"),
-        (roles("user"), "stop", "roles", "expected user, assistant"),
-        (roles("user", "user"), "stop", "roles", "expected user, assistant"),
+        ('{"turns": [{"question": "a", "answer": "\u200b"}]}', "stop", "empty turn", "is empty"),
+        ('{"turns": [{"question": "a", "answer": "a <video>"}]}', "stop", "roles", "'<video>'"),
+        (r'{"turns": [{"question": "a", "answer": "\ud800"}]}', "stop", "roles", "surrogate"),
+        (roles("system"), "stop", "roles", "no messages"),
+        (roles("assistant", "user"), "stop", "roles", "roles do not go user, assistant"),
+        (roles("user"), "stop", "roles", "roles do not go user, assistant"),
+        (roles("user", "user"), "stop", "roles", "roles do not go user, assistant"),
     ],
 )
 def test_what_is_wrong_is_named(

@@ -233,8 +233,8 @@ class TestInstruct:
             ([], "no messages"),
             (None, "no messages"),
             ([{"from": "human", "value": "a"}], "no messages"),
-            ([{"from": f, "value": "a"} for f in ("human", "human", "gpt")], "its turns do not go"),
-            ([{"from": f, "value": "a"} for f in ("human", ["gpt"])], "its turns do not go"),
+            ([{"from": f, "value": "a"} for f in ("human", "human", "gpt")], "its roles do not go"),
+            ([{"from": f, "value": "a"} for f in ("human", ["gpt"])], "its roles do not go"),
             ([{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "a"}], "is empty"),
             ([{"from": "human", "value": 3}, {"from": "gpt", "value": "a"}], "is empty"),
             (

@@ -100,7 +100,7 @@ class TestQueue:
             ({"boxes": [{"label": "x", "points": [1, 2, 3, 1e999], "kind": "hbb"}]}, "Infinity"),
             ({"verdicts": [candidate(0)["verdicts"][0] | {"result": "maybe"}]}, "cannot tell"),
             ({"verdicts": [candidate(0)["verdicts"][0] | {"turn": 2}]}, "on turn 2 of 2"),
-            ({"messages": []}, "it has no turns"),
+            ({"messages": []}, "it has no messages"),
             ({"messages": candidate(0)["messages"][:1]}, "do not go user, assistant"),
             ({"messages": [{"role": "user"}]}, "a text 'content'"),
             ({"id": IDS[0]}, "occurs twice"),

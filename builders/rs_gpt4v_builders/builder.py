@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.builder import Key
 
-from rs_gpt4v.adapt import SCHEMA, Adaption, Protocol
+from rs_gpt4v.adapt import Adaption, Protocol
 from rs_gpt4v.box_codecs import CODECS
-from rs_gpt4v.conversation import FEATURES, InvalidConversationError, check
+from rs_gpt4v.conversation import FEATURES, SCHEMA, InvalidConversationError, check
 from rs_gpt4v.source import AnnotationError, Source, SourceNotFoundError, not_found
 from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, Config, members, sources
 from rs_gpt4v_builders._fingerprint import fingerprint

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from rs_gpt4v.chat import FailureKind
-from rs_gpt4v.conversation import Message
+from rs_gpt4v.conversation import Message, dialogue_problem
 from rs_gpt4v.generation.products import Product
 
 Wrong: TypeAlias = (
@@ -56,7 +56,7 @@ def parse(
     """
     try:
         content = _content((reply or "").strip(), finish_reason)
-        return _READERS[product](content)
+        return _learnable(_READERS[product](content))
     except _UnusableError as error:
         return error.told
 
@@ -101,8 +101,6 @@ def _field(content: dict[str, Any], name: str, where: str = "the reply") -> str:
         raise _UnusableError("missing field", f"{where} has no text {name!r}: {found}")
     if not value.strip():
         raise _UnusableError("empty turn", f"{where} has an empty {name!r}")
-    if "<image>" in value:
-        raise _UnusableError("roles", f"{where}: {name!r} holds '<image>'")
     return value.strip()
 
 
@@ -133,14 +131,15 @@ def _turns(content: dict[str, Any]) -> tuple[Message, ...]:
 def _messages(said: list[Any]) -> tuple[Message, ...]:
     """Messages with a role and content, where a model wrote these; a system message is dropped."""
     objects = [one for one in said if isinstance(one, dict) and one.get("role") != "system"]
-    roles = [one.get("role") for one in objects]
-    if roles != ["user", "assistant"] * (len(roles) // 2) or not roles:
-        raise _UnusableError("roles", f"expected user, assistant, user, ..., found {roles}")
+    roles: list[Any] = [one.get("role") for one in objects]
     contents = [_field(one, "content", f"message {index}") for index, one in enumerate(objects)]
-    return tuple(
-        {"role": "user" if index % 2 == 0 else "assistant", "content": text}
-        for index, text in enumerate(contents)
-    )
+    return tuple({"role": r, "content": c} for r, c in zip(roles, contents, strict=True))
+
+
+def _learnable(dialogue: Dialogue) -> Dialogue:
+    if problem := dialogue_problem(list(dialogue.messages), system=False):
+        raise _UnusableError("empty turn" if problem.endswith("is empty") else "roles", problem)
+    return dialogue
 
 
 def _conversation(content: dict[str, Any]) -> Dialogue:

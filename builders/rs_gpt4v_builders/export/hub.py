@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import HfApi
 
-from rs_gpt4v.adapt import SCHEMA
+from rs_gpt4v.conversation import SCHEMA
 from rs_gpt4v.files import UNFINISHED, replacing
 from rs_gpt4v_builders.export._folder import MARKER
 from rs_gpt4v_builders.export._hub_card import card

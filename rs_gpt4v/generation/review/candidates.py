@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast, get_args
 
-from rs_gpt4v.conversation import LabelledBox, Message
+from rs_gpt4v.conversation import LabelledBox, Message, dialogue_problem
 from rs_gpt4v.generation.products import PRODUCTS, Product
 
 Result = Literal["pass", "fail", "cannot tell"]
@@ -126,19 +126,6 @@ def digest(candidate: Candidate) -> str:
     return hashlib.sha256(json.dumps(judged, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def dialogue_problem(messages: object) -> str | None:
-    """Why ``messages`` make no dialogue of user and assistant in turn, none where they do."""
-    if not isinstance(messages, list) or not all(_is_message(one) for one in messages):
-        return "'messages' are not a list of objects with a text 'role' and a text 'content'"
-    if [one["role"] for one in messages] != ["user", "assistant"] * (len(messages) // 2):
-        return "its turns do not go user, assistant, user, ..."
-    if not messages or not all(one["content"].strip() for one in messages):
-        return "one of its turns is empty" if messages else "it has no turns"
-    if any("<image>" in one["content"] for one in messages):
-        return "one of its turns holds '<image>', which training would count as an image"
-    return None
-
-
 def _filled(queue: Queue) -> Queue:
     if not queue.candidates:
         first = queue.problems[0] if queue.problems else "it has no lines"
@@ -155,7 +142,9 @@ def _candidate(line: bytes) -> Candidate | str:
     if not isinstance(row, dict):
         return f"expected a JSON object, found a {type(row).__name__}"
     named = f"id {row['id']!r}: " if isinstance(row.get("id"), str) else ""
-    problem = _field_problem(row) or dialogue_problem(row["messages"]) or _turn_problem(row)
+    problem = (
+        _field_problem(row) or dialogue_problem(row["messages"], system=False) or _turn_problem(row)
+    )
     return f"{named}{problem}" if problem else cast(Candidate, row)
 
 
@@ -177,10 +166,6 @@ def _turn_problem(row: dict[str, Any]) -> str | None:
     turns = len(row["messages"]) // 2
     beyond = [one["turn"] for one in row["verdicts"] if not 0 <= one["turn"] < turns]
     return f"a verdict is on turn {beyond[0]} of {turns}, counted from 0" if beyond else None
-
-
-def _is_message(value: object) -> bool:
-    return isinstance(value, dict) and _are_texts(value, "role", "content")
 
 
 def _are_texts(row: dict[str, Any], *names: str) -> bool:

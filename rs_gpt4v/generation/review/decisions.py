@@ -9,9 +9,8 @@ from typing import Any, Literal, TypedDict, get_args
 
 from filelock import FileLock, Timeout
 
-from rs_gpt4v.conversation import Message
+from rs_gpt4v.conversation import Message, dialogue_problem
 from rs_gpt4v.files import appending, whole_lines
-from rs_gpt4v.generation.review.candidates import dialogue_problem
 
 Choice = Literal["accept", "edit", "reject", "skip"]
 
@@ -92,7 +91,7 @@ def decision_problem(row: dict[str, Any]) -> str | None:
     """Why the words of a decision do not fit it, none where they do."""
     match row["decision"]:
         case "edit":
-            return dialogue_problem(row.get("messages"))
+            return dialogue_problem(row.get("messages"), system=False)
         case "reject":
             return None if _is_text(row.get("reason")) else "a reject has no reason"
         case other:
