@@ -1,0 +1,247 @@
+"""The one door through which image files come in: nothing else here calls `PIL.Image.open`.
+
+A file must be a regular one, of `FORMATS`, of at most `MOST_PIXELS`, whole, and with pixels that
+are what a model would see. All sizes and boxes are in the frame that `datasets` decodes: the image
+turned as its EXIF orientation says.
+"""
+
+import base64
+import io
+import os
+import stat
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from rs_gpt4v.image_bands import Conversion, NotConvertibleError, Samples, tiff_samples
+
+ImageFile: TypeAlias = str | Path | bytes
+"""An image's path, or the bytes of its file."""
+
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
+"""Told by a file's content, whatever its suffix. No other decoder of Pillow sees a file: that of
+PostScript would run it as a program."""
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif")
+"""The usual names of `FORMATS`, in lower case."""
+
+MOST_PIXELS = 178_956_970
+"""Where Pillow itself stops decoding, and so `datasets`: 537 MB as RGB."""
+
+AS_IS = Conversion()
+"""Convert nothing: an image that would have to be is refused."""
+
+_FOR_THE_EYE = Conversion(stretch="percentile")
+
+ACCEPTED = "JPEG, PNG, TIFF, WebP, BMP or GIF"
+_GDAL = "gdal_translate -of PNG IN OUT.png"
+_OTHERS = {
+    b"%!PS": ("PostScript, which is a program", "convert it with a program that you trust"),
+    b"\xc5\xd0\xd3\xc6": ("PostScript, which is a program", "convert it where you trust it"),
+    b"%PDF": ("a PDF", "pdftoppm -png IN OUT"),
+    b"\0\0\0\x0cjP  ": ("JPEG 2000", _GDAL),
+    b"\xff\x4f\xff\x51": ("JPEG 2000", _GDAL),
+    b"\x89HDF": ("HDF5", _GDAL),
+    b"CDF": ("NetCDF", _GDAL),
+    b"NITF": ("NITF", _GDAL),
+}
+"""What else comes in the place of an image, by its first bytes, and how to make one of it."""
+
+# What Pillow was seen to raise for damaged files: mostly OSError, SyntaxError for a PNG, and for a
+# TIFF whose tags are garbage nearly anything.
+_DAMAGED = (
+    *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError),
+    *(AssertionError, EOFError, MemoryError, RuntimeError, ZeroDivisionError, struct.error),
+    *(zlib.error, Image.DecompressionBombError),
+)
+_ORDINARY = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr"}
+_OWN_HEADS = (b"\xff\xd8\xff", b"\x89PNG", b"II", b"MM\0", b"GIF8", b"BM")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0")
+_PNG, _PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # where the bits of a sample are said
+_ON_ITS_SIDE = (5, 6, 7, 8)  # orientations
+
+
+class ImageError(ValueError):
+    """A file is no image that can be used; the message names it, why, and what to do."""
+
+
+def open_image(file: ImageFile, conversion: Conversion = AS_IS) -> Image.Image:
+    """The decoded image in the frame of `datasets`, in a mode of which `Image.convert` makes RGB.
+
+    Raises:
+        ImageError: It is missing, no regular file, of another format, damaged, too large, or its
+            pixels are deeper than 8 bits, or of too many bands, and ``conversion`` does not say
+            what to do with them.
+    """
+    with _opened(file, conversion) as image:
+        return image.eight_bits(conversion) if isinstance(image, Samples) else _turned(image)
+
+
+def thumbnail(file: ImageFile, side: int) -> Image.Image:
+    """The image in RGB, made smaller where a side is longer than ``side`` pixels.
+
+    Deep pixels are stretched: this is for people to look at.
+
+    Raises:
+        ImageError: As `open_image`.
+    """
+    with _opened(file, _FOR_THE_EYE) as image:
+        if isinstance(image, Samples):
+            small = image.eight_bits(_FOR_THE_EYE)
+        else:
+            image.draft("RGB", (side, side))
+            small = _turned(image)
+    small.thumbnail((side, side))
+    return small.convert("RGB")
+
+
+def thumbnail_uri(path: str, side: int) -> str:
+    """`thumbnail` as a data URI for a page; empty where the file is no usable image."""
+    jpeg = io.BytesIO()
+    try:
+        thumbnail(path, side).save(jpeg, "JPEG", quality=82)
+    except ImageError:
+        return ""
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
+
+
+def checked_size(file: ImageFile, conversion: Conversion = AS_IS) -> tuple[int, int]:
+    """Width and height in pixels of an image that `open_image` opens: all its data were decoded.
+
+    A JPEG is decoded at an eighth of its size, in half to a third of the time.
+
+    Raises:
+        ImageError: As `open_image`.
+    """
+    with _opened(file, conversion) as image:
+        if isinstance(image, Samples):
+            return image.eight_bits(conversion).size
+        width, height = image.size
+        if image.format != "JPEG":
+            return _turned(image).size
+        image.draft(None, (max(1, width // 8), max(1, height // 8)))
+        _turned(image)
+        on_its_side = image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
+        return (height, width) if on_its_side else (width, height)
+
+
+def read_file(path: str | Path) -> bytes:
+    """The bytes of a regular file.
+
+    Raises:
+        ImageError: It is missing, or a folder, pipe or device.
+    """
+    with _regular(path) as file:
+        return file.read()
+
+
+def refuse_outside(path: Path, folders: Sequence[Path]) -> None:
+    """Raise unless the file is below one of ``folders``, links followed.
+
+    Raises:
+        ImageError: It is elsewhere.
+    """
+    real = path.resolve()
+    if not any(real.is_relative_to(folder.resolve()) for folder in folders):
+        raise ImageError(
+            f"{path} is not in {' or in '.join(map(str, folders))}: name its folder with "
+            "--images-from, or copy it there"
+        )
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    """As `datasets.Image.decode_example` does it."""
+    image.load()
+    if image.getexif().get(ExifTags.Base.Orientation) is not None:
+        return ImageOps.exif_transpose(image)
+    return image
+
+
+@contextmanager
+def _opened(file: ImageFile, conversion: Conversion) -> Iterator[Image.Image | Samples]:
+    """The image, not yet decoded; its samples where they are to be converted."""
+    name = "the image" if isinstance(file, bytes) else str(file)
+    with _stream(file) as stream:
+        try:
+            yield _accepted(stream, conversion)
+        except NotConvertibleError as error:
+            raise ImageError(f"{name} {error}") from error
+        except _DAMAGED as error:
+            raise ImageError(
+                f"{name} cannot be decoded: {error or type(error).__name__}"
+            ) from error
+
+
+def _stream(file: ImageFile) -> BinaryIO:
+    return io.BytesIO(file) if isinstance(file, bytes) else _regular(file)
+
+
+def _regular(path: str | Path) -> BinaryIO:
+    """The open file; to open a named pipe would wait for ever for somebody to write."""
+    try:
+        is_regular = stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - of every image
+        if is_regular:
+            return open(path, "rb")  # noqa: PTH123
+    except FileNotFoundError as error:
+        raise ImageError(f"{path} is missing") from error
+    except (OSError, ValueError) as error:  # no permission, a link to itself, a NUL in the name
+        raise ImageError(f"{path} cannot be read: {error}") from error
+    raise ImageError(f"{path} is no regular file: a folder, named pipe or device is no image")
+
+
+def _accepted(stream: BinaryIO, conversion: Conversion) -> Image.Image | Samples:
+    head = stream.read(32)
+    stream.seek(0)
+    if head.startswith(_TIFF):
+        samples = tiff_samples(stream, conversion)
+        if samples:
+            _refuse_size(samples.width, samples.height)
+            samples.refuse(conversion)
+            return samples
+        stream.seek(0)
+    image = _identified(stream, head)
+    _refuse_size(*image.size)
+    if head.startswith(_PNG) and head[_PNG_DEPTH] == 16:
+        image = _deep_png(image)
+        image.refuse(conversion)
+    elif image.mode not in _ORDINARY:
+        raise NotConvertibleError(
+            f"has colours in mode {image.mode}, of which Pillow makes no RGB: convert it to RGB"
+        )
+    return image
+
+
+def _identified(stream: BinaryIO, head: bytes) -> Image.Image:
+    try:
+        return Image.open(stream, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        if head.startswith(_OWN_HEADS) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP"):
+            raise OSError("its head is damaged") from error
+        kinds = (kind for start, kind in _OTHERS.items() if head.startswith(start))
+        kind, remedy = next(kinds, ("no image that can be read here", _GDAL))
+        raise NotConvertibleError(
+            f"is {kind}. An image is {ACCEPTED}, told by its content: {remedy}"
+        ) from error
+
+
+def _refuse_size(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise NotConvertibleError(
+            f"has {width:,} x {height:,} pixels, more than {MOST_PIXELS:,}: cut it into tiles"
+        )
+
+
+def _deep_png(image: Image.Image) -> Samples:
+    if not image.mode.startswith("I"):
+        raise NotConvertibleError(
+            "has 16-bit colours in a PNG, of which Pillow reads 8 bits: make a TIFF of it, "
+            'gdal_translate IN OUT.tif, and give stretch="percentile" (--stretch percentile)'
+        )
+    grey = np.asarray(_turned(image))
+    return Samples(grey.shape[1], grey.shape[0], 1, 16, "u", (1,), grey)
