@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rs_gpt4v.conversation import Message
-from rs_gpt4v.generation.checks import LIMITS, Verdict, check, failures
+from rs_gpt4v.generation.checks import FACTUAL, LIMITS, Verdict, check, failures
 from rs_gpt4v.generation.classes import DIOR, vocabulary
 from rs_gpt4v.generation.facts import FactSheet, fact_sheet
+from rs_gpt4v.generation.negatives import probes
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -201,6 +202,53 @@ def test_places(question: str, answer: str, expected: list[str]) -> None:
     assert told("places", (question, answer)) == expected
 
 
+@pytest.mark.parametrize("some", ["The two ships", "These two ships", "Two of the ships"])
+def test_some_ships_are_not_all_ships(some: str) -> None:
+    """Three are annotated: that two are spoken of is no number of all."""
+    turn = ("Describe it.", f"{some} are to the left of the stadium.")
+    assert told("counts", turn) == ["cannot tell"]
+    assert told("contradictions", ("How many ships?", "Three."), turn) == []
+    about = sheet(("ship", 100, 100), ("ship", 200, 100), ("ship", 700, 700))
+    turn = ("Describe it.", f"{some} are in the top left.")
+    assert told("places", turn, about=about) == ["cannot tell"]
+    assert told("places", turn) == ["pass"]
+
+
+@pytest.mark.parametrize(
+    "some", ["The two ships", "Both ships", "These ships", "Both of the ships"]
+)
+def test_ships_are_not_what_was_asked_for(some: str) -> None:
+    """A pronoun would mean the harbor, which lies elsewhere."""
+    assert "fail" not in told("places", ("Where is the harbor?", f"{some} are in the top left."))
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "expected"),
+    [
+        ("Is there a bridge or an airplane?", "Yes.", []),
+        ("Is there a ship or an airplane?", "No.", []),
+        ("Is it a ship or an airplane?", "A ship.", [("presence", "pass")]),
+        ("Is it a ship or an airplane?", "An airplane.", [("presence", "fail")]),
+        ("A harbor or a bridge?", "A bridge.", [("presence", "fail")]),
+        ("Are there two or three ships?", "Yes.", []),
+        ("Is the stadium in the top left or the top right?", "Yes.", []),
+        (
+            "Is the stadium in the top left or the top right?",
+            "The top right.",
+            [("places", "pass")],
+        ),
+        ("Is the stadium in the top left or the top right?", "The top left.", [("places", "fail")]),
+        ("Is the harbor above or below the stadium?", "No.", []),
+    ],
+)
+def test_a_or_b_is_no_question_for_yes_or_no(
+    question: str, answer: str, expected: list[tuple[str, str]]
+) -> None:
+    found = check(dialogue((question, answer)), SHEET)
+    facts = [v for v in found if v.check in FACTUAL | {"leaks"}]
+    assert [(v.check, v.result) for v in facts] == expected
+
+
 def test_objects_spread_over_a_place_cannot_be_told() -> None:
     about = sheet(("ship", 100, 100), ("ship", 700, 100), ("ship", 400, 400))
     turn = ("Where are the ships?", "The ships are on the left side of the image.")
@@ -299,6 +347,82 @@ def test_leaks(question: str, answer: str, expected: list[str]) -> None:
 )
 def test_duplicates(first: str, second: str, expected: str) -> None:
     assert told("duplicates", (first, "a"), (second, "b")) == [expected]
+
+
+def test_a_question_repeated_word_for_word_is_a_duplicate() -> None:
+    question = "How many ships are there?"  # one object: as the same words out of one file may be
+    assert told("duplicates", (question, "Three."), (question, "Three.")) == ["fail"]
+    assert told("duplicates", ("And?", "Ships."), ("So?", "None."), ("And?", "Ships.")) == [
+        "pass",
+        "fail",
+    ]
+
+
+def test_it_may_be_another_thing_when_asked_again() -> None:
+    turns = [
+        *(("Is there a road?", "Yes."), ("Where is it?", "In the top left.")),
+        *(("Is there a harbor?", "Yes."), ("Where is it?", "In the bottom right.")),
+    ]
+    assert told("duplicates", *turns) == ["pass"] * 3
+    assert told("duplicates", *turns[:2], turns[1]) == ["pass", "fail"]
+    turns[0], turns[2] = [("Does this image show a ship?", "Yes."), ("Is it a port?", "No.")]
+    assert told("duplicates", *turns[:3], turns[0])[-1] == "fail"
+
+
+CALM = "The ground around is open and the scene is calm as seen from above."
+LEANING = "It appears to be a calm place with boats along the shore and open water around."
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [("Describe it.", f"There are three ships. {CALM} {CALM}")],
+        [("Describe it.", f"{CALM} There are three ships. {CALM.upper()}")],
+        [("Describe it.", f"{CALM[:-1]}! Three ships.\n- {CALM[:-1]}")],
+        [("Describe it.", "Some water is blue; some water is blue; ships.")],
+        [("Describe it.", f"A ship. {CALM}"), ("And the harbor?", f"It is grey. {CALM}")],
+        [("What is it?", LEANING), ("How calm is it?", "Very."), ("Why?", LEANING)],
+        [("Where are the ships? Where are the ships?", "At the top left.")],
+        [("Describe it.", "The sea is calm" + " and the water is blue" * 3)],
+        [("Describe it.", "A ship, " * 6 + "and water.")],
+        [("Describe it.", "blue " * 12)],
+    ],
+)
+def test_repetition_is_caught(turns: list[tuple[str, str]]) -> None:
+    assert "fail" in told("repetition", *turns)
+    verdicts = [v for v in check(dialogue(*turns), SHEET) if v.check == "repetition"]
+    assert len(verdicts) == len(turns)
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        [("Is there a ship?", "Yes."), ("Is there a harbor?", "Yes.")],
+        [("Where is the ship?", "In the top left."), ("And the road?", "In the top left.")],
+        [
+            (f"Where is the {noun}?", "It is in the top left of the image.")
+            for noun in ("ship", "sea")
+        ],
+        [(f"Is it {how}?", "I cannot tell from the image alone.") for how in ("deep", "salty")],
+        [
+            ("Where is one?", "There is one in the left half of it."),
+            ("Else?", "There is one on top."),
+        ],
+        [("Describe it.", "One ship is in the top left. One ship is in the top right.")],
+        [("Describe it.", "Ship 1: large and white. Ship 2: large and white.")],
+        [("Describe it.", "Tennis court, tennis court, basketball court.")],
+        [("How many ships?", "Three."), ("How many boats are there, then?", "Three.")],
+        [("Describe it.", "It is wide. It is calm. The sea is blue, very, very blue.")],
+    ],
+)
+def test_what_may_be_said_again(turns: list[tuple[str, str]]) -> None:
+    assert told("repetition", *turns) == ["pass"] * len(turns)
+
+
+def test_templated_questions_repeat_nothing() -> None:
+    for seed in range(20):
+        turns = [(probe.question, probe.answer) for probe in probes(SHEET, 10, seed=seed)]
+        assert set(told("repetition", *turns) + told("duplicates", *turns)) == {"pass"}
 
 
 def test_language_and_length() -> None:

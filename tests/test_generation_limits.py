@@ -25,7 +25,7 @@ def at(x: float, y: float, side: float = 10) -> Points:
 
 def stored(points: Points) -> Points:
     """As in a table: 32 bits a number."""
-    return tuple(float(value) for value in np.float32(points))
+    return tuple(np.array(points, np.float32).tolist())
 
 
 def mirror(points: Points, width: int) -> Points:

@@ -61,6 +61,7 @@ def check(
         *_dialogue.contradictions(said),
         *_dialogue.leaks(turns),
         *_dialogue.duplicates(turns),
+        *_dialogue.repetition(turns),
         *_dialogue.language(turns),
         *_dialogue.length(turns, *LIMITS[product]),
         *_dialogue.beyond(turns, vocabulary),

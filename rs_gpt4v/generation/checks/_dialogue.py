@@ -104,16 +104,86 @@ def _normal(question: str) -> tuple[str, ...]:
 
 
 def duplicates(turns: Sequence[Turn]) -> Iterator[Verdict]:
-    """A question that an earlier turn asks in the same words that carry meaning."""
-    earlier: dict[tuple[str, ...], str] = {}
+    """A question that an earlier turn asks in the same words that carry meaning.
+
+    "Where is it?" may be asked again where another question stands between.
+    """
+    earlier: dict[tuple[tuple[str, ...], ...], int] = {}
+    subject: tuple[str, ...] = ()
     for turn, (question, _) in enumerate(turns):
-        normal = _normal(question)
-        first = earlier.setdefault(normal, question)
+        normal = _normal(question) or _words(question)
+        leans = bool(_LEANS.search(question))
+        first = earlier.setdefault((normal, subject if leans else ()), turn)
+        subject = subject if leans else normal
         if turn:
-            again = first is not question and bool(normal)
-            words = f"{first} | {question}" if again else question
+            again = first < turn
+            words = f"{turns[first][0]} | {question}" if again else question
             rule = "the words that carry meaning are those of an earlier question"
             yield Verdict("duplicates", "fail" if again else "pass", turn, words, rule)
+
+
+# Words that mean what others before them say: with these, equal sentences may mean two things.
+_LEANS = re.compile(
+    r"\b(?:its?|they|them|theirs?|ones?(?=\s+(?:in|at|on|of|is|are|near|to)\b|\W*$)"
+    r"|(?:this|that|these|those)(?=\s+(?:is|are|was|were|has|have|do|does|can|cannot|a|an|the)\b|\W*$)"
+    r"|i (?:can|do)(?:not|n't| not))\b",
+    re.IGNORECASE,
+)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"[\w']+", text.lower()))
+
+
+LEAST_REPEATED, LEAST_FAR, LEAST_LEANING = 4, 7, 12
+"""Words of a sentence that may stand once: in one turn; in all answers; there, with an "it"."""
+LONGEST_LOOP, LEAST_LOOPED = 30, 12
+"""Most words of a phrase that is said three times in a row, and fewest words of all three."""
+
+
+def repetition(turns: Sequence[Turn]) -> Iterator[Verdict]:
+    """A sentence that stands again in its turn or in a later answer, or a phrase said on and on.
+
+    Short ones ("Yes.", "In the top left.") may stand again, and longer ones with an "it" or a
+    "they" in the answer to another question.
+    """
+    earlier: set[tuple[str, ...]] = set()
+    for turn, (question, answer) in enumerate(turns):
+        told = sentences(answer)
+        again = [sentence for sentence in told if _words(sentence) in earlier]
+        again += [*_twice(told), *_twice(sentences(question))]
+        again += [text for text in (question, answer) if _is_looped(_words(text))]
+        earlier |= {_words(s) for s in told if len(_words(s)) >= _least_words(s)}
+        rule = "a sentence that stands twice, or a phrase three times in a row"
+        found, words = ("fail", again[0]) if again else ("pass", answer)
+        yield Verdict("repetition", found, turn, words, rule)
+
+
+def _least_words(sentence: str) -> int:
+    return LEAST_LEANING if _LEANS.search(sentence) else LEAST_FAR
+
+
+def _twice(told: Sequence[str]) -> list[str]:
+    """The sentences that stand before in the same text."""
+    seen: set[tuple[str, ...]] = set()
+    found = []
+    for sentence in told:
+        words = _words(sentence)
+        if words in seen:
+            found.append(sentence)
+        elif len(words) >= LEAST_REPEATED:
+            seen.add(words)
+    return found
+
+
+def _is_looped(words: Sequence[str]) -> bool:
+    for length in range(1, LONGEST_LOOP + 1):
+        least, equal = max(2 * length, LEAST_LOOPED - length), 0
+        for here, ahead in zip(words, words[length:], strict=False):
+            equal = equal + 1 if here == ahead else 0
+            if equal == least:
+                return True
+    return False
 
 
 _COMMON = word_list("common")

@@ -15,6 +15,7 @@ Check: TypeAlias = Literal[
     "contradictions",
     "leaks",
     "duplicates",
+    "repetition",
     "language",
     "length",
     "beyond the boxes",

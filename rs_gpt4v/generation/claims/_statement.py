@@ -168,7 +168,7 @@ def _owners(read: _Clause, place: _phrases.Place) -> list[Mention]:
     if before:
         chosen = _candidates(read, before)
         return _listed_with(read, chosen[-1]) if chosen else []
-    if _PRONOUN.match(read.text):
+    if _has_pronoun(read):
         return []
     after = [mention for mention in read.mentions if mention.start >= place.end]
     return after[:1]
@@ -191,7 +191,15 @@ def _is_every(mention: Mention) -> bool:
     return mention.several and mention.definite and mention.number is None and not mention.part
 
 
-_PRONOUN = re.compile(r"^\s*(?:it|they|all of them|both|this|these|the two)\b", re.IGNORECASE)
+_PRONOUN = re.compile(
+    r"^\s*(?:it|they|all of them|both(?!\s+of)|this|these|the two(?!\s+of))\b", re.IGNORECASE
+)
+
+
+def _has_pronoun(read: _Clause) -> bool:
+    """Whether the clause opens with a pronoun: "both", and not "both ships"."""
+    found = _PRONOUN.match(read.text)
+    return found is not None and all(mention.start >= found.end() for mention in read.mentions)
 
 
 def _placed(read: _Clause) -> Iterator[Claim]:
@@ -199,13 +207,14 @@ def _placed(read: _Clause) -> Iterator[Claim]:
         for mention in _owners(read, place):
             claim = _claim("place", mention, read.sentence)
             yield replace(claim, place=place.words, every=_is_every(mention))
-        if read.topic.names and (not read.mentions or _PRONOUN.match(read.text)):
+        is_pronoun = _has_pronoun(read)
+        if read.topic.names and (is_pronoun or not read.mentions):
             yield Claim(
                 "place",
                 read.topic.names[:1],
                 read.sentence,
                 place=place.words,
-                every=read.topic.several and bool(_PRONOUN.match(read.text)),
+                every=read.topic.several and is_pronoun,
             )
 
 
@@ -230,7 +239,7 @@ def _sides(read: _Clause, relation: _phrases.Relation) -> tuple[list[Mention | s
     objects = _objects(read, relation, behind)
     subjects: list[Mention | str] = []
     subjects += _candidates(read, before)
-    its = _PRONOUN.match(read.text)
+    its = _has_pronoun(read)
     if not subjects and not its and objects and len(behind) > len(objects):
         subjects += behind[len(objects) : len(objects) + 1]
     if not subjects and read.topic.names:
