@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -37,13 +37,14 @@ MOST_PIXELS = 178_956_970
 AS_IS = Conversion()
 """Convert nothing: an image that would have to be is refused."""
 
-_FOR_THE_EYE = Conversion(stretch="percentile")
+FOR_THE_EYE = Conversion(stretch="percentile")
+"""For people to look at: whatever a model would see, they see something."""
 
 ACCEPTED = "JPEG, PNG, TIFF, WebP, BMP or GIF"
 _GDAL = "gdal_translate -of PNG IN OUT.png"
 _OTHERS = {
-    b"%!PS": ("PostScript, which is a program", "convert it with a program that you trust"),
-    b"\xc5\xd0\xd3\xc6": ("PostScript, which is a program", "convert it where you trust it"),
+    b"%!PS": ("PostScript, which is a program", "with a converter that you trust"),
+    b"\xc5\xd0\xd3\xc6": ("PostScript, which is a program", "with a converter that you trust"),
     b"%PDF": ("a PDF", "pdftoppm -png IN OUT"),
     b"\0\0\0\x0cjP  ": ("JPEG 2000", _GDAL),
     b"\xff\x4f\xff\x51": ("JPEG 2000", _GDAL),
@@ -91,9 +92,9 @@ def thumbnail(file: ImageFile, side: int) -> Image.Image:
     Raises:
         ImageError: As `open_image`.
     """
-    with _opened(file, _FOR_THE_EYE) as image:
+    with _opened(file, FOR_THE_EYE) as image:
         if isinstance(image, Samples):
-            small = image.eight_bits(_FOR_THE_EYE)
+            small = image.eight_bits(FOR_THE_EYE)
         else:
             image.draft("RGB", (side, side))
             small = _turned(image)
@@ -111,8 +112,59 @@ def thumbnail_uri(path: str, side: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()
 
 
-def checked_size(file: ImageFile, conversion: Conversion = AS_IS) -> tuple[int, int]:
-    """Width and height in pixels of an image that `open_image` opens: all its data were decoded.
+def web_file(
+    file: ImageFile, conversion: Conversion = AS_IS, longest: int | None = None
+) -> tuple[str, bytes]:
+    """What all browsers and servers show alike: "png", "jpeg", "gif" or "webp", and its bytes.
+
+    These are the file's own where nothing has to be turned or converted; a PNG in RGB otherwise,
+    whose longer side is at most ``longest`` pixels.
+
+    Raises:
+        ImageError: As `open_image`; the data of what is sent as it is are not decoded.
+    """
+    with _opened(file, conversion) as image:
+        if isinstance(image, Samples):
+            shown = image.eight_bits(conversion)
+        elif _is_for_the_web(image):
+            content = file if isinstance(file, bytes) else read_file(file)
+            return _ON_THE_WEB[image.format or ""], content
+        else:
+            shown = _turned(image).convert("RGB")
+    if longest is not None:
+        shown.thumbnail((longest, longest))
+    png = io.BytesIO()
+    shown.save(png, "PNG", compress_level=1)
+    return "png", png.getvalue()
+
+
+def _is_for_the_web(image: Image.Image) -> bool:
+    is_known = image.format in _ON_THE_WEB and image.mode != "CMYK"
+    return is_known and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+
+
+_ON_THE_WEB = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
+
+
+def web_size(content: bytes) -> tuple[int, int]:
+    """Width and height in pixels of what `web_file` gave, as its head says.
+
+    Raises:
+        ImageError: It is no such file.
+    """
+    with _opened(content, FOR_THE_EYE) as image:
+        return image.width, image.height
+
+
+class Checked(NamedTuple):
+    """Width and height in pixels, and the image itself where it had to be converted."""
+
+    size: tuple[int, int]
+    converted: Image.Image | None
+
+
+def checked(file: ImageFile, conversion: Conversion = AS_IS) -> Checked:
+    """What `open_image` would open, all of whose data were decoded.
 
     A JPEG is decoded at an eighth of its size, in half to a third of the time.
 
@@ -121,14 +173,15 @@ def checked_size(file: ImageFile, conversion: Conversion = AS_IS) -> tuple[int, 
     """
     with _opened(file, conversion) as image:
         if isinstance(image, Samples):
-            return image.eight_bits(conversion).size
+            converted = image.eight_bits(conversion)
+            return Checked(converted.size, converted)
         width, height = image.size
         if image.format != "JPEG":
-            return _turned(image).size
+            return Checked(_turned(image).size, None)
         image.draft(None, (max(1, width // 8), max(1, height // 8)))
         _turned(image)
         on_its_side = image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
-        return (height, width) if on_its_side else (width, height)
+        return Checked((height, width) if on_its_side else (width, height), None)
 
 
 def read_file(path: str | Path) -> bytes:
@@ -198,6 +251,8 @@ def _regular(path: str | Path) -> BinaryIO:
 def _accepted(stream: BinaryIO, conversion: Conversion) -> Image.Image | Samples:
     head = stream.read(32)
     stream.seek(0)
+    if not head:
+        raise OSError("the file is empty")
     if head.startswith(_TIFF):
         samples = tiff_samples(stream, conversion)
         if samples:
@@ -219,14 +274,14 @@ def _accepted(stream: BinaryIO, conversion: Conversion) -> Image.Image | Samples
 
 def _identified(stream: BinaryIO, head: bytes) -> Image.Image:
     try:
-        return Image.open(stream, formats=FORMATS)
+        return Image.open(stream, formats=FORMATS)  # noqa: TID251 - the one place
     except UnidentifiedImageError as error:
         if head.startswith(_OWN_HEADS) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP"):
             raise OSError("its head is damaged") from error
         kinds = (kind for start, kind in _OTHERS.items() if head.startswith(start))
         kind, remedy = next(kinds, ("no image that can be read here", _GDAL))
         raise NotConvertibleError(
-            f"is {kind}. An image is {ACCEPTED}, told by its content: {remedy}"
+            f"is {kind}. An image is {ACCEPTED}, told by its content; make one of it: {remedy}"
         ) from error
 
 

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import struct
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
@@ -12,9 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.json
-from PIL import Image
+from datasets.config import HF_DATASETS_CACHE
 
 from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.image_checks import Checked, check_images
+from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.remote import Download
 
 
@@ -238,21 +238,39 @@ def read_json_columns(path: Path, key: str, columns: Mapping[str, pa.DataType]) 
 class ImageFinder:
     """Finds and measures the images of one release, and says what is wrong with each."""
 
-    def __init__(self, source: Source, folder: Path) -> None:
-        """Look for the images of the release in ``folder``, and of others beside it."""
+    def __init__(
+        self,
+        source: Source,
+        folder: Path,
+        cache: str | Path = HF_DATASETS_CACHE,
+        conversion: Conversion = AS_IS,
+    ) -> None:
+        """Look for the images of the release in ``folder``, and of others beside it.
+
+        Args:
+            source: Which release.
+            folder: Where it is.
+            cache: The cache folder of `datasets`, for what `rs_gpt4v.image_checks` keeps.
+            conversion: What is done with deep pixels.
+        """
         own = {"": source.images} if source.images else {}
         self.folders = {
             part: _first_folder(folder, names)
             for part, names in (own | dict(source.other_images)).items()
         }
         self.suffixes = source.suffixes
+        self.cache = Path(cache).expanduser()
+        self.conversion = conversion
 
     def measure(self, names: pa.Array) -> pa.Table:
-        """Columns ``path``, ``width``, ``height`` (pixels) and ``problem`` (null where none)."""
-        with warnings.catch_warnings():
-            # Pillow warns of what ``problem`` says, and of oddities that do no harm.
-            warnings.simplefilter("ignore")
-            measured = [self._measure(name) for name in names.to_pylist()]
+        """Columns ``path``, ``width``, ``height`` (pixels) and ``problem`` (null where none).
+
+        A converted image's ``path`` is that of its copy.
+        """
+        found = [self._find(name) for name in names.to_pylist()]
+        paths = list(dict.fromkeys(one for one in found if isinstance(one, str)))
+        checked = dict(zip(paths, check_images(paths, self.cache, self.conversion), strict=True))
+        measured = [checked[one] if isinstance(one, str) else one for one in found]
         schema = pa.schema(
             [
                 ("path", pa.string()),
@@ -264,17 +282,19 @@ class ImageFinder:
         columns = zip(*measured, strict=True) if measured else ([], [], [], [])
         return pa.table(list(columns), schema=schema)
 
-    def _measure(self, name: str | None) -> "Measured":
+    def _find(self, name: str | None) -> str | Checked:
+        """The image's path, or why it has none."""
         # os.path, not pathlib: this runs for every image of every split.
         folder, inner = self._place(name or "")
         if not inner or PureWindowsPath(inner).anchor or ".." in _PATH_SEPARATOR.split(inner):
-            return str(folder), None, None, f"{name!r} is no image name inside {folder}"
+            said = f"{name!r} is no image name inside {folder}"
+            return Checked(str(folder), None, None, said)
         path = os.path.join(folder, inner)  # noqa: PTH118
-        if not os.path.isfile(path):  # noqa: PTH113
+        if not os.path.exists(path):  # noqa: PTH110
             stem = os.path.splitext(path)[0]  # noqa: PTH122
             converted = (stem + suffix for suffix in self.suffixes)
             path = next(filter(os.path.isfile, converted), path)
-        return _measured(path)
+        return path
 
     def _place(self, name: str) -> tuple[Path, str]:
         """The folder that an image is in, and its name there."""
@@ -291,49 +311,6 @@ def _first_folder(folder: Path, names: tuple[str, ...]) -> Path:
 
 
 _PATH_SEPARATOR = re.compile(r"[\\/]")
-
-Measured = tuple[str, int | None, int | None, str | None]
-
-
-def _measured(path: str) -> Measured:
-    """Path, width and height in pixels, and what is wrong with the image, if anything."""
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            width, height = image.size
-            if not _is_whole(image):
-                image.load()
-    except FileNotFoundError:
-        return path, None, None, f"{path} is missing"
-    except DECODE_ERRORS as error:
-        return path, None, None, f"{path} cannot be decoded: {error}"
-    return path, width, height, None
-
-
-_FORMATS = ("TIFF", "JPEG", "PNG")  # those of the releases: no other decoder sees a file
-# What Pillow was seen to raise for damaged files: mostly OSError, SyntaxError for a PNG, and for a
-# TIFF whose tags are garbage nearly anything.
-DECODE_ERRORS = (
-    *(OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, OverflowError),
-    *(struct.error, Image.DecompressionBombError),
-)
-_LAST_BYTES = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
-_STRIP_OFFSETS, _STRIP_BYTE_COUNTS = 273, 279
-
-
-def _is_whole(image: Any) -> bool:
-    """Whether the open file surely holds all its pixels, told without decoding them.
-
-    False is a suspicion only: decode to know.
-    """
-    file = image.fp
-    size = file.seek(0, os.SEEK_END)
-    if image.format == "TIFF":
-        tags = image.tag_v2
-        strips = zip(tags.get(_STRIP_OFFSETS, ()), tags.get(_STRIP_BYTE_COUNTS, ()), strict=False)
-        return 0 < max(map(sum, strips), default=0) <= size
-    file.seek(max(0, size - 64))
-    last = _LAST_BYTES.get(image.format or "")
-    return last is not None and last in file.read()
 
 
 def with_images(records: pa.Table, finder: ImageFinder) -> pa.Table:

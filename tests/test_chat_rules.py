@@ -32,6 +32,7 @@ from rs_gpt4v.chat.prices import (
     prompt_tokens_at_most,
 )
 from rs_gpt4v.chat.run import Requests, Run
+from rs_gpt4v.images import ImageError
 
 ENDPOINT = chat.Endpoint(model="gpt-4o", api_key_env=None, alias="test", seed=0)
 
@@ -147,7 +148,7 @@ class TestImages:
             assert (image.size, image.getpixel((0, 0))) == ((30, 20), (255, 0, 0))
 
     def test_what_is_no_image_is_told(self) -> None:
-        with pytest.raises(OSError, match="cannot identify"):
+        with pytest.raises(ImageError, match="is no image that can be read here"):
             chat.image_part(b"<html>")
 
 

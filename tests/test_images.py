@@ -1,5 +1,6 @@
 """The one door for images: what comes in, in which frame, and what is said of the rest."""
 
+import ast
 import os
 import zlib
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_what_comes_in_is_what_datasets_decodes(kind: str, mode: str) -> None:
     content = encoded(Image.linear_gradient("L").convert(mode).resize((90, 60)), kind)
     image = images.open_image(content)
     assert np.array_equal(image.convert("RGB"), as_datasets(content).convert("RGB"))
-    assert images.checked_size(content) == (90, 60)
+    assert images.checked(content).size == (90, 60)
     assert images.thumbnail(content, 30).size == (30, 20)
 
 
@@ -64,7 +65,7 @@ def test_one_frame(kind: str, orientation: int) -> None:
     content = turned(Image.linear_gradient("L").resize((90, 60)), kind, orientation)
     decoded = as_datasets(content)
     assert decoded.size == ((60, 90) if orientation > 4 else (90, 60))
-    assert images.checked_size(content) == decoded.size
+    assert images.checked(content).size == decoded.size
     assert np.array_equal(images.open_image(content), decoded)
     small = images.thumbnail(content, 30)
     assert small.size == tuple(side // 3 for side in decoded.size)
@@ -77,7 +78,7 @@ def test_deep_pixels_are_refused_with_the_remedy(kind: str) -> None:
     with pytest.raises(ImageError, match=r"has pixels of .*--stretch percentile.*gdal_translate"):
         images.open_image(DEEP[kind])
     with pytest.raises(ImageError, match="has pixels of"):
-        images.checked_size(DEEP[kind])
+        images.checked(DEEP[kind])
 
 
 @pytest.mark.parametrize("kind", sorted(DEEP))
@@ -86,7 +87,7 @@ def test_deep_pixels_are_stretched_when_asked(kind: str) -> None:
     conversion = Conversion(stretch="percentile", bands=bands)
     image = images.open_image(DEEP[kind], conversion)
     pixels = np.asarray(image.convert("RGB"))
-    assert image.size == images.checked_size(DEEP[kind], conversion) == (96, 64)
+    assert image.size == images.checked(DEEP[kind], conversion).size == (96, 64)
     assert (pixels.min(), pixels.max()) == (0, 255)
     assert 100 < pixels.mean() < 135
 
@@ -166,7 +167,7 @@ def test_deep_tiff_is_turned_too() -> None:
     band = np.arange(24, dtype=np.uint16).reshape(1, 4, 6)
     plain = images.open_image(tiff(band), STRETCHED)
     image = images.open_image(tiff(band, t274=6), STRETCHED)
-    assert images.checked_size(tiff(band, t274=6), STRETCHED) == (4, 6)
+    assert images.checked(tiff(band, t274=6), STRETCHED).size == (4, 6)
     assert np.array_equal(image, plain.transpose(Image.Transpose.ROTATE_270))
 
 
@@ -206,7 +207,6 @@ def test_lab_is_refused() -> None:
         (encoded(Image.new("RGB", (9, 9)), "PPM"), "no image that can be read"),
         (encoded(Image.new("RGB", (9, 9)), "ICO"), "no image that can be read"),
         (b"<html>404</html>", "no image that can be read"),
-        (b"", "no image that can be read"),
     ],
 )
 def test_other_formats_are_refused_unseen(
@@ -216,7 +216,7 @@ def test_other_formats_are_refused_unseen(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    for look in (images.open_image, images.checked_size, lambda file: images.thumbnail(file, 9)):
+    for look in (images.open_image, images.checked, lambda file: images.thumbnail(file, 9)):
         with pytest.raises(ImageError, match=rf"is .*{kind}.*JPEG, PNG, TIFF, WebP, BMP or GIF"):
             look(path)
     assert images.thumbnail_uri(str(path), 9) == ""
@@ -229,7 +229,7 @@ def test_only_regular_files(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "circle.png").symlink_to("circle.png")
     for name in ("pipe.png", "folder.png", "/dev/zero", "/dev/null"):
-        for look in (images.open_image, images.checked_size, images.read_file):
+        for look in (images.open_image, images.checked, images.read_file):
             with pytest.raises(ImageError, match="is no regular file"):
                 look(tmp_path / name)
     with pytest.raises(ImageError, match=r"absent\.png is missing"):
@@ -245,7 +245,7 @@ def test_too_many_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "MOST_PIXELS", 9_999)
     for file in (content, deep):
         with pytest.raises(ImageError, match="100 x 100 pixels, more than 9,999: cut it into tile"):
-            images.checked_size(file, STRETCHED)
+            images.checked(file, STRETCHED)
 
 
 def test_a_bomb_is_refused_by_its_head() -> None:
@@ -253,7 +253,7 @@ def test_a_bomb_is_refused_by_its_head() -> None:
     chunk = b"IHDR" + (65_000).to_bytes(4, "big") * 2 + head[24:29]
     bomb = head[:12] + chunk + zlib.crc32(chunk).to_bytes(4, "big") + head[33:]
     with pytest.raises(ImageError, match="pixels"):
-        images.checked_size(bomb)
+        images.checked(bomb)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF"])
@@ -264,15 +264,17 @@ def test_what_training_could_not_decode_is_refused(kind: str) -> None:
         with pytest.raises(OSError):  # noqa: PT011 - whatever Pillow says
             as_datasets(content)
         with pytest.raises(ImageError, match="cannot be decoded"):
-            images.checked_size(content)
+            images.checked(content)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_a_damaged_head() -> None:
+    with pytest.raises(ImageError, match="cannot be decoded: the file is empty"):
+        images.open_image(b"")
     for kind in images.FORMATS:
         content = encoded(Image.new("RGB", (9, 9)), kind)[:12] + bytes(40)
         with pytest.raises(ImageError, match="cannot be decoded"):
-            images.checked_size(content)
+            images.checked(content)
 
 
 @pytest.mark.parametrize("options", [{}, {"compression": "tiff_lzw"}])
@@ -284,7 +286,7 @@ def test_damage_amid_a_file_whose_end_is_whole(options: dict[str, str]) -> None:
     with pytest.raises((OSError, SyntaxError)):
         as_datasets(content)
     with pytest.raises(ImageError, match="cannot be decoded"):
-        images.checked_size(content)
+        images.checked(content)
 
 
 @pytest.mark.parametrize(
@@ -317,3 +319,23 @@ def test_inside_folders(tmp_path: Path) -> None:
         with pytest.raises(ImageError, match="is not in"):
             images.refuse_outside(path, [inside])
         images.refuse_outside(path, [inside, outside])
+
+
+_PACKAGES = (
+    "rs_gpt4v",
+    "builders/rs_gpt4v_builders",
+    "training/rs_gpt4v_training",
+    "evaluation/rs_gpt4v_evaluation",
+)
+
+
+def test_nothing_else_opens_images() -> None:
+    opening = {
+        path.name
+        for package in _PACKAGES
+        for path in (Path(__file__).parents[1] / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and (node.attr == "decode_example" or ast.unparse(node).endswith("Image.open"))
+    }
+    assert opening == {"images.py"}

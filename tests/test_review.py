@@ -24,9 +24,9 @@ from rs_gpt4v.generation.review.agreement import kappa
 from rs_gpt4v.generation.review.candidates import EmptyQueueError, digest, read_queue, with_images
 from rs_gpt4v.generation.review.decisions import ReviewsError, opened, read_decisions, standing
 from rs_gpt4v.generation.review.desk import pace
-from rs_gpt4v.generation.review.pictures import UnshowableError, displayable
 from rs_gpt4v.generation.review.reconcile import counts, reconcile
-from rs_gpt4v.generation.review.server import ReviewServer, reviewing
+from rs_gpt4v.generation.review.server import LONGEST_SIDE, ReviewServer, reviewing
+from rs_gpt4v.images import FOR_THE_EYE, ImageError, web_file
 
 IDS = [candidate(number)["id"] for number in range(4)]
 
@@ -295,13 +295,17 @@ class TestServer:
             pass
 
 
+def sent(path: Path) -> bytes:
+    return web_file(path, FOR_THE_EYE, LONGEST_SIDE)[1]
+
+
 class TestPictures:
     @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "gif"])
     def test_what_browsers_know_is_sent_as_it_is(self, tmp_path: Path, suffix: str) -> None:
         path = tmp_path / f"scene.{suffix}"
         draw(path)
-        kind, content = displayable(path)
-        assert kind == f"image/{'jpeg' if suffix == 'jpg' else suffix}"
+        kind, content = web_file(path, FOR_THE_EYE, LONGEST_SIDE)
+        assert kind == f"{'jpeg' if suffix == 'jpg' else suffix}"
         assert content == path.read_bytes()
 
     @pytest.mark.parametrize("suffix", ["tif", "bmp"])
@@ -317,23 +321,26 @@ class TestPictures:
 
     @pytest.mark.parametrize("kind", [np.uint16, np.float32])
     def test_deep_pixels_are_spread(self, tmp_path: Path, kind: type) -> None:
-        deep = np.array([[1000, 1100], [1200, 3040]], kind)
+        deep = np.array([[1000, 2000], [1500, 3000]], kind)
         Image.fromarray(deep).save(tmp_path / "deep.tif")
-        with Image.open(io.BytesIO(displayable(tmp_path / "deep.tif")[1])) as shown:
-            assert list(shown.tobytes()) == [0, 12, 25, 255]
+        with Image.open(io.BytesIO(sent(tmp_path / "deep.tif"))) as shown:
+            assert list(shown.tobytes()) == [0, 130, 63, 255]
 
     def test_long_ones_are_made_smaller(self, tmp_path: Path) -> None:
         Image.new("RGB", (5000, 100)).save(tmp_path / "long.tif")
-        with Image.open(io.BytesIO(displayable(tmp_path / "long.tif")[1])) as shown:
+        with Image.open(io.BytesIO(sent(tmp_path / "long.tif"))) as shown:
             assert shown.size == (4096, 82)
 
-    def test_huge_and_broken_ones_are_refused(self, tmp_path: Path) -> None:
-        Image.new("1", (10_000, 8_001)).save(tmp_path / "huge.png")
+    def test_huge_and_broken_ones_are_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rs_gpt4v.images.MOST_PIXELS", 1_000_000)
+        Image.new("1", (1_000, 1_001)).save(tmp_path / "huge.png")
         draw(tmp_path / "cut.tif")
         (tmp_path / "cut.tif").write_bytes((tmp_path / "cut.tif").read_bytes()[:5000])
         for name in ("huge.png", "cut.tif", "none.png"):
-            with pytest.raises(UnshowableError, match=name):
-                displayable(tmp_path / name)
+            with pytest.raises(ImageError, match=name):
+                sent(tmp_path / name)
 
 
 class TestSaving:

@@ -10,6 +10,10 @@ import datasets
 _KINDS = (
     (" is missing$", "image is missing"),
     (" cannot be decoded: ", "image cannot be decoded"),
+    (" is no regular file: ", "image is no regular file"),
+    (" told by its content", "image is of another format"),
+    (" has pixels of ", "image has deep pixels or many bands"),
+    (" cut it into tiles$", "image has too many pixels"),
     ("^its image is .*/test", "image is a test image"),
     (" is no image name inside ", "image name leaves the release"),
     (" has no area in the image ", "box without an area"),

@@ -16,6 +16,7 @@ import datasets
 from PIL import Image
 
 from rs_gpt4v.box_codecs import CODECS
+from rs_gpt4v.images import open_image
 from rs_gpt4v_evaluation.predictions import prediction_line
 from rs_gpt4v_evaluation.rs_caption.meteor_files import EXTRA, missing
 from rs_gpt4v_evaluation.score import score_predictions
@@ -41,7 +42,7 @@ def process_docs(rows: datasets.Dataset) -> datasets.Dataset:
 
 def doc_to_visual(row: dict[str, Any]) -> list[Image.Image]:
     """The images of ``row``, in RGB as lmms-eval's models expect."""
-    return [Image.open(image["path"]).convert("RGB") for image in row["images"]]
+    return [open_image(image["path"]).convert("RGB") for image in row["images"]]
 
 
 def doc_to_text(row: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import datasets
 from tqdm import tqdm
 
+from rs_gpt4v.images import open_image
 from rs_gpt4v_evaluation.batches import Batch, image_keys, own_share, plan
 from rs_gpt4v_evaluation.predictions import (
     PredictedRows,
@@ -88,7 +89,6 @@ class _Asked:
         self.predictor = predictor
         self.ids = list(rows["id"])
         self.keys = image_keys(rows)
-        self.image = rows.features["images"].feature
         self.table: Any = rows.with_format("arrow")
 
     def batches(self, size: int, *, share_images: bool) -> list[Batch]:
@@ -141,4 +141,5 @@ class _Asked:
         return self.table[places].to_pylist()
 
     def decoded(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {**row, "images": [self.image.decode_example(image) for image in row["images"]]}
+        images = [open_image(image["bytes"] or image["path"]) for image in row["images"]]
+        return {**row, "images": images}

@@ -7,12 +7,12 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rs_gpt4v.chat.answers import ChatError, Usage
 from rs_gpt4v.chat.requests import ChatRequest, Endpoint
+from rs_gpt4v.images import web_size
 
 _PATCHES_AT_MOST = 1536
 _MESSAGE_TOKENS = 4  # around each message's text
@@ -161,13 +161,11 @@ def _parts(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _image_tokens(image: dict[str, Any], rule: Tiles | Patches) -> int:
-    from PIL import Image
-
     url = image["url"]
     if not url.startswith("data:"):
         return rule.tokens(2048, 768, "high")  # unseen: the most there is
-    with Image.open(BytesIO(base64.b64decode(url.partition(",")[2]))) as opened:
-        return rule.tokens(*opened.size, image.get("detail", "auto"))
+    size = web_size(base64.b64decode(url.partition(",")[2]))
+    return rule.tokens(*size, image.get("detail", "auto"))
 
 
 def completion_tokens_at_most(request: ChatRequest) -> int | None:

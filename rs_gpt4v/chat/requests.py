@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 import json
 import os
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from rs_gpt4v.chat.answers import ChatError
+from rs_gpt4v.images import web_file
 
 ChatRequest: TypeAlias = dict[str, Any]
 """A body of POST /chat/completions: "model", "messages", "max_tokens", "seed", ..."""
@@ -20,9 +20,6 @@ Part: TypeAlias = dict[str, Any]
 
 _ORDER_MATTERS = {"response_format", "tools", "functions", "guided_json", "structured_outputs"}
 """Fields with a JSON schema: models write the properties in its order."""
-
-_SIGNATURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif"}
-"""How the files begin that servers read as they are, beside WebP."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,32 +82,14 @@ def text_part(text: str) -> Part:
 def image_part(
     image: Path | bytes, detail: Literal["auto", "low", "high", "original"] = "auto"
 ) -> Part:
-    """An image, as a data URL: PNG, JPEG, GIF and WebP files as they are, others as PNG (RGB).
+    """An image as a data URL: PNG, JPEG, GIF and WebP as they are, others and turned ones as PNG.
 
     Raises:
-        OSError: There is no such file, or it is no image.
+        ImageError: It is no image that `rs_gpt4v.images` opens.
     """
-    content = image if isinstance(image, bytes) else image.read_bytes()
-    kind = _kind(content)
-    if kind is None:
-        kind, content = "png", _png(content)
+    kind, content = web_file(image)
     url = f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
     return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
-
-
-def _kind(content: bytes) -> str | None:
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "webp"
-    return next((kind for start, kind in _SIGNATURES.items() if content.startswith(start)), None)
-
-
-def _png(content: bytes) -> bytes:
-    from PIL import Image
-
-    written = io.BytesIO()
-    with Image.open(io.BytesIO(content)) as image:
-        image.convert("RGB").save(written, "png")
-    return written.getvalue()
 
 
 def request_hash(request: ChatRequest, endpoint: Endpoint) -> str:

@@ -23,6 +23,8 @@ import pyarrow.compute as pc
 from PIL import Image
 from tqdm import tqdm
 
+from rs_gpt4v.images import open_image
+
 
 class ImageSizeError(ValueError):
     """The rows or the model do not allow a cache of resized images; the message says why."""
@@ -58,7 +60,7 @@ class ImageCache:
         path = self.path(image)
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, self.resized(_decoded(image)))
+            _write(path, self.resized(open_image(image)))
         return str(path)
 
     def resized(self, image: Image.Image) -> Image.Image:
@@ -70,11 +72,6 @@ class ImageCache:
         other = int(self.side * long / short)
         size = (self.side, other) if rgb.width <= rgb.height else (other, self.side)
         return rgb.resize(size, Image.Resampling.BICUBIC)
-
-
-def _decoded(path: str) -> Image.Image:
-    """The image as `datasets` decodes it: turned as its EXIF data say."""
-    return datasets.Image().decode_example({"path": path, "bytes": None})
 
 
 def _write(path: Path, image: Image.Image) -> None:

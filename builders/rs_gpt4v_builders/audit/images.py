@@ -5,7 +5,6 @@ where it was, and the next one reads only what is new.
 """
 
 import hashlib
-import io
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -21,11 +20,11 @@ from datasets.config import HF_DATASETS_CACHE
 from PIL import Image
 from tqdm import tqdm
 
-from rs_gpt4v.source import DECODE_ERRORS
+from rs_gpt4v.images import ImageError, open_image, read_file
 
 THUMBNAIL_PX = 32  # less cannot tell two runways apart
 
-_TABLE = "images_v1"  # another number where the columns mean something else
+_TABLE = "images_v2"  # another number where the columns mean something else
 _BATCH = 256
 
 
@@ -130,12 +129,11 @@ def _read_new(
 
 def known_by(path: str) -> _Known:
     """Digest of the bytes, digest of the pixels, dHash (big-endian) and thumbnail of a file."""
-    file = Path(path).read_bytes()
+    file = read_file(path)
     content = _digest(file)
     try:
-        with Image.open(io.BytesIO(file)) as image:
-            rgb = image.convert("RGB")
-    except DECODE_ERRORS:
+        rgb = open_image(file).convert("RGB")
+    except ImageError:
         return content, content, bytes(8), bytes(THUMBNAIL_PX**2)
     pixels = _digest(str(rgb.size).encode(), rgb.tobytes())
     grey = rgb.convert("L")

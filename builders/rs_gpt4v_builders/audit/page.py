@@ -1,13 +1,10 @@
 """The findings as one self-contained HTML page, with the pictures of the pairs."""
 
-import base64
-import io
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from rs_gpt4v.files import write_text
+from rs_gpt4v.images import thumbnail_uri
 from rs_gpt4v.pages import environment
 from rs_gpt4v_builders.audit.findings import Audit, Overlap, Pair, Repeat
 from rs_gpt4v_builders.audit.text import KINDS, coverage, kinds, notes
@@ -80,19 +77,10 @@ def _shown(audit: Audit) -> list[_Shown]:
         new.sort(key=lambda pair: (pair.agreement, -list(KINDS).index(pair.kind)))
         new = new[: min(_PAIRS, _ALL_PAIRS - len(seen))]
         seen.update((pair.image, pair.other) for pair in new)
-        pictures = [(pair, _thumbnail(pair.image), _thumbnail(pair.other)) for pair in new]
+        pictures = [(pair, _picture(pair.image), _picture(pair.other)) for pair in new]
         shown.append(_Shown(overlap, pictures))
     return shown
 
 
-def _thumbnail(path: str) -> str:
-    """A data URI; empty where the file cannot be decoded."""
-    try:
-        with Image.open(path) as image:
-            image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-            small = image.convert("RGB")
-    except (OSError, SyntaxError, ValueError):
-        return ""
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=82)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+def _picture(path: str) -> str:
+    return thumbnail_uri(path, _THUMBNAIL_PX)

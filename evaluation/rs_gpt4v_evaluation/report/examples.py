@@ -9,7 +9,6 @@ Where a limit cuts, it cuts an order that takes question types, and right and wr
 import base64
 import gzip
 import hashlib
-import io
 import itertools
 import json
 from collections import defaultdict
@@ -17,9 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from PIL import Image
-
 from rs_gpt4v.box_codecs import ParseFailure
+from rs_gpt4v.images import thumbnail_uri
 from rs_gpt4v_evaluation.report.columns import Column, Group, Row
 from rs_gpt4v_evaluation.report.tables import TASKS, type_name
 
@@ -96,7 +94,7 @@ class _Album:
         """Read an image that is not in the album; False if it cannot be read."""
         if path in self._broken:
             return False
-        if uri := _thumbnail(path):
+        if uri := thumbnail_uri(path, _THUMBNAIL_PX):
             self.found[path] = uri
         else:
             self._broken.add(path)
@@ -200,15 +198,3 @@ def _fill(album: _Album, rows: Sequence[Row], pictures: int) -> None:
             return
         if row.image and row.image not in album.found:
             pictures -= album.add(row.image)
-
-
-def _thumbnail(path: str) -> str:
-    """The image, at most 320 px, as a data URI; "" if it is absent or cannot be read."""
-    jpeg = io.BytesIO()
-    try:
-        with Image.open(path) as image:
-            image.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-            image.convert("RGB").save(jpeg, "JPEG", quality=80)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return ""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.getvalue()).decode()

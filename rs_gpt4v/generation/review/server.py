@@ -24,7 +24,10 @@ from urllib.parse import parse_qs, urlsplit
 from rs_gpt4v.generation.review.candidates import read_queue, with_images
 from rs_gpt4v.generation.review.decisions import opened
 from rs_gpt4v.generation.review.desk import BadRequestError, Desk, Filter, UnknownError
-from rs_gpt4v.generation.review.pictures import UnshowableError, displayable
+from rs_gpt4v.images import FOR_THE_EYE, ImageError, web_file
+
+LONGEST_SIDE = 4096
+"""Pixels; what is made a PNG and longer is made smaller. The page stretches it to its boxes."""
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +134,7 @@ def _refusals() -> Iterator[None]:
         raise _RefusedError(HTTPStatus.NOT_FOUND, str(error)) from error
     except BadRequestError as error:
         raise _RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from error
-    except UnshowableError as error:
+    except ImageError as error:
         raise _RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(error)) from error
     except OSError as error:
         raise _RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, f"not saved: {error}") from error
@@ -194,7 +197,8 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "item":
             return _json(desk.item(_place(number)))
         if what == "image":
-            return displayable(desk.image(_place(number)))
+            kind, content = web_file(desk.image(_place(number)), FOR_THE_EYE, LONGEST_SIDE)
+            return f"image/{kind}", content
         if path == "overview":
             return _json(desk.overview())
         if path == "select":
