@@ -112,16 +112,20 @@ class BoxCodec:
         items = [self._item(label, points, width, height) for label, points in boxes]
         return self.ends[0] + self.between.join(items) + self.ends[1]
 
-    def parse(self, text: str, width: int, height: int) -> Parsed:
+    def parse(self, text: str, width: int, height: int, *, clipped: bool = True) -> Parsed:
         """The boxes of a reply about a ``width`` x ``height`` image, in pixels, or why none.
 
         What is read and what is refused is told in `rs_gpt4v.box_replies`. Reversed corners are
-        swapped, corners up to 5 % outside clipped. Any other fault fails the whole reply.
+        swapped, corners up to 5 % outside clipped: an obb as `rs_gpt4v.boxes.clip` does it, to the
+        four corners that are nearest, unless ``clipped`` is False, as for `rs_gpt4v.boxes.visible`.
+        Any other fault fails the whole reply.
         """
         fractions = self.axes(width, height)[0].last == 1
         try:
             found = read(text, self.counts, self.unit, fractions=fractions)
-            return tuple(self._place(numbers, width, height) for numbers in found)
+            boxes = [self.to_points(numbers, self.axes(width, height)) for numbers in found]
+            inside = [self._inside(*box, width, height) for box in zip(found, boxes, strict=True)]
+            return tuple(inside if clipped else boxes)
         except NoBoxError as error:
             return ParseFailure(str(error))
 
@@ -138,12 +142,14 @@ class BoxCodec:
 
     def _keeps_area(self, numbers: Sequence[float], width: int, height: int) -> bool:
         try:
-            return bool(self._place(numbers, width, height))
+            points = self.to_points(numbers, self.axes(width, height))
+            return bool(self._inside(numbers, points, width, height))
         except NoBoxError:
             return False
 
-    def _place(self, numbers: Sequence[float], width: int, height: int) -> Points:
-        inside = clip(self.to_points(numbers, self.axes(width, height)), width, height)
+    @staticmethod
+    def _inside(numbers: Sequence[float], points: Points, width: int, height: int) -> Points:
+        inside = clip(points, width, height)
         if is_degenerate(inside):
             listed = ", ".join(f"{number:g}" for number in numbers)
             raise NoBoxError(f"no area inside the image: [{listed}]")

@@ -6,13 +6,14 @@ top left.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from typing import Literal, TypeAlias
 
 Kind = Literal["hbb", "obb"]
 Points: TypeAlias = tuple[float, ...]
 """Four numbers (hbb) or eight (obb), in pixels unless a function says otherwise."""
+Corner: TypeAlias = tuple[float, float]
 
 
 LIMIT_TOLERANCE = 1e-5
@@ -111,16 +112,66 @@ def _hull_iou(a: Points, b: Points) -> float:
 
 
 def clip(points: Sequence[float], width: int, height: int) -> Points:
-    """Move each corner, in pixels, to the nearest place in the ``width`` x ``height`` image.
+    """The part of a box, in pixels, that lies in the ``width`` x ``height`` image, as such a box.
 
-    Corners do lie outside: DIOR-R has negative ones. An obb keeps four corners, so a clipped one
-    need not be a rectangle; a box wholly outside becomes degenerate.
+    Corners do lie outside: DIOR-R has negative ones. An hbb stays one. Of an obb, four corners of
+    `visible` are kept: all, where there are no more; else without those that cost the least area,
+    one after the other. A box wholly outside becomes degenerate.
 
     >>> clip((-5, 10, 30, 120), 100, 100)
     (0.0, 10.0, 30.0, 100.0)
+    >>> clip((-9, 30, -6, 21, 21, 30, 18, 39), 100, 100)
+    (0.0, 23.0, 21, 30, 18, 39, 0.0, 33.0)
     """
     ends = cycle((width, height))
-    return tuple(float(min(max(v, 0), end)) for v, end in zip(points, ends, strict=False))
+    moved = tuple(float(min(max(v, 0), end)) for v, end in zip(points, ends, strict=False))
+    if len(points) == 4 or moved == tuple(points):
+        return moved
+    corners = visible(points, width, height) or [moved[:2]]
+    while len(corners) > 4:
+        del corners[_least_corner(corners)]
+    return order_corners([v for corner in (corners * 4)[:4] for v in corner])
+
+
+def visible(points: Sequence[float], width: int, height: int) -> list[Corner]:
+    """The corners, in pixels, of the part of a box that lies in the ``width`` x ``height`` image.
+
+    Up to eight, clockwise; none where the box is outside. An obb counts as its corners' hull.
+    """
+    corners = list(zip(*[iter(order_corners(to_obb(points)))] * 2, strict=True))
+    turns = [_turn(*around) for around in _around(corners)]
+    corners = [corner for corner, turn in zip(corners, turns, strict=True) if turn >= 0]
+    for axis, end in enumerate((width, height)):
+        corners = _cut(_cut(corners, axis, 0.0, 1), axis, float(end), -1)
+    return corners
+
+
+def _around(corners: list[Corner]) -> Iterator[tuple[Corner, Corner, Corner]]:
+    """Each corner between its neighbours."""
+    return zip(corners[-1:] + corners[:-1], corners, corners[1:] + corners[:1], strict=True)
+
+
+def _turn(a: Corner, b: Corner, c: Corner) -> float:
+    """Twice the area of a triangle, negative where it goes counter-clockwise as seen."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _least_corner(corners: list[Corner]) -> int:
+    areas = [_turn(*around) for around in _around(corners)]
+    return areas.index(min(areas))
+
+
+def _cut(corners: list[Corner], axis: int, end: float, side: int) -> list[Corner]:
+    """What of a convex polygon is beyond ``end`` on an axis (side 1), or before it (-1)."""
+    kept = []
+    for before, corner, _ in _around(corners):
+        was, now = side * (before[axis] - end), side * (corner[axis] - end)
+        if min(was, now) < 0 < max(was, now):
+            other = before[1 - axis] + (corner[1 - axis] - before[1 - axis]) * was / (was - now)
+            kept.append((end, other) if axis == 0 else (other, end))
+        if now >= 0:
+            kept.append(corner)
+    return kept
 
 
 def order_corners(obb: Sequence[float]) -> Points:

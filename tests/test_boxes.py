@@ -20,6 +20,7 @@ from rs_gpt4v.boxes import (
     to_hbb,
     to_obb,
     to_rotated,
+    visible,
 )
 
 Rotated = tuple[float, float, float, float, float]
@@ -141,6 +142,53 @@ def test_clipping_is_the_intersection_with_the_image(hbb: Points) -> None:
     shared = polygon(hbb).intersection(shapely.box(0, 0, WIDTH, HEIGHT))
     assert area(inside) == pytest.approx(shared.area, abs=1e-6)
     assert clip(inside, WIDTH, HEIGHT) == inside
+
+
+FRAME = shapely.box(0, 0, WIDTH, HEIGHT)
+
+
+@given(rotated)
+def test_what_is_visible_of_a_rotated_box_is_shapely_s(box: Rotated) -> None:
+    corners = visible(from_rotated(*box), WIDTH, HEIGHT)
+    shared = turned(*box).intersection(FRAME)
+    found = shapely.Polygon(corners) if len(corners) > 2 else shapely.Polygon()
+    assert found.area == pytest.approx(shared.area, abs=1e-3)
+    assert found.difference(FRAME.buffer(1e-9)).area == 0
+    assert len(corners) <= 8
+
+
+@given(rotated)
+def test_rotated_box_is_clipped_to_four_corners_of_what_is_visible(box: Rotated) -> None:
+    corners = from_rotated(*box)
+    inside = clip(corners, WIDTH, HEIGHT)
+    seen = visible(corners, WIDTH, HEIGHT)
+    assert clip(inside, WIDTH, HEIGHT) == inside
+    if not seen:
+        assert is_degenerate(inside)
+        return
+    assert polygon(inside).difference(shapely.MultiPoint(seen).convex_hull.buffer(1e-6)).area == 0
+    if len(seen) <= 4:
+        assert area(inside) == pytest.approx(shapely.Polygon(seen).area, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "corners",
+    [
+        (-30, 10, 10, -30, -20, -40, -40, -20),  # moved to the edge, it would be a triangle
+        (900, 0, 990, 0, 990, 90, 900, 90),
+        (-9, 30, -1, 30, -1, 60, -9, 60),
+    ],
+)
+def test_box_beyond_the_image_has_no_area_in_it(corners: Points) -> None:
+    assert visible(corners, WIDTH, HEIGHT) == []
+    assert is_degenerate(clip(corners, WIDTH, HEIGHT))
+
+
+def test_corners_in_any_order_count_as_their_hull() -> None:
+    crossed = (-100, 100, 100, 300, 100, 100, -100, 300)
+    assert clip(crossed, WIDTH, HEIGHT) == (0, 100, 100, 100, 100, 300, 0, 300)
+    dented = (-100, 100, 300, 100, 90, 120, -100, 300)  # one corner is inside the other three
+    assert polygon(clip(dented, WIDTH, HEIGHT)).area == pytest.approx(22_500)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from typing import Any
 import evaluate
 import numpy as np
 import pytest
+import shapely
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rs_gpt4v.box_codecs import CODECS
-from rs_gpt4v.boxes import iou
+from rs_gpt4v.boxes import from_rotated, iou, to_rotated
 from rs_gpt4v_evaluation.rs_grounding import rs_grounding
 from rs_gpt4v_evaluation.rs_grounding.overlaps import overlaps
 from rs_gpt4v_evaluation.rs_grounding.rs_grounding import RSGrounding, ground, score_grounding
@@ -161,6 +162,46 @@ def test_a_batch_gives_what_a_pair_gives(said: list[int], true: list[int]) -> No
     assert (shared / (own + all_ - shared)).tolist() == pytest.approx([iou(box, truth), 0])
 
 
+beyond = st.tuples(*[st.floats(-150, 950)] * 2, *[st.floats(5, 400)] * 2, st.floats(1, 90)).map(
+    lambda box: from_rotated(*box)
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(beyond, beyond | uprights.map(ordered)), min_size=1, max_size=5))
+def test_boxes_that_leave_the_image_count_by_what_of_them_is_in_it(pairs: list[Any]) -> None:
+    """By shapely: the polygons cut by the image, both kinds of truth."""
+    frame = shapely.box(0, 0, *SIZE)
+    columns = [[pair[i] for pair in pairs] for i in (0, 1)]
+    areas = overlaps(*columns, [SIZE] * len(pairs))
+    for row, (said, true) in enumerate(pairs):
+        box, truth = (polygon(points).intersection(frame) for points in (said, true))
+        if len(true) == 4 and box.area:
+            box = shapely.box(*box.bounds)
+        expected = [box.intersection(truth).area, box.area, truth.area]
+        assert [column[row] for column in areas] == pytest.approx(expected, abs=1e-5)
+
+
+def polygon(points: Sequence[float]) -> shapely.Polygon:
+    return shapely.Polygon(slow_corners(points))
+
+
+@pytest.mark.parametrize("codec", ["obb", "geochat"])
+def test_rotated_reply_that_leaves_the_image(codec: str) -> None:
+    """A band across a corner: moved to the edge, its corners would make another shape of it."""
+    band = (-20.0, 300.0, 300.0, -20.0, 330.0, 10.0, 10.0, 330.0)
+    reply = {"obb": [round(v * 1000 / s, 3) for v, s in zip(band, SIZE * 4, strict=True)]}
+    reply["geochat"] = []
+    cx, cy, w, h, angle = to_rotated(band)
+    ends = cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
+    reply["geochat"] = [
+        *(round(v * 100 / s, 4) for v, s in zip(ends, SIZE * 2, strict=True)),
+        angle,
+    ]
+    (iou,) = ground([", ".join(map(str, reply[codec]))], [band], [SIZE], codec).ious
+    assert iou == pytest.approx(1, abs=1e-3)
+
+
 # --- What geometry says --------------------------------------------------------------------------
 
 
@@ -170,7 +211,7 @@ def test_a_batch_gives_what_a_pair_gives(said: list[int], true: list[int]) -> No
 def test_the_truth_itself_scores_1(codec: Any, size: Any, upright: Any, square: list[int]) -> None:
     for numbers in [ordered(upright), square] if "obb" in codec.kinds else [ordered(upright)]:
         text = codec.write([("ship", pixels(numbers, size))], *size)
-        truth = codec.parse(text, *size)[0]
+        truth = codec.parse(text, *size, clipped=False)[0]
         found = score_grounding([text], [truth], [size], codec.name)
         assert [found[name] for name in SHARES] == pytest.approx([1] * 7)
         assert found["pr_90"] == 1

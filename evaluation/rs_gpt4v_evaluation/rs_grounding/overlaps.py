@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rs_gpt4v.boxes import Points
+from rs_gpt4v.boxes import Points, visible
 
 # Of the corners' magnitude: without a grid, pairs that differ by a rounding rest may not meet.
 _GRID = 1e-13
@@ -22,11 +22,11 @@ class Areas(NamedTuple):
 def overlaps(
     predicted: Sequence[Points], truths: Sequence[Sequence[float]], sizes: Sequence[Sequence[int]]
 ) -> Areas:
-    """Areas of two boxes of each pair, and of what they share.
+    """Areas of two boxes of each pair, and of what they share, inside their image.
 
     A pair is compared in the truth's kind. Against an upright truth, which is itself the box around
-    an object, a rotated prediction counts as the upright box around it; against a rotated truth an
-    upright prediction counts as it is. Truths are clipped to their images, as replies are.
+    an object, a rotated prediction counts as the upright box around what of it is in the image;
+    against a rotated truth an upright prediction counts as it is.
 
     Args:
         predicted: Boxes of four numbers or eight, in pixels.
@@ -40,9 +40,8 @@ def overlaps(
     sides = np.asarray(sizes, float)
     for count, areas in ((4, _upright_areas), (8, _hull_areas)):
         if rows := _with(count, truths):
-            boxes = [predicted[row] for row in rows]
-            truth = np.array([truths[row] for row in rows], float).reshape(len(rows), -1, 2)
-            found[:, rows] = areas(boxes, np.clip(truth, 0, sides[rows, None]))
+            pairs = [[boxes[row] for row in rows] for boxes in (predicted, truths)]
+            found[:, rows] = areas(*pairs, sides[rows])
     return Areas(*found)
 
 
@@ -50,36 +49,52 @@ def _with(count: int, boxes: Sequence[Sequence[float]]) -> list[int]:
     return [row for row, box in enumerate(boxes) if len(box) == count]
 
 
-def _upright_areas(boxes: Sequence[Points], truth: np.ndarray) -> Areas:
-    ends, true_ends = _ends(boxes), np.stack([truth.min(1), truth.max(1)])
+def _upright_areas(
+    boxes: Sequence[Points], truths: Sequence[Sequence[float]], sides: np.ndarray
+) -> Areas:
+    ends, true_ends = _ends(boxes, sides), _ends(truths, sides)
     inner = np.minimum(ends[1], true_ends[1]) - np.maximum(ends[0], true_ends[0])
     shared = np.maximum(inner, 0).prod(1)
     return Areas(shared, (ends[1] - ends[0]).prod(1), (true_ends[1] - true_ends[0]).prod(1))
 
 
-def _ends(boxes: Sequence[Points]) -> np.ndarray:
-    """Two planes, the least and the greatest x and y of each box, whatever its corners' order."""
+def _ends(boxes: Sequence[Sequence[float]], sides: np.ndarray) -> np.ndarray:
+    """Two planes, the least and the greatest x and y of each box in its image."""
     ends = np.zeros((2, len(boxes), 2))
     for count in (4, 8):
         rows = _with(count, boxes)
         corners = np.array([boxes[row] for row in rows], float).reshape(len(rows), count // 2, 2)
         ends[:, rows] = corners.min(1), corners.max(1)
-    return ends
+    for row in np.flatnonzero(_leaves(ends, sides)).tolist():
+        if len(boxes[row]) == 8:
+            corners = visible(boxes[row], *sides[row]) or [(0.0, 0.0)]
+            ends[:, row] = np.min(corners, 0), np.max(corners, 0)
+    return np.clip(ends, 0, sides)
 
 
-def _hull_areas(boxes: Sequence[Points], truth: np.ndarray) -> Areas:
+def _leaves(points: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """Which rows have a point outside their image; points of several planes, a row and x, y."""
+    return ((points < 0) | (points > sides)).any((0, 2))
+
+
+def _hull_areas(
+    boxes: Sequence[Points], truths: Sequence[Sequence[float]], sides: np.ndarray
+) -> Areas:
     import shapely  # optional: only rotated boxes need it
 
-    pairs = np.stack([np.array([_corners(box) for box in boxes]), truth])
+    pairs = np.array([[_corners(box) for box in column] for column in (boxes, truths)], float)
     # By a power of two, which loses nothing, so that one grid suits every pair by itself.
     scale = np.exp2(np.frexp(np.abs(pairs).max((0, 2, 3)))[1])
     hulls = shapely.convex_hull(shapely.multipoints(pairs / scale[:, None, None]))
+    rows = np.flatnonzero(_leaves(np.moveaxis(pairs, 2, 0).reshape(-1, *sides.shape), sides))
+    frames = shapely.box(0, 0, *(sides[rows] / scale[rows, None]).T)
+    hulls[:, rows] = shapely.intersection(hulls[:, rows], frames, grid_size=_GRID)
     shared = shapely.area(shapely.intersection(hulls[0], hulls[1], grid_size=_GRID))
     areas = shapely.area(hulls)
     return Areas(*(np.vstack([np.minimum(shared, areas.min(0)), areas]) * scale**2))
 
 
-def _corners(box: Points) -> list[tuple[float, float]]:
+def _corners(box: Sequence[float]) -> list[tuple[float, float]]:
     if len(box) == 8:
         return list(zip(box[::2], box[1::2], strict=True))
     x1, y1, x2, y2 = box

@@ -8,7 +8,7 @@ import evaluate
 import numpy as np
 
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
-from rs_gpt4v.boxes import Points
+from rs_gpt4v.boxes import Points, clip
 from rs_gpt4v_evaluation.rs_grounding.overlaps import overlaps
 
 VERSION = 1
@@ -139,7 +139,10 @@ def ground(
     """
     _check(predictions, references, sizes, box_format)
     codec = CODECS[box_format]
-    parsed = [codec.parse(text, *size) for text, size in zip(predictions, sizes, strict=True)]
+    parsed = [
+        codec.parse(text, *size, clipped=False)
+        for text, size in zip(predictions, sizes, strict=True)
+    ]
     return lay([p if isinstance(p, ParseFailure) else p[0] for p in parsed], references, sizes)
 
 
@@ -160,7 +163,11 @@ def lay(
             f"rs_grounding: the true box of row {row}, {list(references[row])}, has no area in its "
             f"image of {sizes[row][0]} x {sizes[row][1]} px"
         )
-    return Grounded(boxes, areas.shared, areas.predicted + areas.true - areas.shared)
+    shown = [
+        box if isinstance(box, ParseFailure) else clip(box, *size)
+        for box, size in zip(boxes, sizes, strict=True)
+    ]
+    return Grounded(shown, areas.shared, areas.predicted + areas.true - areas.shared)
 
 
 def _check(
