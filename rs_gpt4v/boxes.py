@@ -127,7 +127,7 @@ def clip(points: Sequence[float], width: int, height: int) -> Points:
     moved = tuple(float(min(max(v, 0), end)) for v, end in zip(points, ends, strict=False))
     if len(points) == 4 or moved == tuple(points):
         return moved
-    corners = visible(points, width, height) or [moved[:2]]
+    corners = visible(points, width, height) or [(moved[0], moved[1])]
     while len(corners) > 4:
         del corners[_least_corner(corners)]
     return order_corners([v for corner in (corners * 4)[:4] for v in corner])

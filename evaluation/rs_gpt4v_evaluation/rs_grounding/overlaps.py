@@ -40,8 +40,8 @@ def overlaps(
     sides = np.asarray(sizes, float)
     for count, areas in ((4, _upright_areas), (8, _hull_areas)):
         if rows := _with(count, truths):
-            pairs = [[boxes[row] for row in rows] for boxes in (predicted, truths)]
-            found[:, rows] = areas(*pairs, sides[rows])
+            said, true = [predicted[row] for row in rows], [truths[row] for row in rows]
+            found[:, rows] = areas(said, true, sides[rows])
     return Areas(*found)
 
 
@@ -74,7 +74,7 @@ def _ends(boxes: Sequence[Sequence[float]], sides: np.ndarray) -> np.ndarray:
 
 def _leaves(points: np.ndarray, sides: np.ndarray) -> np.ndarray:
     """Which rows have a point outside their image; points of several planes, a row and x, y."""
-    return ((points < 0) | (points > sides)).any((0, 2))
+    return np.any((points < 0) | (points > sides), axis=(0, 2))
 
 
 def _hull_areas(
