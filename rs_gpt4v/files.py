@@ -10,10 +10,12 @@ import json
 import os
 import reprlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NewType, TypeVar
+
+from filelock import FileLock, Timeout
 
 T = TypeVar("T")
 
@@ -34,6 +36,10 @@ class InvalidFileError(ValueError):
 
 class OverwriteError(ValueError):
     """A file that is to be written is one that is read."""
+
+
+class InUseError(ValueError):
+    """Another process is writing the file; the message says what to do."""
 
 
 @contextmanager
@@ -78,6 +84,30 @@ def json_line(row: object) -> bytes:
 def _encoded(text: str) -> bytes:
     # Names of files may hold bytes that are no UTF-8; one of them must not cost all the others.
     return text.encode(errors="replace")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Let no other process come here with ``path`` meanwhile; it has ``path.lock`` beside it then.
+
+    Raises:
+        InUseError: Another one is here.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.with_name(f"{path.name}.lock")
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InUseError(
+            f"another process is writing {path}: wait for it or stop it, or name another file"
+        ) from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes no open file; filelock does it there
+            file.unlink()
+        lock.release()
 
 
 @contextmanager

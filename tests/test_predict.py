@@ -90,6 +90,23 @@ def test_goes_on_after_a_kill_at_any_byte(
     assert cut.read_bytes() == whole.read_bytes()
 
 
+def test_what_two_runs_at_once_left_is_mended(
+    predictor: Predictor, rows: datasets.Dataset, described: PredictedRows, tmp_path: Path
+) -> None:
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "o.jsonl"
+    predict(predictor, rows, described, whole)
+    first, second, *_ = whole.read_bytes().splitlines(keepends=True)
+    part = tmp_path / "o.jsonl.part0"
+    part.write_bytes(first + second + first + first[:50])
+    assert len(read_predictions(part)) == 2
+    predict(predictor, rows, described, out)
+    assert out.read_bytes() == whole.read_bytes()
+    other = json.dumps(json.loads(first) | {"prediction": "something else"})
+    part.write_bytes(first + second + other.encode() + b"\n")
+    with pytest.raises(PredictionFileError, match=r"part0, line 3: the id .* with another reply"):
+        read_predictions(part)
+
+
 class Asked:
     """A predictor that counts the conversations it was asked."""
 

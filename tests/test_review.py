@@ -20,6 +20,7 @@ from review_queue import candidate, draw, write_queue
 from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
+from rs_gpt4v.files import InUseError, OverwriteError
 from rs_gpt4v.generation.review.agreement import kappa
 from rs_gpt4v.generation.review.candidates import EmptyQueueError, digest, read_queue, with_images
 from rs_gpt4v.generation.review.decisions import ReviewsError, opened, read_decisions, standing
@@ -439,7 +440,7 @@ class TestSaving:
 
     def test_two_at_once_are_refused(self, page: Page, queue: Path) -> None:
         with (
-            pytest.raises(ReviewsError, match="is open in another review"),
+            pytest.raises(InUseError, match="another process is writing"),
             reviewing(queue, "ann"),
         ):
             pass
@@ -594,7 +595,7 @@ class TestReconcile:
     def test_inputs_are_never_overwritten(self, two: tuple[Path, Path, Path]) -> None:
         queue, ann, ben = two
         for out in (queue, ann, ben):
-            with pytest.raises(ReviewsError, match="would overwrite"):
+            with pytest.raises(OverwriteError, match="would overwrite"):
                 reconcile(queue, [ann, ben], out)
 
     def test_two_files_of_one_reviewer_are_refused(self, two: tuple[Path, Path, Path]) -> None:

@@ -1,12 +1,14 @@
 """Replies to the rows of a dataset, in a file: resumed, by any number of processes."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import datasets
 from tqdm import tqdm
 
+from rs_gpt4v.files import locked
 from rs_gpt4v.images import open_image
 from rs_gpt4v_evaluation.batches import Batch, image_keys, own_share, plan
 from rs_gpt4v_evaluation.predictions import (
@@ -49,9 +51,23 @@ def predict(
         share_images: Read an image once for all its questions, where the model allows it.
 
     Raises:
+        InUseError: Another run writes ``out``.
         PredictionFileError: ``out`` was made by another model, from other rows or other settings.
     """
     process = processes()
+    with locked(out) if process.is_main_process else nullcontext():
+        _predict(process, predictor, rows, described, out, batch_size, share_images)
+
+
+def _predict(
+    process: Any,
+    predictor: Predictor,
+    rows: datasets.Dataset,
+    described: PredictedRows,
+    out: Path,
+    batch_size: int,
+    share_images: bool,
+) -> None:
     constants = {
         "model": predictor.name,
         "adapter": predictor.adapter,

@@ -75,23 +75,28 @@ class PredictionFileError(ValueError):
 
 
 def read_predictions(path: Path) -> list[Prediction]:
-    """All predictions of ``path``, in file order.
+    """All predictions of ``path``, in file order; a line that is there twice counts once.
 
     A last line that a kill cut short is left out; `append_predictions` overwrites it. Predictions
     share what is equal in them, strings and objects: to be read, not changed.
 
     Raises:
-        PredictionFileError: A line is not a prediction, or an id occurs twice.
+        PredictionFileError: A line is not a prediction, or another one of the same id differs.
     """
     seen: dict[str, str] = {}
-    whole: list[Prediction] = []
+    whole: dict[str, Prediction] = {}
+    last: list[Prediction] = []
     for i, line in whole_lines(path):
         prediction = _sharing_strings(_parsed(path, i, line), seen)
-        whole.append(prediction | _repeated(prediction, whole[-1:]))
-    ids = {prediction["id"] for prediction in whole}
-    if len(ids) != len(whole):
-        raise PredictionFileError(f"{path}: {len(whole) - len(ids)} ids occur twice; predict anew")
-    return whole
+        prediction |= _repeated(prediction, last)
+        # Two runs at once, as earlier versions let them, wrote the same lines.
+        if whole.setdefault(prediction["id"], prediction) != prediction:
+            raise PredictionFileError(
+                f"{path}, line {i}: the id {prediction['id']} is in an earlier line with another "
+                "reply: take one of the two lines out, or predict anew"
+            )
+        last = [prediction]
+    return list(whole.values())
 
 
 def _parsed(path: Path, number: int, line: bytes) -> Prediction:

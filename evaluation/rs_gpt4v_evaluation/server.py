@@ -7,6 +7,7 @@ from typing import Any
 import datasets
 
 from rs_gpt4v import chat
+from rs_gpt4v.files import locked
 from rs_gpt4v_evaluation.batches import image_keys, plan
 from rs_gpt4v_evaluation.predictions import (
     PredictedRows,
@@ -45,6 +46,7 @@ def predict_by_server(
         A line for each row without a reply: its id, and why. The next run asks them again.
 
     Raises:
+        InUseError: Another run writes ``out``.
         PredictionFileError: ``out`` was made by another model, from other rows or other settings.
         ChatError: The server cannot be asked, or no more.
     """
@@ -56,15 +58,21 @@ def predict_by_server(
         "decoding": decoding,
         "dataset": described,
     }
+    with locked(out):
+        return _ask(endpoint, rows, constants, out)
+
+
+def _ask(
+    endpoint: chat.Endpoint, rows: datasets.Dataset, constants: dict[str, Any], out: Path
+) -> list[str]:
     done = finished(out, constants)
     table: Any = rows.with_format("arrow")
     ids = list(rows["id"])
     by_image = plan(image_keys(rows), 1, share=True)
     todo = [i for batch in by_image for i in batch.places if ids[i] not in done]
-    requests = (_request(endpoint, row, decoding) for row in _each(table, todo))
+    requests = (_request(endpoint, row, constants["decoding"]) for row in _each(table, todo))
     journal = out.with_name(f"{out.name}.journal")
     failed: list[str] = []
-    journal.parent.mkdir(parents=True, exist_ok=True)
     desc = f"Predicting {out.name}"
     with chat.complete(requests, endpoint, journal, desc=desc) as answers:
         replies = zip(_each(table, todo), answers, strict=True)

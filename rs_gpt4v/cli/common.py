@@ -25,6 +25,31 @@ StrictIou = Annotated[
 ]
 
 
+def keep_inputs(
+    written: list[Path | None], read: list[Path | None], data_dir: Path | None = None
+) -> None:
+    """Refuse to write over a file that the verb reads, or into the files of a release.
+
+    Args:
+        written: Files that the verb writes; None where one was not asked for.
+        read: Files and folders that it reads.
+        data_dir: The data root, if it reads releases.
+
+    Raises:
+        OverwriteError: Naming both.
+    """
+    from rs_gpt4v.files import refuse_overwriting
+
+    refuse_overwriting(written, [*read, *(_releases(data_dir) if data_dir else ())])
+
+
+def _releases(data_dir: Path) -> set[Path]:
+    from rs_gpt4v_builders import CONFIGS, OBJECT_SOURCES
+
+    sources = [*(config.source for config in CONFIGS.values()), *OBJECT_SOURCES]
+    return {folder for source in sources if (folder := source.find(data_dir))}
+
+
 def data_root(data_dir: Path | None, *, sample: bool) -> str | None:
     """The data root to read; none for the sample, which a flag beside it would contradict."""
     if not sample:

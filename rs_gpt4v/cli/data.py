@@ -16,6 +16,7 @@ from rs_gpt4v.cli.common import (
     Sample,
     Split,
     data_root,
+    keep_inputs,
     load_rows,
 )
 
@@ -126,6 +127,7 @@ def stats(
     """
     from rs_gpt4v_builders import composition, table1
 
+    keep_inputs([plot], [], data_dir)
     draw = _drawer(plot) if plot else None
     root = data_root(data_dir, sample=sample)
     loaded = table1.load(data_dir=root, sample=sample, on_missing=on_missing)
@@ -164,6 +166,7 @@ def audit(
     from rs_gpt4v_builders.audit.page import write_page
     from rs_gpt4v_builders.audit.text import to_json, to_text
 
+    keep_inputs([out], [], data_dir)
     root = data_root(data_dir, sample=sample)
     found = look(
         configs or (), data_dir=root, sample=sample, protocol=protocol, on_missing=on_missing
@@ -204,6 +207,7 @@ def principles(
     from rs_gpt4v_builders.principles.page import write_page
     from rs_gpt4v_builders.principles.text import to_json, to_text
 
+    keep_inputs([out], [*(candidates or ()), *(reviews or ())], data_dir)
     measured = report(
         configs or (),
         candidates or (),

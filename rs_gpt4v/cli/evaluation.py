@@ -17,6 +17,7 @@ from rs_gpt4v.cli.common import (
     Sample,
     Split,
     StrictIou,
+    keep_inputs,
     load_rows,
 )
 
@@ -70,6 +71,7 @@ def predict(
     from rs_gpt4v_evaluation.predictions import describe, longest_reply
     from rs_gpt4v_evaluation.turns import each_turn
 
+    keep_inputs([out], [Path(model), Path(adapter) if adapter else None], data_dir)
     longest = max_new_tokens or longest_reply(out, members(config))
     predictor = None
     if server is None:
@@ -144,6 +146,7 @@ def collect(
     from rs_gpt4v.files import write_json_lines
     from rs_gpt4v_evaluation.vlmevalkit import read_result
 
+    keep_inputs([out], [result])
     found = read_result(result)
     write_json_lines(out, found.predictions)
     typer.echo(f"{len(found.predictions):,} replies: {out}")
@@ -266,6 +269,8 @@ def judge(
     from rs_gpt4v import chat
     from rs_gpt4v_evaluation import judge as judging
 
+    journal = out.with_name(f"{out.name}.journal")
+    keep_inputs([out, journal], [*files, *(against or ()), prices])
     asked = judging.Judge(
         endpoint=chat.Endpoint(
             model=judge_model,
@@ -273,7 +278,7 @@ def judge(
             api_key_env=api_key_env,
             concurrency=concurrency,
         ),
-        journal=out.with_name(f"{out.name}.journal"),
+        journal=journal,
         repeats=repeats,
         seed=seed,
         temperature=temperature,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rs_gpt4v.cli.common import DataDir, OnMissing, Protocol, Sample, Split, data_root
+from rs_gpt4v.cli.common import DataDir, OnMissing, Protocol, Sample, Split, data_root, keep_inputs
 
 if TYPE_CHECKING:
     from rs_gpt4v.generation.asking import Generator
@@ -82,7 +82,7 @@ def generate(
     """
     from rs_gpt4v import chat
     from rs_gpt4v.generation.asking import Generator, estimate, wishes
-    from rs_gpt4v.generation.generate import JOURNAL
+    from rs_gpt4v.generation.generate import CANDIDATES, FAILED, JOURNAL
     from rs_gpt4v.generation.lines import Probing
     from rs_gpt4v.generation.products import PRODUCTS
     from rs_gpt4v_builders.builder import data_root as find_root
@@ -90,6 +90,11 @@ def generate(
 
     if unknown := set(product or ()) - set(PRODUCTS):
         raise ValueError(f"--product {unknown.pop()}: expected one of {', '.join(PRODUCTS)}")
+    keep_inputs(
+        [out / name for name in (CANDIDATES, FAILED, JOURNAL)],
+        [boxes, images, prices, *(read_batch or ())],
+        data_dir,
+    )
     out.mkdir(parents=True, exist_ok=True)
     options: dict[str, Any] = {"on_missing": on_missing, "log_dir": out}
     if boxes is None:

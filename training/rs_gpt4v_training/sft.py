@@ -17,6 +17,7 @@ from trl import SFTTrainer
 
 from rs_gpt4v.conversation import Task
 from rs_gpt4v.families import box_format, image_options, record_box_format
+from rs_gpt4v.files import refuse_overwriting
 from rs_gpt4v_training.adapters import peft_config, quantization_config, train_in_float32
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments, TrainingArguments, parse
 from rs_gpt4v_training.chat_template import use_trainable_template
@@ -56,6 +57,7 @@ class Trainer(SFTTrainer):
 
 def train(data: DataArguments, training: TrainingArguments, model: ModelArguments) -> Trainer:
     """Train as the arguments say, and save the model (or adapter) with its processor."""
+    refuse_overwriting([Path(str(training.output_dir))], [Path(str(model.model_name_or_path))])
     checkpoint = training.resume_from_checkpoint or checkpoint_to_resume(
         Path(str(training.output_dir)), resume=training.resume, processes=training.world_size
     )

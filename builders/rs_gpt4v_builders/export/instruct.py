@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rs_gpt4v.files import refuse_overwriting
 from rs_gpt4v.generation.review.candidates import image_path, read_queue
 from rs_gpt4v.generation.verdicts import is_sound, tally
 from rs_gpt4v.source import read_json
@@ -59,6 +60,7 @@ def release(files: Sequence[Path], root: Path, images: str = "copy") -> Release:
         images: How images that are not DIOR's get there: "copy", "hardlink" or "symlink".
 
     Raises:
+        OverwriteError: A list would take the place of one of ``files``.
         ReleaseError: A dialogue occurs twice, or does not say of which split it is; or a list
             there is of another hand.
         EmptyQueueError: A file has no dialogue.
@@ -68,6 +70,7 @@ def release(files: Sequence[Path], root: Path, images: str = "copy") -> Release:
     folder = root / SOURCE.folders[0]
     folder.mkdir(parents=True, exist_ok=True)
     lists = _lists(good, names := _names(good))
+    refuse_overwriting([folder / name for name in lists], files)
     for name in lists:
         _refuse_others(folder / name)
     store({path: name for path, name in names.items() if "/" in name}, folder, images)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rs_gpt4v.files import write_text
+from rs_gpt4v.files import refuse_overwriting, write_text
 from rs_gpt4v_evaluation.report.examples import PICTURES
 from rs_gpt4v_evaluation.report.groups import read_groups
 from rs_gpt4v_evaluation.report.markdown import markdown
@@ -45,11 +45,13 @@ def report(
         card: Where to write the scores of the last file's model as metadata of a model card too.
 
     Raises:
+        OverwriteError: ``out`` or ``card`` is one of the files that are read.
         PredictionFileError: A file is empty, damaged, or of a task without a metric.
         ValueError: There are no predictions, or ``training_log`` is no trainer state.
     """
     if not predictions:
         raise ValueError("a report needs at least one predictions file")
+    refuse_overwriting([out, card], [*predictions, training_log])
     training = read_training(training_log) if training_log else None
     groups = read_groups(predictions, resamples, rules)
     tables = [table(group) for group in groups]

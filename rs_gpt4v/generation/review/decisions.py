@@ -7,10 +7,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
 
-from filelock import FileLock, Timeout
-
 from rs_gpt4v.conversation import Message, dialogue_problem
-from rs_gpt4v.files import appending, whole_lines
+from rs_gpt4v.files import appending, locked, whole_lines
 
 Choice = Literal["accept", "edit", "reject", "skip"]
 
@@ -133,23 +131,14 @@ def opened(path: Path, reviewer: str) -> Iterator[ReviewsFile]:
     """Open a reviews file to go on with it, or make it; nobody else can meanwhile.
 
     Raises:
-        ReviewsError: Another process has it open, it is another reviewer's, or a line is broken.
+        InUseError: Another process has it open.
+        ReviewsError: It is another reviewer's, or a line is broken.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(f"{path}.lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise ReviewsError(
-            f"{path} is open in another review: go on there, or stop that one first"
-        ) from error
-    try:
+    with locked(path):
         decisions = read_decisions(path) if path.exists() else []
         _refuse_others(path, decisions, reviewer)
         with appending(path) as append:
             yield ReviewsFile(path, decisions, append)
-    finally:
-        lock.release()
 
 
 def _refuse_others(path: Path, decisions: list[Decision], reviewer: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from rs_gpt4v.conversation import Message
-from rs_gpt4v.files import write_json_lines
+from rs_gpt4v.files import refuse_overwriting, write_json_lines
 from rs_gpt4v.generation.review.agreement import CHOICES, Agreement, compare_all
 from rs_gpt4v.generation.review.candidates import Candidate, Queue, digest, read_queue
 from rs_gpt4v.generation.review.decisions import (
@@ -71,11 +71,11 @@ def reconcile(
 
     Raises:
         OSError: A file cannot be read or written.
-        ReviewsError: A reviews file is broken, two are of one reviewer, or ``out`` would take the
-            place of a file that is read.
+        OverwriteError: ``out`` would take the place of a file that is read.
+        ReviewsError: A reviews file is broken, or two are of one reviewer.
     """
     everyone = [*files, final_say] if final_say else files
-    _refuse_to_overwrite(out, [queue_file, *everyone])
+    refuse_overwriting([out, _conflicts_path(out)], [queue_file, *everyone])
     queue = read_queue(queue_file)
     said = _by_reviewer(everyone)
     digests = {one["id"]: digest(one) for one in queue.candidates}
@@ -122,13 +122,6 @@ def _valid(
         name: {row_id: one for row_id, one in decided.items() if digests.get(row_id) == one["of"]}
         for name, decided in said.items()
     }
-
-
-def _refuse_to_overwrite(out: Path, read: Sequence[Path]) -> None:
-    written = {path.resolve() for path in (out, _conflicts_path(out))}
-    for path in read:
-        if path.resolve() in written:
-            raise ReviewsError(f"--out {out} would overwrite {path}: give it another name")
 
 
 def _conflicts_path(out: Path) -> Path:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from rs_gpt4v.files import refuse_overwriting
 from rs_gpt4v.generation.review.candidates import read_queue, with_images
 from rs_gpt4v.generation.review.decisions import opened
 from rs_gpt4v.generation.review.desk import BadRequestError, Desk, Filter, UnknownError
@@ -117,8 +118,9 @@ def reviewing(
     """
     if not re.fullmatch(r"[\w.-]+", reviewer):
         raise ValueError(f"--reviewer {reviewer!r}: use letters, digits, dots and dashes alone")
-    queue = with_images(read_queue(queue_file), images)
     path = out or queue_file.with_name(f"{queue_file.name}.reviews.{reviewer}.jsonl")
+    refuse_overwriting([path], [queue_file])
+    queue = with_images(read_queue(queue_file), images)
     with opened(path, reviewer) as reviews:
         desk = Desk(queue, reviews, reviewer, images or queue_file.parent)
         with ReviewServer(desk, port) as server:

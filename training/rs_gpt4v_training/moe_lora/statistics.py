@@ -1,18 +1,41 @@
 """What the routers do during training: logged by a callback, drawn by a function."""
 
-import json
 import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.distributed as dist
+from pydantic import AllowInfNan
 from torch import nn
 from transformers import TrainerCallback
+from typing_extensions import TypedDict
 
+from rs_gpt4v.files import (
+    InvalidFileError,
+    json_line,
+    read_json_lines,
+    refuse_overwriting,
+    write_json_lines,
+)
 from rs_gpt4v_training.moe_lora.router import ForwardPass, TaskRouter, TokenRouter, token_mask
+
+
+class TaskLoad(TypedDict):
+    """What a layer's router did for one task."""
+
+    load: list[Annotated[float, AllowInfNan()]]  # of a run that diverged, too
+    entropy: Annotated[float, AllowInfNan()]
+    tokens: int
+
+
+class Logged(TypedDict):
+    """A line of the file of `RouterStatistics`."""
+
+    step: int
+    layers: dict[str, dict[str, TaskLoad]]
 
 
 class RouterStatistics(TrainerCallback):
@@ -39,9 +62,9 @@ class RouterStatistics(TrainerCallback):
     ) -> None:
         """Watch the routers of ``model``; forget what a run logged that went on from before it."""
         if state.is_world_process_zero and self.path.is_file():
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-            kept = [f"{line}\n" for line in lines if json.loads(line)["step"] <= state.global_step]
-            self.path.write_text("".join(kept), encoding="utf-8")
+            lines = list(read_json_lines(self.path, Logged))
+            kept = [line for line in lines if line["step"] <= state.global_step]
+            write_json_lines(self.path, kept)
         for name, module in model.named_modules():
             if isinstance(module, TokenRouter | TaskRouter):
                 layer = name.split(".moe_lora_router")[0]
@@ -58,8 +81,8 @@ class RouterStatistics(TrainerCallback):
         if state.is_world_process_zero:
             layers = {layer: self._by_task(sums) for layer, sums in counted.items()}
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": state.global_step, "layers": layers}) + "\n")
+            with self.path.open("ab") as file:
+                file.write(json_line({"step": state.global_step, "layers": layers}))
 
     def on_train_end(self, *_args: Any, **_kwargs: Any) -> None:
         """Stop watching."""
@@ -123,10 +146,18 @@ def plot_router_statistics(path: Path, out: Path) -> None:
     Args:
         path: The file.
         out: Image to write; its suffix tells the format.
+
+    Raises:
+        InvalidFileError: ``path`` has no lines, or others.
+        OverwriteError: ``out`` is ``path``.
     """
     from matplotlib.figure import Figure
 
-    last = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+    refuse_overwriting([out], [path])
+    lines = list(read_json_lines(path, Logged))
+    if not lines:
+        raise InvalidFileError(f"{path} has no lines: train with logging_steps below the steps")
+    last = lines[-1]
     layers = list(last["layers"].values())
     loads = [_mean_load(tasks) for tasks in layers]
     experts = len(loads[0])
