@@ -53,7 +53,7 @@ class TestReplacing:
         path = tmp_path / "a.txt"
         write_text(path, "first")
         with pytest.raises(TypeError), replacing(path) as file:
-            file.writelines([b"half", None])  # pyright: ignore
+            file.writelines([b"half", None])
         assert path.read_text() == "first"
         assert list(tmp_path.iterdir()) == [path]
 
@@ -148,7 +148,7 @@ class TestReading:
             ({"boxes": "yes"}, "boxes is 'yes'; expected a valid array"),
             ({"boxes": [[]]}, "boxes[0] is []; expected an object"),
             (
-                {"boxes": [*GOOD["boxes"], {"kind": "x", "points": []}]},  # pyright: ignore
+                {"boxes": [*GOOD["boxes"], {"kind": "x", "points": []}]},
                 "boxes[1].kind is 'x'; expected 'hbb' or 'obb'",
             ),
             (

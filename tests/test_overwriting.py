@@ -92,7 +92,7 @@ def test_training_keeps_the_checkpoint_it_starts_from(tiny_llava: Path) -> None:
     training: Any = SimpleNamespace(output_dir=f"{tiny_llava}/../{tiny_llava.name}")
     model: Any = SimpleNamespace(model_name_or_path=str(tiny_llava))
     with pytest.raises(OverwriteError):
-        sft.train(Any, training, model)
+        sft.train(training, training, model)
 
 
 class TestTwoRuns:
