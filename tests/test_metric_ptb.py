@@ -1,6 +1,8 @@
 import json
+import random
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,40 @@ def test_recorded_tokens(line: str, tokens: str) -> None:
 def test_recorded_tokens_are_those_of_the_java_tool() -> None:
     lines = [line for line, _ in RECORDED]
     assert java([*lines, "end"])[: len(lines)] == [tokens for _, tokens in RECORDED]
+
+
+ODD = json.loads((Path(__file__).parent / "golden" / "ptb_tokens.json").read_text("utf-8"))
+
+
+def apart(lines: list[str]) -> list[str]:
+    """Lines that cannot reach into each other."""
+    return [part for line in lines for part in (line, "end")]
+
+
+def test_odd_lines_have_the_tokens_recorded_from_the_java_tool() -> None:
+    found = tokenize(apart([line for line, _ in ODD]))[::2]
+    assert list(zip([line for line, _ in ODD], found, strict=True)) == [(a, b) for a, b in ODD]
+
+
+def test_the_recorded_tokens_of_odd_lines_are_those_of_the_java_tool() -> None:
+    assert java(apart([line for line, _ in ODD]))[::2] == [tokens for _, tokens in ODD]
+
+
+def test_characters_are_known_and_joined_as_in_the_java_tool() -> None:
+    drawn = random.Random(0).sample([*range(0xA1, 0x2000), *range(0x2030, 0xD800)], 1500)
+    forms = [f"a{chr(code)}b 1{chr(code)}2 {chr(code)}" for code in drawn]
+    assert tokenize(apart(forms)) == java(apart(forms))[: 2 * len(forms)]
+
+
+@pytest.mark.parametrize("piece", ["&", "~.", "<!a", "a'", "a@", "(^", "1-", "a\u0301"])
+def test_a_text_without_spaces_takes_time_in_proportion_to_its_length(piece: str) -> None:
+    def seconds(repeats: int) -> float:
+        start = time.process_time()
+        tokenize([piece * repeats])
+        return time.process_time() - start
+
+    seconds(10)
+    assert seconds(4000) < 8 * max(seconds(1000), 0.005)
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,17 @@ line stays or goes by the first word of the next line:
 
 Every Unicode line or word separator inside a caption is a space here, so that lines keep their
 places; the Java tool breaks the line at them and so shifts all later captions to a wrong image.
-Characters outside the basic plane (emoji) vanish, as they do there.
+Characters that the tool does not know (emoji, variation selectors, word joiners) vanish, as they
+do there.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from html import unescape
+from itertools import pairwise
+
+from .ptb_characters import COMBINING, LETTERS, SYMBOLS
 
 # Abbreviations that keep their dot; the second group only when capitalised ("la." is no state).
 _ABBREVIATIONS = (
@@ -51,60 +56,91 @@ _SPLIT = {
     "lemme": ("lem", "me"),
 }
 
-_SUPERSCRIPT = "\u00b2\u00b3\u00b9\u2070-\u209c"
-_A = f"[^\\W_{_SUPERSCRIPT}\u00bc-\u00be\u2150-\u215e]"  # a letter or a plain digit
+_SUPERSCRIPT = "\u00b2\u00b3\u00b9\u2070\u2074-\u207e\u2080-\u208e"
+_A = f"[A-Za-z0-9{LETTERS}]"  # a letter or a digit
 _L = f"(?:(?!\\d){_A})"  # a letter
-_Q = "['\u2019]"  # an apostrophe
-_NOT = "(?i:n['\u2019`]t)"
-_CLITIC = f"{_Q}(?i:[sdm]|ll|re|ve)(?!{_L})"
-_WORD = f"{_A}+(?:[-_]{_A}+)*"
+# A letter, or an accent or vowel sign of its own.
+_C = f"(?:[A-Za-z{LETTERS}{COMBINING}]|&(?i:[aeiou])(?:acute|grave|uml);)"
+_Q = "(?:['\u2019]|&apos;)"  # an apostrophe
+_NOT = "(?i:n(?:['\u2019`]|&apos;)t)"
+_ENDING = "(?i:[sdm]|ll|re|ve)"
+_CLITIC = f"(?:'{_ENDING}(?![A-Za-z])|(?:\u2019|&apos;){_ENDING})"
+_GLUE = "\ue000"  # stands for the space of "fig. 3"; never written
+_JOINER = "[-_\u058a\u2010\u2011]"
+_OF = f"(?:[dDlLoO][`'\u2018\u2019\u201b]{_A})?"  # O'Brien, l'arc
+_WORD = f"{_OF}{_A}+(?:{_JOINER}{_OF}{_A}+)*"
+_ACCENTED = f"(?!\\d){_C}(?:{_C}|[0-9])*"
 _PART = "[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}"
-_SLASHED = f"{_PART}(?:/{_PART}){{1,2}}"  # and/or, 1/2, semi-detached/white
-_URL_REST = r"[^\s\"<>|()]*[^\s\"<>|().,:;!?']"
+_SLASHED = f"{_PART}(?:\\\\?/{_PART}){{1,2}}"  # and/or, 1/2, semi-detached/white
+_INITIALS = r"[A-Z]+(?:(?:&(?i:amp;)?|\+)[A-Z]+)+"  # AT&T
+_URL_END = r"[^\s\"<>|(){}]+[^\s\"<>|(){}.,!?-]"
+_HOST = r"(?:[^\s\"`'<>|.!?(){},-_$]{1,999}\.){1,20}(?:com|net|org|edu)"
+_IN_MAIL = r"[^\s\"<>|(){}]"
+_TAG_NAME = "[A-Za-z][A-Za-z0-9_:.@-]*"
+_TAG_VALUE = r"""(?:='[^']*'|=\"[^\"]*\")"""
+_TAG = (
+    f"<(?:[!?][A-Za-z-][^>]{{0,999}}|/?{_TAG_NAME}[ \xa0]*/?|"
+    f"{_TAG_NAME}(?:[ \xa0]+{_TAG_NAME}{_TAG_VALUE}?)+[ \xa0]*/?)>"
+)
 
+# Repeats have an upper bound, so that a text without spaces takes time in proportion to its length.
 # At each place the longest match wins, then the earlier pattern. Group 1 is the token; what follows
 # the group counts for the length only.
 _PATTERNS = [
     re.compile(pattern)
     for pattern in (
-        rf"({_L}+?){_NOT}",
-        rf"({_WORD}|{_SLASHED}){_CLITIC}",
+        rf"([A-Za-z]+?){_NOT}",
+        rf"({_WORD}|{_ACCENTED}|{_SLASHED}){_CLITIC}",
         rf"({_CLITIC}|{_NOT})",
         rf"({_WORD})",
+        rf"({_ACCENTED}(?:[.!?]{_ACCENTED})*)",  # example.org, yes!no
         rf"({_SLASHED})",
-        rf"({_A}(?:{_A}|[.,])*-{_WORD})",  # 1.5-inch
-        rf"({_L}{_A}*(?:[.!?]{_L}{_A}*)+)",  # example.org, yes!no
-        r"([-+]?\d+(?:[.,:]\d+)*|[-+]?(?:[.,:]\d+)+)",
-        r"(\d+\xa0\d+/\d+|\(\d{3}\)\xa0\d{3}-\d{4})",  # 3 1/2, (555) 123-4567
-        rf"({_A}+(?:[-.,]+{_A}+)*\.)(?=[,:;])",
+        r"(\d{1,4}-\d{1,4}\\?/\d{1,4}|\d{1,4}\u2044\d{1,4})",
+        r"([A-Za-z0-9][A-Za-z0-9.,]*-[A-Za-z0-9]+(?:[-_][A-Za-z0-9]+)*)",  # 1.5-inch
+        r"([-+]?\d+(?:[.,:\u066b\u066c]\d+)*|[-+]?(?:[.,:\u066b\u066c]\d+)+)",
+        r"(\d+\xa0\d+\\?/\d+|\(\d{2,3}\)\xa0?\d{3,4}[-\xa0]?\d{3,5})",  # 3 1/2, (555) 123-4567
+        r"((?:\+\+?)?(?:\d{2,4}[-\xa0])?\d{2,4}[-\xa0]\d{3,4}[-\xa0]?\d{3,5})",
+        rf"({_A}+(?:[-.,]+{_A}+)*\.|{_ACCENTED}\.)(?=[,:;])",
         r"([A-Za-z](?:\.[A-Za-z])*\.)",
         rf"((?i:{_ABBREVIATIONS})\.|(?:{_CAPITALISED}|{_CAPITALISED.upper()})\.)",
-        rf"({_NUMBERED}\.)(?=\d)",
-        r"([A-Z]+(?:[&+][A-Z]+)+|[Cc]\+\+)",  # AT&T
+        rf"({_NUMBERED}\.)(?={_GLUE}?\d)",
+        rf"({_INITIALS}|[Cc]\+\+|[CcFf]#)",
         r"([A-Z]*\$)",  # US$
         rf"({_Q}(?i:em|cause|till?|[2-9]0s|\d\d$|t(?=is|was)|n(?:{_Q}|(?!{_L}))))",
         rf"((?i:[dlj]|y(?={_Q}{_L})|dunkin|ol){_Q})",
-        rf"((?i:[dlno]{_Q}{_L}{{2,}}|c{_Q}mon|ma{_Q}am)|[A-HJ-XZ]{_Q}{_L}{{2,}})",  # O'Brien
-        rf"({_L}+[aeiouyAEIOUY]{_Q}[aeiouA-Z]{_L}*)",  # Qur'an
-        r"(</?[A-Za-z!?][^<>]*>|-[LlRr][RrSsCc][Bb]-|&(?:amp|lt|gt|quot|apos);)",
-        rf"((?i:https?)://{_URL_REST})",
-        rf"((?:{_A}{{2,}}\.)+(?i:com|net|org|edu)/[^\s\"<>|()]{_URL_REST})",
-        rf"({_A}(?:{_A}|[-+._]){{0,63}}@{_A}+(?:[-.]{_A}+)*)",  # a mail address
-        rf"(#{_L}+|@{_L}(?:{_A}|_)*)",
-        rf"([:;=]['-]?[()]|:[DdPp])(?!{_A})",  # :-)
-        r"(''|\u2019\u2019|\.{3,4}|-{2,4}|-{5,}|[!?]+|#+|\*+|@+|_+|<<?|>>?)",
+        rf"((?i:c{_Q}mon|ma{_Q}am)|[A-HJ-XZn][`'\u2019]{_L}{{2,}})",
+        rf"({_L}+[aeiouyAEIOUY][`'\u2019][aeiouA-Z]{_L}*)",  # Qur'an
+        rf"({_TAG}|-[LlRr][RrSsCc][Bb]-)",
+        r"(&(?i:amp|lt|gt|nbsp|mdash|ndash|md|quot|apos|[htu][rlt]|[lq][rcl]|[oc]dq);|&#\d+;)",
+        rf"((?i:https?)://{_URL_END})",
+        rf"((?:www\.(?:[^\s\"<>|.!?(){{}},]{{1,999}}\.){{1,20}}[A-Za-z]{{2,4}}|{_HOST})(?:/{_URL_END})?)",
+        rf"((?:<|&lt;)?[A-Za-z0-9]{_IN_MAIL}{{0,999}}@(?:[^\s\"<>|(){{}}.]{{1,999}}\.){{0,20}}"
+        rf"[^\s\"<>|(){{}}.]+(?:>|&gt;)?)",  # a mail address
+        rf"(#(?:(?!\d){_C})+|@[A-Za-z_][A-Za-z0-9_]*)",
+        r"([<>]?[:;=][-'o*]?[()DdPpO\\{@|\[\]])(?![A-Za-z0-9])",  # :-)
+        r"([-^x=~<>']_[-^x=~<>']|\([-^x=~<>'][_.]?[-^x=~<>']\)|\([-^x=~<>']-[-^x=~<>'`]\))",  # ^_^
+        r"(''|\\\*)",
+        r"([`\u2018-\u201f\u2039\u203a\xab\xbb]{1,2}|\.{3,4}|-{5,}|-{2,4}|[!?]+|#+|\*+|@+|_+|<<?|>>?)",
         rf"([{_SUPERSCRIPT}]+)",
         r"(.)",
     )
 ]
 
-_SPACES = re.compile("[\\s\u200b\x00-\x1f\x7f\ufeff\u2012\U00010000-\U0010ffff]+")
+_SPACES = re.compile("[\\s\x00-\x1f\x7f]+")
 # Tokens with a space inside: the tool writes it as a no-break space, so glue them beforehand.
-_GLUED = re.compile(r"<[A-Za-z/!][^<>]*>|(?<!\S)\d+ \d+/\d+|\(\d{3}\) \d{3}-\d{4}")
+_GLUED = re.compile(
+    rf"{_TAG}|(?<![\w.,:/-])\d{{1,4}} \d{{1,4}}\\?/\d{{1,4}}(?!\d)|"
+    r"\(\d{2,3}\) ?\d{3,4}[- ]?\d{3,5}(?!\d)|"
+    r"(?<![\w.,:/-])(?:\d{2,4}[- ])?\d{2,4}[- ]\d{3,4}[- ]?\d{3,5}(?!\d)"
+)
 _NUMBER_AFTER = re.compile(rf"(?<![\w/.-])({_NUMBERED}\.) (?=\d)")
 _NUMBERED_LAST = re.compile(rf"(?<![\w/.-]){_NUMBERED}\.\Z")
 _GLUE_NEEDED = re.compile(r"[0-9<]")
 
+_QUOTED = re.compile("[`\u2018-\u201f\u2039\u203a\xab\xbb]+")
+_APOSTROPHE = re.compile("\u2019|&apos;")
+_ESCAPED = re.compile(rf"(?i:&amp;|&lt;|&gt;)|{_INITIALS}")
+_BRACKET = re.compile("[()]")
 _CLITIC_OR_NOT = re.compile(f"{_CLITIC}|{_NOT}")
 
 _WRITTEN = {
@@ -119,14 +155,29 @@ _WRITTEN = {
     "\u00bd": "1/2",
     "\u00bc": "1/4",
     "\u00be": "3/4",
-    "&amp;": "&",
-    "&lt;": "<",
-    "&gt;": ">",
+    "\u2153": "1/3",
+    "\u2154": "2/3",
+    "\u00a2": "cents",
+    "\u00a4": "$",
+    "\u20a0": "$",
 }
+_QUOTES = str.maketrans(
+    {
+        **dict.fromkeys("\u2018\u201b\u2039", "`"),
+        **dict.fromkeys("\u2019\u203a", "'"),
+        **dict.fromkeys("\u201c\u00ab", "``"),
+        **dict.fromkeys("\u201d\u00bb", "''"),
+    }
+)
+# What Windows calls these control characters; the tool reads them so.
+_WINDOWS = str.maketrans(
+    "\x80\x91\x92\x93\x94\x96\x97", "\u20ac\u2018\u2019\u201c\u201d\u2013\u2014"
+)
 # COCO's list names -LRB- and so on too, but they never occur in that case: brackets stay.
-_DROPPED = frozenset([*".,:;!?-'`\"", "...", "....", "--", "---", "----", "''", "\u2019\u2019"])
-_DROPPED |= frozenset("\u2026\u2013\u2014\u2018\u2019\u201b\u201c\u201d\u00ab\u00bb\u2039\u203a")
-_DROPPED |= {"&quot;", "&apos;"}
+_DROPPED = frozenset([*".,:;!?-'`\"", "...", "....", "--", "---", "----", "''", "``"])
+_DROPPED |= {"\u2026", "\u2013", "\u2014", "\u2015", "&quot;", "&apos;", "&nbsp;"}
+_DROPPED |= {"&mdash;", "&ndash;", "&MD;"}
+_KNOWN = re.compile(f"[\x21-\x7e{LETTERS}{COMBINING}{SYMBOLS}]")
 
 
 def tokenize(lines: Sequence[str]) -> list[str]:
@@ -169,10 +220,10 @@ def _loses_dot(token: str, after: list[str]) -> bool:
 
 def _chunks(line: str) -> list[str]:
     """Cut a line at spaces; the few tokens with a space inside stay whole."""
-    line = line.replace("\u00ad", "")
+    line = line.replace("\u00ad", "").translate(_WINDOWS)
     glue = _GLUE_NEEDED.search(line)
     if glue:
-        line = _NUMBER_AFTER.sub(r"\1", line)
+        line = _NUMBER_AFTER.sub(rf"\1{_GLUE}", line)
     line = _SPACES.sub(" ", line)
     if glue:
         line = _GLUED.sub(lambda match: match[0].replace(" ", "\u00a0"), line)
@@ -182,7 +233,12 @@ def _chunks(line: str) -> list[str]:
 @lru_cache(maxsize=1 << 16)
 def _tokens(chunk: str) -> tuple[str, ...]:
     """Tokens of one chunk, as written and without punctuation."""
-    return tuple(written for token in _lex(chunk) for written in _write(token))
+    lexed = [*_lex(chunk), ""]
+    written: list[str] = []
+    for token, following in pairwise(lexed):
+        stays_whole = token.lower() in _SPLIT and _CLITIC_OR_NOT.fullmatch(following)  # gonna's
+        written += [token.lower()] if stays_whole else _write(token)
+    return tuple(written)
 
 
 def _lex(chunk: str) -> Iterator[str]:
@@ -197,7 +253,9 @@ def _lex(chunk: str) -> Iterator[str]:
 
 def _write(token: str) -> tuple[str, ...]:
     """A token as the tool writes it; none if COCO removes it."""
-    if token in _DROPPED:
+    if _QUOTED.fullmatch(token):
+        token = token.translate(_QUOTES)
+    if token in _DROPPED or (len(token) == 1 and not _KNOWN.match(token) and token not in _WRITTEN):
         return ()
     lower = token.lower()
     if lower in _SPLIT:
@@ -205,5 +263,7 @@ def _write(token: str) -> tuple[str, ...]:
     if token in _WRITTEN:
         return (_WRITTEN[token],)
     if _CLITIC_OR_NOT.fullmatch(lower):
-        return (lower.replace("\u2019", "'"),)
-    return (re.sub(r"[()]", lambda match: _WRITTEN[match[0]], lower),)
+        return (_APOSTROPHE.sub("'", lower),)
+    if _ESCAPED.fullmatch(token):
+        return (unescape(lower),)
+    return (_BRACKET.sub(lambda match: _WRITTEN[match[0]], lower),)
