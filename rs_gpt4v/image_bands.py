@@ -35,7 +35,15 @@ _GDAL = "make copies that are: gdal_translate -ot Byte -scale -b 3 -b 2 -b 1 IN 
 
 
 class NotConvertibleError(ValueError):
-    """Why an image is not what a model can see, and what to do; it goes on from the file's name."""
+    """Why an image is not what a model can see, and what to do; it goes on from the file's name.
+
+    Attributes:
+        kind: See `rs_gpt4v.images.ImageError`.
+    """
+
+    def __init__(self, reason: str, kind: str = "image has deep pixels or many bands") -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +173,9 @@ def _stretched(band: np.ndarray, no_data: float | None) -> np.ndarray:
     valid = np.isfinite(real) & (real != no_data)
     values = real[valid]
     if not len(values) or values.min() == values.max():
-        raise NotConvertibleError("has a band with one value all over: there is nothing to see")
+        raise NotConvertibleError(
+            "has a band with one value all over: there is nothing to see", "image is blank"
+        )
     low, high = np.percentile(values, (LOW, HIGH))
     if low == high:  # nearly all is background
         low, high = values.min(), values.max()

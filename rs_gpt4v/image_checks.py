@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import datasets
 import PIL
@@ -30,18 +30,21 @@ DATABASE, CONVERTED = "rs_gpt4v_images.sqlite", "rs_gpt4v_converted"
 
 logger = logging.getLogger(__name__)
 
-_TABLE = "checks_v1"  # another number where the columns or the rules mean something else
+_TABLE = "checks_v2"  # another number where the columns or the rules mean something else
 _BATCH = 256
 _WORTH_A_BAR = 1_000
 
 
 class Checked(NamedTuple):
-    """The file that a row holds, its width and height in pixels, and what is wrong, if anything."""
+    """The file that a row holds, its width and height in pixels, and what is wrong, if anything.
+
+    ``problem`` is kind and reason, a `rs_gpt4v.records.PROBLEM`.
+    """
 
     path: str
     width: int | None
     height: int | None
-    problem: str | None
+    problem: tuple[str, str] | None
 
 
 class _Identity(NamedTuple):
@@ -107,7 +110,7 @@ def _checked(path: str, cache: Path, conversion: images.Conversion) -> Checked:
             return Checked(path, *size, None)
         copy = cache / CONVERTED / str(conversion) / _digest(path) / f"{Path(path).stem}.png"
     except images.ImageError as error:
-        return Checked(path, None, None, str(error))
+        return Checked(path, None, None, (error.kind, str(error)))
     if not copy.is_file():
         copy.parent.mkdir(parents=True, exist_ok=True)
         said = PngInfo()
@@ -134,7 +137,8 @@ class _Memory:
             self._database = sqlite3.connect(cache / DATABASE, timeout=120)
             self._database.execute(
                 f"CREATE TABLE IF NOT EXISTS {_TABLE} (path TEXT, size INTEGER, mtime_ns INTEGER, "
-                "rules TEXT, used TEXT, width INTEGER, height INTEGER, problem TEXT, "
+                "rules TEXT, used TEXT, width INTEGER, height INTEGER, kind TEXT, "
+                "reason TEXT, "
                 "PRIMARY KEY (path, rules))"
             )
         except (OSError, sqlite3.Error) as error:
@@ -148,17 +152,17 @@ class _Memory:
     def known(self) -> dict[_Identity, Checked]:
         """What is known, of images as they were; not of those whose converted copy is gone."""
         return {
-            _Identity(*row[:3]): Checked(*row[3:])
+            _Identity(*row[:3]): Checked(*row[3:6], problem=row[6:] if row[6] else None)
             for row in self._rows()
             if row[0] == row[3] or os.path.isfile(row[3])  # noqa: PTH113
         }
 
-    def _rows(self) -> Iterator[tuple[str, int, int, str, int | None, int | None, str | None]]:
+    def _rows(self) -> Iterator[tuple[Any, ...]]:
         if self._database is None:
             return
         try:
             yield from self._database.execute(
-                "SELECT path, size, mtime_ns, used, width, height, problem "
+                "SELECT path, size, mtime_ns, used, width, height, kind, reason "
                 f"FROM {_TABLE} WHERE rules = ?",
                 (self._rules,),
             )
@@ -169,11 +173,14 @@ class _Memory:
         """Remember the answers."""
         if self._database is None:
             return
-        rows = [(*one, self._rules, *answer) for one, answer in found.items()]
+        rows = [
+            (*one, self._rules, *answer[:3], *(answer.problem or (None, None)))
+            for one, answer in found.items()
+        ]
         try:
             with self._database:
                 self._database.executemany(
-                    f"INSERT OR REPLACE INTO {_TABLE} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
+                    f"INSERT OR REPLACE INTO {_TABLE} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
                 )
         except (sqlite3.Error, UnicodeEncodeError) as error:
             self._give_up(error)

@@ -69,7 +69,15 @@ _ON_ITS_SIDE = (5, 6, 7, 8)  # orientations
 
 
 class ImageError(ValueError):
-    """A file is no image that can be used; the message names it, why, and what to do."""
+    """A file is no image that can be used; the message names it, why, and what to do.
+
+    Attributes:
+        kind: What is wrong, in the same words for every such image.
+    """
+
+    def __init__(self, reason: str, kind: str = "image cannot be used") -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 def open_image(file: ImageFile, conversion: Conversion = AS_IS) -> Image.Image:
@@ -224,10 +232,11 @@ def _opened(file: ImageFile, conversion: Conversion) -> Iterator[Image.Image | S
         try:
             yield _accepted(stream, conversion)
         except NotConvertibleError as error:
-            raise ImageError(f"{name} {error}") from error
+            raise ImageError(f"{name} {error}", error.kind) from error
         except _DAMAGED as error:
             raise ImageError(
-                f"{name} cannot be decoded: {error or type(error).__name__}"
+                f"{name} cannot be decoded: {error or type(error).__name__}",
+                "image cannot be decoded",
             ) from error
 
 
@@ -242,10 +251,13 @@ def _regular(path: str | Path) -> BinaryIO:
         if is_regular:
             return open(path, "rb")  # noqa: PTH123
     except FileNotFoundError as error:
-        raise ImageError(f"{path} is missing") from error
+        raise ImageError(f"{path} is missing", "image is missing") from error
     except (OSError, ValueError) as error:  # no permission, a link to itself, a NUL in the name
-        raise ImageError(f"{path} cannot be read: {error}") from error
-    raise ImageError(f"{path} is no regular file: a folder, named pipe or device is no image")
+        raise ImageError(f"{path} cannot be read: {error}", "image cannot be read") from error
+    raise ImageError(
+        f"{path} is no regular file: a folder, named pipe or device is no image",
+        "image is no regular file",
+    )
 
 
 def _accepted(stream: BinaryIO, conversion: Conversion) -> Image.Image | Samples:
@@ -267,7 +279,8 @@ def _accepted(stream: BinaryIO, conversion: Conversion) -> Image.Image | Samples
         image.refuse(conversion)
     elif image.mode not in _ORDINARY:
         raise NotConvertibleError(
-            f"has colours in mode {image.mode}, of which Pillow makes no RGB: convert it to RGB"
+            f"has colours in mode {image.mode}, of which Pillow makes no RGB: convert it to RGB",
+            "image has other colours",
         )
     return image
 
@@ -281,14 +294,16 @@ def _identified(stream: BinaryIO, head: bytes) -> Image.Image:
         kinds = (kind for start, kind in _OTHERS.items() if head.startswith(start))
         kind, remedy = next(kinds, ("no image that can be read here", _GDAL))
         raise NotConvertibleError(
-            f"is {kind}. An image is {ACCEPTED}, told by its content; make one of it: {remedy}"
+            f"is {kind}. An image is {ACCEPTED}, told by its content; make one of it: {remedy}",
+            "image is of another format",
         ) from error
 
 
 def _refuse_size(width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
         raise NotConvertibleError(
-            f"has {width:,} x {height:,} pixels, more than {MOST_PIXELS:,}: cut it into tiles"
+            f"has {width:,} x {height:,} pixels, more than {MOST_PIXELS:,}: cut it into tiles",
+            "image has too many pixels",
         )
 
 

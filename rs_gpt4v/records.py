@@ -9,6 +9,9 @@ leaves it null where the release has none, and the builder names the record and 
 # pyarrow makes its compute functions at import time, unseen by type checkers.
 # pyright: reportAttributeAccessIssue=false
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -54,18 +57,81 @@ DIALOGUES = _schema(
 """A dialogue about one image, worded by the release itself."""
 
 
-def problems(records: pa.Table) -> pa.Array:
-    """Why each record cannot be used: null where it can.
+PROBLEM = pa.struct([("kind", pa.string()), ("reason", pa.string())])
+"""A fault of a record: ``kind`` in the same words for every such fault, ``reason`` for this one."""
 
-    A required value that is null, blank or no text to learn from, a ``key`` that an earlier record
-    has, or messages that make no dialogue.
+_TYPES = {
+    pa.string(): "text",
+    pa.list_(pa.string()): "a list of texts",
+    pa.int64(): "a whole number",
+    pa.bool_(): "true or false",
+}
+
+
+def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
+    """``rows`` as a table of ``schema`` and two more columns of `PROBLEM`: ``problem``, ``change``.
+
+    A reader gives ``problem`` to a row that cannot be used, and ``change`` to one that is not as
+    released: (kind, reason), or nothing. A value of another type costs its own row alone, which
+    has that as its problem; ``where``, if a row has it, says there where it stands in the files.
     """
-    found = pa.nulls(records.num_rows, pa.string())
+    whole = schema
+    for name in ("problem", "change"):
+        if name not in schema.names:
+            whole = whole.append(pa.field(name, PROBLEM))
+    try:
+        return pa.Table.from_pylist(list(rows), whole)
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError):
+        if len(rows) > 1:
+            half = len(rows) // 2
+            return pa.concat_tables([table(part, whole) for part in (rows[:half], rows[half:])])
+    return pa.Table.from_pylist([_typed(rows[0], whole)], whole)
+
+
+def _typed(row: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
+    """``row`` without its values of other types, the first of which is its problem."""
+    typed = dict(row)
+    for field in schema:
+        if reason := _misfit(row.get(field.name), field):
+            typed[field.name] = f"{row['key']!a:.80}" if field.name == "key" else None
+            where = f"{row['where']}: " if row.get("where") else ""
+            said = f"{where}{reason}".encode(errors="backslashreplace").decode()
+            typed["problem"] = typed.get("problem") or ("value of another type", said)
+    return typed
+
+
+def _misfit(value: object, field: pa.Field) -> str | None:
+    """Why a value is none of a column; None where it is."""
+    try:
+        pa.array([value], field.type)
+    except UnicodeEncodeError:
+        return f"'{field.name}' holds half a surrogate pair, which is no text: {value!a:.80}"
+    except (pa.ArrowException, OverflowError):
+        words = next((words for kind, words in _TYPES.items() if kind == field.type), field.type)
+        return f"'{field.name}' is {value!a:.80}, expected {words}"
+    return None
+
+
+def problems(records: pa.Table) -> pa.Array:
+    """Why each record cannot be used, as `PROBLEM`: null where it can.
+
+    What its reader says, a required value that is null, blank or no text to learn from, messages
+    that make no dialogue, or a ``key`` that an earlier record has.
+    """
+    found = pa.nulls(records.num_rows, PROBLEM)
+    if "problem" in records.column_names:
+        found = records["problem"].combine_chunks()
     for field in records.schema:
         if not field.nullable:
-            found = pc.coalesce(found, _problems(records[field.name].combine_chunks(), field.name))
+            reasons = _problems(records[field.name].combine_chunks(), field.name)
+            found = pc.coalesce(found, as_problems(reasons))
     repeated = pa.array(records["key"].to_pandas().duplicated(keep="first"), pa.bool_())
-    return pc.coalesce(found, _mark(repeated, "its id occurs twice"))
+    return pc.coalesce(found, as_problems(_mark(repeated, "its id occurs twice")))
+
+
+def as_problems(kinds: pa.Array) -> pa.Array:
+    """Kinds that need no more words, as `PROBLEM`."""
+    return pa.StructArray.from_arrays([kinds, kinds], fields=list(PROBLEM), mask=kinds.is_null())
 
 
 def _problems(values: pa.Array, name: str) -> pa.Array:

@@ -1,9 +1,11 @@
 """Source (provenance and layout of one upstream release) and the shared reading helpers."""
 
+import codecs
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -12,6 +14,7 @@ import pyarrow as pa
 import pyarrow.json
 from datasets.config import HF_DATASETS_CACHE
 
+from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.image_checks import Checked, check_images
 from rs_gpt4v.images import AS_IS, Conversion
@@ -40,6 +43,8 @@ class Source:
         spellings: Other places of an annotation file, by its name in ``annotations``.
         other_images: Image folders of other releases, by the first part of an image's name in the
             records; spellings as in ``images``.
+        named_images: ``named_images(folder)`` returns the folders of images that the annotation
+            files name, other than those above.
         note: What a person should know who lacks something; it ends the error messages.
         mirrors: Other pages that have it or a part of it, each with a word on what is special.
         downloads: Its files at stable public addresses, in the order to fetch them.
@@ -62,6 +67,7 @@ class Source:
     release_annotations: Mapping[str, tuple[str, ...]] | None = None
     spellings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     other_images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    named_images: Callable[[Path], Iterable[Path]] = field(default=lambda _: (), repr=False)
     note: str = ""
     mirrors: tuple[str, ...] = ()
     downloads: tuple[Download, ...] = ()
@@ -144,34 +150,101 @@ class AnnotationError(ValueError):
     """An annotation file cannot be read; the message names the file and the place in it."""
 
 
+_MOST_DIGITS = 100  # of a whole number; Python reads none of more than 4,300
+
+
 def read_json(path: Path) -> Any:
-    """Parse a UTF-8 JSON file (with or without byte order mark).
+    """Parse a JSON file, in UTF-8 or in what its byte order mark says.
+
+    A whole number of more than 100 digits is read as its text.
 
     Raises:
-        AnnotationError: The file is cut short, not JSON or not UTF-8.
+        AnnotationError: The file is cut short, not JSON or not UTF-8, or its object has a key
+            twice, of which one would be lost.
     """
+    text = read_text(path)
+    outermost: list[tuple[str, Any]] = []
+
+    def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        outermost[:] = pairs  # the outermost object is the last to be complete
+        return dict(pairs)
+
     try:
-        return json.loads(read_text(path))
+        content = parse_json(text, keep)
     except json.JSONDecodeError as error:
         raise AnnotationError(
-            f"{path}, line {error.lineno} column {error.colno}: {error.msg}. "
-            "The file is damaged or was not downloaded whole; fetch it again."
+            f"{path}, line {error.lineno} column {error.colno}: expected JSON, but "
+            f"{_what_else(text, error)}"
         ) from error
+    except RecursionError as error:
+        raise AnnotationError(f"{path}: its JSON is nested too deeply") from error
+    if isinstance(content, dict) and len(content) < len(outermost):
+        (twice, _), *_ = Counter(key for key, _ in outermost).most_common(1)
+        raise AnnotationError(f"{path}: it has the key {twice!a} twice: one would be lost")
+    return content
+
+
+def parse_json(
+    text: str, object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
+    """The value of a JSON text; a whole number of more than 100 digits is read as its text.
+
+    Raises:
+        JSONDecodeError: It is no JSON.
+        RecursionError: It is nested too deeply.
+    """
+    return json.loads(text, parse_int=_whole_number, object_pairs_hook=object_pairs_hook)
+
+
+def _whole_number(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _MOST_DIGITS else digits
+
+
+def _what_else(text: str, error: json.JSONDecodeError) -> str:
+    """What is in the place of the JSON that was expected."""
+    if not text.strip():
+        return "the file is empty"
+    if error.pos >= len(text.rstrip()):
+        return f"the file ends there: it is cut short ({error.msg})"
+    return f"found {text[error.pos : error.pos + 40]!r} ({error.msg})"
+
+
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),  # starts with that of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+)
+
+
+_OTHER_FILES = (
+    ("<", "a page of HTML or XML"),
+    ("version https://git-lfs", "a pointer of Git LFS, not the file itself (`git lfs pull`)"),
+)
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file (with or without byte order mark).
+    """The text of a file in UTF-8, or in what its byte order mark says.
 
     Raises:
-        AnnotationError: The file is not UTF-8.
+        AnnotationError: The file is in another encoding, or is the page that a server sent in its
+            place.
     """
+    content = path.read_bytes()
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise AnnotationError(
-            f"{path}: byte {error.start} is not UTF-8 ({error.reason}). "
-            "The file was saved in another encoding; fetch the released one again."
+            f"{path}: byte {error.start} is not {encoding.removesuffix('-sig').upper()} "
+            f"({error.reason}): the file is in another encoding, save it as UTF-8"
         ) from error
+    start = text[:1000].lstrip()
+    for sign, what in _OTHER_FILES:
+        if start.startswith(sign):
+            raise AnnotationError(f"{path}: it is {what}; it begins {start[:40]!r}")
+    return text
 
 
 def read_json_list(path: Path, key: str) -> list[dict[str, Any]]:
@@ -181,11 +254,26 @@ def read_json_list(path: Path, key: str) -> list[dict[str, Any]]:
         AnnotationError: As `read_json`, or there is no such list.
     """
     content = read_json(path)
-    rows = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        found = ", ".join(content) if isinstance(content, dict) else type(content).__name__
-        raise AnnotationError(f"{path}: expected an object with a list {key!r}, found {found}")
-    return rows
+    if not isinstance(content, dict) or not isinstance(content.get(key), list):
+        raise AnnotationError(
+            f"{path}: expected an object with a list {key!r}, found {described(content)}"
+        )
+    for place, row in enumerate(content[key]):
+        if not isinstance(row, dict):
+            raise AnnotationError(
+                f"{path}, {key}[{place}]: expected an object, found {described(row)}"
+            )
+    return content[key]
+
+
+def described(value: object) -> str:
+    """A JSON value in a few words: the keys of an object, the kind of anything else."""
+    if isinstance(value, dict):
+        keys = [ascii(key)[1:-1] for key in list(value)[:8]]
+        return f"an object with {', '.join(keys)}" if keys else "an empty object"
+    if isinstance(value, list):
+        return f"a list of {len(value):,}"
+    return f"{value!a:.80}"
 
 
 def read_json_object(path: Path, of: type[dict[str, Any]] | type[list[Any]]) -> dict[str, Any]:
@@ -195,22 +283,29 @@ def read_json_object(path: Path, of: type[dict[str, Any]] | type[list[Any]]) -> 
         AnnotationError: As `read_json`, or the file holds something else.
     """
     content = read_json(path)
-    values = list(content.values()) if isinstance(content, dict) else [None]
-    inner = [item for value in values if isinstance(value, list) for item in value]
-    if not all(isinstance(v, of) for v in values) or not all(isinstance(i, dict) for i in inner):
-        kind = "lists of objects" if of is list else "objects"
-        found = ", ".join(list(content)[:3]) if isinstance(content, dict) else type(content)
-        raise AnnotationError(f"{path}: expected an object that holds {kind}, found {found}")
+    kind = "lists of objects" if of is list else "objects"
+    if not isinstance(content, dict):
+        raise AnnotationError(
+            f"{path}: expected an object that holds {kind}, found {described(content)}"
+        )
+    for key, value in content.items():
+        inner = value if of is list and isinstance(value, list) else [value]
+        if not isinstance(value, of) or not all(isinstance(item, dict) for item in inner):
+            raise AnnotationError(
+                f"{path}: expected an object that holds {kind}, found {described(content)}; "
+                f"under {key!r} is {described(value)}"
+            )
     return content
 
 
 def read_json_columns(path: Path, key: str, columns: Mapping[str, pa.DataType]) -> pa.Table:
     """`read_json_list` as columns, without a Python object for each row: 136 MB in 0.8 s.
 
-    A field that a row lacks is null; fields not in ``columns`` are skipped.
+    A field that a row lacks is null; fields not in ``columns`` are skipped. A field of another type
+    costs its row alone, see `rs_gpt4v.records.table`.
 
     Raises:
-        AnnotationError: As `read_json_list`, or a field has another type than ``columns`` says.
+        AnnotationError: As `read_json_list`.
     """
     rows = pa.struct(list(columns.items()))
     try:
@@ -225,14 +320,20 @@ def read_json_columns(path: Path, key: str, columns: Mapping[str, pa.DataType]) 
                 ),
             )
         table.validate(full=True)
-    except (pa.ArrowInvalid, OSError) as error:
-        read_json_list(path, key)  # says line and column, where it is not a matter of types
-        raise AnnotationError(f"{path}: {error}") from error
+    except (pa.ArrowInvalid, OSError):
+        return _slow_columns(path, key, rows)
     lists = table[key].combine_chunks()
     if lists.null_count or not len(lists):
-        read_json_list(path, key)
-        raise AnnotationError(f"{path}: expected a list {key!r}")
+        return _slow_columns(path, key, rows)
     return pa.Table.from_struct_array(lists.flatten())
+
+
+def _slow_columns(path: Path, key: str, rows: pa.StructType) -> pa.Table:
+    """The same through Python, which can say what is wrong and where."""
+    places = enumerate(read_json_list(path, key))
+    return records.table(
+        [row | {"where": f"{path}, {key}[{place}]"} for place, row in places], pa.schema(list(rows))
+    )
 
 
 class ImageFinder:
@@ -263,9 +364,9 @@ class ImageFinder:
         self.conversion = conversion
 
     def measure(self, names: pa.Array) -> pa.Table:
-        """Columns ``path``, ``width``, ``height`` (pixels) and ``problem`` (null where none).
+        """Columns ``path``, ``width``, ``height`` (pixels) and ``image_problem``, null where none.
 
-        A converted image's ``path`` is that of its copy.
+        The last is a `rs_gpt4v.records.PROBLEM`. A converted image's ``path`` is that of its copy.
         """
         found = [self._find(name) for name in names.to_pylist()]
         paths = list(dict.fromkeys(one for one in found if isinstance(one, str)))
@@ -276,7 +377,7 @@ class ImageFinder:
                 ("path", pa.string()),
                 ("width", pa.int32()),
                 ("height", pa.int32()),
-                ("problem", pa.string()),
+                ("image_problem", records.PROBLEM),
             ]
         )
         columns = zip(*measured, strict=True) if measured else ([], [], [], [])
@@ -288,7 +389,7 @@ class ImageFinder:
         folder, inner = self._place(name or "")
         if not inner or PureWindowsPath(inner).anchor or ".." in _PATH_SEPARATOR.split(inner):
             said = f"{name!r} is no image name inside {folder}"
-            return Checked(str(folder), None, None, said)
+            return Checked(str(folder), None, None, ("image name leaves the release", said))
         path = os.path.join(folder, inner)  # noqa: PTH118
         if not os.path.exists(path):  # noqa: PTH110
             stem = os.path.splitext(path)[0]  # noqa: PTH122
@@ -313,13 +414,13 @@ def _first_folder(folder: Path, names: tuple[str, ...]) -> Path:
 _PATH_SEPARATOR = re.compile(r"[\\/]")
 
 
-def with_images(records: pa.Table, finder: ImageFinder) -> pa.Table:
-    """``records`` with the columns of `ImageFinder.measure`; each distinct image is measured once.
+def with_images(found: pa.Table, finder: ImageFinder) -> pa.Table:
+    """Records with the columns of `ImageFinder.measure`; each distinct image is measured once.
 
     All are null where a record has no image name.
     """
-    images = records["image"].combine_chunks().dictionary_encode()
+    images = found["image"].combine_chunks().dictionary_encode()
     measured = finder.measure(images.dictionary)
     for name in measured.column_names:
-        records = records.append_column(name, measured[name].take(images.indices))
-    return records
+        found = found.append_column(name, measured[name].take(images.indices))
+    return found

@@ -381,6 +381,7 @@ def test_what_is_left_out_is_listed_with_its_reason(
     (planted,) = (one for one in leaking[1] if one[0] == "cap_sydney/train")
     assert json.loads(line) == {
         "id": f"sydney_captions/train/{Path(planted[1]).stem}",
+        "kind": "image is a test image",
         "reason": f"its image is ucm_captions/test/{planted[2]} (same bytes)",
     }
     assert "dropped 1 (its image is ucm_captions/test/" in caplog.text

@@ -85,6 +85,7 @@ def test_bad_image_is_named_and_can_be_skipped(
     listed = next((tmp_path / "b").rglob("dropped-ucm_captions-train.jsonl")).read_text()
     assert json.loads(listed) == {
         "id": f"ucm_captions/train/{image.stem}",
+        "kind": f"image {said}",
         "reason": json.loads(listed)["reason"],
     }
     assert said in json.loads(listed)["reason"]
@@ -155,7 +156,8 @@ class TestAnnotations:
     def test_cut_json_names_file_and_line(self, root: Path, config: str, file: str) -> None:
         truncate(root / file)
         with pytest.raises(
-            AnnotationError, match=rf"{file}, line \d+ column \d+: .*fetch it again"
+            AnnotationError,
+            match=rf"{file}, line \d+ column \d+: expected JSON, but .*: mend it|Mend",
         ):
             load(config, root)
 
@@ -181,8 +183,11 @@ class TestAnnotations:
 def test_wrong_type_in_a_field(root: Path) -> None:
     path = root / "RSVQA_LR/LR_split_train_questions.json"
     edit(path, lambda c: c["questions"][0].update(question=["Is", "this", "it?"]))
-    with pytest.raises(AnnotationError, match=r"LR_split_train_questions\.json: .*question"):
+    said = r"LR_split_train_questions\.json, questions\[0\]: 'question' is \['Is', .* text"
+    with pytest.raises(RecordError, match=rf"rsvqa_lr/train/000000: .*{said}"):
         load("vqa_lr", root)
+    kept = load("vqa_lr", root, on_missing="skip")["train"]
+    assert kept["id"][0] == "rsvqa_lr/train/000001"
 
 
 @pytest.mark.parametrize("answer", [None, "", "  "])
@@ -217,7 +222,7 @@ def test_duplicate_ids(root: Path) -> None:
 def test_record_without_an_image_name_does_not_shift_the_others(root: Path) -> None:
     whole = load("cap_ucm", root)["train"].to_list()
     edit(root / "UCM_captions/dataset.json", lambda c: c["images"][0].update(filename=None))
-    with pytest.raises(RecordError, match=r"ucm_captions/train/imgid-0: no image"):
+    with pytest.raises(RecordError, match=r"ucm_captions/train/images\[0\]: no image"):
         load("cap_ucm", root)
     kept = load("cap_ucm", root, on_missing="skip")["train"].to_list()
     assert kept == [row for row in whole if not row["id"].startswith("ucm_captions/train/1/")]
@@ -263,15 +268,19 @@ def test_rsivqa_without_hrrsd_s_split_list(root: Path) -> None:
     [
         ({"split": "validation"}, "split is 'validation', not one of train, val, test"),
         ({"split": None}, "split is None, not one of"),
-        ({"filename": 5}, "expected text, found 5"),
-        ({"sentences": ["a"]}, "sentences must be a list of objects"),
-        ({"sentences": [{"raw": 7}]}, "expected text, found 7"),
+        ({"split": ["train"]}, "split is a list of 1, not one of"),
+        ({"filename": 5}, "'image' is 5, expected text"),
+        ({"sentences": ["a"]}, r"'captions' is \[\['a'\]\], expected a list of texts"),
+        ({"sentences": "a"}, r"'captions' is \[\['a'\]\], expected a list of texts"),
+        ({"sentences": [{"raw": 7}]}, r"'captions' is \[7\], expected a list of texts"),
+        ({"sentences": [{"raw": "half \ud800"}]}, r"'captions' holds half a surrogate pair"),
     ],
 )
 def test_other_structure_names_the_image(root: Path, change: dict[str, Any], said: str) -> None:
     edit(root / "UCM_captions/dataset.json", lambda c: c["images"][3].update(change))
-    with pytest.raises(AnnotationError, match=rf"dataset\.json, images\[3\]: {said}"):
+    with pytest.raises(RecordError, match=rf"dataset\.json, images\[3\]: {said}"):
         load("cap_ucm", root)
+    load("cap_ucm", root, on_missing="skip")  # the others are kept
 
 
 def test_split_without_records_is_an_error(root: Path) -> None:
@@ -298,7 +307,7 @@ def test_second_answer_to_a_question(root: Path) -> None:
         root / "RSVQA_LR/LR_split_train_answers.json",
         lambda c: c["answers"][1].update(question_id=0),
     )
-    with pytest.raises(AnnotationError, match="question 0 has more than one answer"):
+    with pytest.raises(RecordError, match="rsvqa_lr/train/000000: several answers"):
         load("vqa_lr", root)
 
 

@@ -91,7 +91,25 @@ def test_lists_in_image_sets_are_found(root: Path) -> None:
 
 def test_listed_image_without_annotation_is_named(root: Path) -> None:
     edit(root / "DIOR/Main/train.txt", "\n", "\n09999\n")
-    with pytest.raises(AnnotationError, match=r"train\.txt: no annotation of image 09999 \(1 such"):
+    records = SOURCE.read(root / "DIOR", "train", "release").to_pylist()
+    (bad,) = (record for record in records if record["problem"])
+    assert bad["key"] == "09999"
+    assert "train.txt: image 09999 is without annotation" in bad["problem"]["reason"]
+
+
+def test_image_on_none_of_the_lists_is_named(root: Path) -> None:
+    before = SOURCE.read(root / "DIOR", "train", "release").num_rows
+    name = (root / "DIOR/Main/val.txt").read_text().split()[0]
+    edit(root / "DIOR/Main/val.txt", f"{name}\n", "")
+    records = SOURCE.read(root / "DIOR", "train", "release").to_pylist()
+    assert len(records) == before + 1
+    assert records[-1]["key"] == name
+    assert records[-1]["problem"]["kind"] == "on none of the lists"
+
+
+def test_list_of_another_kind_is_refused(root: Path) -> None:
+    (root / "DIOR/Main/train.txt").write_text("train/a.jpg\ntrain/b.jpg\n")
+    with pytest.raises(AnnotationError, match=r"train\.txt: none of its images is annotated"):
         SOURCE.read(root / "DIOR", "train", "release")
 
 

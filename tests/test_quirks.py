@@ -66,7 +66,7 @@ class TestCaptions:
 def test_a_tiff_of_four_channels_is_measured(tmp_path: Path) -> None:
     picture(tmp_path / "images/a.tif", "CMYK")
     finder = ImageFinder(rsitmd.SOURCE, tmp_path)
-    assert finder.measure(_names("a.tif")).to_pylist()[0]["problem"] is None
+    assert finder.measure(_names("a.tif")).to_pylist()[0]["image_problem"] is None
 
 
 def _names(*names: str) -> Any:
@@ -147,7 +147,7 @@ class TestFloodNet:
     def test_suffix_in_either_case(self, tmp_path: Path, name: str) -> None:
         picture(tmp_path / "Images/Train_Image" / name)
         found = ImageFinder(floodnet.SOURCE, tmp_path).measure(_names("7292.JPG")).to_pylist()[0]
-        assert (found["problem"], found["width"], found["height"]) == (None, 8, 6)
+        assert (found["image_problem"], found["width"], found["height"]) == (None, 8, 6)
 
     def test_list_in_place_of_the_object_is_refused(self, tmp_path: Path) -> None:
         write(tmp_path / "Questions/Training Question.json", [{"Image_ID": "7292.JPG"}])
@@ -203,8 +203,19 @@ class TestRsivqa:
 
     @pytest.mark.parametrize("line", ["00001 a?no", "00001: no"])
     def test_broken_line_is_named(self, tmp_path: Path, line: str) -> None:
-        with pytest.raises(AnnotationError, match=rf"opt_val_vqa\.txt, line 2: .*{line[:5]}"):
-            self.read(tmp_path, f"1: a?no\n{line}\n")
+        good, bad = self.read(tmp_path, f"1: a?no\n{line}\n")
+        assert good["problem"] is None
+        assert bad["problem"]["kind"] == "line of another form"
+        assert (
+            f"opt_val_vqa.txt, line 2: expected image:question?answer, found '{line}'"
+            in (bad["problem"]["reason"])
+        )
+
+    def test_another_document_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(AnnotationError, match=r"opt_val_vqa\.txt: it is a page of HTML"):
+            self.read(tmp_path, "<!DOCTYPE html>\n<a href='https://a.b/?c'>404</a>\n")
+        with pytest.raises(AnnotationError, match=r"opt_val_vqa\.txt: none of its lines is image"):
+            self.read(tmp_path, "00001;does this picture contain ship?;no\n" * 2)
 
     def test_paper_takes_the_images_of_hrrsd_s_training_list(self, tmp_path: Path) -> None:
         self.read(tmp_path, "00001: a?no\n00002: a?no\n00002: b?yes\n")
@@ -227,7 +238,7 @@ class TestRsivqa:
         assert folder is not None
         records = rsivqa.SOURCE.read(folder, "train", "paper")
         measured = ImageFinder(rsivqa.SOURCE, folder).measure(_names(*records["image"].to_pylist()))
-        assert measured["problem"].to_pylist() == [None]
+        assert measured["image_problem"].to_pylist() == [None]
 
     def test_question_files_in_the_repository_s_own_folder(self, tmp_path: Path) -> None:
         write(tmp_path / "RSIVQA/RSIVQA/HRRSD/opt_val_vqa.txt", "00001: a?no\n")
@@ -246,7 +257,7 @@ class TestRsivqa:
     def test_image_names_cannot_leave_their_release(self, tmp_path: Path, name: str) -> None:
         image = self.read(tmp_path, f"{name}:a?no\n", "UCM/ucm_vqa.txt")[0]["image"]
         measured = ImageFinder(rsivqa.SOURCE, tmp_path / "RSIVQA").measure(_names(image))
-        assert "is no image name inside" in measured["problem"].to_pylist()[0]
+        assert measured["image_problem"][0]["kind"].as_py() == "image name leaves the release"
 
     def test_inventory_names_the_image_folders_that_lack(self, tmp_path: Path) -> None:
         self.read(tmp_path, "00001: a?no\n")

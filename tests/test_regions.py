@@ -17,12 +17,10 @@ from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import iou
 from rs_gpt4v.conversation import check
 from rs_gpt4v.sample.region_releases import dior_pictures, dior_rsvg, expressions
-from rs_gpt4v.source import AnnotationError, ImageFinder
+from rs_gpt4v.source import AnnotationError
 from rs_gpt4v_builders._good_records import RecordError
 from rs_gpt4v_builders.dior_rsvg import SOURCE, listed_objects
 from rs_gpt4v_builders.inventory import inventory
-from rs_gpt4v_builders.rs_gpt4v_instruct import DETAIL
-from rs_gpt4v_builders.rs_gpt4v_instruct import SOURCE as INSTRUCT
 
 Row = dict[str, Any]
 
@@ -201,102 +199,6 @@ def test_dialogues_name_their_last_answer(start: int) -> None:
     check(made)
     assert made["references"].to_pylist() == [["b"], ["d"]][start:]
     assert set(made["task"].to_pylist()) == {"conversation"}
-
-
-class TestInstruct:
-    def read(self, folder: Path, *items: Row) -> pa.Table:
-        folder.mkdir(exist_ok=True)
-        (folder / "conversation_train.json").write_text(json.dumps(items))
-        return INSTRUCT.read(folder, "train")
-
-    def messages(self, folder: Path, *turns: tuple[object, object]) -> list[tuple[str, str]]:
-        said = [{"from": speaker, "value": value} for speaker, value in turns]
-        table = self.read(folder, {"image": "1.jpg", "conversations": said})
-        return [(m["role"], m["content"]) for m in table["messages"].to_pylist()[0]]
-
-    @pytest.mark.parametrize(
-        "question", ["<image>\nWhy?", "Why?\n<image>", "<image> Why?", "Why?", "Why?<image>"]
-    )
-    def test_mark_of_the_image_is_taken_out(self, tmp_path: Path, question: str) -> None:
-        found = self.messages(tmp_path, ("human", question), ("gpt", " So. "))
-        assert found == [("user", "Why?"), ("assistant", "So.")]
-
-    def test_turns_before_the_first_question_and_after_the_last_answer_go(
-        self, tmp_path: Path
-    ) -> None:
-        turns = (("system", "s"), ("gpt", "Hello"), ("human", "a"), ("gpt", "b"), ("human", "c"))
-        assert self.messages(tmp_path, *turns) == [("user", "a"), ("assistant", "b")]
-
-    @pytest.mark.parametrize(
-        ("turns", "said"),
-        [
-            ([], "no messages"),
-            (None, "no messages"),
-            ([{"from": "human", "value": "a"}], "no messages"),
-            ([{"from": f, "value": "a"} for f in ("human", "human", "gpt")], "its roles do not go"),
-            ([{"from": f, "value": "a"} for f in ("human", ["gpt"])], "its roles do not go"),
-            ([{"from": "human", "value": "<image>"}, {"from": "gpt", "value": "a"}], "is empty"),
-            ([{"from": "human", "value": 3}, {"from": "gpt", "value": "a"}], "is empty"),
-            (
-                [{"from": "human", "value": "<im<image>age>"}, {"from": "gpt", "value": "a"}],
-                "holds '<image>'",
-            ),
-        ],
-    )
-    def test_unusable_dialogues_are_named(self, tmp_path: Path, turns: Any, said: str) -> None:
-        table = self.read(tmp_path, {"image": "1.jpg", "conversations": turns})
-        assert said in records.problems(table).to_pylist()[0]
-
-    @pytest.mark.parametrize(
-        ("ids", "keys"),
-        [
-            (["a", 7], ["a", "7"]),
-            ([0, 1], ["0", "1"]),
-            (["a", "a"], ["000000", "000001"]),
-            (["a", None], ["000000", "000001"]),
-        ],
-    )
-    def test_ids(self, tmp_path: Path, ids: list[object], keys: list[str]) -> None:
-        items = [{"id": i, "image": "1.jpg", "conversations": []} for i in ids]
-        assert self.read(tmp_path, *items)["key"].to_pylist() == keys
-
-    @pytest.mark.parametrize(
-        ("name", "folder"),
-        [
-            ("00001.jpg", "DIOR/JPEGImages-trainval"),
-            ("DIOR/JPEGImages-test/11726.jpg", "DIOR/JPEGImages-test"),
-            ("a\\11725.jpg", "DIOR/JPEGImages"),
-            ("11726.jpg", "DIOR_RSVG/JPEGImages"),
-        ],
-    )
-    def test_images_are_found_where_dior_lies(self, tmp_path: Path, name: str, folder: str) -> None:
-        file = tmp_path / folder / name.replace("\\", "/").split("/")[-1]
-        file.parent.mkdir(parents=True)
-        Image.new("RGB", (8, 6)).save(file)
-        release = tmp_path / "RS_GPT4V_Instruct"
-        table = self.read(release, {"image": name, "conversations": []})
-        found = ImageFinder(INSTRUCT, release).measure(table["image"].combine_chunks())
-        assert found["problem"].to_pylist() == [None]
-
-    @pytest.mark.parametrize("name", ["..", "../..", "", 3, None])
-    def test_what_is_no_name_of_an_image_is_refused(self, tmp_path: Path, name: object) -> None:
-        table = self.read(tmp_path, {"image": name, "conversations": []})
-        found = ImageFinder(INSTRUCT, tmp_path).measure(table["image"].combine_chunks())
-        assert "is no image name inside" in found["problem"].to_pylist()[0]
-
-    def test_object_in_place_of_the_list_is_refused(self, tmp_path: Path) -> None:
-        (tmp_path / "conversation_train.json").write_text('{"a": 1}')
-        with pytest.raises(AnnotationError, match="expected a list of objects"):
-            INSTRUCT.read(tmp_path, "train")
-
-    @pytest.mark.parametrize("file", DETAIL.spellings["detail_test.json"])
-    def test_other_names_of_the_file(self, tmp_path: Path, file: str) -> None:
-        path = tmp_path / "RS_GPT4V_Instruct" / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("[]")
-        assert DETAIL.find(tmp_path) == tmp_path / "RS_GPT4V_Instruct"
-        assert DETAIL.read(tmp_path / "RS_GPT4V_Instruct", "test").num_rows == 0
-        assert INSTRUCT.find(tmp_path) is None
 
 
 class TestFolderOfAnnotations:

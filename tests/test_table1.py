@@ -116,34 +116,17 @@ def test_without_skip_the_first_missing_image_is_the_explanation(broken: Path) -
     assert "is missing (4 unusable records in this split)" in train.explanation
 
 
-def test_dropped_names_reasons_by_their_kind(tmp_path: Path) -> None:
-    reasons = [
-        "no answer",
-        "/a/b.tif is missing",
-        "/a/c d.tif is missing",
-        "/a/b.tif cannot be decoded: truncated",
-        "'../x' is no image name inside /a",
-        "its image is rsicd/test/a_1.jpg (same bytes)",
-        "its box [1, 2, 1, 4] has no area in the image of 8 x 8 px",
-        "object 3: its box [1, 2, 1, 4] has no area in the image of 8 x 8 px",
-        "its box has 5 numbers: [1, 2, 3, 4, 5]",
-        "object 3 has no name",
-        "object 0 has no box",
-    ]
-    lines = [json.dumps({"id": "a", "reason": reason}) for reason in reasons]
+def test_dropped_counts_kinds_the_most_frequent_first(tmp_path: Path) -> None:
+    kinds = ["no answer", "image is missing", "box without an area", "image is missing"]
+    lines = [json.dumps({"id": "a", "kind": kind, "reason": f"{kind}: 1"}) for kind in kinds]
     (tmp_path / "dropped-rsicd-train.jsonl").write_text("\n".join(lines) + "\n")
     assert dropped(tmp_path, "rsicd", "test") == {}
-    assert dropped(tmp_path, "rsicd", "train") == {
-        "box without an area": 2,
-        "image is missing": 2,
-        "box of neither 4 nor 8 numbers": 1,
-        "image cannot be decoded": 1,
-        "image is a test image": 1,
-        "image name leaves the release": 1,
-        "no answer": 1,
-        "object without a box": 1,
-        "object without a name": 1,
-    }
+    counts = dropped(tmp_path, "rsicd", "train")
+    assert list(counts.items()) == [
+        ("image is missing", 2),
+        ("box without an area", 1),
+        ("no answer", 1),
+    ]
 
 
 @pytest.mark.parametrize(

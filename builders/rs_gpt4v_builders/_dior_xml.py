@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from defusedxml import ElementTree
+from defusedxml import DefusedXmlException, ElementTree
 
 from rs_gpt4v.source import AnnotationError
 
@@ -32,16 +32,23 @@ def dior_split(file: Path) -> str:
 
 
 def read_annotation(file: Path) -> Any:
-    """The root element of one XML file.
+    """The ``<annotation>`` of one XML file.
 
     Raises:
-        AnnotationError: It is no XML, or has a DTD.
+        AnnotationError: It is no XML, has a DTD, or is another kind of document.
     """
     try:
         # No release has a DTD, and entities are how XML attacks its reader.
-        return ElementTree.fromstring(file.read_bytes(), forbid_dtd=True)
+        root = ElementTree.fromstring(file.read_bytes(), forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise AnnotationError(f"{file}: expected XML without a DTD or entities") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise AnnotationError(f"{file}: {error}. Fetch the released file again.") from error
+        raise AnnotationError(f"{file}: expected XML, but {error}") from error
+    if root.tag != "annotation":
+        raise AnnotationError(
+            f"{file}: expected <annotation>, found a document of <{root.tag:.40}>"
+        )
+    return root
 
 
 def points(annotated: Any, places: Sequence[str] = CORNERS) -> list[float] | None:

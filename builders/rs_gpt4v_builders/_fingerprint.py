@@ -42,8 +42,9 @@ def _raw_files(source: Source, root: Path | None, *, images: bool) -> Iterator[s
             yield from _folders(path, files=True)
         elif path.is_file():
             yield _identity(path)
-    for top in ImageFinder(source, folder).folders.values():
-        yield from _folders(top, files=images)
+    for top in (*ImageFinder(source, folder).folders.values(), *source.named_images(folder)):
+        if top != folder.parent:  # the data root holds images, and much else
+            yield from _folders(top, files=images)
 
 
 def _folders(top: Path, *, files: bool) -> Iterator[str]:

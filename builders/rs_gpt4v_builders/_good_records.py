@@ -5,6 +5,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ import pyarrow.compute as pc
 from rs_gpt4v import records as kinds
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.boxes import clip, is_degenerate
-from rs_gpt4v.source import ImageFinder, Source, not_found, with_images
+from rs_gpt4v.source import AnnotationError, ImageFinder, Source, not_found, with_images
 from rs_gpt4v_builders.audit.exclude import LeakFinder
 
 OnMissing = Literal["raise", "skip"]
@@ -44,13 +45,14 @@ def good_records(
         split: One of the source's splits.
         protocol: Which of the split's records to read.
         on_missing: "raise" at the first unusable record, or "skip" them all.
-        log_dir: Where ``dropped-<source>-<split>.jsonl`` lists what is left out (id, reason);
-            None: nowhere.
+        log_dir: Where ``dropped-<source>-<split>.jsonl`` lists what is left out (id, kind, reason),
+            and ``changed-...`` what is not as released; None: nowhere.
         leaks: Tells which records to leave out because their image is a test image; None: none.
 
     Raises:
         SourceNotFoundError: An annotation file of the split is missing; under "skip" the split
             has no records then.
+        AnnotationError: An annotation file cannot be read.
         RecordError: A record is unusable and ``on_missing`` is "raise".
     """
     needed = source.files(split, protocol)
@@ -60,91 +62,134 @@ def good_records(
             raise not_found(source, folder, absent[0])
         logger.warning("%s/%s: left out, %s is not in %s", source.name, split, absent[0], folder)
         return pa.table({})
-    found = source.read(folder, split, protocol)
+    try:
+        found = source.read(folder, split, protocol)
+    except AnnotationError as error:
+        raise AnnotationError(f"{error}. {_remedy(source, folder, needed)}") from error
+    if not found.num_rows:
+        logger.warning("%s/%s: %s in %s holds no record", source.name, split, needed[0], folder)
     found = with_images(found, ImageFinder(source, folder))
     problem = pc.coalesce(
-        kinds.problems(found), found["problem"].combine_chunks(), _box_problems(found)
+        kinds.problems(found), found["image_problem"].combine_chunks(), _box_problems(found)
     )
     if on_missing == "raise" and problem.null_count < len(problem):
-        raise RecordError(_first(source, split, _bad(found, problem)))
+        raise RecordError(_first(source, _listed(source, split, found, problem)))
     if leaks is not None:
         problem = pc.coalesce(problem, leaks(found["path"]))
-    if problem.null_count == len(problem):
-        return found
     good = found.filter(problem.is_null())
-    _report(source, split, _bad(found, problem), good, log_dir)
+    _tell(_listed(source, split, found, problem), "dropped", source, split, good, log_dir)
+    if "change" in good.column_names:
+        changed = _listed(source, split, good, good["change"].combine_chunks())
+        _tell(changed, "changed", source, split, good, log_dir)
     return good
 
 
-def _bad(records: pa.Table, problem: pa.Array) -> pa.Table:
-    """Key and reason of the records with a problem."""
-    return records.select(["key"]).append_column("reason", problem).filter(problem.is_valid())
+def _remedy(source: Source, folder: Path, needed: Sequence[str]) -> str:
+    """What to do about a file that cannot be read: fetch it again only where it was released."""
+    for download in source.downloads:
+        path = source.path(folder, download.file)
+        if download.file in needed and path.is_file() and (differs := download.mismatch(path)):
+            return (
+                f"{path} is not the released file ({differs}): mend it, or move it away and "
+                f"`rs-gpt4v download {source.name}`"
+            )
+    if not source.homepage:
+        return "Mend it there."
+    return f"Mend it there, if the file is your own; the released one is at {source.homepage}."
 
 
-def _box_problems(records: pa.Table) -> pa.Array:
+def _listed(source: Source, split: str, found: pa.Table, problem: pa.Array) -> list[dict[str, str]]:
+    """Id, kind and reason of the records that have a `rs_gpt4v.records.PROBLEM`."""
+    bad = found.select(["key"]).append_column("problem", problem).filter(problem.is_valid())
+    return [
+        {"id": f"{source.name}/{split}/{row['key']}", **row["problem"]} for row in bad.to_pylist()
+    ]
+
+
+def _box_problems(found: pa.Table) -> pa.Array:
     """What is wrong with each record's boxes; null where nothing is, or where it has none."""
-    sizes = zip(records["width"].to_pylist(), records["height"].to_pylist(), strict=True)
-    if "points" in records.column_names:
-        boxes = zip(records["points"].to_pylist(), sizes, strict=True)
-        return pa.array([_box_problem(points, *size) for points, size in boxes], pa.string())
-    if "boxes" in records.column_names:
-        lists = zip(records["boxes"].to_pylist(), sizes, strict=True)
-        return pa.array([_first_problem(boxes or [], *size) for boxes, size in lists], pa.string())
-    return pa.nulls(records.num_rows, pa.string())
+    sizes = zip(found["width"].to_pylist(), found["height"].to_pylist(), strict=True)
+    if "points" in found.column_names:
+        boxes = zip(found["points"].to_pylist(), sizes, strict=True)
+        return pa.array([_box_problem(points, *size) for points, size in boxes], kinds.PROBLEM)
+    if "boxes" in found.column_names:
+        lists = zip(found["boxes"].to_pylist(), sizes, strict=True)
+        return pa.array(
+            [_first_problem(boxes or [], *size) for boxes, size in lists], kinds.PROBLEM
+        )
+    return pa.nulls(found.num_rows, kinds.PROBLEM)
+
+
+Problem = tuple[str, str]
+"""Kind and reason, see `rs_gpt4v.records.PROBLEM`."""
 
 
 def _first_problem(
     boxes: list[dict[str, Any]], width: int | None, height: int | None
-) -> str | None:
+) -> Problem | None:
     """Of an image with one unusable box: without it, what is counted would be wrong."""
     for place, box in enumerate(boxes):
         if not box["label"] or not box["points"]:
-            return f"object {place} has no {'name' if box['points'] else 'box'}"
+            missing = "name" if box["points"] else "box"
+            return f"object without a {missing}", f"object {place} has no {missing}"
         if problem := _box_problem(box["points"], width, height):
-            return f"object {place}: {problem}"
+            return problem[0], f"object {place}: {problem[1]}"
     return None
 
 
-def _box_problem(points: list[float] | None, width: int | None, height: int | None) -> str | None:
+def _box_problem(
+    points: list[float] | None, width: int | None, height: int | None
+) -> Problem | None:
     if not points or width is None or height is None:
         return None  # said already
     if len(points) not in (4, 8):
-        return f"its box has {len(points)} numbers: {points}"
+        return "box of neither 4 nor 8 numbers", f"its box has {len(points)} numbers: {points}"
     inside = clip(points, width, height)
     reverse = len(points) == 4 and (inside[0] >= inside[2] or inside[1] >= inside[3])
     if reverse or is_degenerate(inside):
-        return f"its box {points} has no area in the image of {width} x {height} px"
+        said = f"its box {points} has no area in the image of {width} x {height} px"
+        return "box without an area", said
     return None
 
 
-def _first(source: Source, split: str, bad: pa.Table) -> str:
-    first = bad.slice(0, 1).to_pylist()[0]
+_INCOMPLETE = ("image is missing", "no captions")
+"""Kinds for which the note of a source may say what to do."""
+
+
+def _first(source: Source, bad: list[dict[str, str]]) -> str:
+    number = f"{len(bad):,} unusable record{'s' * (len(bad) > 1)} in this split"
+    note = source.note if bad[0]["kind"] in _INCOMPLETE else ""
     return (
-        f"{source.name}/{split}/{first['key']}: {first['reason']} ({bad.num_rows} unusable records "
-        'in this split). Complete the release, or give on_missing="skip" (on a command line: '
-        "--on-missing skip) to go on without them. "
-        f"{source.note}"
+        f"{bad[0]['id']}: {bad[0]['reason']} ({number}). Mend it, or give "
+        'on_missing="skip" (on a command line: --on-missing skip) to go on without them. '
+        f"{note}"
     ).rstrip()
 
 
-def _report(
-    source: Source, split: str, bad: pa.Table, good: pa.Table, log_dir: Path | None
+def _tell(
+    rows: list[dict[str, str]],
+    what: Literal["dropped", "changed"],
+    source: Source,
+    split: str,
+    good: pa.Table,
+    log_dir: Path | None,
 ) -> None:
+    """Log how many records were dropped or changed, and list them in the folder of the build."""
+    if not rows:
+        return
     where = "give a non-streaming load to get their list"
     if log_dir is not None:
-        file = log_dir / f"dropped-{source.name}-{split}.jsonl"
-        lines = (
-            json.dumps({"id": f"{source.name}/{split}/{row['key']}", "reason": row["reason"]})
-            for row in bad.to_pylist()
-        )
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        file = log_dir / f"{what}-{source.name}-{split}.jsonl"
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        file.write_text(lines, encoding="utf-8")
         where = f"listed in {file.name} beside the built rows"
     logger.warning(
-        "%s/%s: kept %s records, dropped %s (%s); %s",
+        "%s/%s: kept %s records, %s %s (%s); %s",
         source.name,
         split,
         f"{good.num_rows:,}",
-        f"{bad.num_rows:,}",
-        bad["reason"][0],
+        what,
+        f"{len(rows):,}",
+        rows[0]["reason"],
         where,
     )

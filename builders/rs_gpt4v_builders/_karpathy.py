@@ -4,14 +4,14 @@ One object; ``images`` lists ``{filename, split, sentences: [{raw, tokens, ...}]
 read: ``tokens`` differ from it (typos, empty tokens) and give other counts than the paper's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 from rs_gpt4v import records
-from rs_gpt4v.source import AnnotationError, read_json_list
+from rs_gpt4v.source import described, read_json_list
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 """Our split names and the release's."""
@@ -22,41 +22,69 @@ def annotations(file: str, splits: Iterable[str] = SPLITS) -> dict[str, tuple[st
     return dict.fromkeys(splits, (file,))
 
 
-def stated(captions: Iterable[str | None]) -> list[str]:
-    """The captions that say something: blank ones are none, but " ." stays, as in the paper."""
-    return [caption for caption in captions if caption and caption.strip()]
-
-
-def read(path: Path, split: str) -> pa.Table:
+def read(path: Path, split: str, splits: Iterable[str] = SPLITS) -> pa.Table:
     """The images of ``split`` with their captions, as `rs_gpt4v.records.CAPTIONS`.
 
+    Args:
+        path: The JSON file.
+        split: One of ``splits``.
+        splits: Those that the release has.
+
     Raises:
-        AnnotationError: An image has another structure, or a split that is none of the release's.
+        AnnotationError: The file holds no list ``images`` of objects.
     """
-    images = read_json_list(path, "images")
-    for place, image in enumerate(images):
-        _check(image, f"{path}, images[{place}]")
+    images = {f"images[{n}]": image for n, image in enumerate(read_json_list(path, "images"))}
     rows = [
-        {
-            "key": PurePosixPath(image.get("filename") or f"imgid-{image.get('imgid')}").stem,
-            "image": image.get("filename"),
-            "captions": stated(s.get("raw") for s in image.get("sentences") or []),
-        }
-        for image in images
-        if image["split"] == SPLITS[split]
+        record(image, _raws(image.get("sentences")), f"{path}, {place}", place)
+        for place, image in images.items()
     ]
-    return pa.Table.from_pylist(rows, schema=records.CAPTIONS)
+    return of_split(rows, split, splits)
 
 
-def _check(image: dict[str, Any], where: str) -> None:
-    if image.get("split") not in SPLITS.values():
-        found = image.get("split")
-        raise AnnotationError(
-            f"{where}: split is {found!r}, not one of {', '.join(SPLITS.values())}"
-        )
-    sentences = image.get("sentences") or []
-    if not isinstance(sentences, list) or not all(isinstance(s, dict) for s in sentences):
-        raise AnnotationError(f"{where}: sentences must be a list of objects")
-    for value in (image.get("filename"), *(s.get("raw") for s in sentences)):
-        if value is not None and not isinstance(value, str):
-            raise AnnotationError(f"{where}: expected text, found {value!r}")
+def _raws(sentences: object) -> list[object]:
+    """What the sentences say; anything but objects is kept as it is, and is no caption then."""
+    listed = sentences if isinstance(sentences, list) else [sentences] if sentences else []
+    return [
+        sentence.get("raw") if isinstance(sentence, dict) else [sentence] for sentence in listed
+    ]
+
+
+def record(
+    image: dict[str, Any], raws: Sequence[object], where: str, place: str, folder: str = ""
+) -> dict[str, Any]:
+    """An image with those of its captions that say something; " ." does, as in the paper.
+
+    Args:
+        image: As released, with ``filename`` and ``split``.
+        raws: Its captions.
+        where: File and place of the image in it.
+        place: The place alone: the key of an image without a name.
+        folder: What its name lacks.
+    """
+    name = image.get("filename")
+    captions = [
+        raw for raw in raws if not (raw is None or (isinstance(raw, str) and not raw.strip()))
+    ]
+    missing = len(raws) - len(captions)
+    said = f"{where}: {missing} of its {len(raws)} captions are empty"
+    return {
+        "key": PurePosixPath(name).stem if isinstance(name, str) and name else place,
+        "image": f"{folder}{name}" if isinstance(name, str) and name else name,
+        "captions": captions,
+        "split": image.get("split"),
+        "where": where,
+        "change": ("empty captions left out", said) if missing and captions else None,
+    }
+
+
+def of_split(rows: Iterable[dict[str, Any]], split: str, splits: Iterable[str]) -> pa.Table:
+    """The records of ``split``; with train come, unusable, those of no known split."""
+    known = [SPLITS[name] for name in splits]
+    chosen = []
+    for row in rows:
+        if row["split"] == SPLITS[split]:
+            chosen.append(row)
+        elif row["split"] not in known and split == "train":
+            said = f"split is {described(row['split'])}, not one of {', '.join(known)}"
+            chosen.append(row | {"problem": ("unknown split", f"{row['where']}: {said}")})
+    return records.table(chosen, records.CAPTIONS)

@@ -5,6 +5,7 @@
 
 import difflib
 import itertools
+import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -167,16 +168,18 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             raise
 
     def _remind_of_dropped(self) -> None:
-        """Say what an earlier build left out of the rows that are served again."""
-        for file in sorted(Path(self.cache_dir).glob("dropped-*.jsonl")):
-            with file.open(encoding="utf-8") as lines:
-                count = sum(1 for _ in lines)
-            logger.warning(
-                "%s: %s records were left out when it was built, see %s",
-                self.config.name,
-                f"{count:,}",
-                file,
-            )
+        """Say what an earlier build left out of the rows that are served again, or changed."""
+        for what, said in (("dropped", "left out"), ("changed", "changed")):
+            for file in sorted(Path(self.cache_dir).glob(f"{what}-*.jsonl")):
+                with file.open(encoding="utf-8") as lines:
+                    count = sum(1 for _ in lines)
+                logger.warning(
+                    "%s: %s records were %s when it was built, see %s",
+                    self.config.name,
+                    f"{count:,}",
+                    said,
+                    file,
+                )
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         super()._download_and_prepare(*args, **kwargs)
@@ -194,9 +197,22 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             del splits[name]  # `datasets` cannot open a split without rows
         if not splits:
             raise RecordError(
-                f"{self.config.name}: no usable record in {self.config.data_dir}. `rs-gpt4v "
-                f"sources {self.config.name} --data-dir ...` says what lacks, the log above why"
+                f"{self.config.name}: no usable record in {self.config.data_dir}: "
+                f"{self._why_nothing_is_left()}"
             )
+
+    def _why_nothing_is_left(self) -> str:
+        """Of each split whose files hold records, how many were left out, and the first reason."""
+        said = [
+            f"{file.stem.removeprefix('dropped-')}: {len(lines):,} left out, the first because "
+            f"{json.loads(lines[0])['reason']}"
+            for file in sorted(Path(str(self._output_dir)).glob("dropped-*.jsonl"))
+            if (lines := file.read_text(encoding="utf-8").splitlines())
+        ]
+        return "; ".join(said) or (
+            "its files are missing or hold no record; "
+            f"`rs-gpt4v sources {self.config.name} --data-dir ...` says what is missing"
+        )
 
     def _generate_tables(
         self, split: str, configs: list[str], leaks: LeakFinder | None

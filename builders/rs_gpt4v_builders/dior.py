@@ -43,26 +43,39 @@ def _read_oriented(folder: Path, split: str, protocol: Protocol) -> pa.Table:
 
 
 def _read(source: Source, folder: Path, split: str, protocol: Protocol) -> pa.Table:
-    annotations, *lists = source.files(split, protocol)
-    files = _dior_xml.annotation_files(source.path(folder, annotations))
-    if lists:
-        files = _listed(files, source.path(folder, lists[0]))
+    files = _dior_xml.annotation_files(source.path(folder, source.files(split, protocol)[0]))
+    if protocol == "paper":
+        rows = [_record(file) for file in files if _dior_xml.dior_split(file) == split]
     else:
-        files = [file for file in files if _dior_xml.dior_split(file) == split]
-    return pa.Table.from_pylist([_record(file) for file in files], schema=records.OBJECTS)
-
-
-def _listed(files: list[Path], split_list: Path) -> list[Path]:
-    """The files of the images that ``split_list`` names, in its order."""
-    by_name = {file.stem: file for file in files}
-    names = read_text(split_list).split()
-    absent = [name for name in names if name not in by_name]
-    if absent:
-        raise AnnotationError(
-            f"{split_list}: no annotation of image {absent[0]} ({len(absent):,} such images). "
-            "Fetch the whole folder of annotations, or the list that belongs to it."
+        rows = _listed(
+            files, {name: source.path(folder, file) for name, file in _LISTS.items()}, split
         )
-    return [by_name[name] for name in names]
+    return records.table(rows, records.OBJECTS)
+
+
+def _listed(files: list[Path], lists: dict[str, Path], split: str) -> list[dict[str, Any]]:
+    """The images that the list of ``split`` names, in its order; with train, those on no list."""
+    by_name = {file.stem: file for file in files}
+    names = read_text(lists[split]).split()
+    if names and not by_name.keys() & set(names):
+        raise AnnotationError(
+            f"{lists[split]}: none of its images is annotated; it begins {names[0]!r:.80}"
+        )
+    rows = [
+        _record(by_name[name])
+        if name in by_name
+        else _unusable(name, "without annotation", lists[split])
+        for name in names
+    ]
+    if split == "train" and all(path.is_file() for path in lists.values()):
+        named = {name for path in lists.values() for name in read_text(path).split()}
+        rest = [name for name in by_name if name not in named]
+        rows += [_unusable(name, "on none of the lists", by_name[name]) for name in rest]
+    return rows
+
+
+def _unusable(name: str, problem: str, file: Path) -> dict[str, Any]:
+    return {"key": name, "problem": (problem, f"{file}: image {name:.80} is {problem}")}
 
 
 def _record(file: Path) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def _read(folder: Path, split: str, protocol: Protocol) -> pa.Table:
     rows = [row for file in files for row in _objects(file)]
     if protocol == "release":
         rows = [rows[index] for index in listed_objects(folder, len(rows))[split]]
-    return pa.Table.from_pylist(rows, schema=records.EXPRESSIONS)
+    return records.table(rows, records.EXPRESSIONS)
 
 
 def _objects(file: Path) -> list[dict[str, Any]]:

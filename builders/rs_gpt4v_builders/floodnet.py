@@ -26,9 +26,10 @@ _QUESTIONS = "Questions/Training Question.json"
 
 
 def _read(folder: Path, _: str, __: Protocol) -> pa.Table:
-    content = read_json_object(SOURCE.path(folder, _QUESTIONS), of=dict)
-    rows = [_record(key, question) for key, question in content.items()]
-    return pa.Table.from_pylist(rows, schema=records.QUESTIONS)
+    path = SOURCE.path(folder, _QUESTIONS)
+    content = read_json_object(path, of=dict)
+    rows = [_record(key, question) | {"where": path} for key, question in content.items()]
+    return records.table(rows, records.QUESTIONS)
 
 
 def _record(key: str, question: dict[str, Any]) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def _record(key: str, question: dict[str, Any]) -> dict[str, Any]:
         "key": key,
         "image": question.get("Image_ID"),
         "question": question.get("Question"),
-        "answer": str(answer) if isinstance(answer, (int, str)) else None,
+        "answer": str(answer) if type(answer) is int else answer,
         "question_type": question.get("Question_Type"),
     }
 

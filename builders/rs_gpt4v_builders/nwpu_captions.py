@@ -11,12 +11,11 @@ The five captions are five keys; a record does not say its folder, which is its 
 are kept as released, a few " ." and double spaces included. 25,200 / 3,150 / 3,150 images.
 """
 
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.remote import Download
 from rs_gpt4v.source import Source, read_json_object
@@ -26,22 +25,20 @@ _CAPTIONS = ("raw", "raw_1", "raw_2", "raw_3", "raw_4")
 
 
 def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
+    path = folder / "dataset_nwpu.json"
     rows = [
-        _record(name, image)
-        for name, images in read_json_object(folder / "dataset_nwpu.json", of=list).items()
-        for image in images
-        if image.get("split") == _karpathy.SPLITS[split]
+        _record(image, path, name, place)
+        for name, images in read_json_object(path, of=list).items()
+        for place, image in enumerate(images)
     ]
-    return pa.Table.from_pylist(rows, schema=records.CAPTIONS)
+    return _karpathy.of_split(rows, split, _karpathy.SPLITS)
 
 
-def _record(class_name: str, image: dict[str, Any]) -> dict[str, Any]:
-    filename = image.get("filename")
-    return {
-        "key": PurePosixPath(filename or f"imgid-{image.get('imgid')}").stem,
-        "image": filename and f"{class_name}/{filename}",
-        "captions": _karpathy.stated(image.get(key) for key in _CAPTIONS),
-    }
+def _record(image: dict[str, Any], path: Path, class_name: str, place: int) -> dict[str, Any]:
+    """The record of the image at ``place`` in the list of its class."""
+    at = f"{class_name}[{place}]"
+    raws = [image.get(key) for key in _CAPTIONS]
+    return _karpathy.record(image, raws, f"{path}, {at}", at, f"{class_name}/")
 
 
 _REPOSITORY = "HaiyanHuang98/NWPU-Captions"

@@ -123,7 +123,8 @@ def _tree(source: Source) -> list[str]:
     folders = dict.fromkeys(
         os.path.relpath(folder, "release") for folder in finder.folders.values()
     )
-    apart = (f"{folder}/" for folder in folders if folder != ".")  # "." comes with the annotations
+    # "." comes with the annotations, and ".." is the data root.
+    apart = (f"{folder}/" for folder in folders if folder not in (".", ".."))
     return [*source.annotation_files(), *apart]
 
 

@@ -12,81 +12,243 @@ A release that `rs_gpt4v_builders.export.instruct` wrote has images of its own i
 they are not DIOR's.
 
 The release could not be fetched. These file names are ours; the list is LLaVA's, which the one
-published reader of the release expects. So this reader is lenient: ``id`` may be absent, folders
-before an image's name are dropped, ``<image>`` is taken out wherever it stands, turns before the
-first human one are left out, and so is a last question without an answer. A dialogue in which the
-speakers do not take turns, or one says nothing, is unusable.
+published reader of the release expects. So this reader takes what is published in that form: a
+list or one item a line; ``image`` or ``images`` with one name; ``conversations`` of ``from`` and
+``value`` or ``messages`` of ``role`` and ``content``. ``id`` may be absent, ``<image>`` is taken
+out wherever it stands, and a system message before the first question is kept. Answers before it
+and a last question without an answer are left out, which is logged and listed.
+
+An image is where its path says: beside the JSON file, in the release's folder or in the data root.
+A number without a folder, ``00001.jpg``, that is in none of them is DIOR's image of that number;
+no other image is ever looked for by its name alone.
 """
 
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path, PurePosixPath
+from functools import lru_cache, partial
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pyarrow as pa
 
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
-from rs_gpt4v.source import AnnotationError, Source, read_json
+from rs_gpt4v.source import AnnotationError, Source, described, parse_json, read_json, read_text
 from rs_gpt4v_builders._dior_xml import LAST_TRAINING_IMAGE
 
-_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
+logger = logging.getLogger(__name__)
+
+_ROLES = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "system": "system",
+}
 _SPLITS = ("train", "test")
 _DIOR_RSVG = tuple(f"../{name}/JPEGImages" for name in ("DIOR_RSVG", "DIOR-RSVG", "dior_rsvg"))
+_ROOT = "data root"  # the first part of the name of an image that is there as given
+
+
+class _ItemError(ValueError):
+    """What is wrong with an item: kind and reason of `rs_gpt4v.records.PROBLEM`."""
 
 
 def _read(folder: Path, split: str, _: Protocol, *, kind: str) -> pa.Table:
     source = DETAIL if kind == "detail" else SOURCE
     path = source.path(folder, f"{kind}_{split}.json")
-    items = read_json(path)
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise AnnotationError(f"{path}: expected a list of objects, found {type(items).__name__}")
+    _tell_of_other_files(path, kind)
+    items = _items(path)
+    find = lru_cache(None)(partial(_place, path.parent, folder))
     rows = [
-        {
-            # An export of ours has ids of ours.
-            "key": key.removeprefix(f"{source.name}/{split}/"),
-            "image": _image(item.get("image"), folder),
-            "messages": _messages(item.get("conversations")),
-        }
-        for key, item in zip(_keys(items), items, strict=True)
+        # An export of ours has ids of ours.
+        {"key": key.removeprefix(f"{source.name}/{split}/"), **_row(item, where, find)}
+        for key, (where, item) in zip(_keys([item for _, item in items]), items, strict=True)
     ]
-    return pa.Table.from_pylist(rows, schema=records.DIALOGUES)
+    return records.table(rows, records.DIALOGUES)
 
 
-def _keys(items: list[dict[str, Any]]) -> list[str]:
+def _tell_of_other_files(path: Path, kind: str) -> None:
+    """Log the lists of splits that are none of ours."""
+    known = {Path(n).name for f, names in _spellings(kind).items() for n in (f, *names)}
+    others = [
+        file.name for file in sorted(path.parent.glob(f"{kind}_*.json*")) if file.name not in known
+    ]
+    if others:
+        logger.warning("%s: not read, no split of ours: %s", path.parent, ", ".join(others))
+
+
+def _items(path: Path) -> list[tuple[str, Any]]:
+    """The items of a JSON list, or of a file with one a line, each with where it stands.
+
+    Raises:
+        AnnotationError: The file is neither.
+    """
+    try:
+        content = read_json(path)
+    except AnnotationError:
+        lines = [
+            (n, line) for n, line in enumerate(read_text(path).splitlines(), 1) if line.strip()
+        ]
+        items = [(f"{path}, line {number}", _parsed(line)) for number, line in lines]
+        if not items or not isinstance(items[0][1], dict):
+            raise
+        return items
+    if isinstance(content, dict) and _turns(content) is not None:
+        content = [content]  # a file of one line
+    if not isinstance(content, list):
+        raise AnnotationError(
+            f"{path}: expected a list of objects, or an object a line, found {described(content)}"
+        )
+    return [(f"{path}, item {place}", item) for place, item in enumerate(content)]
+
+
+def _parsed(line: str) -> Any:
+    try:
+        return parse_json(line)
+    except (ValueError, RecursionError):
+        return line
+
+
+def _keys(items: Sequence[Any]) -> list[str]:
     """The items' ids where each has its own, or else their places in the file, from 0."""
-    ids = [str(item["id"]) for item in items if isinstance(item.get("id"), (str, int))]
+    stated = [item.get("id") for item in items if isinstance(item, dict)]
+    ids = [str(i) for i in stated if isinstance(i, str | int)]
     if len(set(filter(str.strip, ids))) == len(items):
         return ids
     return [f"{place:06d}" for place in range(len(items))]
 
 
-def _image(name: object, folder: Path) -> str | None:
-    """The image's name behind the part that tells in which folder of DIOR it is, or as it is."""
+def _row(item: Any, where: str, find: Callable[[str], str]) -> dict[str, Any]:
+    """The record of an item, but for its key."""
+    try:
+        image = find(_image_name(item))
+        messages, left_out = _messages(item)
+    except _ItemError as problem:
+        kind, reason = problem.args
+        return {"where": where, "problem": (kind, f"{where}: {reason}")}
+    said = f"{where}: {left_out} turns before the first question or after the last answer"
+    change = ("turns left out", said) if left_out else None
+    return {"where": where, "image": image, "messages": messages, "change": change}
+
+
+def _image_name(item: Any) -> str:
+    """The one image that an item names."""
+    if not isinstance(item, dict):
+        raise _ItemError("item of another form", f"expected an object, found {described(item)}")
+    name = item.get("image", item.get("images"))
+    if isinstance(name, list) and len(name) > 1:
+        raise _ItemError("several images", f"it has {len(name)} images, expected one")
+    if isinstance(name, list):
+        name = name[0] if name else None
+    if name is None:
+        said = f"it names no image under 'image' or 'images': it is {described(item)}"
+        raise _ItemError("no image", said)
     if not isinstance(name, str) or not name.strip():
-        return None
-    if name.startswith("images/") and (folder / name).is_file():
-        return name
-    bare = PurePosixPath(name.replace("\\", "/"))
-    is_test = bare.stem.isdecimal() and int(bare.stem) > LAST_TRAINING_IMAGE
-    return f"{'DIOR_test' if is_test else 'DIOR_trainval'}/{bare.name}"
+        raise _ItemError("no image", f"its image is {described(name)}, expected a file's name")
+    return name.strip()
 
 
-def _messages(turns: object) -> list[dict[str, str | None]]:
-    """The dialogue from its first question to its last answer; a speaker unknown is null."""
-    if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
-        return []
-    messages = [{"role": _ROLES.get(str(t.get("from"))), "content": _words(t)} for t in turns]
-    while messages and messages[0]["role"] != "user":
-        messages.pop(0)
-    if messages and messages[-1]["role"] == "user":
-        messages.pop()
-    return messages
+def _place(beside: Path, folder: Path, name: str) -> str:
+    """An image's name behind the part that says in which of the source's folders it is."""
+    root = folder.parent
+    path = name.replace("\\", "/")
+    if PureWindowsPath(path).drive or (path.startswith("/") and not _within(path, root)):
+        said = f"{name!r} is a path outside {root}: give it relative to that folder"
+        raise _ItemError("image path leaves the data root", said)
+    for parent in (beside, folder, root):
+        for spelling in _spelt(os.path.normpath(parent / path)):
+            if _within(spelling, root) and Path(spelling).is_file():
+                return f"{_ROOT}/{Path(spelling).relative_to(root).as_posix()}"
+    bare = Path(os.path.normpath(path))
+    if bare.name == str(bare) and bare.stem.isdecimal():
+        is_test = int(bare.stem) > LAST_TRAINING_IMAGE
+        return f"{'DIOR_test' if is_test else 'DIOR_trainval'}/{bare.name}"
+    looked = " nor ".join(str(parent) for parent in dict.fromkeys((beside, folder, root)))
+    raise _ItemError("image is missing", f"{name!r} is not in {looked}")
 
 
-def _words(turn: dict[str, Any]) -> str:
-    value = turn.get("value")
-    return value.replace("<image>", "").strip() if isinstance(value, str) else ""
+def _within(path: str, root: Path) -> bool:
+    return Path(os.path.normpath(path)).is_relative_to(root)
+
+
+def _spelt(path: str) -> tuple[str, ...]:
+    """The path, and with its suffix in the other case: 1.JPG and 1.jpg are one name on Windows."""
+    stem, suffix = os.path.splitext(path)  # noqa: PTH122 - a string of a path, not a Path
+    return path, stem + suffix.lower(), stem + suffix.upper()
+
+
+_FOLDER = re.compile(rb'"images?"\s*:\s*\[?\s*"((?:\./)*[^"/\\]+)[/\\]')
+
+
+def _named_folders(kind: str, folder: Path) -> list[Path]:
+    """The folders of the data root in which images of the lists may be, as far as they exist."""
+    source = DETAIL if kind == "detail" else SOURCE
+    files = [source.path(folder, file) for file in source.annotation_files()]
+    texts = [file.read_bytes() for file in files if file.is_file()]
+    names = sorted({os.fsdecode(name) for text in texts for name in _FOLDER.findall(text)})
+    return [folder.parent / name for name in names if (folder.parent / name).is_dir()]
+
+
+def _turns(item: dict[str, Any]) -> Any:
+    return item.get("conversations", item.get("messages"))
+
+
+def _messages(item: dict[str, Any]) -> tuple[list[dict[str, str]], int]:
+    """The dialogue from its first question to its last answer, and how many turns that leaves out.
+
+    A system message at its start is kept.
+    """
+    turns = _turns(item)
+    if not isinstance(turns, list) or not turns:
+        said = "expected a list under 'conversations' or 'messages'"
+        raise _ItemError("no messages", f"{said}, found {described(turns)} in {described(item)}")
+    messages = [_message(turn, place) for place, turn in enumerate(turns)]
+    system = messages[:1] if messages[0]["role"] == "system" else []
+    spoken = messages[len(system) :]
+    start = next((n for n, m in enumerate(spoken) if m["role"] == "user"), len(spoken))
+    end = len(spoken) - (spoken[-1:] != [] and spoken[-1]["role"] == "user")
+    if start >= end:
+        raise _ItemError("no messages", "it has no question with an answer")
+    return system + spoken[start:end], len(spoken) - (end - start)
+
+
+def _message(turn: Any, place: int) -> dict[str, str]:
+    if not isinstance(turn, dict):
+        said = f"turn {place} is {described(turn)}, expected an object"
+        raise _ItemError("turn of another form", said)
+    speaker = turn.get("from", turn.get("role"))
+    if not isinstance(speaker, str) or speaker.strip().lower() not in _ROLES:
+        said = f"turn {place} is by {described(speaker)}, expected {', '.join(_ROLES)}"
+        raise _ItemError("unknown speaker", f"{said}; it is {described(turn)}")
+    value = turn.get("value", turn.get("content"))
+    if (words := _words(value)) is None:
+        said = f"turn {place} says {described(value)}, expected text under 'value' or 'content'"
+        raise _ItemError("turn without text", f"{said}; it is {described(turn)}")
+    role = _ROLES[speaker.strip().lower()]
+    return {"role": role, "content": re.sub(" ?<image>", "", words).strip()}
+
+
+def _words(said: Any) -> str | None:
+    """A turn's text: a string, a whole number, or the texts of a list of parts."""
+    if type(said) is int:
+        return str(said)
+    if isinstance(said, list):
+        texts = [_part(part) for part in said if isinstance(part, dict)]
+        whole = len(texts) == len(said) and None not in texts
+        return "\n".join(text for text in texts if text) if whole else None
+    return said if isinstance(said, str) else None
+
+
+def _part(part: dict[str, Any]) -> str | None:
+    """The text of a part; that of an image is empty, that of anything else is unknown."""
+    if part.get("type") == "image":
+        return ""
+    text = part.get("text")
+    return text if part.get("type") == "text" and isinstance(text, str) else None
 
 
 def _annotations(kind: str) -> dict[str, tuple[str, ...]]:
@@ -94,7 +256,7 @@ def _annotations(kind: str) -> dict[str, tuple[str, ...]]:
 
 
 def _spellings(kind: str) -> dict[str, tuple[str, ...]]:
-    folders = (f"{kind}/{{}}.json", f"{{}}/{kind}.json", f"{{}}_{kind}.json")
+    folders = (f"{kind}/{{}}.json", f"{{}}/{kind}.json", f"{{}}_{kind}.json", f"{kind}_{{}}.jsonl")
     return {
         f"{kind}_{split}.json": tuple(name.format(split) for name in folders) for split in _SPLITS
     }
@@ -114,13 +276,15 @@ SOURCE = Source(
     spellings=_spellings("conversation"),
     images=(".",),
     other_images={
+        _ROOT: ("..",),
         "DIOR_trainval": ("../DIOR/JPEGImages-trainval", "../DIOR/JPEGImages", *_DIOR_RSVG),
         "DIOR_test": ("../DIOR/JPEGImages-test", "../DIOR/JPEGImages", *_DIOR_RSVG),
     },
     reader=partial(_read, kind="conversation"),
+    named_images=partial(_named_folders, "conversation"),
     mirrors=("https://pan.baidu.com/s/1Fz0KDpgp-_33BN8XTyQlBQ (code 5jny)",),
-    note="RS-GPT4V-Instruct holds no images: they are those of DIOR "
-    "(https://gcheng-nwpu.github.io), which DIOR-RSVG brings too.",
+    note="RS-GPT4V-Instruct holds no images: a number without a folder is DIOR's image of that "
+    "number (https://gcheng-nwpu.github.io), which DIOR-RSVG brings too.",
 )
 
 DETAIL = replace(
@@ -130,4 +294,5 @@ DETAIL = replace(
     annotations=_annotations("detail"),
     spellings=_spellings("detail"),
     reader=partial(_read, kind="detail"),
+    named_images=partial(_named_folders, "detail"),
 )

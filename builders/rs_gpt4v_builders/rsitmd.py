@@ -19,9 +19,11 @@ from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.source import Source
 from rs_gpt4v_builders import _karpathy
 
+_SPLITS = ("train", "test")
+
 
 def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
-    return _karpathy.read(folder / "dataset_RSITMD.json", split)
+    return _karpathy.read(folder / "dataset_RSITMD.json", split, _SPLITS)
 
 
 SOURCE = Source(
@@ -34,7 +36,7 @@ SOURCE = Source(
     "Fu, Kun and Li, Xuan and Deng, Chubo and Wang, Hongqi and Sun, Xian}, journal={IEEE TGRS}, "
     "volume={60}, year={2022}}",
     folders=("RSITMD", "rsitmd"),
-    annotations=_karpathy.annotations("dataset_RSITMD.json", ("train", "test")),
+    annotations=_karpathy.annotations("dataset_RSITMD.json", _SPLITS),
     images=("images", "imgs"),
     reader=_read,
     mirrors=(

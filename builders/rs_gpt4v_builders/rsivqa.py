@@ -51,25 +51,33 @@ def _read(folder: Path, split: str, protocol: Protocol) -> pa.Table:
     rows = [row for file in questions for row in _rows(SOURCE.path(folder, file), file)]
     if protocol == "paper":
         training = read_text(SOURCE.path(folder, _TRAINING_IMAGES)).split()
-        chosen = {f"HRRSD/{name}.jpg" for name in training}
+        chosen = {None, *(f"HRRSD/{name}.jpg" for name in training)}
         rows = [row for row in rows if row["image"] in chosen]
-    return pa.Table.from_pylist(rows, schema=records.QUESTIONS)
+    return records.table(rows, records.QUESTIONS)
 
 
 def _rows(path: Path, file: str) -> list[dict[str, Any]]:
     """The lines of one question file; a key is the file's stem and the line's number, from 1."""
-    part, suffix = _IMAGES[file]
-    rows = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        if not line.strip():
-            continue
-        image, colon, rest = line.partition(":")
-        question, mark, answer = rest.rpartition("?")
-        if not (colon and mark):
-            raise AnnotationError(f"{path}, line {number}: expected image:question?answer: {line}")
-        row = {"key": f"{path.stem}/{number}", "image": f"{part}/{image}{suffix}"}
-        rows.append(row | {"question": f"{question}?", "answer": answer})
+    lines = [(n, line) for n, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
+    rows = [
+        {"key": f"{path.stem}/{number}", **_row(line, f"{path}, line {number}", *_IMAGES[file])}
+        for number, line in lines
+    ]
+    if rows and all("problem" in row for row in rows):
+        raise AnnotationError(
+            f"{path}: none of its lines is image:question?answer; it begins {lines[0][1]!r:.80}"
+        )
     return rows
+
+
+def _row(line: str, where: str, part: str, suffix: str) -> dict[str, Any]:
+    """The question of one line; its image is ``part``, its name and ``suffix``."""
+    image, colon, rest = line.partition(":")
+    question, mark, answer = rest.rpartition("?")
+    if not (colon and mark):
+        said = f"{where}: expected image:question?answer, found {line!r:.80}"
+        return {"image": None, "problem": ("line of another form", said)}
+    return {"image": f"{part}/{image}{suffix}", "question": f"{question}?", "answer": answer}
 
 
 def _folders(source: Source) -> tuple[str, ...]:

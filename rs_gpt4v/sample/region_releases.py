@@ -236,7 +236,7 @@ def _item(
     opening = said[0]["value"]
     said[0]["value"] = f"<image>\n{opening}" if mark_first else f"{opening}\n<image>"
     name = Path(image).stem
-    return {"id": f"{name}_{kind}", "image": f"JPEGImages/{image}", "conversations": said}
+    return {"id": f"{name}_{kind}", "image": image, "conversations": said}
 
 
 _DESCRIBE = (

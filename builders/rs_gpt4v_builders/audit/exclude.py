@@ -9,13 +9,14 @@ import numpy as np
 import pyarrow as pa
 
 from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.records import PROBLEM
 from rs_gpt4v.source import ImageFinder, with_images
 from rs_gpt4v_builders import sources
 from rs_gpt4v_builders.audit.images import cache_in, read_images
 from rs_gpt4v_builders.audit.matching import matches, near_pairs
 
 LeakFinder = Callable[[pa.ChunkedArray], pa.Array]
-"""For each path of an image (null where there is none), why it leaks; null where it does not."""
+"""For each path of an image (null where there is none), the problem that it leaks, or null."""
 
 
 def leak_finder(root: Path, protocol: Protocol, cache_dir: str) -> LeakFinder:
@@ -46,8 +47,8 @@ def _test_images(root: Path, protocol: Protocol) -> dict[str, str]:
             if split.startswith("test") and all(source.has(folder, file) for file in files):
                 names = source.read(folder, split, protocol).select(["image"])
                 images = with_images(names, ImageFinder(source, folder))
-                for image in images.select(["image", "path", "problem"]).to_pylist():
-                    if image["problem"] is None:
+                for image in images.select(["image", "path", "image_problem"]).to_pylist():
+                    if image["path"] is not None and image["image_problem"] is None:
                         name = f"{source.name}/{split}/{image['image']}"
                         found.setdefault(os.path.realpath(image["path"]), name)
     return found
@@ -63,7 +64,10 @@ def _leaks(tests: Mapping[str, str], cache: Path, paths: pa.ChunkedArray) -> pa.
     left, right = (np.array([place[path] for path in some], np.int64) for some in (wanted, tests))
     found = matches(images, left, right, near_pairs(images, left, right))
     reasons = {
-        images.paths[image]: f"its image is {tests[images.paths[other]]} ({kind})"
+        images.paths[image]: (
+            "image is a test image",
+            f"its image is {tests[images.paths[other]]} ({kind})",
+        )
         for image, other, kind, _ in found.itertuples(index=False)
     }
-    return pa.array([reasons.get(path) for path in real], pa.string()).take(each.indices)
+    return pa.array([reasons.get(path) for path in real], PROBLEM).take(each.indices)
