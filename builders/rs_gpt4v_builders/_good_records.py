@@ -11,10 +11,12 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from datasets.config import HF_DATASETS_CACHE
 
 from rs_gpt4v import records as kinds
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.boxes import clip, is_degenerate
+from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.source import AnnotationError, ImageFinder, Source, not_found, with_images
 from rs_gpt4v_builders.audit.exclude import LeakFinder
 
@@ -36,6 +38,8 @@ def good_records(
     on_missing: OnMissing,
     log_dir: Path | None,
     leaks: LeakFinder | None = None,
+    cache: str | Path = HF_DATASETS_CACHE,
+    conversion: Conversion = AS_IS,
 ) -> pa.Table:
     """The usable records of ``split``, with the ``path``, ``width`` and ``height`` of their image.
 
@@ -48,6 +52,8 @@ def good_records(
         log_dir: Where ``dropped-<source>-<split>.jsonl`` lists what is left out (id, kind, reason),
             and ``changed-...`` what is not as released; None: nowhere.
         leaks: Tells which records to leave out because their image is a test image; None: none.
+        cache: The cache folder of `datasets`, where what is known of each image is kept.
+        conversion: What is done with images that are not 8-bit.
 
     Raises:
         SourceNotFoundError: An annotation file of the split is missing; under "skip" the split
@@ -68,7 +74,7 @@ def good_records(
         raise AnnotationError(f"{error}. {_remedy(source, folder, needed)}") from error
     if not found.num_rows:
         logger.warning("%s/%s: %s in %s holds no record", source.name, split, needed[0], folder)
-    found = with_images(found, ImageFinder(source, folder))
+    found = with_images(found, ImageFinder(source, folder, cache, conversion))
     problem = pc.coalesce(
         kinds.problems(found), found["image_problem"].combine_chunks(), _box_problems(found)
     )

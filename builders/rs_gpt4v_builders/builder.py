@@ -21,6 +21,8 @@ from datasets.builder import Key
 from rs_gpt4v.adapt import Adaption, Protocol
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.conversation import FEATURES, SCHEMA, InvalidConversationError, check
+from rs_gpt4v.image_bands import Stretch
+from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.source import AnnotationError, Source, SourceNotFoundError, not_found
 from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, Config, members, sources
 from rs_gpt4v_builders._fingerprint import fingerprint
@@ -53,6 +55,11 @@ class RsGpt4vConfig(datasets.BuilderConfig):
         box_format: How boxes stand in the messages: one of `rs_gpt4v.box_codecs.CODECS`.
         exclude_leaks: Leave out the train and validation rows whose image is a test image of any
             release in the data root, and list them in ``dropped-*.jsonl``.
+        stretch: "percentile" makes 8 bits of deeper pixels, which are refused otherwise: the 2nd
+            percentile of each band becomes 0, the 98th 255. Such a row's image is a PNG in the
+            cache, in a folder that says how it was made.
+        bands: Which bands of a TIFF become red, green and blue, as (3, 2, 1), or the one that
+            becomes grey, as (1,); of files that are deep or have more than three.
     """
 
     sample: bool = False
@@ -62,6 +69,13 @@ class RsGpt4vConfig(datasets.BuilderConfig):
     seed: int = 0
     box_format: str = "llava"
     exclude_leaks: bool = False
+    stretch: Stretch | None = None
+    bands: tuple[int, ...] | None = None
+
+    @property
+    def conversion(self) -> Conversion:
+        """What is done with images that are not 8-bit."""
+        return Conversion(self.stretch, self.bands)
 
 
 UNUSABLE = (AnnotationError, InvalidConversationError, RecordError, SourceNotFoundError)
@@ -102,6 +116,11 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         self, *, config_name: str | None = None, data_dir: str | None = None, **kwargs: Any
     ) -> None:
         config_name = config_name or DEFAULT_CONFIG
+        if isinstance(kwargs.get("bands"), list):  # a recipe has no tuples
+            kwargs["bands"] = tuple(kwargs["bands"])
+        for name in ("stretch", "bands"):
+            if kwargs.get(name, "") is None:  # `datasets` would keep its rows apart
+                del kwargs[name]
         _check_options(config_name, kwargs)
         root = data_root(
             data_dir, sample=bool(kwargs.get("sample")), cache_dir=kwargs.get("cache_dir")
@@ -112,7 +131,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         kwargs["hash"] = fingerprint(
             sources(DEFAULT_CONFIG if leaks else config_name),
             root,
-            images=leaks or kwargs.get("on_missing") == "skip",
+            images=leaks or kwargs.get("on_missing") == "skip" or _conversion(kwargs) != AS_IS,
         )
         super().__init__(config_name=config_name, data_dir=root and str(root), **kwargs)
 
@@ -154,7 +173,8 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         if not self.config.exclude_leaks or self.config.data_dir is None:
             return None
         root = Path(self.config.data_dir)
-        return leak_finder(root, self.config.protocol, self._cache_dir_root)
+        conversion = self.config.conversion
+        return leak_finder(root, self.config.protocol, self._cache_dir_root, conversion)
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         # Before the build: it says itself what it leaves out.
@@ -239,6 +259,8 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             on_missing=self.config.on_missing,
             log_dir=self._log_dir(),
             leaks=leaks,
+            cache=self._cache_dir_root,
+            conversion=self.config.conversion,
         )
 
     def _tables(self, config: Config, split: str, records: pa.Table) -> Iterator[pa.Table]:
@@ -304,6 +326,11 @@ def _check_options(config_name: str, options: dict[str, Any]) -> None:
         if name in options and type(options[name]) is not kind:
             raise ValueError(f"{name}={options[name]!r}: expected {_TYPE_WORDS[kind]}")
     check_choices(options)
+    _conversion(options)
+
+
+def _conversion(options: Mapping[str, Any]) -> Conversion:
+    return Conversion(options.get("stretch"), options.get("bands"))
 
 
 def check_choices(options: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ import pyarrow as pa
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.generation.classes import DIOR, Vocabulary, vocabulary
 from rs_gpt4v.generation.scenes import Scene
+from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.source import not_found
 from rs_gpt4v_builders import dior
 from rs_gpt4v_builders._good_records import OnMissing, good_records
@@ -22,6 +23,7 @@ def dior_scenes(
     protocol: Protocol = "paper",
     on_missing: OnMissing = "raise",
     log_dir: Path | None = None,
+    conversion: Conversion = AS_IS,
 ) -> list[Scene]:
     """The images of a split of DIOR, or of DIOR-R.
 
@@ -32,6 +34,7 @@ def dior_scenes(
         protocol: Whose splits: the paper's or DIOR's own lists.
         on_missing: "raise" at the first image that cannot be used, or "skip" them all.
         log_dir: Where those left out are listed, as builds do.
+        conversion: What is done with images that are not 8-bit.
 
     Raises:
         SourceNotFoundError: There is no release in ``root``, or it lacks annotations.
@@ -47,7 +50,13 @@ def dior_scenes(
     if split not in splits:
         raise ValueError(f"{source.title} has no split {split!r}; it has {', '.join(splits)}")
     rows = good_records(
-        source, folder, split, protocol=protocol, on_missing=on_missing, log_dir=log_dir
+        source,
+        folder,
+        split,
+        protocol=protocol,
+        on_missing=on_missing,
+        log_dir=log_dir,
+        conversion=conversion,
     )
     return _scenes(rows, source.name, split, DIOR)
 
@@ -60,6 +69,7 @@ def own_scenes(
     *,
     on_missing: OnMissing = "raise",
     log_dir: Path | None = None,
+    conversion: Conversion = AS_IS,
 ) -> list[Scene]:
     """The images of a detection data set, in which every object of its classes is annotated.
 
@@ -70,6 +80,7 @@ def own_scenes(
         split: What to call it.
         on_missing: As in `dior_scenes`, which has the other errors too.
         log_dir: As in `dior_scenes`.
+        conversion: As in `dior_scenes`.
 
     Raises:
         AnnotationError: ``boxes`` is not of that layout.
@@ -82,7 +93,13 @@ def own_scenes(
             raise FileNotFoundError(f"{path} is not there: give the boxes and their images' folder")
     source = own_source(boxes, layout, images, split)
     rows = good_records(
-        source, boxes.parent, split, protocol="paper", on_missing=on_missing, log_dir=log_dir
+        source,
+        boxes.parent,
+        split,
+        protocol="paper",
+        on_missing=on_missing,
+        log_dir=log_dir,
+        conversion=conversion,
     )
     known = {box["label"] for row in rows["boxes"].to_pylist() for box in row}
     return _scenes(rows, source.name, split, vocabulary(sorted(known)))

@@ -13,6 +13,12 @@ DataDir = Annotated[
 Sample = Annotated[bool, typer.Option("--sample", help="Use the embedded synthetic sample.")]
 Protocol = Annotated[str, typer.Option(help="paper: the rows of Table 1. release: all rows.")]
 OnMissing = Annotated[str, typer.Option(help="raise, or skip unusable records and list them.")]
+Stretch = Annotated[
+    str | None, typer.Option(help="percentile: make 8 bits of deeper pixels, else refused.")
+]
+Bands = Annotated[
+    str | None, typer.Option(help="Of many-band images: 3,2,1 for red, green and blue; 1 for grey.")
+]
 Split = Annotated[str, typer.Option(help="Split of the config.")]
 Files = Annotated[list[Path], typer.Argument(help="Predictions files (JSON lines).")]
 Intervals = Annotated[
@@ -57,6 +63,17 @@ def data_root(data_dir: Path | None, *, sample: bool) -> str | None:
     if data_dir is not None and str(data_dir) != os.environ.get("RS_GPT4V_DATA"):
         raise ValueError("--sample reads the embedded sample: leave --data-dir out")
     return None
+
+
+def conversion(stretch: str | None, bands: str | None) -> dict[str, Any]:
+    """``--stretch`` and ``--bands`` as options of ``load_dataset``, where they are given."""
+    given: dict[str, Any] = {"stretch": stretch} if stretch is not None else {}
+    if bands is not None:
+        try:
+            given["bands"] = tuple(map(int, bands.split(",")))
+        except ValueError as error:
+            raise ValueError(f"--bands {bands}: expected numbers such as 3,2,1") from error
+    return given
 
 
 def load_rows(

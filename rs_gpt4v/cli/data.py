@@ -10,11 +10,14 @@ from typing import Annotated
 import typer
 
 from rs_gpt4v.cli.common import (
+    Bands,
     DataDir,
     OnMissing,
     Protocol,
     Sample,
     Split,
+    Stretch,
+    conversion,
     data_root,
     keep_inputs,
     load_rows,
@@ -89,6 +92,8 @@ def build(
     exclude_leaks: Annotated[
         bool, typer.Option("--exclude-leaks", help="Leave out training rows on test images.")
     ] = False,
+    stretch: Stretch = None,
+    bands: Bands = None,
     num_proc: Annotated[int | None, typer.Option(help="Processes.")] = None,
 ) -> None:
     """Build configs into the `datasets` cache and count their rows.
@@ -104,6 +109,7 @@ def build(
             on_missing,
             num_proc=num_proc,
             exclude_leaks=exclude_leaks,
+            **conversion(stretch, bands),
         )
         counts = "  ".join(f"{split} {part.num_rows:,}" for split, part in rows.items())
         typer.echo(f"{config}: {counts}")
@@ -114,6 +120,8 @@ def stats(
     data_dir: DataDir = None,
     sample: Sample = False,
     on_missing: OnMissing = "raise",
+    stretch: Stretch = None,
+    bands: Bands = None,
     batch_size: Annotated[int, typer.Option(help="Rows a step, to count the steps.")] = 64,
     details: Annotated[
         bool, typer.Option("--details", help="Lengths, answers, question types, templates too.")
@@ -130,7 +138,9 @@ def stats(
     keep_inputs([plot], [], data_dir)
     draw = _drawer(plot) if plot else None
     root = data_root(data_dir, sample=sample)
-    loaded = table1.load(data_dir=root, sample=sample, on_missing=on_missing)
+    loaded = table1.load(
+        data_dir=root, sample=sample, on_missing=on_missing, **conversion(stretch, bands)
+    )
     built = table1.compare(loaded)
     distinct = {split: table1.distinct_images(loaded, split) for split in ("train", "test")}
     made_of = composition.compositions(loaded) if details or plot or as_json else []
@@ -155,6 +165,8 @@ def audit(
     sample: Sample = False,
     protocol: Protocol = "paper",
     on_missing: OnMissing = "raise",
+    stretch: Stretch = None,
+    bands: Bands = None,
     out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("audit.html"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every row id.")] = False,
 ) -> None:
@@ -169,7 +181,12 @@ def audit(
     keep_inputs([out], [], data_dir)
     root = data_root(data_dir, sample=sample)
     found = look(
-        configs or (), data_dir=root, sample=sample, protocol=protocol, on_missing=on_missing
+        configs or (),
+        data_dir=root,
+        sample=sample,
+        protocol=protocol,
+        on_missing=on_missing,
+        **conversion(stretch, bands),
     )
     write_page(found, out, sample=sample)
     if as_json:
@@ -189,6 +206,8 @@ def principles(
     on_missing: Annotated[
         str, typer.Option(help="raise, or skip unusable records, and configs that are absent.")
     ] = "raise",
+    stretch: Stretch = None,
+    bands: Bands = None,
     split: Split = "train",
     candidates: Annotated[
         list[Path] | None, typer.Option(help="Generated dialogues (JSON lines); repeatable.")
@@ -218,6 +237,7 @@ def principles(
         sample=sample,
         protocol=protocol,
         on_missing=on_missing,
+        **conversion(stretch, bands),
     )
     write_page(measured, out, sample=sample)
     if as_json:
@@ -244,6 +264,8 @@ def export(
     exclude_leaks: Annotated[
         bool, typer.Option("--exclude-leaks", help="Leave out training rows on test images.")
     ] = False,
+    stretch: Stretch = None,
+    bands: Bands = None,
     images: Annotated[str, typer.Option(help="copy, hardlink or symlink.")] = "copy",
     shard_mb: Annotated[int, typer.Option(help="Size of a webdataset shard, in MB.")] = 500,
     push: Annotated[str | None, typer.Option(help="Upload to USER/NAME (hub alone).")] = None,
@@ -272,6 +294,7 @@ def export(
         on_missing=on_missing,
         box_format=box_format,
         exclude_leaks=exclude_leaks,
+        **conversion(stretch, bands),
     )
     typer.echo(f"Exported: {folder}")
     if push:

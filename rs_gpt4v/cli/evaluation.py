@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rs_gpt4v.cli.common import (
+    Bands,
     Counts,
     DataDir,
     Files,
@@ -16,7 +17,9 @@ from rs_gpt4v.cli.common import (
     Protocol,
     Sample,
     Split,
+    Stretch,
     StrictIou,
+    conversion,
     keep_inputs,
     load_rows,
 )
@@ -39,6 +42,8 @@ def predict(
     sample: Sample = False,
     protocol: Protocol = "paper",
     on_missing: OnMissing = "raise",
+    stretch: Stretch = None,
+    bands: Bands = None,
     batch_size: Annotated[int, typer.Option(help="Rows at once; answers do not depend on it.")] = 8,
     max_new_tokens: Annotated[
         int | None,
@@ -81,7 +86,15 @@ def predict(
     codec = box_format
     if codec == "auto":
         codec = predictor.box_format if predictor else "llava"
-    splits = load_rows(config, data_dir, sample, protocol, on_missing, box_format=codec)
+    splits = load_rows(
+        config,
+        data_dir,
+        sample,
+        protocol,
+        on_missing,
+        box_format=codec,
+        **conversion(stretch, bands),
+    )
     if split not in splits:
         raise ValueError(f"{config} has no split {split!r}; it has {', '.join(splits)}")
     rows = each_turn(splits[split])

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rs_gpt4v.cli.common import DataDir, OnMissing, Protocol, Sample, Split, data_root, keep_inputs
+from rs_gpt4v.cli.common import (
+    Bands,
+    DataDir,
+    OnMissing,
+    Protocol,
+    Sample,
+    Split,
+    Stretch,
+    conversion,
+    data_root,
+    keep_inputs,
+)
 
 if TYPE_CHECKING:
     from rs_gpt4v.generation.asking import Generator
@@ -33,6 +44,8 @@ def generate(
     split: Split = "train",
     protocol: Protocol = "paper",
     on_missing: OnMissing = "raise",
+    stretch: Stretch = None,
+    bands: Bands = None,
     boxes: Annotated[
         Path | None, typer.Option(help="Your own: a COCO file, or a folder of DOTA or VOC files.")
     ] = None,
@@ -85,6 +98,7 @@ def generate(
     from rs_gpt4v.generation.generate import CANDIDATES, FAILED, JOURNAL
     from rs_gpt4v.generation.lines import Probing
     from rs_gpt4v.generation.products import PRODUCTS
+    from rs_gpt4v.images import Conversion
     from rs_gpt4v_builders.builder import data_root as find_root
     from rs_gpt4v_builders.scenes import dior_scenes, own_scenes
 
@@ -96,7 +110,11 @@ def generate(
         data_dir,
     )
     out.mkdir(parents=True, exist_ok=True)
-    options: dict[str, Any] = {"on_missing": on_missing, "log_dir": out}
+    options: dict[str, Any] = {
+        "on_missing": on_missing,
+        "log_dir": out,
+        "conversion": Conversion(**conversion(stretch, bands)),
+    }
     if boxes is None:
         root = find_root(data_root(data_dir, sample=sample), sample=sample)
         options |= {"oriented": oriented, "protocol": protocol}

@@ -29,6 +29,8 @@ class DataArguments:
         box_format: How boxes stand in the messages: a codec, or "auto" for that of the model's
             family.
         exclude_leaks: Leave out rows whose image is a test image of any release in the data root.
+        stretch: "percentile" makes 8 bits of deeper pixels, which are refused otherwise.
+        bands: Which bands of many become red, green and blue: [3, 2, 1].
         max_rows: At most so many rows of each config, picked at random by ``seed``; the first ones
             when streaming.
         image_size: Shorter side, in pixels, to which images are resized once and kept on disk.
@@ -43,6 +45,8 @@ class DataArguments:
     on_missing: str = "raise"
     box_format: str = "auto"
     exclude_leaks: bool = False
+    stretch: str | None = None
+    bands: list[int] | None = None
     max_rows: int | None = None
     mixture: dict[str, float] | str | None = None
     repository: str | None = None
@@ -64,7 +68,15 @@ class DataArguments:
 
     def _refuse_beside_repository(self) -> None:
         """What decides how rows are built says nothing of rows that are built already."""
-        names = ("data_dir", "sample", "protocol", "on_missing", "exclude_leaks")
+        names = (
+            "data_dir",
+            "sample",
+            "protocol",
+            "on_missing",
+            "exclude_leaks",
+            "stretch",
+            "bands",
+        )
         given = [name for name in names if getattr(self, name) != getattr(DataArguments, name)]
         if self.repository is not None and given:
             raise ValueError(

@@ -142,6 +142,8 @@ def _load_config(data: DataArguments, name: str) -> Any:
             on_missing=data.on_missing,
             box_format=data.box_format,
             exclude_leaks=data.exclude_leaks,
+            stretch=data.stretch,
+            bands=data.bands and tuple(data.bands),
         )
     except SourceNotFoundError:
         # A member of a group goes the way that the group would.

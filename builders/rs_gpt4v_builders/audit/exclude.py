@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.records import PROBLEM
 from rs_gpt4v.source import ImageFinder, with_images
 from rs_gpt4v_builders import sources
@@ -19,24 +20,29 @@ LeakFinder = Callable[[pa.ChunkedArray], pa.Array]
 """For each path of an image (null where there is none), the problem that it leaks, or null."""
 
 
-def leak_finder(root: Path, protocol: Protocol, cache_dir: str) -> LeakFinder:
+def leak_finder(
+    root: Path, protocol: Protocol, cache_dir: str, conversion: Conversion = AS_IS
+) -> LeakFinder:
     """Finds images that are among the test images of any release in ``root``.
 
     Args:
         root: The data root; releases that are absent and images that are missing test nothing.
         protocol: Which of the releases' test splits to read.
         cache_dir: The cache folder of `datasets`, where what is known of each image is kept.
+        conversion: What is done with images that are not 8-bit.
 
     Raises:
         AnnotationError: An annotation file of a test split is damaged.
     """
-    tests = _test_images(root, protocol)
+    tests = _test_images(root, protocol, cache_dir, conversion)
     cache = cache_in(cache_dir)
     read_images(list(tests), cache)  # once, before processes share the work
     return partial(_leaks, tests, cache)
 
 
-def _test_images(root: Path, protocol: Protocol) -> dict[str, str]:
+def _test_images(
+    root: Path, protocol: Protocol, cache_dir: str, conversion: Conversion
+) -> dict[str, str]:
     """The name of each test image, like ``rsicd/test/airport_1.jpg``, by its real path."""
     found: dict[str, str] = {}
     for source in sources("all"):
@@ -46,7 +52,8 @@ def _test_images(root: Path, protocol: Protocol) -> dict[str, str]:
         for split, files in source.splits(protocol).items():
             if split.startswith("test") and all(source.has(folder, file) for file in files):
                 names = source.read(folder, split, protocol).select(["image"])
-                images = with_images(names, ImageFinder(source, folder))
+                finder = ImageFinder(source, folder, cache_dir, conversion)
+                images = with_images(names, finder)
                 for image in images.select(["image", "path", "image_problem"]).to_pylist():
                     if image["path"] is not None and image["image_problem"] is None:
                         name = f"{source.name}/{split}/{image['image']}"

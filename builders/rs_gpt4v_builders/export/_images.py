@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from rs_gpt4v.files import UNFINISHED
+from rs_gpt4v.image_checks import CONVERTED
 
 FOLDER = "images"
 MOST_IN_A_FOLDER = 9_000
@@ -33,7 +34,7 @@ def image_names(paths: Iterable[str], root: Path) -> dict[str, str]:
     the hash of its name. Where two files would have one name, also but for case, the later gets a
     hash of its path. The names depend on the set of ``paths`` alone, not on order or machine.
     """
-    relative = {path: os.path.relpath(path, root).replace(os.sep, "/") for path in paths}
+    relative = {path: _relative(path, root) for path in paths}
     wanted = {path: _clean(relative[path]) for path in sorted(relative, key=relative.__getitem__)}
     in_folder = Counter(name.parent for name in wanted.values())
     names: dict[str, str] = {}
@@ -47,6 +48,13 @@ def image_names(paths: Iterable[str], root: Path) -> dict[str, str]:
         taken.add(str(name).casefold())
         names[path] = str(name)
     return names
+
+
+def _relative(path: str, root: Path) -> str:
+    parts = Path(path).parts
+    if CONVERTED in parts:  # in the cache of `datasets`, which is elsewhere on each machine
+        return "/".join(parts[parts.index(CONVERTED) :])
+    return os.path.relpath(path, root).replace(os.sep, "/")
 
 
 def _clean(relative: str) -> PurePosixPath:
