@@ -241,6 +241,10 @@ def release(
     images: Annotated[
         str, typer.Option(help="Of your own images: copy, hardlink or symlink.")
     ] = "copy",
+    images_from: Annotated[
+        list[Path] | None,
+        typer.Option(help="Where else images may be than with FILES or in --data-dir; repeatable."),
+    ] = None,
 ) -> None:
     """Write generated dialogues as a release that configs conversation and detail read.
 
@@ -248,7 +252,7 @@ def release(
     """
     from rs_gpt4v_builders.export.instruct import release as write
 
-    written = write(files, data_dir, images)
+    written = write(files, data_dir, images, images_from or ())
     _tell_problems(written.problems)
     for name, items in written.written.items():
         typer.echo(f"{written.folder / name}: {items:,} dialogues")
