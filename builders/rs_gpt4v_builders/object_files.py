@@ -9,7 +9,6 @@ Three layouts, each read into `rs_gpt4v.records.OBJECTS`, pixels as annotated::
 """
 
 import math
-import os
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ import pyarrow as pa
 
 from rs_gpt4v import records
 from rs_gpt4v.boxes import order_corners
+from rs_gpt4v.files import relative
 from rs_gpt4v.source import AnnotationError, Source, read_json_list, read_text
 from rs_gpt4v_builders import _dior_xml
 
@@ -59,7 +59,7 @@ def own_source(path: Path, layout: Layout, images: Path, split: str) -> Source:
         citation="",
         folders=(),
         annotations={split: (f"{path.name}/" if path.is_dir() else path.name,)},
-        images=(os.path.relpath(images, path.parent),),
+        images=(relative(images, path.parent),),
         reader=lambda *_: read_objects(path, layout),
     )
 

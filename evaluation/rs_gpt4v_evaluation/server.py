@@ -115,5 +115,5 @@ def _answered(
             continue
         said: Any = answer.response
         line = prediction_line(row, (answer.text or "").strip(), constants)
-        line["server"] = {"model": said["model"], "fingerprint": said.get("system_fingerprint")}
+        line["server"] = {"model": said.get("model"), "fingerprint": said.get("system_fingerprint")}
         yield [line]
