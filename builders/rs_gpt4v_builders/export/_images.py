@@ -11,7 +11,6 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from rs_gpt4v.files import UNFINISHED
 from rs_gpt4v.files import UNFINISHED, relative
 from rs_gpt4v.image_checks import CONVERTED
 
