@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v.conversation import FEATURES, InvalidConversationError, check
-from rs_gpt4v.images import ImageError, checked_size
+from rs_gpt4v.images import ImageError, checked
 from rs_gpt4v_training.streaming import refuse_shards, unpacked
 
 _OTHERS = ("id", "messages", "task", "width", "height")
@@ -176,6 +176,6 @@ def _size(file: str | bytes) -> tuple[int | None, int | None] | ImageError:
     if isinstance(file, str) and "://" in file:
         return None, None  # of the Hub, streaming: `datasets` fetches it when it decodes it
     try:
-        return checked_size(file)
+        return checked(file).size
     except ImageError as error:
         return error
