@@ -3,12 +3,18 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
+from typer.testing import CliRunner
 
 import rs_gpt4v
+from rs_gpt4v.cli import app
+from rs_gpt4v.cli.common import data_root
+from rs_gpt4v.source import SourceNotFoundError
 from rs_gpt4v_builders import CONFIGS, GROUPS
+from rs_gpt4v_builders.inventory import inventory
 
 
 def _python(code: str, cwd: Path) -> str:
@@ -76,6 +82,71 @@ def test_importing_is_light(tmp_path: Path) -> None:
         "print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
     )
     assert _python(code, tmp_path) == "[]"
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda **given: datasets.load_dataset(path=rs_gpt4v.NAME, **given)["test"],
+        lambda **given: datasets.load_dataset(rs_gpt4v.NAME, split="test", **given),
+        lambda **given: datasets.load_dataset_builder(path=rs_gpt4v.NAME, **given).as_dataset(),
+    ],
+)
+def test_the_name_may_be_given_by_keyword(load: Any, releases: Path) -> None:
+    datasets.load_dataset(rs_gpt4v.NAME, "cap_ucm", data_dir=str(releases))  # for as_dataset
+    rows = load(name="cap_ucm", data_dir=str(releases))
+    rows = rows["test"] if isinstance(rows, dict) else rows
+    assert rows[0]["id"].startswith("ucm_captions/test/")
+
+
+def test_config_names_by_keyword() -> None:
+    assert datasets.get_dataset_config_names(path=rs_gpt4v.NAME) == [*CONFIGS, *GROUPS]
+    assert "train" in datasets.get_dataset_split_names(path=rs_gpt4v.NAME, config_name="cap_ucm")
+
+
+@pytest.mark.usefixtures("home")
+class TestHome:
+    """A "~" reaches us where no shell expands it: from Python, from a variable, from a YAML."""
+
+    @pytest.fixture
+    def home(self, releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "data").symlink_to(releases)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("USERPROFILE", str(tmp_path))
+
+    def test_in_data_dir(self) -> None:
+        rows = datasets.load_dataset(rs_gpt4v.NAME, "cap_ucm", data_dir="~/data", split="test")
+        assert rows[0]["id"].startswith("ucm_captions/test/")
+
+    @pytest.mark.parametrize(
+        "verb",
+        [["sources", "ucm_captions"], ["build", "cap_ucm"], ["download", "--dry-run", "vqa"]],
+    )
+    def test_in_the_variable(self, verb: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RS_GPT4V_DATA", "~/data")
+        rows = datasets.load_dataset(rs_gpt4v.NAME, "cap_ucm", split="test")
+        assert rows[0]["id"].startswith("ucm_captions/test/")
+        result = CliRunner().invoke(app, verb)
+        assert result.exit_code == 0, result.output
+        assert "~" not in result.output
+
+    def test_in_the_variable_beside_the_sample(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RS_GPT4V_DATA", "~/data")
+        assert data_root(Path("~/data").expanduser(), sample=True) is None
+        with pytest.raises(ValueError, match="leave --data-dir out"):
+            data_root(Path("~/other").expanduser(), sample=True)
+
+
+@pytest.mark.parametrize("config", ["grounding", "cap_ucm", "cap_sydney"])
+def test_a_folder_of_another_name_is_not_taken_for_a_release(config: str, tmp_path: Path) -> None:
+    """Many data sets have a folder Annotations, or a dataset.json."""
+    (tmp_path / "my_boxes/Annotations").mkdir(parents=True)
+    (tmp_path / "my_boxes/Annotations/1.xml").write_text("<annotation/>")
+    (tmp_path / "my_boxes/dataset.json").write_text('{"images": []}')
+    for root in (tmp_path, tmp_path / "my_boxes"):
+        with pytest.raises(SourceNotFoundError):
+            datasets.load_dataset(rs_gpt4v.NAME, config, data_dir=str(root))
+        assert inventory(root, [CONFIGS[config].source])[0].status == "missing"
 
 
 def test_data_root_from_the_environment(releases: Path, monkeypatch: pytest.MonkeyPatch) -> None:

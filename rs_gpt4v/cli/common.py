@@ -7,9 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
+
+def _from_home(path: Path | None) -> Path | None:
+    return path and path.expanduser()  # a shell expands no "~" in a variable
+
+
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Folder that holds the releases.", envvar="RS_GPT4V_DATA"),
+    typer.Option(
+        help="Folder that holds the releases.", envvar="RS_GPT4V_DATA", callback=_from_home
+    ),
+]
+ReleasesDir = Annotated[
+    Path,
+    typer.Option(help="Folder for the releases.", envvar="RS_GPT4V_DATA", callback=_from_home),
 ]
 Sample = Annotated[bool, typer.Option("--sample", help="Use the embedded synthetic sample.")]
 Protocol = Annotated[str, typer.Option(help="paper: the rows of Table 1. release: all rows.")]
@@ -75,7 +86,7 @@ def data_root(data_dir: Path | None, *, sample: bool) -> str | None:
     """The data root to read; none for the sample, which a flag beside it would contradict."""
     if not sample:
         return data_dir and str(data_dir)
-    if data_dir is not None and str(data_dir) != os.environ.get("RS_GPT4V_DATA"):
+    if data_dir not in (None, Path(os.environ.get("RS_GPT4V_DATA", "")).expanduser()):
         raise ValueError("--sample reads the embedded sample: leave --data-dir out")
     return None
 

@@ -14,6 +14,7 @@ from rs_gpt4v.cli.common import (
     DataDir,
     OnMissing,
     Protocol,
+    ReleasesDir,
     Sample,
     Split,
     Stretch,
@@ -54,9 +55,7 @@ def sources(
 @app.command()
 def download(
     names: Annotated[list[str], typer.Argument(help="Sources, configs or groups: rsvqa_lr.")],
-    data_dir: Annotated[
-        Path, typer.Option(help="Folder for the releases.", envvar="RS_GPT4V_DATA")
-    ],
+    data_dir: ReleasesDir,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is to fetch.")] = False,
     keep_archives: Annotated[
         bool, typer.Option("--keep-archives", help="Keep archives once they are unpacked.")

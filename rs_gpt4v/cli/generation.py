@@ -12,6 +12,7 @@ from rs_gpt4v.cli.common import (
     DataDir,
     OnMissing,
     Protocol,
+    ReleasesDir,
     Sample,
     Split,
     Stretch,
@@ -246,9 +247,7 @@ def release(
     files: Annotated[
         list[Path], typer.Argument(help="Final dialogues of reconcile, or candidates.")
     ],
-    data_dir: Annotated[
-        Path, typer.Option(help="Folder for the releases.", envvar="RS_GPT4V_DATA")
-    ],
+    data_dir: ReleasesDir,
     images: Annotated[
         str, typer.Option(help="Of your own images: copy, hardlink or symlink.")
     ] = "copy",
