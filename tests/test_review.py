@@ -92,18 +92,27 @@ class TestQueue:
         ("line", "said"),
         [
             ("{", "not JSON"),
-            ("[]", "expected a JSON object, found a list"),
-            ('{"id": "x", "width": NaN}', "NaN is no number"),
-            ({"width": 0}, "'width' is 0; expected a whole number of pixels above 0"),
-            ({"product": "poem"}, "expected conversation or reasoning or detail"),
-            ({"boxes": [{"label": "x", "points": [1, 2], "kind": "hbb"}]}, "'boxes' is"),
-            ({"boxes": [{"label": "x", "points": [1, 2, 3, 4], "kind": "obb"}]}, "'boxes' is"),
-            ({"boxes": [{"label": "x", "points": [1, 2, 3, 1e999], "kind": "hbb"}]}, "Infinity"),
+            ("[]", "it is []; expected an object"),
+            ('{"id": "x", "width": NaN}', "it lacks image"),
+            ({"width": 0}, "width is 0; expected greater than 0"),
+            (
+                {"product": "poem"},
+                "product is 'poem'; expected 'conversation', 'reasoning' or 'detail'",
+            ),
+            (
+                {"boxes": [{"label": "x", "points": [1, 2], "kind": "hbb"}]},
+                "boxes[0] is {'kind': 'hbb', 'label': 'x', 'points': [1, 2]}; expected 4 numbers",
+            ),
+            (
+                {"boxes": [{"label": "x", "points": [1, 2, 3, 4], "kind": "obb"}]},
+                "expected 4 numbers of an hbb, 8 of an obb",
+            ),
+            ({"boxes": [{"label": "x", "points": [1, 2, 3, 1e999], "kind": "hbb"}]}, "a finite"),
             ({"verdicts": [candidate(0)["verdicts"][0] | {"result": "maybe"}]}, "cannot tell"),
             ({"verdicts": [candidate(0)["verdicts"][0] | {"turn": 2}]}, "on turn 2 of 2"),
             ({"messages": []}, "it has no messages"),
             ({"messages": candidate(0)["messages"][:1]}, "do not go user, assistant"),
-            ({"messages": [{"role": "user"}]}, "a text 'content'"),
+            ({"messages": [{"role": "user"}]}, "it lacks messages[0].content; it has role"),
             ({"id": IDS[0]}, "occurs twice"),
         ],
     )
@@ -121,7 +130,7 @@ class TestQueue:
         bad = candidate(1)
         del bad["verdicts"], bad["width"]
         queue = read_queue(write_queue(tmp_path, [candidate(0), bad]))
-        assert f"line 2: id '{IDS[1]}': it lacks width, verdicts" in queue.problems[0]
+        assert "line 2: it lacks width, verdicts; it has id, image" in queue.problems[0]
 
     def test_nothing_to_review_is_an_error_with_the_first_problem(self, tmp_path: Path) -> None:
         with pytest.raises(EmptyQueueError, match=r"line 1: not JSON"):
@@ -418,9 +427,7 @@ class TestSaving:
 
     def test_broken_line_in_the_midst_stops_it(self, queue: Path) -> None:
         reviews_of(queue).write_text('{"id": "x"}\n{}\n')
-        with pytest.raises(
-            ReviewsError, match=r"line 1: it has no text at, decision, of, reviewer"
-        ):
+        with pytest.raises(ReviewsError, match=r"line 1: it lacks decision, reviewer, at, of"):
             read_decisions(reviews_of(queue))
 
     def test_full_disk_saves_nothing_and_says_so(self, page: Page, queue: Path) -> None:

@@ -1,10 +1,16 @@
 """Reads back which records a build left out, and why: the lists of `_good_records`."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
 import datasets
+from typing_extensions import TypedDict
+
+from rs_gpt4v.files import read_json_lines
+
+
+class _Line(TypedDict):
+    kind: str
 
 
 def cache_folder(splits: datasets.DatasetDict) -> Path:
@@ -30,6 +36,5 @@ def dropped(folder: Path, source: str, split: str) -> dict[str, int]:
     file = folder / f"dropped-{source}-{split}.jsonl"
     if not file.is_file():
         return {}
-    lines = file.read_text(encoding="utf-8").splitlines()
-    kinds = Counter(json.loads(line)["kind"] for line in lines)
+    kinds = Counter(line["kind"] for line in read_json_lines(file, _Line))
     return dict(sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0])))

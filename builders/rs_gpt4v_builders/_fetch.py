@@ -12,7 +12,9 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from tqdm import tqdm
+from typing_extensions import TypedDict
 
+from rs_gpt4v.files import InvalidFileError, read_json
 from rs_gpt4v.remote import Download
 
 _ATTEMPTS = 5  # in a row that bring no byte more
@@ -30,6 +32,11 @@ class _PassingError(Exception):
     def __init__(self, said: str, wait_s: float = 0.0) -> None:
         super().__init__(said)
         self.wait_s = wait_s
+
+
+class _Note(TypedDict):
+    url: str
+    validator: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,8 @@ class _Part:
     def validator(self, url: str) -> str | None:
         """What the server called the version of ``url`` that this is a part of."""
         try:
-            noted = json.loads(self.note.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # absent, or cut by a kill
+            noted = read_json(self.note, _Note)
+        except (OSError, InvalidFileError):  # absent, or cut by a kill
             return None
         return noted["validator"] if noted["url"] == url else None
 

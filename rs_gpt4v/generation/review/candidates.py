@@ -2,14 +2,30 @@
 
 import hashlib
 import json
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict, cast, get_args
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, NonNegativeInt, PositiveInt
+from typing_extensions import TypedDict
 
 from rs_gpt4v.conversation import LabelledBox, Message, dialogue_problem
-from rs_gpt4v.generation.products import PRODUCTS, Product
+from rs_gpt4v.files import InvalidFileError, parse_json, whole_lines
+from rs_gpt4v.generation.products import Product
+from rs_gpt4v.generation.texts import Text
+
+
+def _whole_points(points: list[float]) -> list[float]:
+    if len(points) not in (4, 8):
+        raise ValueError("4 or 8 numbers")
+    return points
+
+
+def _whole_box(box: LabelledBox) -> LabelledBox:
+    if len(box["points"]) != {"hbb": 4, "obb": 8}[box["kind"]]:
+        raise ValueError("4 numbers of an hbb, 8 of an obb")
+    return box
+
 
 Result = Literal["pass", "fail", "cannot tell"]
 
@@ -23,10 +39,10 @@ class Verdict(TypedDict):
 
     check: str
     result: Result
-    turn: int
+    turn: NonNegativeInt
     sentence: str
     rule: str
-    boxes: list[list[float]]
+    boxes: list[Annotated[list[float], AfterValidator(_whole_points)]]
 
 
 class _Made(TypedDict, total=False):
@@ -43,13 +59,13 @@ class Candidate(_Made):
     ``request`` say how it was made.
     """
 
-    id: str
-    image: str
-    width: int
-    height: int
+    id: Text
+    image: Text
+    width: PositiveInt
+    height: PositiveInt
     product: Product
     messages: list[Message]
-    boxes: list[LabelledBox]
+    boxes: list[Annotated[LabelledBox, AfterValidator(_whole_box)]]
     verdicts: list[Verdict]
 
 
@@ -75,17 +91,17 @@ def read_queue(path: Path) -> Queue:
     """
     found: dict[str, Candidate] = {}
     problems = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            read = _candidate(line)
-            if isinstance(read, str):
-                problems.append(f"{path}, line {number}: {read}")
-            elif read["id"] in found:
-                problems.append(f"{path}, line {number}: its id {read['id']!r} occurs twice")
-            else:
-                found[read["id"]] = read
+    for number, line in whole_lines(path):
+        where = f"{path}, line {number}"
+        try:
+            row = _candidate(line, where)
+        except InvalidFileError as error:
+            problems.append(str(error))
+            continue
+        if row["id"] in found:
+            problems.append(f"{where}: its id {row['id']!r} occurs twice")
+        else:
+            found[row["id"]] = row
     return _filled(Queue(path, list(found.values()), problems))
 
 
@@ -133,95 +149,25 @@ def _filled(queue: Queue) -> Queue:
     return queue
 
 
-def _candidate(line: bytes) -> Candidate | str:
-    """The candidate that a line holds, or why it holds none."""
-    try:
-        row = json.loads(line, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
-        return f"not JSON ({error})"
-    if not isinstance(row, dict):
-        return f"expected a JSON object, found a {type(row).__name__}"
-    named = f"id {row['id']!r}: " if isinstance(row.get("id"), str) else ""
-    problem = (
-        _field_problem(row) or dialogue_problem(row["messages"], system=False) or _turn_problem(row)
-    )
-    return f"{named}{problem}" if problem else cast(Candidate, row)
+def _candidate(line: bytes, where: str) -> Candidate:
+    """The candidate that a line holds.
+
+    Raises:
+        InvalidFileError: It holds none.
+    """
+    parse_json(line, Candidate, where)
+    row: Candidate = json.loads(line, parse_constant=_no_number)  # its numbers as they are written
+    problem = dialogue_problem(row["messages"], system=False) or _turn_problem(row)
+    if problem:
+        raise InvalidFileError(f"{where}: id {row['id']!r}: {problem}")
+    return row
 
 
 def _no_number(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise InvalidFileError(f"{constant} is no number of JSON")
 
 
-def _field_problem(row: dict[str, Any]) -> str | None:
-    absent = [name for name in (*_FIELDS, "messages") if name not in row]
-    if absent:
-        return f"it lacks {', '.join(absent)}"
-    for name, (is_right, expected) in _FIELDS.items():
-        if not is_right(row[name]):
-            return f"{name!r} is {row[name]!r:.80}; expected {expected}"
-    return None
-
-
-def _turn_problem(row: dict[str, Any]) -> str | None:
+def _turn_problem(row: Candidate) -> str | None:
     turns = len(row["messages"]) // 2
-    beyond = [one["turn"] for one in row["verdicts"] if not 0 <= one["turn"] < turns]
+    beyond = [one["turn"] for one in row["verdicts"] if one["turn"] >= turns]
     return f"a verdict is on turn {beyond[0]} of {turns}, counted from 0" if beyond else None
-
-
-def _are_texts(row: dict[str, Any], *names: str) -> bool:
-    return all(isinstance(row.get(name), str) for name in names)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _are_points(value: object) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) in (4, 8)
-        and all(_is_whole(one) or (isinstance(one, float) and math.isfinite(one)) for one in value)
-    )
-
-
-def _is_box(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and _are_texts(value, "label")
-        and _are_points(value.get("points"))
-        and value.get("kind") == ("hbb" if len(value["points"]) == 4 else "obb")
-    )
-
-
-def _is_verdict(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and _are_texts(value, "check", "sentence", "rule")
-        and value.get("result") in get_args(Result)
-        and _is_whole(value.get("turn"))
-        and _are_all(_are_points)(value.get("boxes"))
-    )
-
-
-def _are_all(is_right: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, list) and all(is_right(one) for one in value)
-
-
-_TEXT = (lambda value: isinstance(value, str) and bool(value.strip()), "a text that is not empty")
-_SIZE = (lambda value: _is_whole(value) and value > 0, "a whole number of pixels above 0")
-_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "id": _TEXT,
-    "image": _TEXT,
-    "width": _SIZE,
-    "height": _SIZE,
-    "product": (lambda value: value in PRODUCTS, " or ".join(PRODUCTS)),
-    "boxes": (
-        _are_all(_is_box),
-        "objects with a 'label', a 'kind' (hbb or obb) and 'points' (4 or 8 numbers)",
-    ),
-    "verdicts": (
-        _are_all(_is_verdict),
-        f"objects with 'check', 'result' ({' or '.join(get_args(Result))}), 'turn', 'sentence', "
-        "'rule' and 'boxes' (lists of 4 or 8 numbers)",
-    ),
-}

@@ -1,14 +1,19 @@
 """What a reviewer decided: one JSON object a line, only ever appended to."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal, TypedDict, get_args
+from typing import Any, Literal, get_args
+
+from typing_extensions import TypedDict
 
 from rs_gpt4v.conversation import Message, dialogue_problem
-from rs_gpt4v.files import appending, locked, whole_lines
+from rs_gpt4v.files import InvalidFileError, appending, locked, parse_json, whole_lines
+from rs_gpt4v.generation.texts import Text
+
+_MEND = "Mend the line or take it out, and start again"
 
 Choice = Literal["accept", "edit", "reject", "skip"]
 
@@ -26,11 +31,11 @@ class Decision(_Said):
     ``messages``, the corrected dialogue; "reject" has a ``reason``.
     """
 
-    id: str
+    id: Text
     decision: Choice | Literal["undo"]
-    reviewer: str
-    at: str
-    of: str
+    reviewer: Text
+    at: Text
+    of: Text
 
 
 class ReviewsError(ValueError):
@@ -61,31 +66,20 @@ def read_decisions(path: Path) -> list[Decision]:
     Raises:
         ReviewsError: A line before the last is no decision.
     """
-    lines = list(whole_lines(path))
-    for number, line in lines:
-        problem = _problem(line)
-        if problem:
-            raise ReviewsError(
-                f"{path}, line {number}: {problem}. Mend the line or take it out, and start again"
-            )
-    return [json.loads(line) for _, line in lines]
+    return [_decision(line, f"{path}, line {number}") for number, line in whole_lines(path)]
 
 
-def _problem(line: bytes) -> str | None:
-    """Why a line is no decision, none where it is one."""
+def _decision(line: bytes, where: str) -> Decision:
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return f"not JSON ({error})"
-    if not isinstance(row, dict):
-        return f"expected a JSON object, found a {type(row).__name__}"
-    absent = [name for name in sorted(Decision.__required_keys__) if not _is_text(row.get(name))]
-    if absent:
-        return f"it has no text {', '.join(absent)}"
-    return decision_problem(row)
+        decision = parse_json(line, Decision, where)
+    except InvalidFileError as error:
+        raise ReviewsError(f"{error}. {_MEND}") from None
+    if problem := decision_problem(decision):
+        raise ReviewsError(f"{where}: {problem}. {_MEND}")
+    return decision
 
 
-def decision_problem(row: dict[str, Any]) -> str | None:
+def decision_problem(row: Mapping[str, Any]) -> str | None:
     """Why the words of a decision do not fit it, none where they do."""
     match row["decision"]:
         case "edit":
