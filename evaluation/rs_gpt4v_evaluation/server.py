@@ -113,7 +113,6 @@ def _answered(
         if answer.failure:
             failed.append(f"{row['id']}: {answer.failure.reason}")
             continue
-        said: Any = answer.response
         line = prediction_line(row, (answer.text or "").strip(), constants)
-        line["server"] = {"model": said.get("model"), "fingerprint": said.get("system_fingerprint")}
+        line["server"] = {"model": answer.model, "fingerprint": answer.fingerprint}
         yield [line]

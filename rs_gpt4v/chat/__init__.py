@@ -4,6 +4,7 @@ Nothing here parses replies: a request is a JSON body, an answer its text or why
 """
 
 from rs_gpt4v.chat.answers import (
+    REPLIED,
     Answer,
     ChatError,
     ChatStoppedError,
@@ -20,6 +21,7 @@ from rs_gpt4v.chat.requests import (
     Endpoint,
     Part,
     image_part,
+    read_body,
     request_hash,
     text_part,
 )
@@ -27,6 +29,7 @@ from rs_gpt4v.chat.schemas import takes_schema
 
 __all__ = [
     "PRICES",
+    "REPLIED",
     "Answer",
     "Answers",
     "ChatError",
@@ -44,6 +47,7 @@ __all__ = [
     "estimate",
     "image_part",
     "read_batch",
+    "read_body",
     "read_prices",
     "request_hash",
     "takes_schema",

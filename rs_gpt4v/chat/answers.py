@@ -1,15 +1,30 @@
 """What comes back: an answer or why there is none, and the account of all of them."""
 
+import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias, TypedDict
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+
+from annotated_types import Ge, Len, Lt
+from typing_extensions import NotRequired, TypedDict
+
+from rs_gpt4v.files import parse_json
 
 FailureKind: TypeAlias = Literal[
-    "refused", "filtered", "too_long", "rejected", "exhausted", "unsent"
+    "refused", "garbled", "filtered", "too_long", "rejected", "exhausted", "unsent"
 ]
-"""refused: the model declined. filtered: a content filter did. too_long: for the model's context.
-rejected: the server will not take this request. exhausted: every attempt failed. unsent: the run
-stopped before."""
+"""refused: the model declined. garbled: the reply is no text that can be kept. filtered: a content
+filter withheld it. too_long: for the model's context. rejected: the server will not take this
+request. exhausted: every attempt failed. unsent: the run stopped before."""
+
+REPLIED: frozenset[FailureKind] = frozenset({"refused", "garbled"})
+"""The failures that are replies all the same: asked again, the model may say something better."""
+
+LONGEST_REPLY = 8 * 2**20
+"""Bytes of a reply, unpacked, beyond which it is not read."""
+
+_SHOWN_CHARACTERS = 300
 
 
 class ChatError(RuntimeError):
@@ -20,11 +35,37 @@ class ChatStoppedError(ChatError):
     """Asking ended early; what was answered is in the journal, and the same command goes on."""
 
 
+Tokens: TypeAlias = Annotated[int, Ge(0), Lt(10**12)]
+
+
 class Usage(TypedDict):
     """Tokens as the server counted them; it may have sent more fields."""
 
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
+
+
+class _Message(TypedDict):
+    content: NotRequired[str | None]
+    refusal: NotRequired[str | None]
+
+
+class _Choice(TypedDict):
+    message: _Message
+    finish_reason: NotRequired[str | None]
+
+
+class _Counted(TypedDict):
+    prompt_tokens: NotRequired[Tokens]
+    completion_tokens: NotRequired[Tokens]
+
+
+class Completion(TypedDict):
+    """A chat completion: what we read of it; a server sends more."""
+
+    choices: Annotated[list[_Choice], Len(1)]
+    usage: NotRequired[_Counted | None]
+    model: NotRequired[str | None]
 
 
 class Failure(NamedTuple):
@@ -65,6 +106,20 @@ class Answer:
         """The reply reached ``max_tokens``: ``text`` is what there was by then."""
         return self.finish_reason == "length"
 
+    @property
+    def model(self) -> str | None:
+        """Who answered, as the server names it; None where it does not."""
+        return self._label("model")
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What the server calls the state it was in; None where it says nothing."""
+        return self._label("system_fingerprint")
+
+    def _label(self, name: str) -> str | None:
+        value = (self.response or {}).get(name)
+        return shown(value) if isinstance(value, str) else None
+
 
 def read_response(
     key: str,
@@ -74,7 +129,7 @@ def read_response(
     *,
     from_journal: bool = False,
 ) -> Answer:
-    """The answer in a response that `is_response` accepts."""
+    """The answer in a response of `parse_response`."""
     choice = response["choices"][0]
     text, failure = _text(choice)
     return Answer(
@@ -83,7 +138,7 @@ def read_response(
         text=text,
         failure=failure,
         finish_reason=choice.get("finish_reason"),
-        usage=response.get("usage") or None,
+        usage=counted(response),
         cost_usd=cost_usd,
         from_journal=from_journal,
         response=response,
@@ -93,22 +148,58 @@ def read_response(
 def _text(choice: dict[str, Any]) -> tuple[str | None, Failure | None]:
     message = choice["message"]
     if message.get("refusal"):
-        return None, Failure("refused", f"the model refused: {message['refusal']}")
+        return None, Failure("refused", f"the model refused: {shown(message['refusal'])}")
     if choice.get("finish_reason") == "content_filter":
         return None, Failure("filtered", "the server's content filter withheld the reply")
-    return message.get("content") or "", None  # null where reasoning took all tokens
+    text = message.get("content") or ""  # null where reasoning took all tokens
+    if problem := half_character(text):
+        return None, Failure("garbled", f"the reply {problem}")
+    return text, None
 
 
-def is_response(value: Any) -> bool:
-    """Whether JSON has the shape of a chat completion."""
-    try:
-        message = value["choices"][0]["message"]
-        usage = value.get("usage") or {"prompt_tokens": 0, "completion_tokens": 0}
-        counted = (usage["prompt_tokens"], usage["completion_tokens"])
-        content = message.get("content")
-    except (AttributeError, IndexError, KeyError, TypeError):
-        return False
-    return isinstance(content, str | None) and all(isinstance(count, int) for count in counted)
+def half_character(text: str) -> str | None:
+    """What is wrong with a text that cannot be written as UTF-8; None for all others."""
+    half = _HALF_PAIR.search(text)
+    if half is None:
+        return None
+    before = text[max(0, half.start() - 40) : half.end()]
+    return f"holds half a surrogate pair, which is no text: ...{shown(before)}"
+
+
+def counted(response: dict[str, Any]) -> Usage | None:
+    """The tokens of a response; None where the server did not count both kinds."""
+    usage: Any = response.get("usage") or {}
+    return usage if {"prompt_tokens", "completion_tokens"} <= usage.keys() else None
+
+
+def parse_response(body: bytes, where: str) -> dict[str, Any]:
+    """The chat completion in a reply.
+
+    Raises:
+        InvalidFileError: It is none; the message begins with ``where``.
+    """
+    parse_json(with_whole_characters(body), Completion, where)
+    return json.loads(body)  # as the server sent it, half characters and all
+
+
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+_PAIRS = re.compile(
+    rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+
+
+def with_whole_characters(content: bytes) -> bytes:
+    """JSON with U+FFFD for each half of a surrogate pair, which no schema takes for text."""
+    return _PAIRS.sub(lambda found: found[1] or rb"\ufffd", content)
+
+
+def shown(text: str) -> str:
+    """The start of a text from outside, in one line that can be written and printed."""
+    words = " ".join(text[: 8 * _SHOWN_CHARACTERS].split()) or "(nothing)"
+    if not words.isprintable():  # half a character, or what moves the cursor
+        words = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in words)
+    return words if len(words) <= _SHOWN_CHARACTERS else f"{words[:_SHOWN_CHARACTERS]}..."
 
 
 @dataclass

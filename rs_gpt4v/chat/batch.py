@@ -8,23 +8,28 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tqdm import tqdm
+from typing_extensions import TypedDict
 
 from rs_gpt4v.chat.answers import (
+    LONGEST_REPLY,
     ChatError,
-    FailureKind,
+    Failure,
     Summary,
-    is_response,
+    counted,
     read_response,
+    shown,
+    with_whole_characters,
 )
-from rs_gpt4v.chat.exchange import Failure, Reply, outcome
+from rs_gpt4v.chat.exchange import Reply, outcome
 from rs_gpt4v.chat.journal import Entry, Journal
+from rs_gpt4v.chat.masking import Mask
 from rs_gpt4v.chat.prices import PRICES, Price, price_of
-from rs_gpt4v.chat.requests import ChatRequest, Endpoint, request_hash
+from rs_gpt4v.chat.requests import ChatRequest, Endpoint, key_of, request_hash
+from rs_gpt4v.files import InvalidFileError, parse_json
 
 _REQUESTS_A_FILE = 50_000
 _BYTES_A_FILE = 200_000_000
 _DISCOUNT = 0.5
-_OK = 200
 
 
 def write_batch(
@@ -125,55 +130,84 @@ def read_batch(
         ChatError: A line is none of a batch's output, or its request is not of `write_batch`.
     """
     price, summary = price_of(endpoint.model, prices), Summary()
+    mask = Mask([key_of(endpoint)])
     with Journal(journal) as held:
         for path in files:
-            for entry in _entries(path, endpoint, held, price, summary):
-                held.write(entry)
+            for result in _results(path, mask):
+                if result is None:
+                    summary.failed["garbled"] += 1
+                elif entry := _entry(result, endpoint, held, price, summary):
+                    held.write(entry)
         held.sync()
     return summary
 
 
-def _entries(
-    path: Path, endpoint: Endpoint, journal: Journal, price: Price | None, summary: Summary
-) -> Iterator[Entry]:
-    for hashed, status, body in _results(path):
-        if journal.earlier("", hashed) or journal.answer("", hashed):
-            summary.from_journal += 1
-            continue
-        summary.attempts += status > 0
-        if status != _OK or not is_response(body):
-            summary.failed[_kind(status, body)] += 1
-            continue
-        full_usd = price and price.cost_of(body.get("usage"))
-        cost_usd = None if full_usd is None else full_usd * _DISCOUNT
-        summary.count(read_response(hashed, hashed, body, cost_usd))
-        yield Entry(hashed, hashed, endpoint.name, cost_usd, body, batch=True)
+class _Response(TypedDict):
+    status_code: int
+    body: Any
 
 
-def _results(path: Path) -> Iterator[tuple[str, int, Any]]:
+class _Result(TypedDict):
+    """A line of a batch's output or error file; without response where no request was sent."""
+
+    custom_id: str
+    response: _Response | None
+
+
+def _entry(
+    result: _Result, endpoint: Endpoint, journal: Journal, price: Price | None, summary: Summary
+) -> Entry | None:
+    hashed, response = result["custom_id"], result["response"]
+    if journal.earlier("", hashed) or journal.answer("", hashed):
+        summary.from_journal += 1
+        return None
+    if response is None:
+        summary.failed["unsent"] += 1
+        return None
+    summary.attempts += 1
+    body = outcome(Reply(response["status_code"], {}, json.dumps(response["body"]).encode()))
+    if not isinstance(body, dict):
+        summary.failed[body.kind if isinstance(body, Failure) else "exhausted"] += 1
+        return None
+    full_usd = price and price.cost_of(counted(body))
+    cost_usd = None if full_usd is None else full_usd * _DISCOUNT
+    summary.count(read_response(hashed, hashed, body, cost_usd))
+    return Entry(hashed, hashed, endpoint.name, cost_usd, body, batch=True)
+
+
+def _results(path: Path, mask: Mask) -> Iterator[_Result | None]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            yield _parsed(line, f"{path}, line {number}")
+            if not line.isspace():
+                yield _parsed(mask.body(line), f"{path}, line {number}")
 
 
-def _parsed(line: bytes, where: str) -> tuple[str, int, Any]:
-    """Hash, status and body; status 0 where the batch ended before the request was sent."""
+def _parsed(line: bytes, where: str) -> _Result | None:
+    """What a line says; None where it is JSON that is too long, too deep or has a huge number."""
+    if len(line) > LONGEST_REPLY:
+        return None
     try:
-        content = json.loads(line)
-        hashed, response = content["custom_id"], content["response"]
-        status, body = (response["status_code"], response["body"]) if response else (0, None)
-    except (ValueError, KeyError, TypeError) as error:
+        parse_json(with_whole_characters(line), _Result, where)
+        result = json.loads(line)
+    except InvalidFileError as error:
+        if "not JSON" in str(error) and not _is_malformed(line):
+            return None
         raise ChatError(
-            f"{where}: no line of a batch's output or error file ({error!r}). Download the files "
-            "that the batch names as output_file_id and error_file_id"
-        ) from error
-    if not re.fullmatch(r"[0-9a-f]{64}", hashed):
-        raise ChatError(f"{where}: custom_id {hashed!r} is not of a file made by write_batch")
-    return hashed, status, body
+            f"{where}: no line of a batch's output or error file, for "
+            f"{str(error).removeprefix(f'{where}: ')}. Download the files that the batch names as "
+            "output_file_id and error_file_id"
+        ) from None
+    if not re.fullmatch(r"[0-9a-f]{64}", result["custom_id"]):
+        told = shown(result["custom_id"])
+        raise ChatError(f"{where}: custom_id {told!r} is not of a file made by write_batch")
+    return result
 
 
-def _kind(status: int, body: Any) -> FailureKind:
-    if not status:
-        return "unsent"
-    result = outcome(Reply(status, {}, json.dumps(body).encode()))
-    return result.kind if isinstance(result, Failure) else "exhausted"
+def _is_malformed(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except json.JSONDecodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from tqdm import tqdm
 
 from rs_gpt4v.chat.answers import Answer, ChatError, ChatStoppedError, Summary
-from rs_gpt4v.chat.exchange import connection
+from rs_gpt4v.chat.connection import connection
 from rs_gpt4v.chat.journal import Journal
 from rs_gpt4v.chat.prices import PRICES, Price, price_of
 from rs_gpt4v.chat.requests import ChatRequest, Endpoint, api_key

@@ -1,22 +1,25 @@
-"""One attempt over HTTP, and what its outcome means."""
+"""What one attempt is and what comes of it."""
 
-import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-from rs_gpt4v.chat.answers import Failure, is_response
-from rs_gpt4v.chat.requests import Endpoint
+from rs_gpt4v.chat.answers import (
+    LONGEST_REPLY,
+    Failure,
+    parse_response,
+    shown,
+    with_whole_characters,
+)
+from rs_gpt4v.files import InvalidFileError, parse_json
 
-_SHOWN_CHARACTERS = 300
-_SECRET_CHARACTERS = 16  # what is shorter is for show ("EMPTY") and may be a word of a reply
+LONGEST_WAIT_S = 600.0
+"""No server is waited for longer before it is asked again, whatever it asks for."""
+
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _RETRIED = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY}
 _NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
@@ -24,11 +27,12 @@ _TOO_LONG = ("context length", "context window", "maximum context", "too many to
 
 
 class Reply(NamedTuple):
-    """What a server sent."""
+    """What a server sent; ``is_cut`` tells that the body is longer than what was read of it."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    is_cut: bool = False
 
 
 class NoReplyError(Exception):
@@ -66,56 +70,17 @@ Outcome: TypeAlias = dict[str, Any] | Failure | Passing | Fatal
 """A response, or what kept it away."""
 
 
-@asynccontextmanager
-async def connection(endpoint: Endpoint, key: str | None) -> AsyncIterator[Post]:
-    """Posts to ``endpoint``, with ``key``, which is struck out of whatever comes back."""
-    import aiohttp
-
-    headers = {"Content-Type": "application/json"}
-    if key is not None:
-        headers["Authorization"] = f"Bearer {key}"
-    session = aiohttp.ClientSession(
-        headers=headers,
-        connector=aiohttp.TCPConnector(limit=endpoint.concurrency),
-        timeout=aiohttp.ClientTimeout(total=endpoint.timeout_s),
-        proxy=_proxy(endpoint.url),
-    )
-
-    async def post(body: bytes) -> Reply:
-        try:
-            # A redirect would carry the key elsewhere.
-            async with session.post(endpoint.url, data=body, allow_redirects=False) as response:
-                content = await response.read()
-        except asyncio.TimeoutError as error:
-            raise NoReplyError(f"no answer within {endpoint.timeout_s:g} s", sent=True) from error
-        except aiohttp.ClientConnectorError as error:
-            raise NoReplyError(f"cannot connect: {error}", sent=False) from error
-        except aiohttp.ClientError as error:
-            raise NoReplyError(f"the connection broke: {error!r}", sent=True) from error
-        if key is not None and len(key) >= _SECRET_CHARACTERS:
-            content = content.replace(key.encode(), b"[key]")
-        return Reply(response.status, response.headers, content)
-
-    async with session:
-        yield post
-
-
-def _proxy(url: str) -> str | None:
-    """What the environment names; asked once, as aiohttp's own way takes a thread a request."""
-    address = urlsplit(url)
-    if proxy_bypass(address.netloc):
-        return None
-    return getproxies().get(address.scheme)
-
-
 def outcome(reply: Reply) -> Outcome:
     """What ``reply`` means."""
-    content = _json(reply.body)
     if reply.status != HTTPStatus.OK:
-        return _error_outcome(reply, *_error(content, reply.body))
-    if is_response(content):
-        return content
-    return Passing(f"the server sent no chat completion: {_shown(reply.body)}", maybe_paid=True)
+        return _error_outcome(reply, *_error(reply.body))
+    if reply.is_cut:
+        return Failure("garbled", f"the reply has more than {LONGEST_REPLY:,} bytes")
+    try:
+        return parse_response(reply.body, "the server sent no chat completion")
+    except InvalidFileError as error:
+        found = shown(reply.body.decode(errors="replace"))
+        return Passing(f"{error}. It sent {found}", maybe_paid=True)
 
 
 def _error_outcome(reply: Reply, code: str, said: str) -> Failure | Passing | Fatal:
@@ -132,10 +97,12 @@ def _error_outcome(reply: Reply, code: str, said: str) -> Failure | Passing | Fa
         return Passing(said, asked_wait_s(reply.headers), slow_down=True)
     if reply.status in _RETRIED or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Passing(said, asked_wait_s(reply.headers))
-    return _rejection(code, said)
+    return _rejection(reply.status, code, said)
 
 
-def _rejection(code: str, said: str) -> Failure:
+def _rejection(status: int, code: str, said: str) -> Failure:
+    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return Failure("rejected", f"{said}. It redirects: give the address where it answers")
     if code == "context_length_exceeded" or any(words in said.lower() for words in _TOO_LONG):
         return Failure("too_long", f"{said}. Send less text, smaller images or ask for less")
     if code in ("content_filter", "content_policy_violation"):
@@ -143,48 +110,43 @@ def _rejection(code: str, said: str) -> Failure:
     return Failure("rejected", said)
 
 
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _error(content: Any, body: bytes) -> tuple[str, str]:
+def _error(body: bytes) -> tuple[str, str]:
     """Code and message, in the forms that OpenAI, vLLM and llama.cpp give them."""
-    error = content.get("error", content) if isinstance(content, dict) else None
+    try:
+        content = parse_json(with_whole_characters(body), dict[str, Any], "")
+    except InvalidFileError:
+        return "", shown(body.decode(errors="replace"))
+    error = content.get("error", content)
     if not isinstance(error, dict):
-        return "", _shown(body)
-    return str(error.get("code") or error.get("type") or ""), _shown(
-        str(error.get("message") or error).encode()
-    )
-
-
-def _shown(body: bytes) -> str:
-    text = " ".join(body.decode(errors="replace").split()) or "(nothing)"
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
+        return "", shown(body.decode(errors="replace"))
+    message = error.get("message")
+    said = message if isinstance(message, str) and message else json.dumps(error)
+    return str(error.get("code") or error.get("type") or ""), shown(said)
 
 
 def asked_wait_s(headers: Mapping[str, str]) -> float:
-    """How long the server asks to wait: Retry-After (seconds or date), or as OpenAI says it."""
+    """How long the server asks to wait: Retry-After (seconds or date), or as OpenAI says it.
+
+    At most `LONGEST_WAIT_S`; 0 where it asks for nothing that makes sense.
+    """
     named = {name.lower(): value.strip() for name, value in headers.items()}
     if milliseconds := _number(named.get("retry-after-ms", "")):
-        return milliseconds / 1000
+        return min(milliseconds / 1000, LONGEST_WAIT_S)
     if asked := named.get("retry-after"):
         seconds = _number(asked)
-        return _seconds_until(asked) if seconds is None else seconds
+        return min(_seconds_until(asked) if seconds is None else seconds, LONGEST_WAIT_S)
     return limit_lifted_in_s(named)
 
 
 def limit_lifted_in_s(headers: Mapping[str, str]) -> float:
-    """Until a limit of OpenAI's is lifted that is used up; 0 where none is."""
+    """Until a limit of OpenAI's is lifted that is used up; 0 where none is. See `asked_wait_s`."""
     used_up = [
         kind
         for kind in ("requests", "tokens")
         if headers.get(f"x-ratelimit-remaining-{kind}", "").strip() == "0"
     ]
     waits = (_duration_s(headers.get(f"x-ratelimit-reset-{kind}", "")) for kind in used_up)
-    return max(waits, default=0.0)
+    return min(max(waits, default=0.0), LONGEST_WAIT_S)
 
 
 def _number(text: str) -> float | None:
@@ -198,13 +160,13 @@ def _number(text: str) -> float | None:
 def _seconds_until(date: str) -> float:
     try:
         at = parsedate_to_datetime(date)
-    except ValueError:
+        at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+        return max(0.0, (at - datetime.now(timezone.utc)).total_seconds())
+    except (ValueError, OverflowError):
         return 0.0
-    at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
-    return max(0.0, (at - datetime.now(timezone.utc)).total_seconds())
 
 
 def _duration_s(text: str) -> float:
     """Of "1s", "6m0s", "20ms"; 0 for what is none."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
+    parts = re.findall(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)", text)
     return sum(float(number) * _UNITS_S[unit] for number, unit in parts)

@@ -5,11 +5,20 @@ import os
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+from annotated_types import Ge
 from filelock import FileLock, Timeout
+from typing_extensions import TypedDict
 
-from rs_gpt4v.chat.answers import Answer, ChatError, is_response, read_response
+from rs_gpt4v.chat.answers import (
+    Answer,
+    ChatError,
+    Completion,
+    read_response,
+    with_whole_characters,
+)
+from rs_gpt4v.files import InvalidFileError, parse_json
 
 
 class Entry(NamedTuple):
@@ -29,6 +38,13 @@ class Entry(NamedTuple):
         """The line, with the time of writing."""
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         return json.dumps({**self._asdict(), "time": now}).encode("ascii") + b"\n"
+
+
+class _Line(TypedDict):
+    hash: str
+    key: str
+    cost_usd: Annotated[float, Ge(0)] | None
+    response: Completion
 
 
 class Journal:
@@ -90,17 +106,14 @@ class Journal:
 
     def _note(self, line: bytes, number: int, start: int) -> None:
         try:
-            entry = json.loads(line)
-            usable = is_response(entry["response"])
-            self._before[entry["hash"]] = start
-            self.spent_usd += entry["cost_usd"] or 0.0
-        except (ValueError, KeyError, TypeError):
-            usable = False
-        if not usable:
+            entry = parse_json(with_whole_characters(line), _Line, f"{self.path}, line {number}")
+        except InvalidFileError as error:
             raise ChatError(
-                f"{self.path}, line {number}: no paid answer. Delete the line and what it answered "
-                "is asked again, or name another journal"
-            )
+                f"{error}. Expected a paid answer. Delete the line and what it answered is asked "
+                "again, or name another journal"
+            ) from None
+        self._before[entry["hash"]] = start
+        self.spent_usd += entry["cost_usd"] or 0.0
 
     def earlier(self, key: str, request_hash: str) -> Answer | None:
         """The answer that was in the journal when it was opened; may be called in any thread."""

@@ -8,10 +8,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from annotated_types import Ge
+from typing_extensions import TypedDict
 
 from rs_gpt4v.chat.answers import ChatError, Usage
 from rs_gpt4v.chat.requests import ChatRequest, Endpoint
+from rs_gpt4v.files import InvalidFileError, read_json
 from rs_gpt4v.images import web_size
 
 _PATCHES_AT_MOST = 1536
@@ -86,6 +90,11 @@ PRICES: Mapping[str, Price] = {
 with https://openai.com/api/pricing before you spend, and give your own with `read_prices`."""
 
 
+class _PriceEntry(TypedDict):
+    input_usd: Annotated[float, Ge(0)]
+    output_usd: Annotated[float, Ge(0)]
+
+
 def read_prices(path: Path) -> dict[str, Price]:
     """Prices of ``{"MODEL": {"input_usd": 2.5, "output_usd": 10}, ...}``, beside `PRICES`.
 
@@ -96,14 +105,14 @@ def read_prices(path: Path) -> dict[str, Price]:
         ChatError: The file is not of this form.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        own = {
-            model: Price(float(entry["input_usd"]), float(entry["output_usd"]), _image_rule(model))
-            for model, entry in content.items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        entries = read_json(path, dict[str, _PriceEntry])
+    except InvalidFileError as error:
         expected = '{"MODEL": {"input_usd": 2.5, "output_usd": 10}}'
-        raise ChatError(f"{path}: {error!r}; expected {expected}, USD per million") from error
+        raise ChatError(f"{error}; in all, expected {expected}, USD per million") from None
+    own = {
+        model: Price(float(entry["input_usd"]), float(entry["output_usd"]), _image_rule(model))
+        for model, entry in entries.items()
+    }
     return {**PRICES, **own}
 
 
@@ -170,7 +179,8 @@ def _image_tokens(image: dict[str, Any], rule: Tiles | Patches) -> int:
 
 def completion_tokens_at_most(request: ChatRequest) -> int | None:
     """The longest reply that ``request`` allows; None where it sets no bound."""
-    return request.get("max_completion_tokens") or request.get("max_tokens")
+    bound = request.get("max_completion_tokens") or request.get("max_tokens")
+    return bound if isinstance(bound, int) and bound > 0 else None
 
 
 @dataclass(frozen=True)

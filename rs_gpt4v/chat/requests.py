@@ -4,12 +4,15 @@ import base64
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from rs_gpt4v.chat.answers import ChatError
+from rs_gpt4v.chat.masking import Mask
+from rs_gpt4v.files import InvalidFileError, parse_json
 from rs_gpt4v.images import web_file
 
 ChatRequest: TypeAlias = dict[str, Any]
@@ -92,6 +95,24 @@ def image_part(
     return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
 
 
+def read_body(text: str) -> dict[str, Any]:
+    """Further fields of each request, from a JSON object.
+
+    Raises:
+        ChatError: It is none, or replaces what makes a request ours.
+    """
+    try:
+        body = parse_json(text.encode(errors="replace"), dict[str, Any], "--body")
+        encoded(body)
+    except InvalidFileError as error:
+        raise ChatError(f"{error}. Give a JSON object such as '{{\"top_p\": 0.9}}'") from None
+    except ValueError:
+        raise ChatError("--body: NaN and Infinity are no JSON") from None
+    if own := sorted({"model", "messages", "stream"} & body.keys()):
+        raise ChatError(f"--body cannot set {', '.join(own)}: each request has its own")
+    return body
+
+
 def request_hash(request: ChatRequest, endpoint: Endpoint) -> str:
     """64 hex digits of what an answer depends on: the server and the body.
 
@@ -110,27 +131,59 @@ def encoded(request: ChatRequest) -> bytes:
     return json.dumps(request, allow_nan=False).encode("ascii")
 
 
+def key_of(endpoint: Endpoint) -> str | None:
+    """The key of ``endpoint`` in the environment."""
+    return os.environ.get(endpoint.api_key_env or "", "").strip() or None
+
+
 def api_key(endpoint: Endpoint) -> str | None:
     """The key to send, from the environment.
 
     Raises:
         ChatError: The key is missing or would travel readable, or the address holds secrets.
     """
-    address = urlsplit(endpoint.base_url)
-    if address.scheme not in ("http", "https") or not address.hostname:
-        raise ChatError(f"base_url {endpoint.base_url!r} is no http address such as .../v1")
-    if address.username or address.password or address.query:
+    address = _address(endpoint)
+    key = key_of(endpoint)
+    if key is None and address.hostname == "api.openai.com":
+        raise ChatError(f"OpenAI asks for a key: set {_variable(endpoint)}")
+    if key is None:
+        return None
+    if not key.isascii() or not key.isprintable():
+        raise ChatError(f"the key in {_variable(endpoint)} is not one line of ASCII")
+    if Mask([key]).holds(json.dumps([endpoint.base_url, endpoint.alias, endpoint.model])):
+        raise ChatError(
+            "the address, the alias or the model's name holds the key, which would end in logs: "
+            f"leave it in {_variable(endpoint)} alone"
+        )
+    loopback = address.hostname in ("localhost", "127.0.0.1", "::1")
+    if address.scheme == "http" and not loopback:
+        raise ChatError(
+            f"the key in {_variable(endpoint)} would travel readable to {address.netloc}: use "
+            "https, or api_key_env=None where the server needs no key"
+        )
+    return key
+
+
+def _address(endpoint: Endpoint) -> SplitResult:
+    """The server's address; one that may hold a password or key is refused without showing it."""
+    try:
+        address = urlsplit(endpoint.base_url)
+        usable = address.scheme in ("http", "https") and address.hostname and address.port != 0
+    except ValueError:
+        address, usable = SplitResult("", "", "", "", ""), False
+    if not usable:
+        told = Mask([key_of(endpoint)]).text(endpoint.base_url)
+        named = "base_url" if re.search("[@?#]", told) else f"base_url {told!r}"
+        raise ChatError(f"{named} is no http address such as https://api.openai.com/v1")
+    if address.username or address.password or address.query or address.fragment:
         raise ChatError(
             f"the base_url at {address.hostname} holds a user name, password or query, which would "
             "end in logs: put the key into the environment and name the variable in api_key_env"
         )
-    key = os.environ.get(endpoint.api_key_env or "", "").strip() or None
-    if key is None and address.hostname == "api.openai.com":
-        raise ChatError(f"OpenAI asks for a key: set {endpoint.api_key_env or 'api_key_env'}")
-    loopback = address.hostname in ("localhost", "127.0.0.1", "::1")
-    if key is not None and address.scheme == "http" and not loopback:
-        raise ChatError(
-            f"the key in {endpoint.api_key_env} would travel readable to {endpoint.base_url}: use "
-            "https, or api_key_env=None where the server needs no key"
-        )
-    return key
+    return address
+
+
+def _variable(endpoint: Endpoint) -> str:
+    """The variable's name, unless it looks as if it were the key itself."""
+    name = endpoint.api_key_env or ""
+    return name if re.fullmatch("[A-Z_][A-Z0-9_]*", name) else "the variable that api_key_env names"

@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from rs_gpt4v.chat.answers import Answer, ChatError, Failure, Summary, read_response
+from rs_gpt4v.chat.answers import (
+    Answer,
+    ChatError,
+    Failure,
+    Summary,
+    counted,
+    read_response,
+)
 from rs_gpt4v.chat.exchange import (
     Fatal,
     NoReplyError,
@@ -210,7 +217,7 @@ class Run:
         if isinstance(result, Failure):
             self._finish(asked, Answer(key=asked.key, hash=asked.hash, failure=result))
             return
-        cost_usd = self._price and self._price.cost_of(result.get("usage"))
+        cost_usd = self._price and self._price.cost_of(counted(result))
         entry = Entry(asked.hash, asked.key, self._endpoint.name, cost_usd, result)
         self._journal.write(entry)
         self._unsynced.put_nowait((asked, entry))
@@ -254,9 +261,10 @@ class Run:
 
     def _paid_usd(self, asked: Asked, result: Outcome) -> float:
         if isinstance(result, dict):
-            cost_usd = self._price and self._price.cost_of(result.get("usage"))
+            cost_usd = self._price and self._price.cost_of(counted(result))
             return asked.most_usd if cost_usd is None else cost_usd
-        if isinstance(result, Passing) and result.maybe_paid:
+        is_long = isinstance(result, Failure) and result.kind == "garbled"
+        if is_long or (isinstance(result, Passing) and result.maybe_paid):
             self._summary.uncertain_usd += asked.most_usd
             return asked.most_usd
         return 0.0

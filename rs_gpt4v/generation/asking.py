@@ -163,7 +163,7 @@ def _draft(wish: Wish, answer: chat.Answer) -> Draft:
         told = Unusable(*answer.failure)
     else:
         told = parse(answer.text, wish.product, answer.finish_reason)
-    return Draft(wish, told, answer.hash, (answer.response or {}).get("model"))
+    return Draft(wish, told, answer.hash, answer.model)
 
 
 def _can_do_better(draft: Draft) -> bool:
@@ -172,7 +172,7 @@ def _can_do_better(draft: Draft) -> bool:
     return wrong is not None and wrong not in _WITHOUT_REPLY
 
 
-_WITHOUT_REPLY = {*get_args(chat.FailureKind)} - {"refused"}
+_WITHOUT_REPLY = {*get_args(chat.FailureKind)} - chat.REPLIED
 
 
 def settled(wished: Sequence[Wish], generator: Generator) -> Generator:

@@ -179,7 +179,7 @@ def _requests(
 
 def _verdict(answer: chat.Answer, asks: Asks, earlier: Verdict | None) -> Verdict:
     value, reason = _read(answer, asks)
-    is_answer = answer.failure is None or answer.failure.kind == "refused"
+    is_answer = answer.failure is None or answer.failure.kind in chat.REPLIED
     # A request that failed cost nothing; one that was answered may have cost nobody knows what.
     costs = [earlier["cost_usd"] if earlier else 0.0, answer.cost_usd if is_answer else 0.0]
     return {
@@ -188,7 +188,7 @@ def _verdict(answer: chat.Answer, asks: Asks, earlier: Verdict | None) -> Verdic
         "reason": reason,
         "asked": earlier["asked"] + 1 if earlier else 1,
         "cost_usd": total_usd(costs),
-        "served": (answer.response or {}).get("model"),
+        "served": answer.model,
     }
 
 
