@@ -112,7 +112,7 @@ def roles(*names: str) -> str:
         ('{"turns": [{"question": "<image> a", "answer": "b"}]}', "stop", "roles", "<image>"),
         ('{"turns": [{"question": "a", "answer": "\u200b"}]}', "stop", "empty turn", "is empty"),
         ('{"turns": [{"question": "a", "answer": "a <video>"}]}', "stop", "roles", "'<video>'"),
-        (r'{"turns": [{"question": "a", "answer": "\ud800"}]}', "stop", "roles", "surrogate"),
+        (r'{"turns": [{"question": "a", "answer": "\ud800"}]}', "stop", "garbled", "surrogate"),
         (roles("system"), "stop", "roles", "no messages"),
         (roles("assistant", "user"), "stop", "roles", "roles do not go user, assistant"),
         (roles("user"), "stop", "roles", "roles do not go user, assistant"),

@@ -236,7 +236,7 @@ def test_choices(reply: str, choice: str) -> None:
     [
         ("The first answer is right.", "no choice"),
         ('{"better": "A"}', "'a' is none of first, second, tie"),
-        ('{"better": null}', "'none' is none of"),
+        ('{"better": null}', "'null' is none of"),
         ('{"better": "first"} {"better": "tie"}', "several choices: first, tie"),
         ("I can't assist with that.", "the judge declined"),
         ("", "the reply is empty"),

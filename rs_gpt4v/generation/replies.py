@@ -2,13 +2,18 @@
 
 import json
 import re
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from rs_gpt4v.chat import FailureKind
+from rs_gpt4v.chat.answers import half_character, shown
 from rs_gpt4v.conversation import Message, dialogue_problem
 from rs_gpt4v.generation.products import Product
+
+LONGEST = 100_000
+"""Characters of a reply; a longer one makes no dialogue, and is not searched for one."""
 
 Wrong: TypeAlias = (
     Literal["empty", "refused", "truncated", "no JSON", "missing field", "roles", "empty turn"]
@@ -43,7 +48,7 @@ class Unusable:
 class _UnusableError(Exception):
     def __init__(self, wrong: Wrong, reason: str) -> None:
         super().__init__(reason)
-        self.told = Unusable(wrong, reason)
+        self.told = Unusable(wrong, shown(reason))
 
 
 def parse(
@@ -79,11 +84,19 @@ def _content(reply: str, finish_reason: str | None) -> dict[str, Any]:
     if start < 0 or (_REFUSAL.match(reply) and "}" not in reply):
         wrong = "refused" if _REFUSAL.match(reply) else "no JSON"
         raise _UnusableError(wrong, f"expected a JSON object, found {reply[:80]!r}")
+    return _json_at(start, reply)
+
+
+def _json_at(start: int, reply: str) -> dict[str, Any]:
+    if len(reply) > LONGEST:
+        raise _UnusableError("no JSON", f"{len(reply):,} characters: too many to be a dialogue")
     try:
         return json.JSONDecoder(strict=False).raw_decode(reply, start)[0]
     except json.JSONDecodeError as error:
         wrong = "truncated" if _is_cut(reply, error) else "no JSON"
         raise _UnusableError(wrong, f"{error} in {reply[:80]!r}") from error
+    except ValueError as error:
+        raise _UnusableError("no JSON", "a number has thousands of digits") from error
     except RecursionError as error:
         raise _UnusableError("no JSON", f"nested without end: {reply[:80]!r}") from error
 
@@ -101,6 +114,8 @@ def _field(content: dict[str, Any], name: str, where: str = "the reply") -> str:
         raise _UnusableError("missing field", f"{where} has no text {name!r}: {found}")
     if not value.strip():
         raise _UnusableError("empty turn", f"{where} has an empty {name!r}")
+    if half := half_character(value):
+        raise _UnusableError("garbled", f"{where}: {name!r} {half}")
     return value.strip()
 
 
@@ -122,7 +137,7 @@ def _turns(content: dict[str, Any]) -> tuple[Message, ...]:
     for index, turn in enumerate(_listed(content, "turns")):
         where = f"turn {index}"
         if not isinstance(turn, dict):
-            raise _UnusableError("missing field", f"{where} is no object: {turn!r:.80}")
+            raise _UnusableError("missing field", f"{where} is no object: {reprlib.repr(turn)}")
         messages.append({"role": "user", "content": _field(turn, "question", where)})
         messages.append({"role": "assistant", "content": _field(turn, "answer", where)})
     return tuple(messages)

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from rs_gpt4v.chat.answers import shown
 from rs_gpt4v_evaluation.rs_judge.rs_judge import HIGHEST, LOWEST
 
 CHOICES = ("first", "second", "tie")
@@ -30,6 +31,10 @@ class Read(NamedTuple):
     reason: str
 
 
+LONGEST = 100_000
+"""Characters of a reply, thoughts aside; a longer one is not searched for a verdict."""
+
+_STRAY_BRACES = 100  # that begin no JSON; after so many, the rest is taken for prose
 _DASH = "[-\u2010-\u2015\u2212]"  # hyphens, dashes and the minus sign
 _JUNK = r"[\s>*_#`'\"{\[(|]{0,20}"  # what Markdown and JSON put around a word or a number
 _DIGITS = r"[0-9]+(?:\.[0-9]+)?"
@@ -41,7 +46,7 @@ _STATED = (
     rf"(?:[ \t]*{_JOINT}[ \t]*{_DIGITS}|[ \t]+{_DIGITS})*"
     r"(?:[ \t]*[%\u00bc-\u00be]|[ ]+and[ ]+a[ ]+half|[a-z]+)?)"
 )
-_QUALIFIER = r"(?:(?:final|overall|total|my|the|assigned|numeric(?:al)?)\s+)*"
+_QUALIFIER = r"(?:(?:final|overall|total|my|the|assigned|numeric(?:al)?)\s+){0,5}"
 _SCALE = rf"(?:\s*\(\s*[0-9]+\s*(?:{_DASH}|to)\s*[0-9]+\s*\)|\s*\(\s*out of\s+[0-9]+\s*\))?"
 _LABEL = rf"{_QUALIFIER}(?:score|rating|grade|overall|verdict)"
 _CLAUSE = rf"(?:^|(?<=[.!?;:])\s){_JUNK}(?:(?:[0-9]+[.)]|[-+\u2022])\s+{_JUNK})?"
@@ -68,7 +73,7 @@ _FORMS = tuple(
 # Nothing but a number, as the whole reply or its last line.
 _BARE = re.compile(rf"{_JUNK}{_STATED}(?:\s*points?)?[\s*_`'\"\])}}|.]*", re.IGNORECASE)
 _ONE = re.compile(rf"(?P<number>{_NUMBER})(?:\s*(?:/|out\s+of)\s*(?P<scale>{_NUMBER}))?")
-_THOUGHTS = re.compile(r".*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_THOUGHT = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _REFUSAL = re.compile(
     rf"{_JUNK}(?:(?:i[' \u2019]?a?m\s+)?(?:very\s+)?sorry\b"
     r"|i\s+(?:can(?:no|')?t|can\u2019t|won't)\b|i(?:'m|\u2019m| am)\s+(?:unable|not able)\b"
@@ -80,6 +85,8 @@ _REFUSAL = re.compile(
 def read_score(reply: str) -> Read:
     """The one score from 1 to 10 that ``reply`` states, and the judge's reason for it."""
     text = _said(reply)
+    if len(text) > LONGEST:
+        return Read(None, f"the reply has {len(text):,} characters, more than are read")
     objects, prose = _json_objects(text)
     found = [_json_score(one["score"]) for one in objects if "score" in one]
     found += [_plain_score(stated) for stated in _stated(prose)]
@@ -89,7 +96,7 @@ def read_score(reply: str) -> Read:
         if isinstance(one, str):
             return Read(None, one)
     if len(set(found)) > 1:
-        values = ", ".join(f"{value:g}" for value in dict.fromkeys(found))
+        values = shown(", ".join(f"{value:g}" for value in dict.fromkeys(found)))
         return Read(None, f"the reply states several scores: {values}")
     return Read(found[0], _reason(objects, text))
 
@@ -105,22 +112,25 @@ def read_choice(reply: str) -> Read:
     Read(value=None, reason='no choice in the reply')
     """
     text = _said(reply)
+    if len(text) > LONGEST:
+        return Read(None, f"the reply has {len(text):,} characters, more than are read")
     objects, prose = _json_objects(text)
-    found = [str(one["better"]).strip().casefold() for one in objects if "better" in one]
+    found = [_told(one["better"]).strip().casefold() for one in objects if "better" in one]
     label = rf"{_CLAUSE}better(?:\s+answer)?[*_`'\"]*\s*[:=]{_JUNK}([a-z]+)"
     found += [word.casefold() for word in re.findall(label, prose, re.IGNORECASE | re.MULTILINE)]
     if not found:
         return Read(None, _silence(text, "no choice"))
     if len(set(found)) > 1:
-        return Read(None, f"the reply states several choices: {', '.join(dict.fromkeys(found))}")
+        told = shown(", ".join(dict.fromkeys(found)))
+        return Read(None, f"the reply states several choices: {told}")
     if found[0] not in CHOICES:
-        return Read(None, f"{found[0]!r} is none of {', '.join(CHOICES)}")
+        return Read(None, f"{shown(found[0])!r} is none of {', '.join(CHOICES)}")
     return Read(found[0], _reason(objects, text))
 
 
 def _said(reply: str) -> str:
     """The reply without the thoughts that a reasoning model may put before it."""
-    text = _THOUGHTS.sub("", reply).strip()
+    text = _THOUGHT.split(reply)[-1].strip()
     return "" if re.match("<think", text, re.IGNORECASE) else text
 
 
@@ -135,7 +145,8 @@ def _silence(text: str, lacks: str) -> str:
 def _reason(objects: list[dict[str, Any]], text: str) -> str:
     """What the JSON gives as its reason; without one, the whole reply."""
     reasons = [one["reason"] for one in objects if isinstance(one.get("reason"), str)]
-    return reasons[0].strip() if reasons else text
+    reason = reasons[0].strip() if reasons else text
+    return reason.encode(errors="backslashreplace").decode()
 
 
 # --- JSON ----------------------------------------------------------------------------------------
@@ -144,13 +155,15 @@ def _reason(objects: list[dict[str, Any]], text: str) -> str:
 def _json_objects(text: str) -> tuple[list[dict[str, Any]], str]:
     """Every JSON object of ``text``, inner and repeated keys apart, and the text without them."""
     objects: list[dict[str, Any]] = []
-    prose, place = "", 0
-    while (brace := text.find("{", place)) >= 0:
+    prose: list[str] = []
+    place = stray = 0
+    while stray < _STRAY_BRACES and (brace := text.find("{", place)) >= 0:
         found, end = _decoded(text, brace)
         objects += found
-        prose += text[place:brace] if found else text[place:end]
+        stray += not found
+        prose.append(text[place:brace] if found else text[place:end])
         place = end
-    return objects, prose + text[place:]
+    return objects, "".join(prose) + text[place:]
 
 
 def _decoded(text: str, start: int) -> tuple[list[dict[str, Any]], int]:
@@ -175,8 +188,15 @@ def _json_score(value: object) -> float | str:
         bare = _BARE.fullmatch(value.strip())
         return _plain_score(bare["score"]) if bare else f"score is {value[:40]!r}, not a number"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return f"score is {json.dumps(value)[:40]}, not a number"
+        return f"score is {_told(value)}, not a number"
     return _in_range(value)
+
+
+def _told(value: object) -> str:
+    """A value of JSON; a list may be nested too deeply to be written."""
+    if isinstance(value, list):
+        return "a list"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 # --- Prose ---------------------------------------------------------------------------------------
@@ -200,6 +220,7 @@ def _plain_score(stated: str) -> float | str:
     (8.0, "'4/5' is not out of 10")
     """
     one = _ONE.fullmatch(stated)
+    stated = stated[:40]
     if not one:
         is_range = re.search(
             rf"[0-9]\s*(?:{_DASH}|~|to|or|and|\.\.)[ \t]*[0-9]", stated, re.IGNORECASE
