@@ -85,10 +85,22 @@ def grounding(records: pa.Table, adaption: Adaption) -> pa.Table:
     """
     ids = _ids(records, adaption)
     labels = records["label"].to_pylist()
-    asked = pc.utf8_trim_whitespace(records["expression"].combine_chunks())
+    asked = _within_a_sentence(records["expression"].combine_chunks())
     answers = _box_texts(records, labels, adaption)
     messages = _turns(_worded(wordings.GROUNDING, ids, adaption, asked), answers)
     return _rows(records, ids, messages, "grounding", _one_each(answers), boxes=_boxes(records))
+
+
+def _within_a_sentence(expressions: pa.Array) -> pa.Array:
+    """Expressions as they stand in a template: "The red car." becomes "the red car".
+
+    The capital of a word that has another one, or that is a letter but "A", is kept: "T-junction".
+    """
+    bare = pc.utf8_rtrim(pc.utf8_trim_whitespace(expressions), ". ")
+    lowered = pc.binary_join_element_wise(
+        pc.utf8_lower(pc.utf8_slice_codeunits(bare, 0, 1)), pc.utf8_slice_codeunits(bare, 1), ""
+    )
+    return pc.if_else(pc.match_substring_regex(bare, r"^(A|[A-Z][a-z]+)\b"), lowered, bare)
 
 
 def region_caption(records: pa.Table, adaption: Adaption) -> pa.Table:

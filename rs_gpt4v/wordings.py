@@ -1,7 +1,9 @@
 """The instruction templates of "Instruction-Annotation Adaption" (the paper's section 3.2).
 
-``{}`` is where the record's own words go: a question, an expression, a box. The first template of a
-task is the one that ``wording="fixed"`` uses. The first two captioning templates are the paper's.
+``{}`` is where the record's own words go: a question, an expression, a box. A question is a
+sentence that may lack its question mark, so what follows it is on another line. An expression is
+part of a sentence. The first template of a task is the one that ``wording="fixed"`` uses. The first
+two captioning templates are the paper's.
 """
 
 CAPTION = (
@@ -30,18 +32,18 @@ CAPTION = (
 VQA = (
     "{}\nAnswer the question using a single word or phrase.",
     "Question: {}\nAnswer with a single word or phrase.",
-    "{} Answer briefly.",
+    "{}\nAnswer briefly.",
     "{}\nGive a short answer.",
     "Based on the remote sensing image, answer in a word or phrase: {}",
-    "Look at the aerial image. {} Reply with one word or phrase.",
+    "Look at the aerial image. {}\nReply with one word or phrase.",
     "{}\nReply using a single word or phrase.",
     "Answer this question about the satellite image briefly: {}",
     "{}\nKeep the answer to a word or short phrase.",
-    "Using the overhead image, answer: {} Use a single word or phrase.",
+    "Using the overhead image, answer: {}\nUse a single word or phrase.",
     "Please answer in a word or phrase. {}",
-    "{} Respond with a single word or phrase.",
-    "Here is a question about the image: {} Answer as briefly as possible.",
-    "From what the remote sensing image shows: {} One word or phrase is enough.",
+    "{}\nRespond with a single word or phrase.",
+    "Here is a question about the image: {}\nAnswer as briefly as possible.",
+    "From what the remote sensing image shows: {}\nOne word or phrase is enough.",
     "{}\nNo explanation, only the answer.",
     "Question about the scene: {}\nShort answer, please.",
     "Consider the image and answer with one word or phrase. {}",
@@ -57,7 +59,7 @@ GROUNDING = (
     "Give the bounding box coordinates of {}.",
     "Find {} in the aerial image. Answer with a bounding box.",
     "Detect {} shown in the remote sensing image.",
-    "Which region does this describe? {} Answer with its bounding box.",
+    "Which region does this describe: {}? Answer with its bounding box.",
     "Mark the position of {} with a bounding box.",
     "Output the bounding box for the following object: {}",
     "Ground this expression in the image: {}",

@@ -1,5 +1,6 @@
 """Wording: chosen by id and seed alone; the paper's rows from the released captions."""
 
+import re
 from string import Formatter
 
 import numpy as np
@@ -102,3 +103,46 @@ def test_fixed_wording_is_the_first_template() -> None:
     rows = adapt.questions(question_records(["Why?"] * 9), Adaption("s/", "train", seed=None))
     prompts = {messages[0]["content"] for messages in rows["messages"].to_pylist()}
     assert prompts == {wordings.VQA[0].format("Why?")}
+
+
+@pytest.mark.parametrize(
+    ("expression", "within"),
+    [
+        ("The leftmost airplane", "the leftmost airplane"),
+        ("A green and brown golf field.", "a green and brown golf field"),
+        (" Vehicle on the left . ", "vehicle on the left"),
+        ("the T-junction", "the T-junction"),
+        ("T-junction at the top", "T-junction at the top"),
+        ("U shaped harbor", "U shaped harbor"),
+        ("BMX track", "BMX track"),
+        ("2 ships", "2 ships"),
+        ("A", "a"),
+    ],
+)
+@pytest.mark.parametrize("seed", [None, *range(12)])
+def test_an_expression_is_part_of_a_sentence(
+    expression: str, within: str, seed: int | None
+) -> None:
+    record = {
+        "key": "1",
+        "image": "1.jpg",
+        "expression": expression,
+        "label": "ship",
+        "points": [1, 1, 5, 5],
+        "kind": "hbb",
+        "width": 8,
+        "height": 8,
+    }
+    sizes = [pa.field(name, pa.int32()) for name in ("width", "height")]
+    table = pa.Table.from_pylist([record], pa.schema([*records.EXPRESSIONS, *sizes]))
+    adaption = Adaption("s/train/", "train", seed=seed)
+    asked = adapt.grounding(table, adaption).to_pylist()[0]["messages"][0]["content"]
+    assert asked in {template.format(within) for template in wordings.GROUNDING}
+    # Where it is the answer it is as released.
+    assert answers(adapt.region_caption(table, adaption)) == [expression.strip()]
+
+
+def test_no_sentence_begins_on_the_line_of_a_question() -> None:
+    """RSVQA-LR asks "Is it a rural or an urban area" without a question mark."""
+    for template in (*wordings.VQA, *wordings.GROUNDING):
+        assert not re.search(r"\{\} +[A-Z]", template)
