@@ -47,8 +47,8 @@ def rows_of(*dialogues: tuple[str, list[str]], task: str = "vqa") -> datasets.Da
 
 
 SMALL = (
-    ("a.png", ["How many? Answer briefly.", "two"]),
-    ("a.png", ["Is it rural? Answer briefly.", "no"]),
+    ("a.png", ["How many?\nAnswer briefly.", "two"]),
+    ("a.png", ["Is it rural?\nAnswer briefly.", "no"]),
     ("b.png", ["Question: Is it?\nAnswer with a single word or phrase.", "no"]),
     ("b.png", ["Nothing of ours", "a  b\nc"]),
 )
