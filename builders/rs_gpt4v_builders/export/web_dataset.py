@@ -30,6 +30,7 @@ from huggingface_hub import DatasetCardData
 
 from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v.files import replacing
+from rs_gpt4v.images import read_file
 from rs_gpt4v_builders import members
 from rs_gpt4v_builders.export._material import Material, to_rows
 
@@ -124,9 +125,9 @@ def _write_shard(path: Path, samples: list[Sample]) -> None:
         tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as shard,
     ):
         for sample in samples:
-            (image, size), (about, length) = sample.members()
-            with sample.path.open("rb") as content:
-                shard.addfile(_header(image, size), content)
+            (image, _), (about, length) = sample.members()
+            content = read_file(sample.path)
+            shard.addfile(_header(image, len(content)), io.BytesIO(content))
             shard.addfile(_header(about, length), io.BytesIO(sample.about))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rs_gpt4v.images import ImageError, checked
 from rs_gpt4v_evaluation.judge.prompts import Question
 from rs_gpt4v_evaluation.predictions import Prediction, PredictionFileError, read_predictions
 from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS
@@ -76,14 +77,20 @@ def _pair(prediction: Prediction) -> Pair:
 
 
 def check_images(pairs: Iterable[Pair]) -> None:
-    """Raise unless the image of every pair is there to be sent.
+    """Raise unless the image of every pair can be sent: before anything is paid for.
 
     Raises:
-        PredictionFileError: The first whose image is not.
+        PredictionFileError: The first whose image cannot.
     """
-    for pair in pairs:
-        if pair.image is None or not Path(pair.image).is_file():
-            raise PredictionFileError(
-                f"{pair.id}: its image {pair.image} is not there to be shown to the judge. Predict "
-                "again where it is, or judge by the reference alone (--no-image)"
-            )
+    for pair in {pair.image: pair for pair in pairs}.values():
+        _check_image(pair)
+
+
+def _check_image(pair: Pair) -> None:
+    try:
+        checked(str(pair.image))
+    except ImageError as error:
+        raise PredictionFileError(
+            f"{pair.id}: its image cannot be shown to the judge: {error}. Predict again where it "
+            "is, or judge by the reference alone (--no-image)"
+        ) from error
