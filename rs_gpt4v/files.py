@@ -249,6 +249,14 @@ def _field(location: tuple[str | int, ...]) -> str:
     return "".join(parts).removeprefix(".") or "it"
 
 
+def relative(path: str | Path, folder: str | Path) -> str:
+    """``path`` as seen from ``folder``, with slashes; absolute where they are on two drives."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:  # Windows: no way leads from C: to D:
+        return Path(path).absolute().as_posix()
+
+
 def refuse_overwriting(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
     """Raise if one of ``outputs`` is one of ``inputs``, or another of ``outputs``.
 

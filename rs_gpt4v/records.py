@@ -47,9 +47,13 @@ OBJECTS = _schema(
         pa.struct(
             [("label", pa.string()), ("points", pa.list_(pa.float32())), ("kind", pa.string())]
         )
-    )
+    ),
+    size=pa.field("size", pa.list_(pa.int32())),
 )
-"""Every annotated object of one image, in file order; boxes as in `rs_gpt4v.conversation`."""
+"""Every annotated object of one image, in file order; boxes as in `rs_gpt4v.conversation`.
+
+``size`` is the width and height of the image that was annotated, where the annotation states them.
+"""
 
 DIALOGUES = _schema(
     messages=pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),

@@ -289,11 +289,13 @@ def read_json_object(path: Path, of: type[dict[str, Any]] | type[list[Any]]) -> 
             f"{path}: expected an object that holds {kind}, found {described(content)}"
         )
     for key, value in content.items():
-        inner = value if of is list and isinstance(value, list) else [value]
-        if not isinstance(value, of) or not all(isinstance(item, dict) for item in inner):
+        odd = {} if isinstance(value, of) else {key: value}
+        if of is list and not odd:
+            odd = {f"{key}[{n}]": row for n, row in enumerate(value) if not isinstance(row, dict)}
+        for place, found in odd.items():
             raise AnnotationError(
-                f"{path}: expected an object that holds {kind}, found {described(content)}; "
-                f"under {key!r} is {described(value)}"
+                f"{path}: expected an object that holds {kind}, found {described(content)}, of "
+                f"which {place} is {described(found)}"
             )
     return content
 

@@ -21,6 +21,7 @@ from rs_gpt4v_training.arguments import DataArguments, parse
 from rs_gpt4v_training.dry_run import Machine, plan
 from rs_gpt4v_training.lengths import TooLongError, token_count
 from rs_gpt4v_training.mixture import MixtureError
+from rs_gpt4v_training.repository import COLUMNS
 from rs_gpt4v_training.rows import load_rows, stream_rows
 from rs_gpt4v_training.sft import train
 from rs_gpt4v_training.streaming import StreamingError, Uncut
@@ -186,7 +187,7 @@ def test_a_shards_sample_becomes_its_rows(shards: Path) -> None:
     data = DataArguments(["default"], repository=str(shards), streaming=True, shuffle_buffer=4)
     stream = stream_rows(data, "train", seed=0)
     rows = list(stream)
-    assert stream.features == FEATURES
+    assert stream.features == COLUMNS
     assert stream.n_shards == 2
     assert Counter(row["id"] for row in rows) == {
         f"{i}/{k}": 2 if i < 4 else 1 for i in range(5) for k in range(2)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from datasets import load_dataset
+from datasets.config import HF_DATASETS_CACHE
 from generating import scenes
 from PIL import Image
 
@@ -17,6 +18,7 @@ from rs_gpt4v_builders.export.instruct import ReleaseError, release
 
 RIGHT = "The image shows one ship and one harbor, and the ship lies left of the harbor."
 WRONG = "The image shows nine ships."
+ANN = {"reviewer": "ann", "decision": "accept"}
 
 
 def candidate(folder: Path, answer: str, product: Product = "conversation", **changes: Any) -> Any:
@@ -59,7 +61,7 @@ def test_dialogues_become_rows_of_the_ordinary_builder(tmp_path: Path, root: Pat
         tmp_path / "final.jsonl",
         candidate(tmp_path, RIGHT, source="dior", image="00001.jpg"),
         candidate(tmp_path, RIGHT, "reasoning", source="dior", image="00001.jpg"),
-        candidate(tmp_path, long, "detail", source="dior", image="00001.jpg"),
+        candidate(tmp_path, long, "detail", source="dior", image="00001.jpg", reviews=[ANN]),
     )
     jpeg = root / "DIOR" / "JPEGImages-trainval" / "00001.jpg"
     Image.new("RGB", (200, 200)).save(jpeg)
@@ -82,7 +84,7 @@ def test_items_are_llavas_and_say_where_they_are_from(tmp_path: Path, root: Path
     folder = release([write(tmp_path / "final.jsonl", row)], root).folder
     (item,) = json.loads((folder / "conversation_train.json").read_text())
     assert item["id"] == "00000/conversation"
-    assert item["image"] == "scene.png"
+    assert item["image"] == "images/scene.png"
     assert item["conversations"] == [
         {"from": "human", "value": "<image>\nWhat is in this image?"},
         {"from": "gpt", "value": RIGHT},
@@ -147,3 +149,60 @@ def test_dialogues_that_cannot_be_released_together(tmp_path: Path, root: Path) 
         release([file, other], root)
     with pytest.raises(ReleaseError, match=r"no 'split'"):
         release([write(file, candidate(tmp_path, RIGHT, split=None))], root)
+
+
+def test_images_of_the_sample_are_not_those_of_dior(tmp_path: Path, root: Path) -> None:
+    """Both are called 00001.jpg."""
+    generated = Path(HF_DATASETS_CACHE) / "rs_gpt4v_sample/some/DIOR/JPEGImages-trainval"
+    generated.mkdir(parents=True)
+    Image.new("RGB", (40, 30)).save(generated / "00001.jpg")
+    Image.new("RGB", (800, 800)).save(root / "DIOR/JPEGImages-trainval/00001.jpg")
+    row = candidate(tmp_path, RIGHT, source="dior", image=str(generated / "00001.jpg"))
+    release([write(tmp_path / "final.jsonl", row)], root)
+    assert built(root, "conversation")[0]["images"][0].size == (40, 30)
+
+
+def outside(tmp_path: Path, how: str) -> tuple[Path, str]:
+    """A file that is not with the queue, and how a candidate names it."""
+    secret = tmp_path / "home/secret.png"
+    secret.parent.mkdir()
+    Image.new("RGB", (9, 9)).save(secret)
+    queue = tmp_path / "queue"
+    queue.mkdir()
+    (queue / "link.png").symlink_to(secret)
+    (queue / "folder").symlink_to(secret.parent)
+    names = {"absolute": str(secret), "up": "../home/secret.png", "link": "link.png"}
+    return queue, {
+        **names,
+        "linked folder": "folder/secret.png",
+        "up again": "a/../../home/secret.png",
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["absolute", "up", "link", "linked folder", "up again"])
+def test_images_from_elsewhere_are_left_out(how: str, tmp_path: Path, root: Path) -> None:
+    queue, name = outside(tmp_path, how)
+    rows = [
+        candidate(queue, RIGHT, id="train/a"),
+        candidate(queue, RIGHT, id="train/b", image=name),
+    ]
+    told = release([write(queue / "final.jsonl", *rows)], root)
+    assert [path.name for path in (told.folder / "images").rglob("*.png")] == ["scene.png"]
+    assert told.written == {"conversation_train.json": 1}
+    (problem,) = told.problems
+    assert problem.startswith("id 'train/b': ")
+    assert "is not in" in problem
+    assert "--images-from" in problem
+    told = release([queue / "final.jsonl"], root, images_from=[tmp_path / "home"])
+    assert told.written == {"conversation_train.json": 2}
+
+
+def test_what_is_no_image_is_never_copied(tmp_path: Path, root: Path) -> None:
+    (tmp_path / "id_rsa").write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
+    file = write(tmp_path / "c.jsonl", candidate(tmp_path, RIGHT, image="id_rsa", source="own"))
+    with pytest.raises(ReleaseError, match=r"no dialogue has an image.*id_rsa is no image"):
+        release([file], root)
+    assert not list(root.rglob("id_rsa"))
+    file = write(tmp_path / "c.jsonl", candidate(tmp_path, RIGHT, image="gone.png", source="own"))
+    with pytest.raises(ReleaseError, match=r"gone\.png is missing"):
+        release([file], root)

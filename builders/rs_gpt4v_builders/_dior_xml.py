@@ -51,6 +51,18 @@ def read_annotation(file: Path) -> Any:
     return root
 
 
+def stated_size(root: Any) -> list[int] | None:
+    """The ``<size>`` of the annotated image, width and height in pixels; None where none is told.
+
+    Some tools write 0 where they do not know it.
+    """
+    try:
+        sides = [int(root.findtext(f"size/{side}") or "") for side in ("width", "height")]
+    except ValueError:
+        return None
+    return sides if all(0 < side < 2**31 for side in sides) else None
+
+
 def points(annotated: Any, places: Sequence[str] = CORNERS) -> list[float] | None:
     """The pixels at ``places`` in an object; None where one is missing or no number."""
     try:

@@ -76,7 +76,10 @@ def good_records(
         logger.warning("%s/%s: %s in %s holds no record", source.name, split, needed[0], folder)
     found = with_images(found, ImageFinder(source, folder, cache, conversion))
     problem = pc.coalesce(
-        kinds.problems(found), found["image_problem"].combine_chunks(), _box_problems(found)
+        kinds.problems(found),
+        found["image_problem"].combine_chunks(),
+        _size_problems(found),
+        _box_problems(found),
     )
     if on_missing == "raise" and problem.null_count < len(problem):
         raise RecordError(_first(source, _listed(source, split, found, problem)))
@@ -112,6 +115,31 @@ def _listed(source: Source, split: str, found: pa.Table, problem: pa.Array) -> l
     ]
 
 
+Problem = tuple[str, str]
+"""Kind and reason, see `rs_gpt4v.records.PROBLEM`."""
+
+
+def _size_problems(found: pa.Table) -> pa.Array:
+    """Where boxes were drawn on an image of another size than its file has."""
+    if "size" not in found.column_names:
+        return pa.nulls(found.num_rows, kinds.PROBLEM)
+    sizes = (found[name].to_pylist() for name in ("size", "width", "height"))
+    return pa.array([_size_problem(*row) for row in zip(*sizes, strict=True)], kinds.PROBLEM)
+
+
+def _size_problem(
+    annotated: list[int] | None, width: int | None, height: int | None
+) -> Problem | None:
+    if annotated is None or width is None or annotated == [width, height]:
+        return None
+    turned = " (turned, as its EXIF data say)" * (annotated == [height, width])
+    said = (
+        f"annotated on an image of {annotated[0]} x {annotated[1]} px, but its file has {width} x "
+        f"{height}{turned}: use the images that were annotated, or scale the boxes"
+    )
+    return "image of another size", said
+
+
 def _box_problems(found: pa.Table) -> pa.Array:
     """What is wrong with each record's boxes; null where nothing is, or where it has none."""
     sizes = zip(found["width"].to_pylist(), found["height"].to_pylist(), strict=True)
@@ -124,10 +152,6 @@ def _box_problems(found: pa.Table) -> pa.Array:
             [_first_problem(boxes or [], *size) for boxes, size in lists], kinds.PROBLEM
         )
     return pa.nulls(found.num_rows, kinds.PROBLEM)
-
-
-Problem = tuple[str, str]
-"""Kind and reason, see `rs_gpt4v.records.PROBLEM`."""
 
 
 def _first_problem(

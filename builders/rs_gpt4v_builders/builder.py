@@ -81,7 +81,7 @@ class RsGpt4vConfig(datasets.BuilderConfig):
 UNUSABLE = (AnnotationError, InvalidConversationError, RecordError, SourceNotFoundError)
 """Errors that say why one config cannot be built; others may be."""
 
-_TOLD = (*UNUSABLE, NoDataRootError)
+_TOLD = (*UNUSABLE, NoDataRootError, OSError)
 """Errors whose message is for the person who called ``load_dataset``."""
 
 _CHOICES = {
@@ -357,6 +357,13 @@ def data_root(
     if not chosen:
         return None
     root = Path(chosen).expanduser().absolute()
+    try:
+        str(root).encode()
+    except UnicodeEncodeError:
+        raise NoDataRootError(
+            f"{os.fsencode(root)!r}: the name is not UTF-8, which rows cannot hold: rename the "
+            "folder, or give a link to it"
+        ) from None
     if not root.is_dir():
         raise NoDataRootError(
             f"{root} is no folder: give the releases' parent folder as data_dir=... (--data-dir) "

@@ -85,6 +85,7 @@ def _record(file: Path) -> dict[str, Any]:
         "key": file.stem,
         "image": f"{_dior_xml.dior_split(file)}/{root.findtext('filename') or f'{file.stem}.jpg'}",
         "boxes": [_box(annotated) for annotated in root.findall("object")],
+        "size": _dior_xml.stated_size(root),
     }
 
 

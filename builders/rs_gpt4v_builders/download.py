@@ -132,6 +132,11 @@ def rest(sources: Sequence[Source], root: Path) -> str:
     return to_text(inventory(root, sources), root)
 
 
+def incomplete(sources: Sequence[Source], root: Path) -> list[str]:
+    """The names of ``sources`` that are not complete: what no download brings is yours to get."""
+    return [found.source.name for found in inventory(root, sources) if found.status != "found"]
+
+
 def _carry_out(item: Item, keep_archives: bool) -> Done:
     if item.is_unpacked:
         return Done(item, "there", f"there already{_how_many(item)}")

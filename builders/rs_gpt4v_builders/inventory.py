@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rs_gpt4v.files import relative
 from rs_gpt4v.source import ImageFinder, Source
 from rs_gpt4v_builders import CONFIGS, GROUPS, OBJECT_SOURCES, sources
 
@@ -94,6 +95,6 @@ def _found(source: Source, root: Path | None) -> Found:
     images = ImageFinder(source, folder).folders.values()
     # Two parts of the images may share one folder.
     absent = dict.fromkeys(image_folder for image_folder in images if not image_folder.is_dir())
-    lacking += [f"{os.path.relpath(image_folder, folder)}/" for image_folder in absent]
+    lacking += [f"{relative(image_folder, folder)}/" for image_folder in absent]
     there = None if source.image_count is None else count_images(source, folder)
     return Found(source, configs, folder, tuple(lacking), there)

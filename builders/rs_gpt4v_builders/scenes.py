@@ -12,7 +12,8 @@ from rs_gpt4v.source import not_found
 from rs_gpt4v_builders import dior
 from rs_gpt4v_builders._good_records import OnMissing, good_records
 from rs_gpt4v_builders.builder import check_choices
-from rs_gpt4v_builders.object_files import Layout, own_source
+from rs_gpt4v_builders.object_files import Layout
+from rs_gpt4v_builders.own_boxes import own_source
 
 
 def dior_scenes(
@@ -91,7 +92,7 @@ def own_scenes(
     for path in (boxes, images):
         if not path.exists():
             raise FileNotFoundError(f"{path} is not there: give the boxes and their images' folder")
-    source = own_source(boxes, layout, images, split)
+    source = own_source(boxes, layout, images, split, conversion)
     rows = good_records(
         source,
         boxes.parent,

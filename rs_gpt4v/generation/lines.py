@@ -1,11 +1,11 @@
 """What is written of a scene: candidates for reviewers, and what came to nothing."""
 
 from dataclasses import asdict
-from os.path import relpath
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rs_gpt4v.conversation import Message
+from rs_gpt4v.files import relative
 from rs_gpt4v.generation.asking import Draft
 from rs_gpt4v.generation.checks import check
 from rs_gpt4v.generation.facts import FactSheet
@@ -104,7 +104,7 @@ def _candidate(
 def _named(scene: Scene, name: str, folder: Path) -> dict[str, Any]:
     return {
         "id": f"{scene.split}/{scene.key}/{name}",
-        "image": Path(relpath(scene.image, folder)).as_posix(),
+        "image": relative(scene.image, folder),
         "source": scene.source,
         "split": scene.split,
         "product": name,

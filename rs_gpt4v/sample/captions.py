@@ -20,9 +20,13 @@ _MANY = 6  # from here on the vague sentences say "many"
 
 def captions(scene: Scene, rng: random.Random) -> tuple[str, ...]:
     """Five different sentences; each starts with a capital and ends with " ."."""
-    sentences = dict.fromkeys(_WRITERS[scene.kind](scene))
-    chosen = rng.sample(list(sentences), PER_IMAGE)
-    return tuple(f"{sentence[0].upper()}{sentence[1:]} ." for sentence in chosen)
+    return tuple(rng.sample(sentences(scene), PER_IMAGE))
+
+
+def sentences(scene: Scene) -> list[str]:
+    """All that `captions` chooses from."""
+    found = dict.fromkeys(_WRITERS[scene.kind](scene))
+    return [f"{sentence[0].upper()}{sentence[1:]} ." for sentence in found]
 
 
 def plural(name: str) -> str:

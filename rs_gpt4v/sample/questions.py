@@ -16,13 +16,13 @@ HR_CLASSES = (*LR_CLASSES, "ship", "airplane", "tennis court")
 # Outlines of the other classes run under roads or houses, so their area is open to dispute.
 AREA_CLASSES = (*BUILDINGS, "water area", "storage tank", "tennis court")
 
-_PRESENCE = (
+PRESENCE = (
     "Is a {} present?",
     "Is there a {}?",
     "Is a {} present in the image?",
     "Is there a {} in the image?",
 )
-_COUNT = (
+COUNT = (
     "What is the number of {}?",
     "How many {} are there?",
     "What is the amount of {}?",
@@ -127,7 +127,7 @@ def _shuffled(questions: Iterator[Question], rng: random.Random) -> list[Questio
 def _presence(scene: Scene, classes: Sequence[str], rng: random.Random) -> Iterator[Question]:
     for name in classes:
         answer = "yes" if scene.count(name) else "no"
-        yield Question("presence", rng.choice(_PRESENCE).format(name), answer, f"is {name}")
+        yield Question("presence", rng.choice(PRESENCE).format(name), answer, f"is {name}")
     for relation, name, other, count in _some_related(scene, classes, rng):
         # The release has two spaces before the second class.
         text = f"Is there a {name} {relation} a  {other}?"
@@ -136,7 +136,7 @@ def _presence(scene: Scene, classes: Sequence[str], rng: random.Random) -> Itera
 
 def _counts(scene: Scene, classes: Sequence[str], rng: random.Random) -> Iterator[Question]:
     for name in classes:
-        text = rng.choice(_COUNT).format(_plural(name))
+        text = rng.choice(COUNT).format(_plural(name))
         yield Question("count", text, str(scene.count(name)), f"count {name}")
     for relation, name, other, count in _some_related(scene, classes, rng):
         text = f"What is the number of {_plural(name)} {relation} a  {other}?"
@@ -147,8 +147,8 @@ def _some_related(
     scene: Scene, classes: Sequence[str], rng: random.Random
 ) -> list[tuple[str, str, str, int]]:
     """A few of the relations that hold or fail to, so that most questions stay plain."""
-    related = list(_related(scene, classes))
-    return rng.sample(related, min(_RELATIONAL, len(related)))
+    found = list(related(scene, classes))
+    return rng.sample(found, min(_RELATIONAL, len(found)))
 
 
 def _comparison(scene: Scene, classes: Sequence[str], rng: random.Random) -> Iterator[Question]:
@@ -178,7 +178,7 @@ def _areas(scene: Scene) -> Iterator[Question]:
         yield Question("area", text, f"{round(scene.area_m2(name))}m2", f"area {name}")
 
 
-def _related(scene: Scene, classes: Sequence[str]) -> Iterator[tuple[str, str, str, int]]:
+def related(scene: Scene, classes: Sequence[str]) -> Iterator[tuple[str, str, str, int]]:
     """(relation, class, other class, how many of the class stand so to any of the other)."""
     for relation, (axis, sign) in _RELATIONS.items():
         spots = {name: _spots(scene, name, axis) for name in classes if name != "building"}

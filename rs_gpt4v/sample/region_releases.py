@@ -148,17 +148,18 @@ def upright(thing: Thing) -> list[int]:
 def expressions(scene: Scene, rng: random.Random) -> list[tuple[Thing, str]]:
     """A few things, each with an expression that is true of it and of nothing else."""
     found = [
-        (thing, rng.choice(phrases))
+        (thing, rng.choice(true))
         for thing in scene.things
         if thing.name in CLASSES
-        for phrases in [list(_phrases(thing, scene))]
-        if phrases
+        for true in [list(phrases(thing, scene))]
+        if true
     ]
     chosen = sorted(rng.sample(range(len(found)), min(_MOST_OBJECTS, len(found))))
     return [found[index] for index in chosen]
 
 
-def _phrases(thing: Thing, scene: Scene) -> Iterator[str]:
+def phrases(thing: Thing, scene: Scene) -> Iterator[str]:
+    """Expressions that are true of ``thing`` and of nothing else in the scene."""
     noun = CLASSES[thing.name][1]
     every = scene.named(thing.name)
     alike = [other for other in every if other.color == thing.color]
@@ -209,13 +210,13 @@ def rs_gpt4v_instruct(root: Path, seed: int, scale: float) -> None:
     dialogues: dict[str, list[dict[str, Any]]] = {}
     for index, picture in enumerate(dior_pictures(seed, scale)):
         rng = random.Random(number("rs_gpt4v_instruct", seed, index))
-        turns = _dialogue(picture.scene, rng)
+        turns = dialogue(picture.scene, rng)
         talk = _item(picture.name, "conversation", turns, mark_first=index % 3 != 1)
         if index % 4 == 1:
             greeting = {"from": "gpt", "value": "What would you like to know about the image?"}
             talk["conversations"].insert(0, greeting)
         asked = rng.choice(_DESCRIBE)
-        detail = _item(picture.name, "detail", [(asked, _description(picture.scene))])
+        detail = _item(picture.name, "detail", [(asked, description(picture.scene))])
         if index % 4 == 2:
             del detail["id"]
         dialogues.setdefault(f"conversation_{picture.split}", []).append(talk)
@@ -246,7 +247,7 @@ _DESCRIBE = (
 )
 
 
-def _dialogue(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:
+def dialogue(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:
     """Two to four questions with their answers, from the whole to the parts."""
     turns = [("What does this image show?", f"The image shows {_SCENES[scene.kind]}.")]
     turns += [turn for name in CLASSES if scene.count(name) for turn in _asked(scene, name)]
@@ -269,7 +270,7 @@ def _asked(scene: Scene, name: str) -> Iterator[tuple[str, str]]:
         )
 
 
-def _description(scene: Scene) -> str:
+def description(scene: Scene) -> str:
     """Several sentences, each true: the place, what is counted and where, trees and ground."""
     said = [f"This remote sensing image shows {_SCENES[scene.kind]}."]
     for name in CLASSES:
@@ -286,7 +287,7 @@ def _placed(scene: Scene, name: str) -> str:
     """The first thing of a class that a place alone tells from the others, and that place."""
     start = f"The {CLASSES[name][1]} "
     for thing in scene.named(name):
-        for phrase in _phrases(thing, scene):
+        for phrase in phrases(thing, scene):
             place = phrase.removeprefix(start)
             if place in _PLACES:
                 verb = f"{start}is" if scene.count(name) == 1 else "One of them is"

@@ -21,6 +21,7 @@ from rs_gpt4v_training.adapters import peft_config, quantization_config
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments, TrainingArguments, parse
 from rs_gpt4v_training.batch import BatchError, accumulation_steps
 from rs_gpt4v_training.chat_template import use_trainable_template
+from rs_gpt4v_training.learnable import refuse_unlearnable
 from rs_gpt4v_training.lengths import refuse_cut_rows, token_count, token_lengths
 from rs_gpt4v_training.parts import freeze_all_but, refuse_untrained_projector
 from rs_gpt4v_training.recipe import processes
@@ -133,7 +134,7 @@ def plan(
         lambda: _refuse_folder(training, machine),
         lambda: quantization_config(model),
         lambda: use_trainable_template(processor, config.model_type, given=given),
-        *(partial(refuse_cut_rows, *cut) for cut in _to_be_cut(data, training, processor, rows)),
+        *_of_rows(data, training, processor, rows),
     ]
     for check in checks:
         _try(problems, check)
@@ -173,14 +174,15 @@ def _refuse_folder(training: TrainingArguments, machine: Machine) -> None:
     checkpoint_to_resume(folder, resume=training.resume, processes=machine.processes)
 
 
-def _to_be_cut(
+def _of_rows(
     data: DataArguments, training: TrainingArguments, processor: Any, rows: datasets.Dataset
-) -> Iterator[tuple[datasets.Dataset, Any, int]]:
-    """The rows of each split that training would read, with the length that they may have."""
-    if training.max_length is not None:
-        yield rows, processor, training.max_length
-        if training.eval_strategy != "no":
-            yield load_rows(data, "validation", training.seed), processor, training.max_length
+) -> Iterator[Callable[[], object]]:
+    """What training asks of the rows of each split that it would read."""
+    evaluated = training.eval_strategy != "no"
+    for part in (rows, *([load_rows(data, "validation", training.seed)] if evaluated else [])):
+        yield partial(refuse_unlearnable, part, processor)
+        if training.max_length is not None:
+            yield partial(refuse_cut_rows, part, processor, training.max_length)
 
 
 def _accumulated(problems: list[str], training: TrainingArguments, machine: Machine) -> int:

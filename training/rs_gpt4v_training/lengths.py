@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from datasets import Dataset
 from PIL import Image
 
+from rs_gpt4v_training.learnable import blank_dialogue
+
 
 class TooLongError(ValueError):
     """Rows are longer than the model may read; the message says what length they need."""
@@ -49,13 +51,15 @@ def _upper_bound(rows: Dataset, processor: Any) -> np.ndarray:
     text = np.bincount(row, weights=content.to_numpy(zero_copy_only=False), minlength=len(rows))
     turns = pc.list_value_length(messages).to_numpy(zero_copy_only=False)
     images = pc.list_value_length(table["images"].combine_chunks()).to_numpy(zero_copy_only=False)
-    return text + _template_bytes(turns, processor) + images * _image_tokens(table, processor)
+    bound = text + _template_bytes(turns, processor) + images * _image_tokens(table, processor)
+    return np.where(images > 1, np.inf, bound)  # the size of the first image is known alone
 
 
 def _template_bytes(turns: np.ndarray, processor: Any) -> np.ndarray:
     """Bytes that the template adds to a row of so many messages."""
     return _of_each(
-        turns, lambda n: len(processor.apply_chat_template(_empty(n), tokenize=False).encode())
+        turns,
+        lambda n: len(processor.apply_chat_template(blank_dialogue(n), tokenize=False).encode()),
     )
 
 
@@ -65,14 +69,11 @@ def _of_each(turns: np.ndarray, measure: Callable[[int], int]) -> np.ndarray:
     return np.array([measure(int(n)) for n in distinct])[which]
 
 
-def _empty(count: int) -> list[dict[str, Any]]:
-    """So many messages without a word."""
-    return [_text_message("user" if i % 2 == 0 else "assistant", "") for i in range(count)]
-
-
 def _image_tokens(table: pa.Table, processor: Any) -> np.ndarray:
     """Tokens of each row's image, told by its size; the image's markers included."""
-    sizes = np.stack([table[side].to_numpy() for side in ("width", "height")], axis=1)
+    # A row of a repository may have no image, and so no size.
+    sides = [table[side].combine_chunks().fill_null(1) for side in ("width", "height")]
+    sizes = np.stack([side.to_numpy() for side in sides], axis=1)
     distinct, which = np.unique(sizes, axis=0, return_inverse=True)
     counts = [
         len(_encode([_image_message()], [Image.new("RGB", (int(w), int(h)))], processor))
@@ -96,15 +97,16 @@ def token_lengths(rows: Dataset, processor: Any) -> np.ndarray:
     turns = pc.list_value_length(messages).to_numpy(zero_copy_only=False)
     images = pc.list_value_length(table["images"].combine_chunks()).to_numpy(zero_copy_only=False)
     # A message of an image alone has the template's tokens of one message too.
-    template = _of_each(turns, lambda n: len(_encode(_empty(n), [], processor)))
-    alone = len(_encode(_empty(1), [], processor))
+    template = _of_each(turns, lambda n: len(_encode(blank_dialogue(n), [], processor)))
+    alone = len(_encode([_text_message("user", "")], [], processor))
     return text + template + images * (_image_tokens(table, processor) - alone)
 
 
 def token_count(row: dict[str, Any], processor: Any) -> int:
     """The tokens of one row, images and template included, as the collator makes them."""
     messages = [_text_message(m["role"], m["content"]) for m in row["messages"]]
-    messages[0]["content"] = [{"type": "image"}] * len(row["images"]) + messages[0]["content"]
+    first = next(message for message in messages if message["role"] == "user")
+    first["content"] = [{"type": "image"}] * len(row["images"]) + first["content"]
     return len(_encode(messages, row["images"], processor))
 
 

@@ -1,47 +1,78 @@
 """Which checkpoint an interrupted training goes on from."""
 
-import json
+import logging
 from pathlib import Path
+
+from typing_extensions import TypedDict
+
+from rs_gpt4v.files import InvalidFileError, read_json
+
+logger = logging.getLogger(__name__)
 
 
 class OutputDirError(ValueError):
     """The output folder holds another run's checkpoints; the message says what to do."""
 
 
+class _State(TypedDict):
+    """Of ``trainer_state.json``, which has more."""
+
+    global_step: int
+
+
 def checkpoint_to_resume(output_dir: Path, *, resume: bool, processes: int) -> Path | None:
     """The last whole checkpoint of ``output_dir``; None to start at the beginning.
+
+    A checkpoint that a kill cut short counts as none.
 
     Raises:
         OutputDirError: There are checkpoints, and it was not asked to resume, or none can be.
     """
-    checkpoints = sorted(output_dir.glob("checkpoint-*"), key=_step)
+    found = [path for path in output_dir.glob("checkpoint-*") if _digits(path).isdecimal()]
+    checkpoints = sorted(found, key=_step)
     if checkpoints and not resume:
         raise OutputDirError(
             f"{output_dir} holds {checkpoints[-1].name} of an earlier run. Give --resume to go on "
             "from it, or another --output_dir."
         )
-    whole = [path for path in checkpoints if _is_whole(path, processes)]
-    if checkpoints and not whole:
+    saved = [path for path in checkpoints if _is_whole(path)]
+    usable = [path for path in saved if _states(path) >= processes]
+    if saved and not usable:
         raise OutputDirError(
-            f"none of the {len(checkpoints)} checkpoints in {output_dir} can be resumed: they were "
-            f"cut short, or saved without their state (save_only_model), or by fewer processes "
-            f"than the {processes} that run now. Give another --output_dir to start over."
+            f"none of the {len(saved)} checkpoints in {output_dir} can be resumed: they were saved "
+            f"without their state (save_only_model), or by fewer processes than the {processes} "
+            "that run now. Give another --output_dir to start over."
         )
-    return whole[-1] if whole else None
+    if checkpoints and not usable:
+        logger.warning(
+            "%s: %s was cut short, and nothing was saved before it: starting at the beginning",
+            output_dir,
+            checkpoints[-1].name,
+        )
+    return usable[-1] if usable else None
+
+
+def _digits(checkpoint: Path) -> str:
+    return checkpoint.name.removeprefix("checkpoint-")
 
 
 def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("checkpoint-"))
+    return int(_digits(checkpoint))
 
 
-def _is_whole(checkpoint: Path, processes: int) -> bool:
+def _states(checkpoint: Path) -> int:
+    """How many processes saved their random state."""
+    return len(list(checkpoint.glob("rng_state*.pth")))
+
+
+def _is_whole(checkpoint: Path) -> bool:
     """Whether it was written to its end: the trainer's state comes last, of the first process.
 
-    The other processes' random states come when they come.
+    The other processes' random states come when they come; of several, one is never alone.
     """
     try:
-        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+        state = read_json(checkpoint / "trainer_state.json", _State)
+    except (OSError, InvalidFileError):
         return False
-    states = len(list(checkpoint.glob("rng_state*.pth")))
-    return state.get("global_step") == _step(checkpoint) and states >= processes
+    alone = _states(checkpoint) == 1 and (checkpoint / "rng_state_0.pth").is_file()
+    return state["global_step"] == _step(checkpoint) and not alone

@@ -7,16 +7,13 @@ import datasets
 
 from rs_gpt4v import NAME
 from rs_gpt4v.source import SourceNotFoundError
+from rs_gpt4v_training import repository
 from rs_gpt4v_training.arguments import DataArguments, TrainingArguments
 from rs_gpt4v_training.image_cache import image_cache, through_cache
+from rs_gpt4v_training.learnable import refuse_unlearnable
 from rs_gpt4v_training.lengths import refuse_cut_rows, token_lengths
 from rs_gpt4v_training.mixture import MixtureError, refuse_bad_weights, weighted
-from rs_gpt4v_training.streaming import (
-    interleaved,
-    refuse_shards,
-    refuse_unstreamable,
-    unpacked,
-)
+from rs_gpt4v_training.streaming import interleaved, refuse_unstreamable
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +27,7 @@ def rows_to_train_on(
 
     Raises:
         ValueError: As `load_rows`.
+        InvalidConversationError: The model cannot take a row.
         TooLongError: A row is longer.
         StreamingError: Rows shall stream, and an option needs them all beforehand.
     """
@@ -42,8 +40,9 @@ def rows_to_train_on(
         cache = image_cache(data.image_size, processor)
         with training.main_process_first(desc="resizing the images"):
             rows = {split: through_cache(part, cache) for split, part in rows.items()}
-    if max_length is not None:
-        for part in rows.values():
+    for part in rows.values():
+        refuse_unlearnable(part, processor)
+        if max_length is not None:
             refuse_cut_rows(part, processor, max_length)
     if training.group_by_length:
         rows = {
@@ -81,7 +80,7 @@ def stream_rows(data: DataArguments, split: str, seed: int) -> datasets.Iterable
     Raises:
         ValueError: As `load_rows`.
     """
-    parts = {name: unpacked(rows) for name, rows in _of_split(data, split).items()}
+    parts = _of_split(data, split)
     if data.max_rows is not None:
         parts = {name: rows.take(data.max_rows) for name, rows in parts.items()}
     if split != "train":
@@ -130,7 +129,7 @@ def _members(name: str) -> tuple[str, ...]:
 def _load_config(data: DataArguments, name: str) -> Any:
     """The splits of a config; none where it is absent and to be skipped."""
     if data.repository is not None:
-        return datasets.load_dataset(data.repository, name, streaming=data.streaming)
+        return repository.load(data.repository, name, streaming=data.streaming)
     try:
         return datasets.load_dataset(
             NAME,
@@ -153,7 +152,6 @@ def _load_config(data: DataArguments, name: str) -> Any:
 
 
 def _at_most(count: int | None, rows: datasets.Dataset, seed: int) -> datasets.Dataset:
-    refuse_shards(rows)
     if count is None or len(rows) <= count:
         return rows
     return rows.shuffle(seed=seed).select(range(count))

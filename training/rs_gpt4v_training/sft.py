@@ -27,7 +27,7 @@ from rs_gpt4v_training.pixels import with_tables
 from rs_gpt4v_training.prefix_suffix import PrefixSuffixCollator
 from rs_gpt4v_training.resume import checkpoint_to_resume
 from rs_gpt4v_training.rows import rows_to_train_on
-from rs_gpt4v_training.streaming import Uncut
+from rs_gpt4v_training.streaming import Uncut, plain_errors
 
 
 class Trainer(SFTTrainer):
@@ -55,6 +55,7 @@ class Trainer(SFTTrainer):
         loaded.load_state_dict(saved.state_dict())
 
 
+@plain_errors()
 def train(data: DataArguments, training: TrainingArguments, model: ModelArguments) -> Trainer:
     """Train as the arguments say, and save the model (or adapter) with its processor."""
     refuse_overwriting([Path(str(training.output_dir))], [Path(str(model.model_name_or_path))])
@@ -71,6 +72,7 @@ def train(data: DataArguments, training: TrainingArguments, model: ModelArgument
     return trainer
 
 
+@plain_errors()
 def make_trainer(
     data: DataArguments, training: TrainingArguments, model: ModelArguments
 ) -> Trainer:
@@ -154,11 +156,19 @@ def _tasks(rows: dict[str, Any], data: DataArguments, model: ModelArguments) -> 
     """The tasks that a router may meet; with routing "task", those it is trained on.
 
     Raises:
-        ValueError: Validation has a task that a task's router does not learn.
+        ValueError: A task is none of ours, or is validation's alone and its router learns nothing.
     """
-    if data.streaming or model.routing != "task":
-        return list(get_args(Task))
-    found = {split: set(part["task"]) for split, part in rows.items()}
+    known = list(get_args(Task))
+    if data.streaming or not model.use_moe_lora:
+        return known
+    found = {split: set(part.unique("task")) for split, part in rows.items()}
+    if odd := [task for of_split in found.values() for task in of_split if task not in known]:
+        raise ValueError(
+            f"rows of task {odd[0]!r}: MoE-LoRA tells what its routers do with each task. Give the "
+            f"rows a column task with one of {', '.join(known)}"
+        )
+    if model.routing != "task":
+        return known
     if unknown := sorted(found.get("validation", set()) - found["train"]):
         raise ValueError(
             f"validation has rows of task {', '.join(unknown)}, which no training row has: with "

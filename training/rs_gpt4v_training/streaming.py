@@ -1,6 +1,7 @@
 """Rows that are read as training goes: `streaming` in a recipe."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,21 @@ def interleaved(
         seed=seed,
         stopping_strategy="all_exhausted",
     )
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raise what is wrong with a row as it is told.
+
+    `datasets` 5.2 decodes images in threads, and an error there ends in a RuntimeError about their
+    event loop, which has the row's error as its context.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__context__, ValueError):
+            raise error.__context__ from None
+        raise
 
 
 def unpacked(rows: datasets.IterableDataset) -> datasets.IterableDataset:

@@ -13,6 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,11 @@ THUMBNAIL_PX = 32  # less cannot tell two runways apart
 
 _TABLE = "images_v2"  # another number where the columns mean something else
 _BATCH = 256
+_DIGEST_BYTES = 16
+
+
+class CacheError(OSError):
+    """The file of kept answers cannot be used; the message names it and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +69,17 @@ def read_images(paths: Sequence[str], cache: Path) -> Images:
 
     Raises:
         FileNotFoundError: A file is not there.
+        CacheError: ``cache`` cannot be used.
     """
     identities = [_identity(path) for path in paths]
     cache.parent.mkdir(parents=True, exist_ok=True)
-    # Processes of one build share the file: wait for each other's short writes.
-    with closing(sqlite3.connect(cache, timeout=120)) as database:
-        database.execute(
-            f"CREATE TABLE IF NOT EXISTS {_TABLE} (path TEXT PRIMARY KEY, size INTEGER, "
-            "mtime_ns INTEGER, content BLOB, pixels BLOB, dhash BLOB, thumbnail BLOB)"
-        )
-        known = _known(database, identities)
-        new = [identity for identity in identities if identity not in known]
-        known.update(_read_new(database, new))
+    try:
+        known = _all_known(cache, identities)
+    except sqlite3.Error as error:
+        raise CacheError(
+            f"{cache}: {error}. It only saves time: delete it, or make room on its disk, and give "
+            "the same command again"
+        ) from error
     rows = [known[identity] for identity in identities]
     content, pixels, dhash, thumbnails = zip(*rows, strict=True) if rows else ([], [], [], [])
     return Images(
@@ -90,6 +95,20 @@ _Identity = tuple[str, int, int]
 _Known = tuple[bytes, bytes, bytes, bytes]
 
 
+def _all_known(cache: Path, identities: Sequence[_Identity]) -> dict[_Identity, _Known]:
+    """The answers that are kept, and those that lack, which are added."""
+    # Processes of one build share the file: wait for each other's short writes.
+    with closing(sqlite3.connect(cache, timeout=120)) as database:
+        database.execute(
+            f"CREATE TABLE IF NOT EXISTS {_TABLE} (path TEXT PRIMARY KEY, size INTEGER, "
+            "mtime_ns INTEGER, content BLOB, pixels BLOB, dhash BLOB, thumbnail BLOB)"
+        )
+        known = _known(database, identities)
+        new = [identity for identity in identities if identity not in known]
+        known.update(_read_new(database, new))
+    return known
+
+
 def _identity(path: str) -> _Identity:
     stat = os.stat(path)  # noqa: PTH116 - for 70,000 images pathlib takes as long again
     return path, stat.st_size, stat.st_mtime_ns
@@ -102,7 +121,16 @@ def _known(
     rows = database.execute(
         f"SELECT path, size, mtime_ns, content, pixels, dhash, thumbnail FROM {_TABLE}"
     )
-    return {row[:3]: row[3:] for row in rows if row[:3] in wanted}
+    return {row[:3]: row[3:] for row in rows if row[:3] in wanted and _is_whole(row[3:])}
+
+
+def _is_whole(answer: tuple[Any, ...]) -> bool:
+    """Whether a kept answer is one; any other is made anew."""
+    sizes = (_DIGEST_BYTES, _DIGEST_BYTES, 8, THUMBNAIL_PX**2)
+    return all(
+        isinstance(part, bytes) and len(part) == size
+        for part, size in zip(answer, sizes, strict=True)
+    )
 
 
 def _read_new(
@@ -143,7 +171,7 @@ def known_by(path: str) -> _Known:
 
 
 def _digest(*parts: bytes) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for part in parts:
         digest.update(part)
     return digest.digest()

@@ -10,6 +10,7 @@ from typing import Any
 import datasets
 
 import rs_gpt4v
+from rs_gpt4v.files import locked
 from rs_gpt4v_builders import DEFAULT_CONFIG
 from rs_gpt4v_builders.export import (
     hub,
@@ -20,7 +21,7 @@ from rs_gpt4v_builders.export import (
     vlmevalkit,
     web_dataset,
 )
-from rs_gpt4v_builders.export._folder import claim, refuse_other
+from rs_gpt4v_builders.export._folder import MARKER, claim, refuse_other
 from rs_gpt4v_builders.export._images import PUT, image_names
 from rs_gpt4v_builders.export._material import Material, image_paths
 from rs_gpt4v_builders.export._tested import test_splits
@@ -68,6 +69,7 @@ def export(
     Raises:
         ValueError: ``kind`` or ``images`` is unknown, or a harness is to have what it cannot score.
         ExportFolderError: ``out`` holds something else.
+        InUseError: Another export into ``out`` is at work.
         RecordError: A release is incomplete, and ``on_missing`` is "raise".
     """
     for name, given, choices in (("format", kind, WRITERS), ("images", images, PUT)):
@@ -96,11 +98,13 @@ def export(
     built = {config: _built(builder) for config, builder in builders.items()}
     if kind in HARNESSES:
         built = test_splits(built)
-    claim(out, asked)  # not before: who has to mend a release may call with other options then
     used = image_paths(rows for splits in built.values() for rows in splits.values())
     names = image_names(used, Path(str(root)))
     asked_of_rows = options if options.get("sample") else options | {"data_dir": str(root)}
-    WRITERS[kind](Material(built, names, out, images, shard_bytes, asked_of_rows))
+    with locked(out / MARKER):
+        refuse_other(out, asked)  # another export may have come since
+        claim(out, asked)  # not before: who has to mend a release may call with other options then
+        WRITERS[kind](Material(built, names, out, images, shard_bytes, asked_of_rows))
     return out
 
 

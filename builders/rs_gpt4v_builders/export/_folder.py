@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rs_gpt4v.files import UNFINISHED, replacing
+from rs_gpt4v.files import UNFINISHED, InvalidFileError, read_json, replacing
 
 MARKER = "rs_gpt4v_export.json"
 """Says what an export was asked for, so that the same call may go on with it and no other."""
+
+
+LOCK = f"{MARKER}.lock"
+"""Is there while an export is at work, and after one that was killed."""
 
 
 class ExportFolderError(ValueError):
@@ -24,12 +28,15 @@ def refuse_other(out: Path, asked: dict[str, Any]) -> None:
         raise ExportFolderError(f"{out} is a file: give a new or empty folder")
     marker = out / MARKER
     if not marker.is_file():
-        if out.exists() and any(file.suffix != UNFINISHED for file in out.iterdir()):
+        if out.exists() and any(_is_kept(file) for file in out.iterdir()):
             raise ExportFolderError(
                 f"{out} is not empty and holds no export ({MARKER}): give a new folder, or empty it"
             )
         return
-    earlier = json.loads(marker.read_text(encoding="utf-8"))
+    try:
+        earlier = read_json(marker, dict[str, Any])
+    except InvalidFileError as error:
+        raise ExportFolderError(f"{error}. Give a new folder, or delete that one.") from None
     now = json.loads(_json(asked))
     other = [key for key in {**earlier, **now} if earlier.get(key) != now.get(key)]
     if other:
@@ -42,6 +49,11 @@ def refuse_other(out: Path, asked: dict[str, Any]) -> None:
         raise ExportFolderError(
             f"{out} holds another export: {was}. Give a new folder, or delete that one."
         )
+
+
+def _is_kept(file: Path) -> bool:
+    """Whether a file is neither one cut short nor the mark that an export is at work."""
+    return file.suffix != UNFINISHED and file.name != LOCK
 
 
 def claim(out: Path, asked: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from rs_gpt4v.files import UNFINISHED
+from rs_gpt4v.files import UNFINISHED, relative
 from rs_gpt4v.image_checks import CONVERTED
 
 FOLDER = "images"
@@ -34,8 +34,8 @@ def image_names(paths: Iterable[str], root: Path) -> dict[str, str]:
     the hash of its name. Where two files would have one name, also but for case, the later gets a
     hash of its path. The names depend on the set of ``paths`` alone, not on order or machine.
     """
-    relative = {path: _relative(path, root) for path in paths}
-    wanted = {path: _clean(relative[path]) for path in sorted(relative, key=relative.__getitem__)}
+    below = {path: _relative(path, root) for path in paths}
+    wanted = {path: _clean(below[path]) for path in sorted(below, key=below.__getitem__)}
     in_folder = Counter(name.parent for name in wanted.values())
     names: dict[str, str] = {}
     taken: set[str] = set()
@@ -44,7 +44,7 @@ def image_names(paths: Iterable[str], root: Path) -> dict[str, str]:
         if in_folder[name.parent] > MOST_IN_A_FOLDER:
             name = name.parent / _digest(name.name)[:2] / name.name
         if str(name).casefold() in taken:
-            name = name.with_stem(f"{name.stem}-{_digest(relative[path])}")
+            name = name.with_stem(f"{name.stem}-{_digest(below[path])}")
         taken.add(str(name).casefold())
         names[path] = str(name)
     return names
@@ -54,7 +54,7 @@ def _relative(path: str, root: Path) -> str:
     parts = Path(path).parts
     if CONVERTED in parts:  # in the cache of `datasets`, which is elsewhere on each machine
         return "/".join(parts[parts.index(CONVERTED) :])
-    return os.path.relpath(path, root).replace(os.sep, "/")
+    return relative(path, root)
 
 
 def _clean(relative: str) -> PurePosixPath:
@@ -86,8 +86,8 @@ def store(names: Mapping[str, str], out: Path, how: str) -> None:
         unfinished.unlink(missing_ok=True)
         put(path, unfinished)
         unfinished.replace(target)
-    # Once for all: a sync of each of 88,000 files would take longer than copying them.
-    os.sync()
+    if hasattr(os, "sync"):  # Windows has none
+        os.sync()  # once for all: of each of 88,000 files it would take longer than copying them
 
 
 def _is_there(target: Path, path: str) -> bool:

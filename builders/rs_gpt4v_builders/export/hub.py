@@ -19,7 +19,7 @@ from huggingface_hub import HfApi
 
 from rs_gpt4v.conversation import SCHEMA
 from rs_gpt4v.files import UNFINISHED, replacing
-from rs_gpt4v_builders.export._folder import MARKER
+from rs_gpt4v_builders.export._folder import LOCK, MARKER
 from rs_gpt4v_builders.export._hub_card import card
 from rs_gpt4v_builders.export._material import Material
 
@@ -72,7 +72,7 @@ def push(folder: Path, repo: str, *, private: bool = True) -> str:
         repo_id=page.repo_id,
         repo_type="dataset",
         folder_path=folder,
-        ignore_patterns=[MARKER, f"*{UNFINISHED}"],
+        ignore_patterns=[MARKER, LOCK, f"*{UNFINISHED}"],
         commit_message="Export with rs-gpt4v",
     )
     return str(page)

@@ -9,16 +9,21 @@ On disk, for ``load_dataset("rs_gpt4v", "conversation", data_dir=ROOT)`` and for
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from datasets.config import HF_DATASETS_CACHE
 
 from rs_gpt4v.files import refuse_overwriting
 from rs_gpt4v.generation.review.candidates import image_path, read_queue
 from rs_gpt4v.generation.verdicts import is_sound, tally
-from rs_gpt4v.source import read_json
-from rs_gpt4v_builders import dior
+from rs_gpt4v.image_checks import CONVERTED
+from rs_gpt4v.images import ImageError, checked, refuse_outside
+from rs_gpt4v.source import ImageFinder, read_json
+from rs_gpt4v_builders import _dior_xml, dior
+from rs_gpt4v_builders._sample_root import SAMPLE
 from rs_gpt4v_builders.export._images import image_names, store
 from rs_gpt4v_builders.export._material import write_json_list
 from rs_gpt4v_builders.export.llava import conversations
@@ -35,7 +40,7 @@ class Release:
         folder: The release.
         written: Items by file.
         left_out: Dialogues that nobody reviewed and that are not sound.
-        problems: Why lines of the files are no dialogues.
+        problems: Why lines of the files are no dialogues, or have no image to release.
     """
 
     folder: Path
@@ -48,7 +53,9 @@ class ReleaseError(ValueError):
     """Dialogues cannot be released together; the message says which and why."""
 
 
-def release(files: Sequence[Path], root: Path, images: str = "copy") -> Release:
+def release(
+    files: Sequence[Path], root: Path, images: str = "copy", images_from: Sequence[Path] = ()
+) -> Release:
     """Write the dialogues of ``files`` as a release below the data root ``root``.
 
     What people accepted is taken, and of what nobody reviewed what is sound: it fails no check and
@@ -58,26 +65,35 @@ def release(files: Sequence[Path], root: Path, images: str = "copy") -> Release:
         files: Final dialogues of `rs_gpt4v.generation.review.reconcile`, or candidates.
         root: The folder of all releases.
         images: How images that are not DIOR's get there: "copy", "hardlink" or "symlink".
+        images_from: Folders that images may come from, beside ``root``, the folders of ``files``,
+            and the sample and converted images in the cache of `datasets`.
 
     Raises:
         OverwriteError: A list would take the place of one of ``files``.
         ReleaseError: A dialogue occurs twice, or does not say of which split it is; or a list
-            there is of another hand.
+            there is of another hand; or no dialogue has an image that may be released.
         EmptyQueueError: A file has no dialogue.
     """
     problems, rows = _read(files)
-    good = [row for row in rows if row.get("reviews") or is_sound(row["verdicts"])]
+    chosen = [row for row in rows if row.get("reviews") or is_sound(row["verdicts"])]
+    of_dior, own, unusable = _images(chosen, root, images_from)
+    for row in chosen:
+        if reason := unusable.get(row["path"]):
+            problems.append(f"id {row['id']!r}: {reason}")
+    good = [row for row in chosen if row["path"] not in unusable]
+    if chosen and not good:
+        raise ReleaseError(f"no dialogue has an image that can be released: {problems[-1]}")
     folder = root / SOURCE.folders[0]
     folder.mkdir(parents=True, exist_ok=True)
-    lists = _lists(good, names := _names(good))
+    lists = _lists(good, names := {path: Path(path).name for path in of_dior} | _own_names(own))
     refuse_overwriting([folder / name for name in lists], files)
     for name in lists:
         _refuse_others(folder / name)
-    store({path: name for path, name in names.items() if "/" in name}, folder, images)
+    store({path: names[path] for path in own}, folder, images)
     for name, items in lists.items():
         write_json_list(folder / name, items)
     written = {name: len(items) for name, items in lists.items()}
-    return Release(folder, written, len(rows) - len(good), problems)
+    return Release(folder, written, len(rows) - len(chosen), problems)
 
 
 def _read(files: Iterable[Path]) -> tuple[list[str], list[dict[str, Any]]]:
@@ -87,7 +103,8 @@ def _read(files: Iterable[Path]) -> tuple[list[str], list[dict[str, Any]]]:
         queue = read_queue(file)
         problems += queue.problems
         for one in queue.candidates:
-            row: dict[str, Any] = {**one, "path": str(image_path(one, file.parent))}
+            path = os.path.normpath(image_path(one, file.parent.absolute()))
+            row: dict[str, Any] = {**one, "path": path, "queue": file.parent}
             if row["id"] in rows:
                 raise ReleaseError(f"{file}: id {row['id']!r} is in an earlier file too")
             if not isinstance(row.get("split"), str):
@@ -115,12 +132,44 @@ def _refuse_others(path: Path) -> None:
         )
 
 
-def _names(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """By path: DIOR's images by their file names, as the released subset has them."""
-    of_dior = {row["path"] for row in rows if row.get("source") in _DIOR}
-    own = {row["path"] for row in rows} - of_dior
-    top = Path(os.path.commonpath([Path(path).parent for path in own])) if own else Path()
-    return {path: Path(path).name for path in of_dior} | image_names(own, top)
+class _Images(NamedTuple):
+    """The images of DIOR in the data root, those to take along, and why others are not taken."""
+
+    of_dior: list[str]
+    own: list[str]
+    unusable: dict[str, str]
+
+
+def _images(rows: Sequence[dict[str, Any]], root: Path, images_from: Sequence[Path]) -> _Images:
+    cache = Path(HF_DATASETS_CACHE).expanduser()
+    allowed = [root, *images_from, cache / SAMPLE, cache / CONVERTED]
+    diors = ImageFinder(SOURCE, root / SOURCE.folders[0]).folders
+    found = _Images([], [], {})
+    for path, row in {row["path"]: row for row in rows}.items():
+        if row.get("source") in _DIOR and _is_diors(Path(path), diors):
+            found.of_dior.append(path)
+            continue
+        try:
+            refuse_outside(Path(path), [*allowed, row["queue"]])
+            checked(path)
+            found.own.append(path)
+        except ImageError as error:
+            found.unusable[path] = str(error)
+    return found
+
+
+def _is_diors(path: Path, folders: Mapping[str, Path]) -> bool:
+    """Whether the reader will find just this image by its number: not the sample's of that name."""
+    if not path.stem.isdecimal():
+        return False
+    is_test = _dior_xml.dior_split(path) == "test"
+    there = folders["DIOR_test" if is_test else "DIOR_trainval"] / path.name
+    return there.is_file() and (not path.exists() or path.samefile(there))
+
+
+def _own_names(paths: Sequence[str]) -> dict[str, str]:
+    top = Path(os.path.commonpath([Path(path).parent for path in paths])) if paths else Path()
+    return image_names(paths, top)
 
 
 def _item(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
