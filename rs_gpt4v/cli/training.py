@@ -1,8 +1,5 @@
 """The verb that trains."""
 
-import os
-import subprocess
-import sys
 from typing import Annotated
 
 import typer
@@ -28,7 +25,7 @@ def train(
 
     Example: `rs-gpt4v train demo_cpu --model_name_or_path outputs/demo/tiny --output_dir out`
     """
-    from rs_gpt4v_training.recipe import accelerate_path, processes, recipe_path
+    from rs_gpt4v_training.recipe import accelerate_path, recipe_path
 
     arguments = [str(recipe_path(recipe)), *context.args]
     machine = accelerate_path(accelerate) if accelerate else None
@@ -37,16 +34,6 @@ def train(
 
         typer.echo(plan(arguments, machine))
         return
-    launch = [sys.executable, "-m", "accelerate.commands.launch"]
-    if machine:
-        launch += ["--config_file", str(machine)]
-        arguments += ["--expected_processes", str(processes(machine))]
-    else:
-        # Unless told, accelerate gives a process one thread: half the speed on two cores.
-        launch += ["--num_cpu_threads_per_process", _threads()]
-    done = subprocess.run([*launch, "-m", "rs_gpt4v_training.sft", *arguments], check=False)
-    raise typer.Exit(done.returncode)
+    from rs_gpt4v_training.launch import launch
 
-
-def _threads() -> str:
-    return os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
+    raise typer.Exit(launch(arguments, machine))

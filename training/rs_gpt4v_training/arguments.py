@@ -2,7 +2,8 @@
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from pathlib import Path
+from typing import Any, Literal, NoReturn, cast
 
 from trl import ModelConfig, SFTConfig, TrlParser
 
@@ -10,6 +11,27 @@ from rs_gpt4v_training.batch import BatchError, accumulation_steps, refuse_other
 from rs_gpt4v_training.image_cache import ImageSizeError
 from rs_gpt4v_training.mixture import MixtureError
 from rs_gpt4v_training.parts import refuse_unknown_parts
+from rs_gpt4v_training.recipe import check_recipe
+
+
+def _refuse_below_one(options: Any, *names: str) -> None:
+    for name in names:
+        if (value := getattr(options, name)) is not None and value < 1:
+            raise ValueError(f"{name}: {value}: expected a whole number above 0")
+
+
+def _expand(options: Any, *names: str) -> None:
+    """Write out "~" in paths: a shell does so in its own command line alone."""
+    for name in names:
+        if str(value := getattr(options, name)).startswith("~"):
+            setattr(options, name, str(Path(value).expanduser()))
+
+
+def _json(flag: str) -> object:
+    try:
+        return json.loads(flag)
+    except json.JSONDecodeError as error:
+        raise MixtureError(f"mixture: {flag!r} is no JSON: {error}") from error
 
 
 @dataclass
@@ -56,7 +78,7 @@ class DataArguments:
 
     def __post_init__(self) -> None:
         if isinstance(self.mixture, str):  # a flag; a recipe has the mapping itself
-            self.mixture = cast("Any", json.loads(self.mixture))
+            self.mixture = cast("Any", _json(self.mixture))
         if not isinstance(self.mixture, dict | None):
             raise MixtureError(f"mixture: expected a weight for each name, got {self.mixture!r}")
         self._refuse_beside_repository()
@@ -65,6 +87,8 @@ class DataArguments:
                 "box_format qwen2_5_vl gives boxes in pixels of the released image as the model "
                 "resizes it: leave image_size out, or take box_format: norm1000"
             )
+
+        _refuse_below_one(self, "max_rows", "image_size", "shuffle_buffer")
 
     def _refuse_beside_repository(self) -> None:
         """What decides how rows are built says nothing of rows that are built already."""
@@ -119,6 +143,15 @@ class TrainingArguments(SFTConfig):
     group_by_length: bool = False
 
     def __post_init__(self) -> None:
+        _expand(self, "chat_template_path", "resume_from_checkpoint", "deepspeed", "fsdp_config")
+        _refuse_below_one(
+            self,
+            "per_device_train_batch_size",
+            "per_device_eval_batch_size",
+            "global_batch_size",
+            "gradient_accumulation_steps",
+            "max_length",
+        )
         super().__post_init__()
         refuse_unknown_parts(self.train)
         if self.group_by_length:
@@ -152,6 +185,18 @@ class ModelArguments(ModelConfig):
     load_balance_coef: float = 0.01
     z_loss_coef: float = 0.001
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _refuse_below_one(self, "lora_r", "num_experts", "rank_per_expert", "top_k")
+        _expand(self, "model_name_or_path")
+
+
+class _Parser(TrlParser):
+    """Raises where argparse would print all 300 options and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
 
 def parse(argv: list[str]) -> tuple[DataArguments, TrainingArguments, ModelArguments]:
     """Arguments from a recipe (first, if it is no flag) and from flags, which win.
@@ -159,10 +204,12 @@ def parse(argv: list[str]) -> tuple[DataArguments, TrainingArguments, ModelArgum
     Raises:
         ValueError: An option is unknown, or two exclude each other.
     """
-    if argv and not argv[0].startswith("--"):
-        argv = ["--config", *argv]
     kinds: Any = (DataArguments, TrainingArguments, ModelArguments)
-    data, training, model, *_ = cast("Any", TrlParser(kinds).parse_args_and_config(args=argv))
+    if argv and not argv[0].startswith("--"):
+        argv = ["--config", str(Path(argv[0]).expanduser()), *argv[1:]]
+    if "--config" in argv[:-1]:
+        check_recipe(Path(argv[argv.index("--config") + 1]), kinds)
+    data, training, model, *_ = cast("Any", _Parser(kinds).parse_args_and_config(args=argv))
     _refuse_two_adapters(model)
     if training.train and (model.use_peft or model.use_moe_lora):
         raise ValueError(

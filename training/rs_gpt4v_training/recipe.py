@@ -1,6 +1,10 @@
 """The shipped recipes for `rs_gpt4v_training.sft`, and the shipped configurations of accelerate."""
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
@@ -32,9 +36,66 @@ def processes(config: Path) -> int:
     return int(yaml.safe_load(config.read_text(encoding="utf-8")).get("num_processes", 1))
 
 
+class RecipeError(ValueError):
+    """A recipe says what cannot be; the message names the file and the key."""
+
+
+def check_recipe(path: Path, kinds: Iterable[type]) -> None:
+    """Raise unless ``path`` is a mapping of fields of the dataclasses ``kinds``, each of its type.
+
+    Raises:
+        RecipeError: Names the first wrong line or key.
+        OSError: The file cannot be read.
+    """
+    types: dict[str, Any] = {"env": dict[str, Any]}
+    for kind in kinds:
+        types |= get_type_hints(kind)
+    for key, value in _mapping(path).items():
+        if key not in types:
+            near = difflib.get_close_matches(str(key), types)
+            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise RecipeError(f"{path}: {key}: there is no such option.{meant}")
+        if not _is_of(types[key], value):
+            said = f"{path}: {key}: expected {_named(types[key])}, found {value!r:.80}"
+            quote = ' (YAML reads no as False and on as True: write "no")'
+            raise RecipeError(said + (quote if isinstance(value, bool) else ""))
+
+
+def _mapping(path: Path) -> dict[Any, Any]:
+    try:
+        recipe = yaml.safe_load(path.read_bytes())
+    except (yaml.YAMLError, UnicodeError, RecursionError) as error:
+        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(recipe, dict):
+        raise RecipeError(f"{path}: expected options and their values, such as 'max_steps: 100'")
+    return recipe
+
+
+def _is_of(kind: Any, value: object) -> bool:
+    """Whether a value of YAML can be a ``kind``; 1e-4 is a text to YAML, and a number here."""
+    from pydantic import TypeAdapter, ValidationError
+
+    if isinstance(value, bool) and bool not in (kind, *get_args(kind)):
+        return False
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def _named(kind: Any) -> str:
+    """Such as "int or None", "one of token, top_k, task"."""
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, get_args(kind)))}"
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(map(_named, get_args(kind)))
+    return "None" if kind is type(None) else getattr(kind, "__name__", str(kind))
+
+
 def _shipped(kind: str, folder: str, name: str) -> Path:
     folders = [place / folder for place in _PLACES]
-    for path in (Path(name), *(place / f"{name}.yaml" for place in folders)):
+    for path in (Path(name).expanduser(), *(place / f"{name}.yaml" for place in folders)):
         if path.is_file():
             return path
     names = sorted(path.stem for place in folders for path in place.glob("*.yaml"))

@@ -1,10 +1,11 @@
 """Supervised fine-tuning on the conversation rows: full, of some parts, LoRA or MoE-LoRA.
 
-    accelerate launch -m rs_gpt4v_training.sft RECIPE.yaml [--flag value ...]
+    accelerate launch --quiet -m rs_gpt4v_training.sft RECIPE.yaml [--flag value ...]
 
 A recipe holds fields of `rs_gpt4v_training.arguments`; flags override it.
 """
 
+import os
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import torch
+from jinja2 import TemplateError
 from transformers import AutoConfig, AutoProcessor
 from trl import SFTTrainer
 
@@ -213,5 +215,26 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def run() -> int:
+    """`main`, an expected error being one line; ``RS_GPT4V_TRACEBACK=1`` shows all of it."""
+    expected = (OSError, ValueError, ImportError, TemplateError, torch.OutOfMemoryError)
+    try:
+        return main()
+    except expected as error:
+        if os.environ.get("RS_GPT4V_TRACEBACK"):
+            raise
+        sys.stderr.write(f"Error: {_one_line(error)}\n")
+        return 1
+
+
+def _one_line(error: Exception) -> str:
+    said = str(error).strip()
+    if "\nTraceback " in said:  # of a worker that loads rows; its last line says what is wrong
+        said = said.splitlines()[-1].partition(": ")[2]
+    if isinstance(error, torch.OutOfMemoryError):
+        said += " Take a smaller per_device_train_batch_size, or gradient_checkpointing: true."
+    return " ".join(said.split())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -1,0 +1,36 @@
+"""Starts training with accelerate, and lets a failed process say by itself why."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from rs_gpt4v_training.recipe import processes
+
+
+def launch(arguments: list[str], machine: Path | None = None) -> int:
+    """Run `rs_gpt4v_training.sft` with ``arguments``; return the exit status.
+
+    Args:
+        arguments: Recipe and flags.
+        machine: A configuration file of accelerate.
+    """
+    from accelerate.commands.launch import launch_command, launch_command_parser
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    options = ["--quiet"]
+    if machine:
+        options += ["--config_file", str(machine)]
+        arguments = [*arguments, "--expected_processes", str(processes(machine))]
+    else:
+        # Unless told, accelerate gives a process one thread: half the speed on two cores.
+        options += ["--num_cpu_threads_per_process", _threads()]
+    parser = launch_command_parser()
+    try:
+        launch_command(parser.parse_args([*options, "-m", "rs_gpt4v_training.sft", *arguments]))
+    except (SystemExit, ChildFailedError, subprocess.CalledProcessError):
+        return 1  # the process that failed has said why
+    return 0
+
+
+def _threads() -> str:
+    return os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
