@@ -1,5 +1,6 @@
 """`rs-gpt4v`: one short function a verb. What a verb needs is imported inside it."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -35,6 +36,9 @@ def demo(
     run(out)
 
 
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
 def main() -> None:
     """Run the command line; an expected error is one line, without a traceback."""
     try:
@@ -46,6 +50,8 @@ def main() -> None:
         if isinstance(error, ImportError):
             extra = "plot" if error.name == "matplotlib" else "all"
             said += f'. This verb needs more than the data: pip install "rs-gpt4v[{extra}]"'
+        if isinstance(error, OSError) and error.errno in _FULL:
+            said += ". Make room there, and give the same command again"
         typer.secho(f"Error: {said}", err=True, fg=typer.colors.RED)
         sys.exit(1)
 

@@ -1,5 +1,6 @@
 """What the verbs share: their options, and how they load rows."""
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,6 +41,13 @@ Normalise = Annotated[str, typer.Option(help="Answers: lenient or strict.")]
 StrictIou = Annotated[
     bool, typer.Option("--strict-iou", help="IoU above the threshold, not of at least it.")
 ]
+
+
+def finite(value: float | None) -> float | None:
+    """For options with bounds, which "nan" would pass."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter("not a number to reckon with")
+    return value
 
 
 def keep_inputs(

@@ -63,6 +63,8 @@ def download(
 ) -> None:
     """Fetch what has a stable public address; interrupted, the same command goes on.
 
+    The exit status is 1 where something is left for you to fetch by hand.
+
     Example: `rs-gpt4v download rsvqa_lr --data-dir /data/rs`
     """
     from rs_gpt4v_builders import download as downloads
@@ -78,7 +80,12 @@ def download(
         typer.echo(f"{done.item.path}: {done.remark}")
         kept += done.outcome == "kept"
     typer.echo(downloads.rest(inventory.choose(names), root))
-    raise typer.Exit(1 if kept else 0)
+    lacking = downloads.incomplete(inventory.choose(names), root)
+    if lacking:
+        typer.echo(
+            f"Not complete (above: what lacks, and where to get it): {', '.join(lacking)}", err=True
+        )
+    raise typer.Exit(1 if kept or lacking else 0)
 
 
 @app.command()
@@ -93,7 +100,7 @@ def build(
     ] = False,
     stretch: Stretch = None,
     bands: Bands = None,
-    num_proc: Annotated[int | None, typer.Option(help="Processes.")] = None,
+    num_proc: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
 ) -> None:
     """Build configs into the `datasets` cache and count their rows.
 
@@ -121,7 +128,7 @@ def stats(
     on_missing: OnMissing = "raise",
     stretch: Stretch = None,
     bands: Bands = None,
-    batch_size: Annotated[int, typer.Option(help="Rows a step, to count the steps.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows a step, to count the steps.")] = 64,
     details: Annotated[
         bool, typer.Option("--details", help="Lengths, answers, question types, templates too.")
     ] = False,
@@ -266,7 +273,7 @@ def export(
     stretch: Stretch = None,
     bands: Bands = None,
     images: Annotated[str, typer.Option(help="copy, hardlink or symlink.")] = "copy",
-    shard_mb: Annotated[int, typer.Option(help="Size of a webdataset shard, in MB.")] = 500,
+    shard_mb: Annotated[int, typer.Option(min=1, help="Size of a webdataset shard, in MB.")] = 500,
     push: Annotated[str | None, typer.Option(help="Upload to USER/NAME (hub alone).")] = None,
     public: Annotated[bool, typer.Option("--public", help="Let all see what is pushed.")] = False,
 ) -> None:

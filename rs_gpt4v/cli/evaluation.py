@@ -20,6 +20,7 @@ from rs_gpt4v.cli.common import (
     Stretch,
     StrictIou,
     conversion,
+    finite,
     keep_inputs,
     load_rows,
 )
@@ -44,7 +45,9 @@ def predict(
     on_missing: OnMissing = "raise",
     stretch: Stretch = None,
     bands: Bands = None,
-    batch_size: Annotated[int, typer.Option(help="Rows at once; answers do not depend on it.")] = 8,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Rows at once; answers do not depend on it.")
+    ] = 8,
     max_new_tokens: Annotated[
         int | None,
         typer.Option(
@@ -60,7 +63,7 @@ def predict(
     server: Annotated[
         str | None, typer.Option(help="OpenAI-compatible server that calls its model MODEL.")
     ] = None,
-    concurrency: Annotated[int, typer.Option(help="Requests to the server at once.")] = 16,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests to the server at once.")] = 16,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
     ] = False,
@@ -259,11 +262,14 @@ def judge(
     api_key_env: Annotated[str, typer.Option(help="Variable with the key.")] = "OPENAI_API_KEY",
     repeats: Annotated[int, typer.Option(min=1, help="Ask so often, for the spread.")] = 1,
     seed: Annotated[int, typer.Option(help="Passed on; a repeat adds 1.")] = 0,
-    temperature: Annotated[float, typer.Option(help="Passed on.")] = 0.0,
+    temperature: Annotated[float, typer.Option(min=0, callback=finite, help="Passed on.")] = 0.0,
     image: Annotated[bool, typer.Option(help="Show the image; else the reference decides.")] = True,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 16,
     max_cost: Annotated[
-        float | None, typer.Option(help="USD; the most to spend in all runs with this OUT.")
+        float | None,
+        typer.Option(
+            min=0, callback=finite, help="USD; the most to spend in all runs with this OUT."
+        ),
     ] = None,
     prices: Annotated[Path | None, typer.Option(help="Table of prices for --max-cost.")] = None,
     body: Annotated[

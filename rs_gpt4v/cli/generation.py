@@ -18,6 +18,7 @@ from rs_gpt4v.cli.common import (
     Stretch,
     conversion,
     data_root,
+    finite,
     keep_inputs,
 )
 
@@ -62,20 +63,29 @@ def generate(
     image: Annotated[bool, typer.Option(help="Show the image; else the facts are all.")] = True,
     tries: Annotated[int, typer.Option(min=1, help="Times to ask until a reply is usable.")] = 2,
     seed: Annotated[int, typer.Option(help="Passed on; a further try adds 1.")] = 0,
-    temperature: Annotated[float, typer.Option(help="Passed on.")] = 0.7,
-    max_tokens: Annotated[int, typer.Option(help="Longest reply.")] = 2000,
+    temperature: Annotated[float, typer.Option(min=0, callback=finite, help="Passed on.")] = 0.7,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply.")] = 2000,
     body: Annotated[
         str, typer.Option(help="JSON: more fields of each request; null takes one out.")
     ] = "{}",
     probes: Annotated[
         int, typer.Option(min=0, help="Templated yes-or-no questions an image, from the boxes.")
     ] = 0,
-    negatives: Annotated[float, typer.Option(help="Share of these answered no.")] = 0.5,
+    negatives: Annotated[
+        float, typer.Option(min=0, max=1, callback=finite, help="Share of these answered no.")
+    ] = 0.5,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 16,
-    requests_per_minute: Annotated[float | None, typer.Option(help="At most.")] = None,
-    tokens_per_minute: Annotated[float | None, typer.Option(help="At most.")] = None,
+    requests_per_minute: Annotated[
+        float | None, typer.Option(min=0.001, callback=finite, help="At most.")
+    ] = None,
+    tokens_per_minute: Annotated[
+        float | None, typer.Option(min=1, callback=finite, help="At most.")
+    ] = None,
     max_cost: Annotated[
-        float | None, typer.Option(help="USD; the most to spend in all runs with this OUT.")
+        float | None,
+        typer.Option(
+            min=0, callback=finite, help="USD; the most to spend in all runs with this OUT."
+        ),
     ] = None,
     prices: Annotated[Path | None, typer.Option(help="Table of prices for --max-cost.")] = None,
     num_proc: Annotated[int, typer.Option(min=1, help="Processes that check replies.")] = 1,
@@ -188,7 +198,7 @@ def review(
     out: Annotated[
         Path | None, typer.Option(help="Reviews file; an existing one is gone on with.")
     ] = None,
-    port: Annotated[int, typer.Option(help="0: any that is free.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
     browser: Annotated[bool, typer.Option("--browser", help="Open the page.")] = False,
 ) -> None:
     """Correct generated dialogues by hand, on a page that this machine alone can open.
@@ -240,6 +250,10 @@ def release(
     images: Annotated[
         str, typer.Option(help="Of your own images: copy, hardlink or symlink.")
     ] = "copy",
+    images_from: Annotated[
+        list[Path] | None,
+        typer.Option(help="Where else images may be than with FILES or in --data-dir; repeatable."),
+    ] = None,
 ) -> None:
     """Write generated dialogues as a release that configs conversation and detail read.
 
@@ -247,7 +261,7 @@ def release(
     """
     from rs_gpt4v_builders.export.instruct import release as write
 
-    written = write(files, data_dir, images)
+    written = write(files, data_dir, images, images_from or ())
     _tell_problems(written.problems)
     for name, items in written.written.items():
         typer.echo(f"{written.folder / name}: {items:,} dialogues")
