@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -517,3 +519,24 @@ def test_build_can_exclude_leaks(
             main()
         counts.append(int(capsys.readouterr().out.split("train ")[1].split()[0]))
     assert counts[1] < counts[0]
+
+
+def test_cache_that_is_none_ends_in_one_line(releases: Path, tmp_path: Path) -> None:
+    paths = [str(path) for path in sorted((releases / "UCM_captions").rglob("*.tif"))[:2]]
+    cache = tmp_path / "cache.sqlite"
+    cache.write_bytes(b"garbage" * 100)
+    with pytest.raises(hashing.CacheError, match=r"cache\.sqlite: file is not a database.*delete"):
+        read_images(paths, cache)
+    with pytest.raises(OSError, match="unable to open database file"):
+        read_images(paths, tmp_path)
+
+
+def test_damaged_answers_of_the_cache_are_made_anew(releases: Path, tmp_path: Path) -> None:
+    paths = [str(path) for path in sorted((releases / "UCM_captions").rglob("*.tif"))[:2]]
+    cache = tmp_path / "cache.sqlite"
+    whole = read_images(paths, cache)
+    with closing(sqlite3.connect(cache)) as database, database:
+        database.execute(f"UPDATE {hashing._TABLE} SET dhash = 'text', thumbnail = NULL")
+    again = read_images(paths, cache)
+    assert (again.dhash == whole.dhash).all()
+    assert (again.thumbnails == whole.thumbnails).all()

@@ -1,5 +1,6 @@
 """What every config promises, run once per config over a small sample in the release's layout."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -135,3 +136,13 @@ def test_every_source_module_is_listed() -> None:
     # dior and rs_gpt4v_instruct have two sources each.
     listed = {config.source.name for config in CONFIGS.values()} | {s.name for s in OBJECT_SOURCES}
     assert modules == listed - {"rs_gpt4v_instruct_detail", "dior_oriented"}
+
+
+def test_root_without_a_name_in_utf8_is_refused(tmp_path: Path) -> None:
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    try:
+        root.mkdir()
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    with pytest.raises(NoDataRootError, match="not UTF-8"):
+        datasets.load_dataset(NAME, "cap_ucm", data_dir=str(root))

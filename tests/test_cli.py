@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
 from rs_gpt4v.cli.common import data_root
+from rs_gpt4v.files import InvalidFileError
 
 VERBS = (
     "sources",
@@ -90,3 +91,45 @@ def test_predict_score_report(releases: Path, tiny_llava: Path, tmp_path: Path) 
     assert "accuracy_presence" in run("score", file)
     run("report", file, "--out", page)
     assert page.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "stats --sample --batch-size 0",
+        "predict m vqa_lr --sample --out o.jsonl --batch-size 0",
+        "predict m vqa_lr --sample --out o.jsonl --server http://127.0.0.1:9/v1 --concurrency 0",
+        "build cap_ucm --sample --num-proc 0",
+        "export webdataset out cap_ucm --sample --shard-mb 0",
+        "review q.jsonl --port 99999",
+        "review q.jsonl --port -1",
+        "generate m --sample --out o --negatives 7",
+        "generate m --sample --out o --negatives nan",
+        "generate m --sample --out o --max-cost nan",
+        "generate m --sample --out o --max-tokens 0",
+        "generate m --sample --out o --temperature inf",
+        "generate m --sample --out o --requests-per-minute 0",
+        "generate m --sample --out o --tokens-per-minute -1",
+        "judge p.jsonl --judge-model m --out o.jsonl --max-cost -1",
+        "judge p.jsonl --judge-model m --out o.jsonl --max-cost nan",
+    ],
+)
+def test_number_out_of_bounds_is_refused_at_once(
+    arguments: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    option, value = arguments.split()[-2:]
+    told = CliRunner().invoke(app, arguments.split())
+    assert told.exit_code == 2, value
+    assert option in told.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("body", ["[1]", "{", '"x"', '{"a": "\\ud800"}', "[" * 100_000])
+def test_body_is_a_json_object(body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    arguments = ["judge", "p.jsonl", "--judge-model", "m", "--out", str(tmp_path / "o.jsonl")]
+    told = CliRunner().invoke(app, [*arguments, "--body", body])
+    assert isinstance(told.exception, InvalidFileError)
+    assert str(told.exception).startswith("--body: ")
+    assert len(str(told.exception)) < 200

@@ -568,3 +568,17 @@ class TestCommand:
     def test_unknown_name_has_a_suggestion(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="Did you mean rsvqa_lr"):
             self.run("rsvqa-lr", "--data-dir", tmp_path)
+
+
+def test_what_has_no_address_is_not_done(tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, ["download", "cap_sydney", "--data-dir", str(tmp_path)])
+    assert told.exit_code == 1
+    assert "Not complete" in told.stderr
+    assert "sydney_captions" in told.stderr
+
+
+@pytest.mark.parametrize("note", ["[]", '{"url": 7}', '{"url": "u", "validator": {}}', "\\ud800"])
+def test_a_broken_note_is_none(note: str, tmp_path: Path) -> None:
+    part = _fetch._Part(tmp_path / "file")
+    part.note.write_text(note)
+    assert part.validator("u") is None

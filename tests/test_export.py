@@ -22,6 +22,7 @@ from typing import Any
 import datasets
 import pytest
 import webdataset
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -29,6 +30,7 @@ from typer.testing import CliRunner
 
 from rs_gpt4v import NAME
 from rs_gpt4v.cli import app
+from rs_gpt4v.files import InUseError
 from rs_gpt4v_builders._good_records import RecordError
 from rs_gpt4v_builders.export import FORMATS, _images, export, hub, web_dataset
 from rs_gpt4v_builders.export._folder import MARKER, ExportFolderError
@@ -204,6 +206,23 @@ def test_folder_with_other_things_is_refused(releases: Path, tmp_path: Path) -> 
     with pytest.raises(ExportFolderError, match=r"is not empty and holds no export"):
         export("hub", tmp_path, ["cap_ucm"], data_dir=str(releases))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("mark", ["[1]", "{", "\\ud800", "{}"])
+def test_folder_with_a_broken_mark_is_refused(mark: str, releases: Path, tmp_path: Path) -> None:
+    (tmp_path / MARKER).write_text(mark)
+    with pytest.raises(ExportFolderError, match="Give a new folder"):
+        export("llava", tmp_path, ["cap_ucm"], data_dir=str(releases))
+    assert (tmp_path / MARKER).read_text() == mark
+
+
+def test_two_exports_at_once_do_not_mix(releases: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with FileLock(out / f"{MARKER}.lock"), pytest.raises(InUseError):
+        export("hub", out, ["cap_ucm"], data_dir=str(releases))
+    assert [file.name for file in out.iterdir()] in ([], [f"{MARKER}.lock"])
+    export("hub", out, ["cap_ucm"], data_dir=str(releases))  # what a kill leaves is no hindrance
+    assert not (out / f"{MARKER}.lock").exists()
 
 
 def test_folder_of_another_export_is_refused(releases: Path, tmp_path: Path) -> None:

@@ -117,6 +117,33 @@ def test_folder_of_an_earlier_run_is_not_written_over(recipe: Path, undisturbed:
         main([str(recipe), "--output_dir", str(undisturbed)])
 
 
+@pytest.mark.parametrize(
+    ("processes", "files"),
+    [
+        (1, {"model.safetensors": "x"}),
+        (1, {"rng_state.pth": "", "trainer_state.json": '{"global_st'}),
+        (1, {"rng_state.pth": "", "trainer_state.json": "[3]"}),
+        (1, {"rng_state.pth": "", "trainer_state.json": '{"global_step": "3"}'}),
+        (2, {"rng_state_0.pth": "", "trainer_state.json": '{"global_step": 3}'}),
+    ],
+)
+def test_killed_in_its_first_save_it_starts_anew(
+    tmp_path: Path, processes: int, files: dict[str, str]
+) -> None:
+    (tmp_path / "checkpoint-3").mkdir()
+    (tmp_path / "checkpoint-best").mkdir()  # of another hand
+    for name, content in files.items():
+        (tmp_path / "checkpoint-3" / name).write_text(content)
+    assert checkpoint_to_resume(tmp_path, resume=True, processes=processes) is None
+
+
+def test_checkpoint_without_its_state_is_not_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint-3").mkdir()
+    (tmp_path / "checkpoint-3/trainer_state.json").write_text('{"global_step": 3, "x": NaN}')
+    with pytest.raises(OutputDirError, match="without their state"):
+        checkpoint_to_resume(tmp_path, resume=True, processes=1)
+
+
 def test_checkpoint_that_was_cut_is_passed_over(tmp_path: Path) -> None:
     for step, state in ((2, '{"global_step": 2}'), (4, '{"global_st'), (6, None), (10, "{}")):
         folder = tmp_path / f"checkpoint-{step}"

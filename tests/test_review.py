@@ -5,11 +5,12 @@ import io
 import json
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,39 @@ class TestServer:
         status, answer = page.ask(path, body, **headers)
         assert status == 403
         assert "evil" not in answer["error"]
+        assert reviews_of(queue).read_bytes() == b""
+
+    @pytest.mark.parametrize(
+        "request_line",
+        [
+            b"\r\n", b"GET\r\n", b"\x16\x03\x01\x02\r\n", b"GET / HTTP/x\r\n", b"FOO / HTTP/1.1",
+            b"GET http://[::1/ HTTP/1.1\r\nHost: HOST\r\n",
+            b"GET /\xff\xfe//[ HTTP/1.1\r\nHost: HOST\r\n",
+            b"GET " + b"a" * 70_000 + b" HTTP/1.1\r\n",
+        ],
+    )  # fmt: skip
+    def test_broken_requests_leave_no_traceback(
+        self, page: Page, request_line: bytes, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        host, port = page.host.split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(request_line.replace(b"HOST", page.host.encode()) + b"\r\n")
+            connection.shutdown(socket.SHUT_WR)
+            with suppress(ConnectionError):  # closed with bytes of ours unread
+                while connection.recv(4096):
+                    pass
+        assert page.ask("overview")[0] == 200
+        assert "Traceback" not in capsys.readouterr().err
+
+    @pytest.mark.parametrize("body", [b'{"id": "\\ud800"}', b"[1]", b"[" * 9_999, b"9" * 5_000])
+    def test_a_decision_that_could_not_be_read_again_is_refused(
+        self, page: Page, queue: Path, body: bytes
+    ) -> None:
+        told = {"id": IDS[0], "decision": "reject", "reason": "\ud800"}
+        for each in (body, told):
+            status, answer = page.ask("decide", each)
+            assert (status, answer["error"][:12]) == (400, "the decision")
+        assert page.ask("decide", b"{", Content_Length="9" * 5_000)[0] == 413
         assert reviews_of(queue).read_bytes() == b""
 
     def test_own_page_is_let_in(self, page: Page) -> None:

@@ -1,6 +1,7 @@
 """`rs-gpt4v`: one short function a verb. What a verb needs is imported inside it."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
@@ -41,6 +42,9 @@ _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 def main() -> None:
     """Run the command line; an expected error is one line, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console of Windows, or a name without UTF-8
+            stream.reconfigure(errors="replace")
     try:
         app()
     except Exception as error:

@@ -273,7 +273,7 @@ def release(
 def _login() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError) as error:
+    except (ImportError, KeyError, OSError) as error:  # on Windows, ImportError
         raise ValueError("who reviews is not known here: give --reviewer NAME") from error
 
 

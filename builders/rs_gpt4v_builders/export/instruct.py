@@ -168,7 +168,11 @@ def _is_diors(path: Path, folders: Mapping[str, Path]) -> bool:
 
 
 def _own_names(paths: Sequence[str]) -> dict[str, str]:
-    top = Path(os.path.commonpath([Path(path).parent for path in paths])) if paths else Path()
+    folders = [Path(path).absolute().parent for path in paths]
+    try:
+        top = Path(os.path.commonpath(folders))
+    except ValueError:  # there are none, or on two drives of Windows
+        top = Path()
     return image_names(paths, top)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from rs_gpt4v.files import refuse_overwriting
+from rs_gpt4v.files import InvalidFileError, parse_json, refuse_overwriting
 from rs_gpt4v.generation.review.candidates import read_queue, with_images
 from rs_gpt4v.generation.review.decisions import opened
 from rs_gpt4v.generation.review.desk import BadRequestError, Desk, Filter, UnknownError
@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 _LARGEST_REQUEST = 1_000_000
+_DIGITS = 20  # Python refuses to read numbers of thousands
 _PAGE = files("rs_gpt4v.generation.review") / "page"
 _FILES = {
     "": ("index.html", "text/html; charset=utf-8"),
@@ -184,7 +185,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusedError(HTTPStatus.FORBIDDEN, "requests of other pages are refused")
         if self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise _RefusedError(HTTPStatus.FORBIDDEN, "requests of other sites are refused")
-        split = urlsplit(self.path)
+        try:
+            split = urlsplit(self.path)
+        except ValueError as error:  # "http://[::"
+            raise _RefusedError(HTTPStatus.BAD_REQUEST, "this is no address") from error
         token, slash, path = split.path.removeprefix("/").partition("/")
         if not (slash and secrets.compare_digest(token.encode(), self.server.token.encode())):
             raise _RefusedError(HTTPStatus.FORBIDDEN, "open the address that the command printed")
@@ -218,17 +222,14 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
             raise _RefusedError(HTTPStatus.LENGTH_REQUIRED, "Content-Length is not a number")
-        if int(length) > _LARGEST_REQUEST:
+        if len(length) > _DIGITS or int(length) > _LARGEST_REQUEST:
             raise _RefusedError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {_LARGEST_REQUEST:,} bytes"
             )
         try:
-            asked = json.loads(self.rfile.read(int(length)))
-        except (ValueError, RecursionError) as error:
-            raise BadRequestError(f"not JSON ({error})") from error
-        if not isinstance(asked, dict):
-            raise BadRequestError("a decision is a JSON object")
-        return asked
+            return parse_json(self.rfile.read(int(length)), dict[str, Any], "the decision")
+        except InvalidFileError as error:
+            raise BadRequestError(str(error)) from error
 
     def end_headers(self) -> None:
         for name, value in _HEADERS.items():
