@@ -407,8 +407,7 @@ _READERS = {
 def test_llava_dialogues_are_read_back_by_our_own_reader(
     exported: dict[str, Path], releases: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(exported["llava"] / "images/DIOR", tmp_path / "DIOR")
-    (tmp_path / "RS_GPT4V_Instruct").mkdir()
+    shutil.copytree(exported["llava"] / "images", tmp_path / "RS_GPT4V_Instruct/images")
     ours = build("conversation", releases)
     for split in ours:
         file = f"RS_GPT4V_Instruct/conversation_{split}.json"
