@@ -1,5 +1,6 @@
 """Every object of DIOR's images, upright (DIOR) and oriented (DIOR-R)."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,35 @@ def test_image_with_one_broken_object_cannot_be_used(
     kept = {row["key"] for row in read(SOURCE, root, "train", "skip")}
     assert files[0].stem not in kept
     assert kept
+
+
+@BOTH
+def test_boxes_drawn_on_an_image_of_another_size_are_refused(source: Source, root: Path) -> None:
+    for file in (root / "DIOR/Annotations").rglob("*.xml"):
+        edit(file, "<width>800<", "<width>1600<")
+    said = "annotated on an image of 1600 x 800 px, but its file has 800 x 800"
+    with pytest.raises(RecordError, match=said):
+        read(source, root, "train")
+
+
+@BOTH
+def test_objects_read_are_those_kept_and_those_dropped(source: Source, root: Path) -> None:
+    """An image with one odd object is dropped with all its objects, and listed."""
+    folder = root / "DIOR" / source.files("train", "paper")[0]
+    files = [file for file in sorted(folder.glob("*.xml")) if int(file.stem) <= 11725]
+    edit(files[0], "<name>", "<name/><name>")
+    edit(files[1], "<name>", "<name>\n  ")
+    objects = {file.stem: file.read_text().count("<object>") for file in files}
+    rows = good_records(
+        source, root / "DIOR", "train", protocol="paper", on_missing="skip", log_dir=root
+    )
+    kept = {row["key"]: len(row["boxes"]) for row in rows.to_pylist()}
+    lines = (root / f"dropped-{source.name}-train.jsonl").read_text().splitlines()
+    dropped = [json.loads(line)["id"].rsplit("/", 1)[1] for line in lines]
+    assert dropped == [files[0].stem]
+    assert kept == {key: count for key, count in objects.items() if key not in dropped}
+    labels = {box["label"] for row in rows.to_pylist() for box in row["boxes"]}
+    assert labels == {label.strip() for label in labels}
 
 
 def test_one_set_without_the_other_is_enough(root: Path) -> None:

@@ -1,6 +1,7 @@
 """Fact checks: what a dialogue says, against the boxes and against itself."""
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -499,6 +500,29 @@ def test_no_words_raise(question: str, answer: str) -> None:
 def test_hostile_text_takes_no_long_time(part: str) -> None:
     """A rule that backtracks without end would not come back."""
     check(dialogue(("How many ships?", part * 3_000 + "ship")), SHEET)
+
+
+@pytest.mark.parametrize(
+    "part", [" ", "\t", "a", "number of ", "There are {} ships. ", "There is ship {}. No ship {}. "]
+)
+def test_time_grows_in_line_with_the_text(part: str) -> None:
+    def seconds(length: int) -> float:
+        text = "".join(part.format(n, n) for n in range(length // len(part)))
+        start = time.process_time()
+        check(dialogue((f"How many{text} ships?", f"There{text} are ships.")), SHEET)
+        return time.process_time() - start
+
+    assert seconds(8_000) <= 3 * seconds(4_000) + 0.5
+
+
+def test_number_of_thousands_of_digits_is_read_as_too_many() -> None:
+    assert said("counts", f"There are {'9' * 5_000} ships.") == ["fail"]
+    assert said("counts", f"There are {'0' * 5_000}3 ships.") == ["pass"]
+    assert told("counts", ("How many ships?", "1," + "000," * 2_000 + "000")) == ["fail"]
+
+
+def test_half_a_surrogate_pair_is_no_word() -> None:
+    assert said("counts", "\ud800 There are three ships. \udfff") == ["pass"]
 
 
 TRUE_DESCRIPTIONS = [

@@ -100,9 +100,15 @@ def test_no_image_yields_more_than_there_is_to_ask() -> None:
     assert len(probes(sheet([]), 100, seed=0, share=1)) == len(DIOR)
 
 
-def test_share_beyond_one_is_refused() -> None:
-    with pytest.raises(ValueError, match="share is the part of negatives, 0 to 1, got 50"):
-        probes(sheet([]), 1, seed=0, share=50)
+@pytest.mark.parametrize("share", [50, 7, -0.1, 1.01, float("nan"), float("inf")])
+def test_share_beyond_one_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match=f"share is the part of negatives, 0 to 1, got {share}"):
+        probes(sheet([]), 1, seed=0, share=share)
+
+
+def test_negative_count_is_refused() -> None:
+    with pytest.raises(ValueError, match="count is the most questions to make, 0 or more, got -1"):
+        probes(sheet([]), -1, seed=0)
 
 
 @given(OBJECTS, st.integers(0, 3))

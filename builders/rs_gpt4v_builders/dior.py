@@ -81,9 +81,10 @@ def _unusable(name: str, problem: str, file: Path) -> dict[str, Any]:
 def _record(file: Path) -> dict[str, Any]:
     """One image; the first part of its name says in which of DIOR's two folders it is."""
     root = _dior_xml.read_annotation(file)
+    name = (root.findtext("filename") or "").strip() or f"{file.stem}.jpg"
     return {
         "key": file.stem,
-        "image": f"{_dior_xml.dior_split(file)}/{root.findtext('filename') or f'{file.stem}.jpg'}",
+        "image": f"{_dior_xml.dior_split(file)}/{name}",
         "boxes": [_box(annotated) for annotated in root.findall("object")],
         "size": _dior_xml.stated_size(root),
     }
@@ -92,7 +93,7 @@ def _record(file: Path) -> dict[str, Any]:
 def _box(annotated: Any) -> dict[str, Any]:
     oriented = annotated.find("robndbox") is not None
     return {
-        "label": annotated.findtext("name"),
+        "label": (annotated.findtext("name") or "").strip(),
         "points": _dior_xml.points(annotated, _FOUR_CORNERS if oriented else _dior_xml.CORNERS),
         "kind": "obb" if oriented else "hbb",
     }

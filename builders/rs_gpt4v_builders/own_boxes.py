@@ -78,7 +78,7 @@ class _Files:
         for parent, _, names in os.walk(folder):
             for name in names:
                 if name.lower().endswith(SUFFIXES):
-                    path = os.path.relpath(os.path.join(parent, name), folder).replace(os.sep, "/")  # noqa: PTH118
+                    path = relative(Path(parent, name), folder)
                     self.by_stem.setdefault(_stem(path), []).append(path)
 
     def find(self, name: str) -> list[str]:

@@ -81,10 +81,12 @@ def probes(
         vocabulary: The classes of which every object is annotated.
 
     Raises:
-        ValueError: ``share`` is not between 0 and 1.
+        ValueError: ``share`` is not between 0 and 1, or ``count`` is negative.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share is the part of negatives, 0 to 1, got {share}")
+    if count < 0:
+        raise ValueError(f"count is the most questions to make, 0 or more, got {count}")
     rng = random.Random(f"{seed}")
     every = [*_presences(sheet, vocabulary, rng), *_counts(sheet, rng), *_relations(sheet, rng)]
     negative, positive = (

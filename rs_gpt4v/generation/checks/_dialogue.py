@@ -1,6 +1,7 @@
 """What a dialogue's own words show, without the boxes."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
@@ -13,26 +14,35 @@ Turn = tuple[str, str]
 """A question with its answer."""
 
 
+MOST_COMPARED = 50
+"""So many claims of a class are kept to compare later ones with; no dialogue needs more."""
+
+
 def contradictions(claims: Sequence[tuple[int, Claim]]) -> Iterator[Verdict]:
     """Two numbers of one class, or a class that is there and is not; claims with their turns.
 
-    Each claim is compared with those before it in other sentences, none that is only supposed. A
-    number of some objects contradicts only a smaller one of all.
+    Each claim is compared with the first `MOST_COMPARED` of its class in other sentences, none that
+    is only supposed. A number of some objects contradicts only a smaller one of all.
     """
-    plain = [(turn, claim) for turn, claim in claims if not claim.unsure]
-    for place, (turn, claim) in enumerate(plain):
-        clashes = [(_agree(first, claim), first) for _, first in plain[:place]]
+    earlier: dict[tuple[str, tuple[str, ...]], list[Claim]] = defaultdict(list)
+    for turn, claim in claims:
+        if claim.unsure:
+            continue
+        alike = earlier[claim.kind, claim.names]
+        clashes = [(_agree(first, claim), first) for first in alike]
         compared = [(agree, first) for agree, first in clashes if agree is not None]
         if compared:
-            agree, first = min(compared, key=lambda one: one[0])
+            agree, first = min(compared, key=lambda pair: pair[0])
             words = f"{first.sentence} | {claim.sentence}"
             rule = f"two claims of the {claim.kind} of {claim.names[0]} compared"
             yield Verdict("contradictions", "pass" if agree else "fail", turn, words, rule)
+        if len(alike) < MOST_COMPARED:
+            alike.append(claim)
 
 
 def _agree(a: Claim, b: Claim) -> bool | None:
     """Whether two claims agree; None where they cannot be compared."""
-    if (a.kind, a.names) != (b.kind, b.names) or a.sentence == b.sentence:
+    if a.sentence == b.sentence:
         return None
     if a.kind == "presence":
         denied = [claim for claim in (a, b) if claim.negated]

@@ -33,6 +33,9 @@ __all__ = [
     "yes_or_no",
 ]
 
+MOST_ASKED = 1_000
+"""Characters of a question; the check of length fails longer ones, which take the rules long."""
+
 _HOW_MANY = re.compile(
     r"\b(?:how (?:many|numerous)|what(?:'s| is| was)? (?:the )?(?:\w+ ){0,4}?"
     r"(?:number|count|quantity)|(?:total )?number of"
@@ -58,8 +61,10 @@ def claims(
 ) -> tuple[list[Claim], Topic]:
     """What one turn claims, and what the next turn's "it" and "they" mean.
 
-    A yes or no makes a claim of its question. A number alone answers "how many".
+    A yes or no makes a claim of its question, as far as `MOST_ASKED` characters of it say
+    something. A number alone answers "how many".
     """
+    question = question[:MOST_ASKED]
     topic = topic_of(question, vocabulary, topic)
     found = [*_confirmed(question, answer, vocabulary)]
     asked = _asked_count(question, vocabulary)

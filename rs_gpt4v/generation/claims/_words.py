@@ -62,9 +62,12 @@ def number(text: str, before: str = "") -> Number:
     return Number(value, "about")
 
 
+_MOST_DIGITS = 18  # Python reads no whole number of 5,000; no image holds so many objects
+
+
 def _value(text: str) -> int:
     if text[0].isdigit():
-        return int(text.replace(",", ""))
+        return int(text.replace(",", "").lstrip("0")[:_MOST_DIGITS] or 0)
     if text in _NAMED:
         return _NAMED[text]
     return sum(_NAMED[part] for part in re.split(r"[\s-]", text))
@@ -74,8 +77,9 @@ _PLAIN = str.maketrans({"\u2019": "'", "\u2013": "-", "\u2014": " - "})
 
 
 def plain(text: str) -> str:
-    """The text with straight apostrophes and hyphens, as the rules spell them."""
-    return text.translate(_PLAIN)
+    """The text as the rules spell it: straight apostrophes and hyphens, single blanks."""
+    # A rule that looks for blanks before a mark would read a run of them again from each.
+    return re.sub(r"\s+", lambda run: "\n" if "\n" in run[0] else " ", text.translate(_PLAIN))
 
 
 def sentences(text: str) -> list[str]:
@@ -91,6 +95,7 @@ def sentences(text: str) -> list[str]:
 MOST_CHARACTERS = 400
 """Of a clause; only a model that repeats itself without end writes longer ones."""
 
+_WITHOUT_END = re.compile(rf"\S{{{MOST_CHARACTERS}}}")  # textwrap copies the rest for each cut
 _CLAUSE_END = re.compile(
     r"\s*:\s+|\s+-\s+|,?\s+(?:but|while|whereas|although|though|however|yet|because|since"
     r"|so that)\s+|,\s+(?:(?=with\s+the\b)|and\s+(?=there\b|it\b|they\b|no\b)|(?=which\b|where\b"
@@ -104,7 +109,7 @@ def clauses(sentence: str) -> Iterator[str]:
     """The parts of a sentence of which each has its own subject, cut where they do not end."""
     for part in _CLAUSE_END.split(sentence.rstrip(" .!?;")):
         if part.strip():
-            yield from textwrap.wrap(part, MOST_CHARACTERS)
+            yield from textwrap.wrap(_WITHOUT_END.sub(r"\g<0> ", part), MOST_CHARACTERS)
 
 
 _YES_NO = re.compile(
