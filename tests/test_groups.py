@@ -1,18 +1,43 @@
 """Groups: configs that are others, one after the other."""
 
 from pathlib import Path
+from typing import Any
 
 import datasets
 import pytest
 
+import rs_gpt4v_builders
 from rs_gpt4v import NAME
 from rs_gpt4v.source import SourceNotFoundError
-from rs_gpt4v_builders import CONFIGS, GROUPS
+from rs_gpt4v_builders import CONFIGS, GROUPS, members
+from rs_gpt4v_builders.table1 import TABLE_1
 
 
-def test_members_exist_and_all_has_every_config() -> None:
+def test_members_exist_and_each_config_is_in_a_group() -> None:
     assert {member for group in GROUPS.values() for member in group} == set(CONFIGS)
-    assert set(GROUPS["all"]) == set(CONFIGS)
+
+
+def test_all_is_the_papers_mixture() -> None:
+    rows = {line.config: line.rows for line in TABLE_1 if line.split == "train"}
+    assert sorted(GROUPS["all"]) == sorted(rows)
+    assert sum(rows[member] for member in GROUPS["all"]) == 938_605
+
+
+def test_another_source_joins_no_group_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(CONFIGS, "cap_new", CONFIGS["cap_ucm"])
+        assert not any("cap_new" in members(group) for group in GROUPS)
+    # Nor does a config that is there when the groups are made.
+    text = Path(rs_gpt4v_builders.__file__).read_text(encoding="utf-8")
+    added = text.replace(
+        '    "conversation": Config(',
+        '    "cap_new": Config(ucm_captions.SOURCE, adapt.captions),\n    "conversation": Config(',
+        1,
+    )
+    space: dict[str, Any] = {"__name__": "rs_gpt4v_builders"}
+    exec(compile(added, "added", "exec"), space)
+    assert "cap_new" in space["CONFIGS"]
+    assert space["GROUPS"] == GROUPS
 
 
 def test_all_is_the_default() -> None:

@@ -129,8 +129,9 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         # Which rows leak depends on the images of every release.
         leaks = bool(kwargs.get("exclude_leaks"))
         kwargs["hash"] = fingerprint(
-            sources(DEFAULT_CONFIG if leaks else config_name),
+            sources(*CONFIGS) if leaks else sources(config_name),
             root,
+            leaks=leaks,
             images=leaks or kwargs.get("on_missing") == "skip" or _conversion(kwargs) != AS_IS,
         )
         super().__init__(config_name=config_name, data_dir=root and str(root), **kwargs)

@@ -52,7 +52,7 @@ def inventory(root: Path | None, chosen: Sequence[Source] | None = None) -> list
 
 def all_sources() -> list[Source]:
     """The configs' sources and those that dialogues are generated from, each once."""
-    return [*sources("all"), *OBJECT_SOURCES]
+    return [*sources(*CONFIGS), *OBJECT_SOURCES]
 
 
 def choose(names: Sequence[str]) -> list[Source]:

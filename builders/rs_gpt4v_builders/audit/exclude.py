@@ -12,7 +12,7 @@ from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.records import PROBLEM
 from rs_gpt4v.source import ImageFinder, with_images
-from rs_gpt4v_builders import sources
+from rs_gpt4v_builders import CONFIGS, sources
 from rs_gpt4v_builders.audit.images import cache_in, read_images
 from rs_gpt4v_builders.audit.matching import matches, near_pairs
 
@@ -45,7 +45,7 @@ def _test_images(
 ) -> dict[str, str]:
     """The name of each test image, like ``rsicd/test/airport_1.jpg``, by its real path."""
     found: dict[str, str] = {}
-    for source in sources("all"):
+    for source in sources(*CONFIGS):
         folder = source.find(root)
         if folder is None:
             continue
