@@ -1,7 +1,6 @@
 """Intervals and paired tests against slow loops, exact enumeration and known coverage."""
 
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +10,9 @@ from hypothesis import strategies as st
 pytest.importorskip("evaluate")
 
 from rs_gpt4v_evaluation.bootstrap import Sums, intervals, joined, paired, summed
-from rs_gpt4v_evaluation.row_sums import answer_sums, box_sums, caption_sums
+from rs_gpt4v_evaluation.rs_caption import rs_caption
 from rs_gpt4v_evaluation.rs_caption.rs_caption import score_captions
-from rs_gpt4v_evaluation.rs_grounding.rs_grounding import ground, score_grounding
-from rs_gpt4v_evaluation.rs_vqa.rs_vqa import right_answers, vqa_accuracy
+from rs_gpt4v_evaluation.rs_vqa.rs_vqa import answer_sums
 
 CAPTIONS = ["a road by a river", "two planes near a road", "many trees", "a road and a river"]
 REFERENCES = [["a road by the river", "a river"], ["two planes"], ["many trees"], ["a road", "x"]]
@@ -26,27 +24,9 @@ def mean_of(rows: np.ndarray) -> Sums:
     )
 
 
-def floats(scores: dict[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in scores.items() if isinstance(value, float)}
-
-
-def test_the_scores_of_all_rows_are_those_of_the_metric() -> None:
-    truths, said = ["yes", "no", "no", "3", "rural"], ["yes", "yes", "yes", "7", ""]
-    types = [*["presence"] * 3, "count", "rural_urban"]  # AA is 4/9, OA 2/5
-    boxes = ["[0, 0, 500, 500]", "", "[0, 0, 900, 300]", "[500, 0, 900, 300]"]
-    true_boxes, sizes = [[0, 0, 40, 40]] * 4, [(80, 60)] * 4
-    grounded = ground(boxes, true_boxes, sizes, "norm1000")
-    for sums, scores in (
-        (answer_sums(right_answers(said, truths, types), types), vqa_accuracy(said, truths, types)),
-        (box_sums(grounded), score_grounding(boxes, true_boxes, sizes, "norm1000")),
-        (caption_sums(CAPTIONS, REFERENCES), score_captions(CAPTIONS, REFERENCES)),
-    ):
-        assert sums.scores(sums.rows.sum(0)) == pytest.approx(floats(scores))
-
-
 def test_a_drawn_image_brings_all_its_rows() -> None:
     """Captions, whose scores are no means: a draw is scored as those rows would be."""
-    sums = caption_sums(CAPTIONS, REFERENCES)
+    sums = rs_caption.measure(CAPTIONS, REFERENCES).sums
     drawn = [0, 0, 3, 2]
     found = sums.scores(sums.rows[drawn].sum(0))
     alone = score_captions([CAPTIONS[i] for i in drawn], [REFERENCES[i] for i in drawn])

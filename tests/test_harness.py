@@ -36,7 +36,7 @@ from rs_gpt4v_evaluation.predictions import (
     prediction_line,
     read_predictions,
 )
-from rs_gpt4v_evaluation.score import score_predictions
+from rs_gpt4v_evaluation.score import scores_of as scores_of_tasks
 from rs_gpt4v_evaluation.vlmevalkit import read_result
 
 CONFIGS = ("cap_ucm", "vqa_lr", "vqa_hr", "grounding", "region_caption")
@@ -87,7 +87,8 @@ def expected(config: str, split: str, root: Path, **options: Any) -> list[Predic
 
 
 def scores_of(predictions: list[Prediction]) -> dict[str, Any]:
-    return dict(score_predictions(predictions, "expected")["scores"])
+    (found,) = scores_of_tasks(predictions, "expected")
+    return dict(found["scores"])
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -379,7 +380,7 @@ def test_replies_that_did_not_come_are_listed_and_left_out(
     assert done.output.splitlines()[2:] == [ids[1], ids[4]]
     found = read_predictions(out)
     assert [one["id"] for one in found] == [i for i in ids if i not in (ids[1], ids[4])]
-    assert score_predictions(found, "p.jsonl")["missing"] == 2
+    assert scores_of_tasks(found, "p.jsonl")[0]["missing"] == 2
 
 
 def test_any_words_survive_the_table(exported: dict[str, Path], tmp_path: Path) -> None:

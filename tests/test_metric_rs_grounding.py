@@ -129,6 +129,7 @@ def test_equals_the_reference_on_upright_boxes(rows: list[Any], strict: bool) ->
         replies.append(f"It is at [{x1}, {y1}, {x2}, {y2}]." if said else "I cannot see it.")
         boxes.append(pixels(ordered(said), size) if said else None)
         truths.append(pixels(ordered(true), size))
+        assume(max(truths[-1]) > 1)  # else it is one in shares of the image
     ious = [
         slow_scores([b], [t], strict=False)["mean_iou"] for b, t in zip(boxes, truths, strict=True)
     ]
@@ -212,6 +213,7 @@ def test_the_truth_itself_scores_1(codec: Any, size: Any, upright: Any, square: 
     for numbers in [ordered(upright), square] if "obb" in codec.kinds else [ordered(upright)]:
         text = codec.write([("ship", pixels(numbers, size))], *size)
         truth = codec.parse(text, *size, clipped=False)[0]
+        assume(max(truth) > 1)
         found = score_grounding([text], [truth], [size], codec.name)
         assert [found[name] for name in SHARES] == pytest.approx([1] * 7)
         assert found["pr_90"] == 1
@@ -221,7 +223,7 @@ def test_the_truth_itself_scores_1(codec: Any, size: Any, upright: Any, square: 
 @given(uprights, st.sampled_from([(0, 1), (1, 0)]))
 def test_boxes_apart_or_touching_score_0(upright: Any, side: tuple[int, int]) -> None:
     x1, y1, x2, y2 = truth = [v // 2 for v in ordered(upright)]
-    assume(x1 < x2 and y1 < y2)
+    assume(x1 < x2 and y1 < y2 and max(truth) > 1)
     across, down = (x2 - x1) * side[0], (y2 - y1) * side[1]
     beside = [x1 + across, y1 + down, x2 + across, y2 + down]
     found = score_grounding([str(beside)], [truth], [(1000, 1000)], "norm1000")
@@ -233,6 +235,7 @@ def test_boxes_apart_or_touching_score_0(upright: Any, side: tuple[int, int]) ->
 @given(uprights, uprights, sizes, st.integers(2, 9))
 def test_larger_images_score_the_same(said: Any, true: Any, size: Any, times: int) -> None:
     reply, truth = str(ordered(said)), pixels(ordered(true), size)
+    assume(max(truth) > 1)
     large = (size[0] * times, size[1] * times)
     one = score_grounding([reply], [truth], [size], "norm1000")
     other = score_grounding([reply], [[v * times for v in truth]], [large], "norm1000")
@@ -261,9 +264,8 @@ def test_random_boxes_score_what_geometry_says() -> None:
 
 
 @pytest.mark.parametrize("reply", ["[100, 200, 300, 400]", "[300, 400, 100, 200]"])
-@pytest.mark.parametrize("truth", [[80, 120, 240, 240], [240, 240, 80, 120]])
-def test_swapped_corners_are_put_in_order(reply: str, truth: list[float]) -> None:
-    assert of_one(reply, truth)["mean_iou"] == 1
+def test_swapped_corners_of_a_reply_are_put_in_order(reply: str) -> None:
+    assert of_one(reply, [80, 120, 240, 240])["mean_iou"] == 1
 
 
 def test_a_threshold_is_reached_unless_strict() -> None:
@@ -329,8 +331,56 @@ def test_an_upright_reply_counts_as_it_is_where_the_truth_is_rotated() -> None:
     assert of_one("[250, 250, 750, 750]", diamond)["mean_iou"] == pytest.approx(0.5)
 
 
-def test_truths_are_clipped_as_replies_are() -> None:
-    assert of_one("[-10, 0, 500, 500]", [-100, 0, 400, 300])["mean_iou"] == 1
+def test_replies_are_clipped_and_a_rotated_truth_is_too() -> None:
+    assert of_one("[-10, 0, 500, 500]", [0, 0, 400, 300])["mean_iou"] == 1
+    beyond = [-100, 0, 400, 0, 400, 300, -100, 300]
+    assert of_one("[0, 0, 500, 500]", beyond)["mean_iou"] == pytest.approx(1)
+
+
+# The same box, 40 px wide and 30 px high from (50, 60), in forms in which others store it; and
+# boxes that are none in this image of 800 x 600 px.
+@pytest.mark.parametrize(
+    ("truth", "problem"),
+    [
+        ([50, 60, 40, 30], "is not x_min, y_min, x_max, y_max: is it x, y, width, height"),
+        ([90, 90, 50, 60], "is not x_min, y_min, x_max, y_max"),
+        ([50, 60, 50, 90], "is not x_min, y_min, x_max, y_max"),
+        ([0.0625, 0.1, 0.1125, 0.15], "is in shares of the image, not in pixels"),
+        ([0.0, 0.0, 1.0, 1.0], "is in shares of the image"),
+        ([0.1, 0.1, 0.5, 0.1, 0.5, 0.5, 0.1, 0.5], "is in shares of the image"),
+        ([-50, 60, 90, 90], "is not in its image of 800 x 600 px"),
+        ([50, 60, 802, 90], "is not in its image"),
+        ([50, 60, 90, 601.5], "is not in its image"),
+        ([900, 60, 990, 60, 990, 90, 900, 90], "is not in its image"),
+        ([50, 60, math.inf, 90], "holds what is no number"),
+        ([50, 60, 70, 60, 90, 60, 110, 60], "has no area"),
+        ([50, 60, 90, 90, 0.9], "needs 4 numbers or 8"),
+        ([], "needs 4 numbers or 8"),
+    ],
+)
+def test_a_truth_that_is_no_box_in_pixels_is_refused(truth: list[float], problem: str) -> None:
+    for rows in ([truth], [[0, 0, 9, 9], truth]):
+        replies, sizes_ = ["[0, 0, 9, 9]"] * len(rows), [SIZE] * len(rows)
+        with pytest.raises(ValueError, match=f"row {len(rows) - 1}: .*{problem}"):
+            score_grounding(replies, rows, sizes_, "norm1000")
+
+
+@pytest.mark.parametrize(
+    "truth", [[0, 0, 800, 600], [-1, 0, 9, 9], [790, 590, 801, 600.5], [0.5, 0.5, 1.5, 2]]
+)
+def test_a_pixel_of_rounding_is_no_fault_of_a_truth(truth: list[float]) -> None:
+    assert of_one("", truth)["n_unparsed"] == 1
+
+
+def test_each_reply_is_read_by_its_own_codec() -> None:
+    truth = [80, 60, 400, 300]
+    replies, codecs = ["[0.1, 0.1, 0.5, 0.5]", "[100, 100, 500, 500]"], ["llava", "norm1000"]
+    for order in (slice(None), slice(None, None, -1)):
+        found = score_grounding(replies[order], [truth] * 2, [SIZE] * 2, codecs[order])
+        assert found["mean_iou"] == 1
+        assert "|box_format:llava+norm1000|" in str(found["signature"])
+    with pytest.raises(ValueError, match=r"one of llava, .*, got 'yolo'"):
+        score_grounding(replies, [truth] * 2, [SIZE] * 2, ["llava", "yolo"])
 
 
 COLUMNS: dict[str, list[Any]] = {
@@ -366,14 +416,13 @@ def test_load_and_batches_give_the_same_scores(tmp_path: Path) -> None:
         ({name: [] for name in COLUMNS}, "nothing to score"),
         ({"sizes": [[8, 6]]}, "'sizes': 1"),
         ({"predictions": ["", None, ""]}, "row 1 has no prediction"),
-        ({"references": [[0, 0, 1, 1], [1, 2, 3], [0, 0, 1, 1]]}, "row 1 needs 4 numbers or 8"),
-        ({"references": [[0, 0, 1, 1], [5, 5, 5, 9], [0, 0, 1, 1]]}, "row 1, .*, has no area"),
-        ({"references": [[0, 0, 1, 1], [math.nan] * 4, [0, 0, 1, 1]]}, "row 1, .*, has no area"),
-        ({"references": [[900, 0, 990, 9]] * 3}, "row 0, .*, has no area in its image of 800"),
+        ({"references": [[0, 0, 9, 9], [1, 2, 3], [0, 0, 9, 9]]}, "row 1: .* 4 numbers or 8"),
+        ({"references": [[0, 0, 9, 9], [math.nan] * 4, [0, 0, 9, 9]]}, "row 1: .* no number"),
+        ({"references": [[900, 0, 990, 9]] * 3}, "row 0: .* not in its image of 800 x 600"),
         ({"sizes": [[800, 600], [800, 600], [800]]}, "row 2 needs a width and a height"),
         ({"box_format": "yolo"}, "box_format must be one of llava, .*, got 'yolo'"),
     ],
-    ids=["empty", "lengths", "none", "count", "flat", "nan", "outside", "size", "codec"],
+    ids=["empty", "lengths", "none", "count", "nan", "outside", "size", "codec"],
 )
 def test_errors(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -244,7 +244,7 @@ def test_an_empty_reply_is_wrong_by_any_rule(said: str, true: str, kind: str, ru
         (NOTHING, "nothing to score"),
         ({"references": ["1"]}, "'references': 1"),
         ({"predictions": [*COLUMNS["predictions"][:7], None]}, "row 7 of predictions is None"),
-        ({"counts": "buckets"}, r"counts must be one of \('bucket', 'exact'\), got 'buckets'"),
+        ({"counts": "buckets"}, "counts must be one of bucket, exact, got 'buckets'"),
         ({"areas": "none"}, "areas must be one of"),
         ({"normalise": "loose"}, "normalise must be one of"),
     ],

@@ -64,6 +64,7 @@ def test_every_pair_counts_once(both: list[Path]) -> None:
         "Rows missing": ["", "0", "0", ""],
         "Empty replies": ["", "0", "0", ""],
         "Without a readable score": ["", "0", "0", ""],
+        "Unreadable replies of the judge": ["", "0", "0", ""],
         "Not judged": ["", "0", "0", ""],
         "Times asked": ["", "1", "1", ""],
         "Spread between repeats": ["", "–", "–", ""],  # noqa: RUF001

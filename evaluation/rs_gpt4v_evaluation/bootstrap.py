@@ -26,6 +26,10 @@ class Sums(NamedTuple):
     scores: Callable[[np.ndarray], dict[str, np.ndarray]]
     binary: dict[str, list[int]]
 
+    def total(self) -> dict[str, float]:
+        """The scores of all rows."""
+        return {name: float(value) for name, value in self.scores(self.rows.sum(0)).items()}
+
 
 def joined(parts: Sequence[Sums]) -> Sums:
     """Several kinds of scores of the same rows as one."""

@@ -6,8 +6,9 @@ from typing import TypedDict
 import numpy as np
 
 from rs_gpt4v_evaluation.bootstrap import RESAMPLES, Paired, Sums, paired
+from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predictions import Prediction, PredictionFileError, read_predictions
-from rs_gpt4v_evaluation.score import DEFAULT_RULES, Rules, images, row_sums
+from rs_gpt4v_evaluation.score import Task, images, tasks_of
 
 # A box's text differs with the codec of the model, the box does not.
 _TRUTH = {"grounding": ("task", "boxes", "width", "height")}
@@ -32,9 +33,10 @@ class Difference(TypedDict):
 
 
 class Comparison(TypedDict):
-    """Two files, and the difference of each score."""
+    """Two files, and the difference of each score of one task."""
 
     files: tuple[str, str]
+    task: str
     n: int
     images: int
     differences: dict[str, Difference]
@@ -48,6 +50,25 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Comparison:
+    """The one of `comparisons`, of files that hold rows of one task.
+
+    Raises:
+        PredictionFileError: As there, or they hold rows of several tasks.
+        ValueError: As there.
+    """
+    found, *others = comparisons(first, second, rules, resamples, seed)
+    if others:
+        raise PredictionFileError(f"{first} holds rows of {len(others) + 1} tasks")
+    return found
+
+
+def comparisons(
+    first: Path,
+    second: Path,
+    rules: Rules = DEFAULT_RULES,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Comparison]:
     """Compare two files row by row; they may hold the rows in different orders.
 
     Args:
@@ -57,21 +78,33 @@ def compare(
         resamples: Draws of the bootstrap, and swaps of the permutation test.
         seed: Of both.
 
+    Returns:
+        A comparison for each task of the rows.
+
     Raises:
         PredictionFileError: A file cannot be scored, or the two hold different rows.
         ValueError: All rows are about one image.
     """
     ours = read_predictions(first)
     theirs = _aligned(ours, read_predictions(second), (first, second))
-    old, new = (row_sums(p, str(f), rules) for p, f in ((ours, first), (theirs, second)))
-    about = images(ours)
+    files = str(first), str(second)
+    pairs = zip(tasks_of(ours, files[0], rules), tasks_of(theirs, files[1], rules), strict=True)
+    return [_compared(files, *pair, resamples, seed) for pair in pairs]
+
+
+def _compared(
+    files: tuple[str, str], old: Task, new: Task, resamples: int, seed: int
+) -> Comparison:
+    about = images(old.rows)
     n_images = len(set(about))
+    sums = old.measured.sums, new.measured.sums
     return {
-        "files": (str(first), str(second)),
-        "n": len(ours),
+        "files": files,
+        "task": old.name,
+        "n": len(old.rows),
         "images": n_images,
-        "differences": _differences(old, new, paired(old, new, about, resamples, seed)),
-        "signature": f"paired|bootstrap+permutation|clusters:images|n:{len(ours)}"
+        "differences": _differences(*sums, paired(*sums, about, resamples, seed)),
+        "signature": f"paired|bootstrap+permutation|clusters:images|n:{len(old.rows)}"
         f"|images:{n_images}|resamples:{resamples}|seed:{seed}",
     }
 
@@ -102,12 +135,12 @@ def _aligned(
 
 
 def _differences(old: Sums, new: Sums, found: dict[str, Paired]) -> dict[str, Difference]:
-    one, other = old.scores(old.rows.sum(0)), new.scores(new.rows.sum(0))
+    one, other = old.total(), new.total()
     differences: dict[str, Difference] = {}
     for name, test in found.items():
         differences[name] = {
-            "first": float(one[name]),
-            "second": float(other[name]),
+            "first": one[name],
+            "second": other[name],
             "difference": test.difference,
             "low": test.low,
             "high": test.high,

@@ -17,11 +17,13 @@ from PIL import Image
 
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.images import open_image
+from rs_gpt4v_evaluation.metric import DEFAULT_RULES
 from rs_gpt4v_evaluation.predictions import prediction_line
+from rs_gpt4v_evaluation.rs_caption import rs_caption
 from rs_gpt4v_evaluation.rs_caption.meteor_files import EXTRA, missing
-from rs_gpt4v_evaluation.score import score_predictions
+from rs_gpt4v_evaluation.score import METRICS, scores_of
 
-_BOXES = ("pr_50", "pr_60", "pr_70", "pr_80", "pr_90", "mean_iou")
+_TASKS = [task for metric in METRICS for task in metric.tasks]
 _OF_CODEC = "process_results_"
 _PATHS = datasets.List({"bytes": datasets.Value("binary"), "path": datasets.Value("string")})
 
@@ -32,7 +34,7 @@ def process_docs(rows: datasets.Dataset) -> datasets.Dataset:
     lmms-eval reads each row three times, and logs it. Columns of images it takes out of what it
     scores; this is none to it.
     """
-    if "caption" in rows[0]["task"] and missing():
+    if missing() and not set(rs_caption.METRIC.tasks).isdisjoint(rows.unique("task")):
         warnings.warn(
             f"METEOR is left out, as {', '.join(missing())} is not installed: {EXTRA}",
             stacklevel=2,
@@ -70,24 +72,39 @@ def process_results(
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
-    """``process_results_<codec>``: a task names its functions, and gives them no arguments."""
+    """What a task names, without arguments: ``process_results_<codec>``, and aggregations.
+
+    An aggregation is the name of a score, or ``accuracy`` (of the rows of one question type): it
+    makes one number of the values of all rows.
+    """
     codec = name.removeprefix(_OF_CODEC)
-    if not name.startswith(_OF_CODEC) or codec not in CODECS:
-        raise AttributeError(f"{__name__} has no {name!r}")
-    return partial(process_results, box_format=codec)
-
-
-def _metrics(row: dict[str, Any]) -> tuple[str, ...]:
-    if row["task"] == "vqa":
-        return "oa", "aa", *([f"accuracy_{row['question_type']}"] if row["question_type"] else [])
-    return _BOXES if row["task"] == "grounding" else caption_metrics()
+    if name.startswith(_OF_CODEC) and codec in CODECS:
+        return partial(process_results, box_format=codec)
+    if name == "accuracy":
+        return partial(_score, "oa")
+    if not name.startswith("_") and any(name in metric_names(task) for task in _TASKS):
+        return partial(_score, name)
+    raise AttributeError(f"{__name__} has no {name!r}")
 
 
 @lru_cache
-def caption_metrics() -> tuple[str, ...]:
-    """Those of captions, METEOR where its extra is installed."""
-    plain = ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider")
-    return plain if missing() else (*plain, "meteor")
+def metric_names(task: str) -> tuple[str, ...]:
+    """The scores of ``task``, those of single question types aside.
+
+    METEOR is among them whether its extra is installed or not.
+    """
+    metric = next(metric for metric in METRICS if task in metric.tasks)
+    if metric is rs_caption.METRIC:
+        quick = [name for name in rs_caption.METRICS if name != "meteor"]
+        return *rs_caption.measure(["a"], [["a"]], quick).sums.total(), "meteor"
+    scores = metric.measure([_EXAMPLE], DEFAULT_RULES).sums.total()
+    return tuple(name for name in scores if not name.startswith(metric.by_type or " "))
+
+
+def _metrics(row: dict[str, Any]) -> list[str]:
+    names = [name for name in metric_names(row["task"]) if name != "meteor" or not missing()]
+    kind = row["question_type"]
+    return [*names, f"accuracy_{kind}"] if row["task"] == "vqa" and kind else names
 
 
 def _score(name: str, lines: list[dict[str, Any]]) -> float:
@@ -98,7 +115,14 @@ def _score(name: str, lines: list[dict[str, Any]]) -> float:
 @lru_cache(maxsize=1)
 def _scores(lines: tuple[str, ...]) -> dict[str, Any]:
     rows = [json.loads(line) for line in lines]
-    made: dict[str, Any] = {
+    predictions: Any = [row | _made(len(rows), row["box_format"]) for row in rows]
+    (found,) = scores_of(predictions, "lmms-eval")
+    return dict(found["scores"])
+
+
+def _made(rows: int, box_format: str) -> dict[str, Any]:
+    """What a predictions file says of the model and of all rows, which lmms-eval does not tell."""
+    return {
         "model": "lmms-eval",
         "adapter": None,
         "weights": None,
@@ -107,19 +131,20 @@ def _scores(lines: tuple[str, ...]) -> dict[str, Any]:
             "config": "",
             "split": "",
             "protocol": "",
-            "box_format": rows[0]["box_format"],
-            "rows": len(rows),
+            "box_format": box_format,
+            "rows": rows,
             "fingerprint": "",
         },
     }
-    predictions: list[Any] = [row | made for row in rows]
-    return dict(score_predictions(predictions, "lmms-eval")["scores"])
 
 
-# Aggregations: from the values of all rows to one number.
-bleu_1, bleu_2, bleu_3, bleu_4 = (partial(_score, f"bleu_{n}") for n in range(1, 5))
-rouge_l, cider, meteor = (partial(_score, name) for name in ("rouge_l", "cider", "meteor"))
-oa, aa = partial(_score, "oa"), partial(_score, "aa")
-accuracy = oa
-"""Of the rows of one question type."""
-pr_50, pr_60, pr_70, pr_80, pr_90, mean_iou = (partial(_score, name) for name in _BOXES)
+_EXAMPLE: dict[str, Any] = {
+    "source": "",
+    "question_type": None,
+    "prediction": "a",
+    "references": ["a"],
+    "boxes": [{"label": "a", "points": [2, 2, 4, 4], "kind": "hbb"}],
+    "width": 8,
+    "height": 8,
+    **_made(1, "llava"),
+}

@@ -5,12 +5,23 @@ import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypeVar, cast
 
 import datasets
+from annotated_types import Ge, MinLen
+from typing_extensions import NotRequired, TypedDict
 
-from rs_gpt4v.conversation import LabelledBox, fingerprint
-from rs_gpt4v.files import appending, json_line, replacing, whole_lines
+from rs_gpt4v.conversation import LabelledBox, Message, Task, fingerprint
+from rs_gpt4v.files import (
+    InvalidFileError,
+    appending,
+    json_line,
+    parse_json,
+    replacing,
+    whole_lines,
+)
+
+T = TypeVar("T")
 
 
 class Decoding(TypedDict):
@@ -29,48 +40,56 @@ class PredictedRows(TypedDict):
     config: str
     split: str
     protocol: str
-    box_format: str
-    rows: int
+    box_format: NotRequired[str]
+    rows: Annotated[int, Ge(0)]
     fingerprint: str
 
 
-class _Also(TypedDict, total=False):
-    history: list[dict[str, str]]
-    server: dict[str, str | None]
-
-
-class Prediction(_Also):
-    """One line.
-
-    ``image`` is a path, ``prompt`` the last question, ``history`` the messages before it,
-    ``prediction`` the reply, ``boxes`` are true, ``width`` and ``height`` those of the image in
-    pixels. ``weights`` tells one state of the model from another that was saved under its name;
-    those of a server's model are not known, and ``server`` holds what it says of itself.
-    """
-
-    id: str
+class _Line(TypedDict):
+    id: Annotated[str, MinLen(1)]
     source: str
-    task: str
+    task: Task
     question_type: str | None
     image: str | None
+    history: NotRequired[list[Message]]
     prompt: str
     prediction: str
-    references: list[str]
-    boxes: list[LabelledBox]
-    width: int
-    height: int
+    references: Annotated[list[str], MinLen(1)]
     model: str
     adapter: str | None
     weights: str | None
     decoding: Decoding
+    server: NotRequired[dict[str, str | None]]
     dataset: PredictedRows
 
 
-# What earlier versions did not write, and only rows of grounding cannot do without.
-_LATER: dict[str, Any] = {"boxes": [], "width": 0, "height": 0}
+class _Written(_Line, total=False):
+    """A line of any version: earlier ones did not write these."""
+
+    boxes: list[LabelledBox]
+    width: Annotated[int, Ge(0)]
+    height: Annotated[int, Ge(0)]
 
 
-class PredictionFileError(ValueError):
+class Prediction(_Line):
+    """One line.
+
+    ``image`` is a path, ``prompt`` the last question, ``history`` the messages before it,
+    ``prediction`` the reply, ``references`` all accepted answers, ``boxes`` are true, ``width`` and
+    ``height`` those of the image in pixels. ``weights`` tells one state of the model from another
+    that was saved under its name; those of a server's model are not known, and ``server`` holds
+    what it says of itself.
+    """
+
+    boxes: list[LabelledBox]
+    width: int
+    height: int
+
+
+_LATER: Any = {"boxes": [], "width": 0, "height": 0}
+
+
+class PredictionFileError(InvalidFileError):
     """A predictions file cannot be used; the message names the file, the line and what to do."""
 
 
@@ -100,19 +119,27 @@ def read_predictions(path: Path) -> list[Prediction]:
 
 
 def _parsed(path: Path, number: int, line: bytes) -> Prediction:
-    try:
-        prediction = json.loads(line)
-    except ValueError as error:
-        raise PredictionFileError(f"{path}, line {number}: not JSON ({error})") from error
-    if prediction.get("task") != "grounding":
-        prediction = _LATER | prediction
-    absent = Prediction.__required_keys__ - set(prediction)
-    if absent:
-        earlier = " (an earlier version wrote it: predict again)" * (absent <= set(_LATER))
+    where = f"{path}, line {number}"
+    written = checked(line, _Written, where)
+    seen = {*written, *written["dataset"]}
+    if written["task"] == "grounding" and not seen.issuperset((*_LATER, "box_format")):
+        absent = ", ".join(sorted({*_LATER, "box_format"} - seen))
         raise PredictionFileError(
-            f"{path}, line {number}: lacks {', '.join(sorted(absent))}{earlier}"
+            f"{where}: it lacks {absent} (an earlier version wrote it: predict again)"
         )
-    return prediction
+    return cast("Prediction", _LATER | written)
+
+
+def checked(content: bytes, schema: type[T], where: str) -> T:
+    """`rs_gpt4v.files.parse_json` of what is, or goes into, a predictions file.
+
+    Raises:
+        PredictionFileError: It is not like that.
+    """
+    try:
+        return parse_json(content, schema, where)
+    except InvalidFileError as error:
+        raise PredictionFileError(str(error)) from None
 
 
 def _sharing_strings(value: Any, seen: dict[str, str]) -> Any:

@@ -4,17 +4,46 @@ Such a table is the exported one with a column "prediction". The file is called
 ``<model>_rs_gpt4v_<config>_openended``, which is how the model is known.
 """
 
-import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
+from annotated_types import Ge, MinLen
+from typing_extensions import TypedDict
 
-from rs_gpt4v_evaluation.predictions import Prediction, PredictionFileError, prediction_line
+from rs_gpt4v.conversation import LabelledBox, Message, Task
+from rs_gpt4v_evaluation.predictions import (
+    PredictedRows,
+    Prediction,
+    PredictionFileError,
+    T,
+    checked,
+    prediction_line,
+)
 
 _FAILED = "Failed to obtain answer"  # how VLMEvalKit begins what stands in place of a reply
 _OURS = ("rs_gpt4v_row", "rs_gpt4v_dataset")
+
+
+class _Image(TypedDict):
+    path: str
+
+
+class _Row(TypedDict):
+    """What an exported table says of a row; see `rs_gpt4v.conversation.Conversation`."""
+
+    id: Annotated[str, MinLen(1)]
+    images: list[_Image]
+    messages: Annotated[list[Message], MinLen(2)]
+    source: str
+    task: Task
+    question_type: str | None
+    references: Annotated[list[str], MinLen(1)]
+    boxes: list[LabelledBox]
+    width: Annotated[int, Ge(0)]
+    height: Annotated[int, Ge(0)]
 
 
 class Result(NamedTuple):
@@ -38,7 +67,11 @@ def read_result(path: Path) -> Result:
             "VLMEvalKit wrote to a table of rs-gpt4v export vlmevalkit"
         )
     found = Result([], [])
+    ids = set()
     for line in _lines(path, table):
+        if line["id"] in ids:
+            raise PredictionFileError(f"{path} has the row {line['id']} twice")
+        ids.add(line["id"])
         if line["prediction"].startswith(_FAILED):
             found.failed.append(line["id"])
         else:
@@ -49,19 +82,21 @@ def read_result(path: Path) -> Result:
 def _table(path: Path) -> pd.DataFrame:
     """All cells as they were written: by itself pandas reads "None" as nothing, "07" as 7."""
     as_written: dict[str, Any] = {"dtype": str, "keep_default_na": False}
-    if path.suffix == ".tsv":
-        return pd.read_csv(path, sep="\t", **as_written)
-    if path.suffix != ".xlsx":
+    if path.suffix not in (".tsv", ".xlsx"):
         raise PredictionFileError(
             f"{path}: expected .tsv or .xlsx. Let VLMEvalKit write that: PRED_FORMAT=tsv"
         )
     try:
+        if path.suffix == ".tsv":
+            return pd.read_csv(path, sep="\t", **as_written)
         return pd.read_excel(path, engine="openpyxl", **as_written)
     except ImportError as error:
         raise PredictionFileError(
             f"{path}: reading .xlsx needs openpyxl (pip install openpyxl). Or let VLMEvalKit "
             "write .tsv: PRED_FORMAT=tsv"
         ) from error
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:  # also of pandas and openpyxl
+        raise PredictionFileError(f"{path} is no table ({error})") from error
 
 
 def _lines(path: Path, table: pd.DataFrame) -> Iterator[Prediction]:
@@ -73,17 +108,17 @@ def _lines(path: Path, table: pd.DataFrame) -> Iterator[Prediction]:
             "adapter": None,
             "weights": None,
             "decoding": {"do_sample": None, "max_new_tokens": None},
-            "dataset": _parsed(path, number, asked),
+            "dataset": _parsed(path, number, _OURS[1], asked, PredictedRows),
         }
-        yield prediction_line(_parsed(path, number, row), reply.strip(), constants)
+        record: Any = _parsed(path, number, _OURS[0], row, _Row)
+        yield prediction_line(record, reply.strip(), constants)
 
 
-def _parsed(path: Path, number: int, cell: str) -> dict[str, Any]:
+def _parsed(path: Path, number: int, column: str, cell: str, schema: type[T]) -> T:
     try:
-        return json.loads(cell)
-    except ValueError as error:
+        return checked(cell.encode(errors="replace"), schema, f"{path}, row {number}, {column}")
+    except PredictionFileError as error:
         raise PredictionFileError(
-            f"{path}, row {number}: {cell[:60]!r} in a column {' or '.join(_OURS)} is not JSON "
-            f"({error}). A cell of .xlsx holds 32,767 characters: let VLMEvalKit write .tsv, with "
+            f"{error}. A cell of .xlsx holds 32,767 characters: let VLMEvalKit write .tsv, with "
             "PRED_FORMAT=tsv"
-        ) from error
+        ) from None

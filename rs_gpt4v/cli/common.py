@@ -36,10 +36,17 @@ Files = Annotated[list[Path], typer.Argument(help="Predictions files (JSON lines
 Intervals = Annotated[
     bool, typer.Option("--intervals", help="95 % intervals: a bootstrap over images.")
 ]
-Counts = Annotated[str, typer.Option(help="bucket, exact, or as the source does.")]
+Counts = Annotated[
+    str, typer.Option(help="Compare counts by bucket, exact, or as each row's source does.")
+]
+Areas = Annotated[str, typer.Option(help="The same of areas.")]
 Normalise = Annotated[str, typer.Option(help="Answers: lenient or strict.")]
 StrictIou = Annotated[
     bool, typer.Option("--strict-iou", help="IoU above the threshold, not of at least it.")
+]
+SkipBadBoxes = Annotated[
+    bool,
+    typer.Option("--skip-bad-boxes", help="Leave out, and list, rows without a true box."),
 ]
 
 

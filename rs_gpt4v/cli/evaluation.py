@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rs_gpt4v.cli.common import (
+    Areas,
     Bands,
     Counts,
     DataDir,
@@ -16,6 +17,7 @@ from rs_gpt4v.cli.common import (
     OnMissing,
     Protocol,
     Sample,
+    SkipBadBoxes,
     Split,
     Stretch,
     StrictIou,
@@ -181,8 +183,10 @@ def score(
     ] = None,
     resamples: Annotated[int, typer.Option(min=1, help="Draws of both.")] = 1000,
     counts: Counts = "source",
+    areas: Areas = "source",
     normalise: Normalise = "lenient",
     strict_iou: StrictIou = False,
+    skip_bad_boxes: SkipBadBoxes = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score predictions files, and say whether two differ by more than chance.
@@ -190,12 +194,20 @@ def score(
     Example: `rs-gpt4v score tuned/vqa_lr.jsonl --intervals --against base/vqa_lr.jsonl`
     """
     from rs_gpt4v_evaluation import comparison, score_text
-    from rs_gpt4v_evaluation.score import Rules
-    from rs_gpt4v_evaluation.score import score as score_file
+    from rs_gpt4v_evaluation.predictions import read_predictions
+    from rs_gpt4v_evaluation.score import Rules, scores_of
 
-    rules = Rules(counts, normalise, strict_iou)
-    scores = [score_file(file, rules, resamples if intervals else 0) for file in files]
-    compared = [comparison.compare(against, file, rules, resamples) for file in files if against]
+    rules = Rules(counts, normalise, strict_iou, skip_bad_boxes, areas)
+    draws = resamples if intervals else 0
+    scores = [
+        one for file in files for one in scores_of(read_predictions(file), str(file), rules, draws)
+    ]
+    compared = [
+        one
+        for file in files
+        if against
+        for one in comparison.comparisons(against, file, rules, resamples)
+    ]
     if as_json:
         against_one = [{"against": found} for found in compared] or [{}] * len(scores)
         told = [{**one, **found} for one, found in zip(scores, against_one, strict=True)]
@@ -218,8 +230,10 @@ def report(
     training_log: Annotated[Path | None, typer.Option(help="A trainer_state.json.")] = None,
     intervals: Intervals = False,
     counts: Counts = "source",
+    areas: Areas = "source",
     normalise: Normalise = "lenient",
     strict_iou: StrictIou = False,
+    skip_bad_boxes: SkipBadBoxes = False,
     pictures: Annotated[
         int, typer.Option(min=0, help="Different images in the page, at most.")
     ] = 240,
@@ -240,7 +254,7 @@ def report(
         training_log,
         pictures=pictures,
         resamples=1000 if intervals else 0,
-        rules=Rules(counts, normalise, strict_iou),
+        rules=Rules(counts, normalise, strict_iou, skip_bad_boxes, areas),
         card=model_card,
     )
     typer.echo(f"Report: {out}")

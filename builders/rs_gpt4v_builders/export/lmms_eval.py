@@ -11,7 +11,8 @@ No image is copied: the rows name those of the releases.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from rs_gpt4v import NAME
@@ -20,14 +21,6 @@ from rs_gpt4v_builders.export._material import Material
 from rs_gpt4v_builders.export._tested import Tested, tested
 
 _MODULE = "rs_gpt4v_evaluation.lmms_eval"
-# METEOR is scored where its extra is installed; lmms-eval shows what the rows have values for.
-_CAPTION = (*(f"bleu_{n}" for n in range(1, 5)), "rouge_l", "cider", "meteor")
-_METRICS = {
-    "caption": _CAPTION,
-    "region_caption": _CAPTION,
-    "vqa": ("oa", "aa"),
-    "grounding": (*(f"pr_{percent}" for percent in range(50, 100, 10)), "mean_iou"),
-}
 # As rs-gpt4v predict asks. Without "until", lmms-eval has replies cut at an empty line.
 _DECODING = {"max_new_tokens": 64, "do_sample": False, "temperature": 0, "until": []}
 
@@ -57,12 +50,17 @@ def _yaml(split: Tested, options: Mapping[str, Any]) -> str:
         ),
         f"process_results: !function {_MODULE}.{_process_results(split, options)}",
         "metric_list:",
-        *(line for metric in _METRICS[split.task] for line in _metric(metric, metric)),
+        *(line for name in _scores(split.task) for line in _metric(name, name)),
     ]
     if split.task == "vqa":
         for kind in split.question_types:
             lines += _metric(f"accuracy_{kind}", "accuracy")
     return "\n".join(lines) + "\n"
+
+
+def _scores(task: str) -> Sequence[str]:
+    """The names of the scores that the module of the tasks gives."""
+    return import_module(_MODULE).metric_names(task)  # by name, as lmms-eval does
 
 
 def _process_results(split: Tested, options: Mapping[str, Any]) -> str:

@@ -1,32 +1,115 @@
 """Verdicts on disk: one JSON line a pair."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
-from rs_gpt4v_evaluation.predictions import PredictionFileError
+from annotated_types import Ge, Interval, MinLen
+from typing_extensions import TypedDict
+
+from rs_gpt4v.conversation import Message
+from rs_gpt4v.files import whole_lines
+from rs_gpt4v_evaluation.predictions import Decoding, PredictedRows, PredictionFileError, checked
+from rs_gpt4v_evaluation.rs_judge.rs_judge import HIGHEST, LOWEST
+
+T = TypeVar("T")
+
+_Group = Literal["conversation", "detail"]
 
 
-def read_lines(path: Path, columns: Iterable[str], made_with: str) -> list[dict[str, Any]]:
-    """The JSON lines of ``path``, each with all ``columns``.
+class _Verdict(TypedDict):
+    status: Literal["judged", "unasked", "unparsed", "failed"]
+    reason: str
+    asked: Annotated[int, Ge(0)]
+    cost_usd: float | None
+    served: str | None
+
+
+class ScoreVerdict(_Verdict):
+    """`rs_gpt4v_evaluation.judge.asking.Verdict` of a score."""
+
+    value: Annotated[float, Interval(ge=LOWEST, le=HIGHEST)] | None
+
+
+class ChoiceVerdict(_Verdict):
+    """The same of a choice."""
+
+    value: Literal["first", "second", "tie"] | None
+
+
+class JudgeDescription(TypedDict):
+    """`rs_gpt4v_evaluation.judge.Judge.described`."""
+
+    model: str
+    prompt: str
+    with_image: bool
+    temperature: float | None
+    seed: int | None
+    repeats: Annotated[int, Ge(1)]
+    body: dict[str, Any]
+
+
+class MadeBy(TypedDict):
+    """Which model answered, and which rows."""
+
+    model: str
+    adapter: str | None
+    weights: str | None
+    decoding: Decoding
+    dataset: PredictedRows
+
+
+class ScoredPair(MadeBy):
+    """A line of ``rs-gpt4v judge``: a question, its answer, and the scores of the answer."""
+
+    id: Annotated[str, MinLen(1)]
+    source: str
+    group: _Group
+    image: str | None
+    history: list[Message]
+    prompt: str
+    references: list[str]
+    answer: str
+    verdicts: Annotated[list[ScoreVerdict], MinLen(1)]
+    judge: JudgeDescription
+
+
+class ComparedPair(TypedDict):
+    """A line of ``rs-gpt4v judge --against``: a question, and which answer is better."""
+
+    id: Annotated[str, MinLen(1)]
+    group: _Group
+    image: str | None
+    verdicts: Annotated[list[ChoiceVerdict], MinLen(2)]
+    judge: JudgeDescription
+    a: MadeBy
+    b: MadeBy
+    unmatched: Annotated[int, Ge(0)]
+
+
+def read_lines(path: Path, schema: type[T], made_with: str) -> list[T]:
+    """The lines of ``path``, each as ``schema`` describes it, of as many verdicts as the others.
 
     Raises:
-        PredictionFileError: A line is not like that; there is none.
+        PredictionFileError: A line is not like that; there is none, or one of an id twice.
     """
-    lines = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-        try:
-            lines.append(json.loads(line))
-            absent = sorted(set(columns) - set(lines[-1]))
-        except (ValueError, TypeError) as error:
-            raise PredictionFileError(f"{path}, line {number}: no JSON object: {error}") from error
-        if absent:
-            raise PredictionFileError(
-                f"{path}, line {number}: lacks {', '.join(absent)}; is it of {made_with}?"
-            )
+    lines: list[Any] = []
+    try:
+        for number, line in whole_lines(path):
+            lines.append(checked(line, schema, f"{path}, line {number}"))
+    except PredictionFileError as error:
+        raise PredictionFileError(f"{error}; is it of {made_with}?") from None
     if not lines:
         raise PredictionFileError(f"{path} is empty; make it with {made_with}")
+    first, ids = lines[0], set()
+    for line in lines:
+        if line["id"] in ids:
+            raise PredictionFileError(f"{path}: {line['id']} occurs twice; judge anew")
+        ids.add(line["id"])
+        if len(line["verdicts"]) != len(first["verdicts"]) or line["judge"] != first["judge"]:
+            raise PredictionFileError(
+                f"{path}: {first['id']} and {line['id']} were not judged alike; judge anew"
+            )
     return lines
 
 

@@ -28,6 +28,8 @@ class Pair:
 def read_pairs(files: Sequence[Path]) -> list[Pair]:
     """The pairs of all ``files``, in their order; a turn of a dialogue is a pair of its own.
 
+    Rows of other tasks beside them, as in a file of the group "all", are for `score`.
+
     Raises:
         PredictionFileError: A file is damaged or empty, of other tasks, of another model than the
             first, or has an id that another has.
@@ -38,7 +40,8 @@ def read_pairs(files: Sequence[Path]) -> list[Pair]:
         predictions = read_predictions(file)
         if not predictions:
             raise PredictionFileError(f"{file} holds no prediction")
-        for prediction in predictions:
+        dialogues = [one for one in predictions if one["task"] in GROUPS]
+        for prediction in dialogues or predictions:
             first = first or prediction
             _check(file, prediction, first, found)
             found[prediction["id"]] = _pair(prediction)

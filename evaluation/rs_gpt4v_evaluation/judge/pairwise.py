@@ -19,12 +19,16 @@ from rs_gpt4v_evaluation.judge.asking import (
     total_usd,
     unasked,
 )
-from rs_gpt4v_evaluation.judge.lines import read_lines, reasons, served
+from rs_gpt4v_evaluation.judge.lines import (
+    ComparedPair,
+    read_lines,
+    reasons,
+    served,
+)
 from rs_gpt4v_evaluation.judge.pairs import Pair, check_images, read_pairs
 from rs_gpt4v_evaluation.predictions import PredictionFileError
 from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS
 
-_COLUMNS = ("id", "group", "image", "verdicts", "judge", "a", "b", "unmatched")
 _ORDERS = ("ab", "ba")
 
 
@@ -164,14 +168,14 @@ def comparison(path: Path) -> Comparison:
     Raises:
         PredictionFileError: The file is damaged.
     """
-    lines = read_lines(path, _COLUMNS, "rs-gpt4v judge --against")
+    lines = read_lines(path, ComparedPair, "rs-gpt4v judge --against")
     first = lines[0]
     by_group = {name: [line for line in lines if line["group"] == name] for name in GROUPS}
     return {
         "file": str(path),
-        "a": first["a"],
-        "b": first["b"],
-        "judge": first["judge"],
+        "a": dict(first["a"]),
+        "b": dict(first["b"]),
+        "judge": dict(first["judge"]),
         "served": served(lines),
         "n": len(lines),
         "unmatched": first["unmatched"],

@@ -16,13 +16,18 @@ from rs_gpt4v_evaluation.judge.asking import (
     total_usd,
     unasked,
 )
-from rs_gpt4v_evaluation.judge.lines import distinct, read_lines, reasons, served
+from rs_gpt4v_evaluation.judge.lines import (
+    ScoredPair,
+    ScoreVerdict,
+    distinct,
+    read_lines,
+    reasons,
+    served,
+)
 from rs_gpt4v_evaluation.judge.pairs import Pair, check_images, read_pairs
+from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Measured
 from rs_gpt4v_evaluation.predictions import PredictedRows, PredictionFileError
-from rs_gpt4v_evaluation.rs_judge.rs_judge import LOWEST, RSJudge
-
-_PAIR = ("id", "source", "group", "image", "history", "prompt", "references", "answer")
-_MADE_BY = ("model", "adapter", "weights", "decoding", "dataset")
+from rs_gpt4v_evaluation.rs_judge.rs_judge import LOWEST, METRIC
 
 
 class JudgeScore(TypedDict):
@@ -121,57 +126,59 @@ def judge_scores(path: Path) -> JudgeScore:
     return scores_of(judged_lines(path), path)
 
 
-def judged_lines(path: Path) -> list[dict[str, Any]]:
+def judged_lines(path: Path) -> list[ScoredPair]:
     """The lines of a file that `judge_files` wrote: pairs with their words and verdicts.
 
     Raises:
         PredictionFileError: The file is damaged, or something else.
     """
-    columns = (*_PAIR, "verdicts", "judge", *_MADE_BY)
-    return read_lines(path, columns, "rs-gpt4v judge, without --against")
+    return read_lines(path, ScoredPair, "rs-gpt4v judge, without --against")
 
 
-def scores_of(lines: list[dict[str, Any]], path: Path) -> JudgeScore:
+def scores_of(lines: list[ScoredPair], path: Path) -> JudgeScore:
     """The scores of `judged_lines`; ``path`` is what messages call them.
 
     Raises:
         PredictionFileError: No pair has a score.
     """
     failed = reasons(lines, "failed")
-    judged = [line for line in lines if line["id"] not in failed]
+    judged = usable(lines)
     first, rows = lines[0], distinct(line["dataset"] for line in lines)
     return {
         "file": str(path),
         "model": first["model"],
         "adapter": first["adapter"],
         "datasets": rows,
-        "judge": first["judge"],
+        "judge": dict(first["judge"]),
         "served": served(lines),
-        "metric": "rs_judge",
+        "metric": METRIC.name,
         "n": len(lines),
         "missing": sum(dataset["rows"] for dataset in rows) - len(lines),
         "empty": sum(verdicts[0]["status"] == "unasked" for verdicts in _verdicts(lines)),
         "unparsed": reasons(judged, "unparsed"),
         "failed": failed,
         "cost_usd": total_usd(verdict["cost_usd"] for own in _verdicts(lines) for verdict in own),
-        "scores": _scores(path, judged or lines),
+        "scores": measured(judged, path).told,
     }
 
 
-def _scores(path: Path, lines: list[dict[str, Any]]) -> dict[str, Any]:
-    values = [[verdict["value"] for verdict in own] for own in _verdicts(lines)]
-    if all(value is None for own in values for value in own):
+def usable(lines: list[ScoredPair]) -> list[ScoredPair]:
+    """The lines that the metric counts: those that did not fail, or all if none did not."""
+    failed = reasons(lines, "failed")
+    return [line for line in lines if line["id"] not in failed] or lines
+
+
+def measured(lines: list[ScoredPair], path: Path) -> Measured:
+    """What the metric finds in `usable` lines.
+
+    Raises:
+        PredictionFileError: No pair has a score.
+    """
+    if all(verdict["value"] is None for own in _verdicts(lines) for verdict in own):
         reason = lines[0]["verdicts"][0]["reason"]
         raise PredictionFileError(f"{path}: no pair has a score. Of {lines[0]['id']}: {reason}")
-    metric: Any = RSJudge()
-    described = lines[0]["judge"]
-    return metric.compute(
-        predictions=values,
-        groups=[line["group"] for line in lines],
-        judge=described["model"],
-        prompt=described["prompt"],
-    )
+    return METRIC.measure(lines, DEFAULT_RULES)
 
 
-def _verdicts(lines: Iterable[dict[str, Any]]) -> list[list[Verdict]]:
+def _verdicts(lines: Iterable[ScoredPair]) -> list[list[ScoreVerdict]]:
     return [line["verdicts"] for line in lines]

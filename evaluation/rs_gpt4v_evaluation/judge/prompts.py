@@ -40,7 +40,7 @@ class Question:
     """
 
     group: str
-    history: Sequence[Mapping[str, str]]
+    history: Sequence[Mapping[str, Any]]
     question: str
     references: Sequence[str]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from rs_gpt4v_evaluation.report.columns import Column, Group, Row
-from rs_gpt4v_evaluation.report.tables import Table, is_share, metric_names
+from rs_gpt4v_evaluation.report.tables import Table, score_names
+from rs_gpt4v_evaluation.rs_grounding.rs_grounding import THRESHOLDS
 from rs_gpt4v_evaluation.rs_vqa.rs_vqa import bucket, normalise_answer
 
 _BINS = 20  # of IoU, 0.05 each
@@ -92,25 +93,25 @@ def charts(table: Table) -> Charts:
     group = table.group
     return Charts(
         bars=_bars(table) if table.is_vqa else [],
-        lengths=_lengths(group) if group.metric == "rs_caption" else None,
-        histograms=_histograms(group) if group.metric == "rs_grounding" else [],
+        lengths=_lengths(group) if group.metric.name == "rs_caption" else None,
+        histograms=_histograms(group) if group.metric.name == "rs_grounding" else [],
         confusions=_confusions(group) if table.is_vqa else [],
     )
 
 
 def _bars(table: Table) -> list[tuple[str, list[Bar]]]:
     """Per question type and for all questions: the blind baseline, then a bar a column."""
-    columns = table.group.columns
+    group, columns = table.group, table.group.columns
     guess = table.blind.scores if table.blind else {}
     return [
         (name, [_bar(guess.get(key), None), *(_column_bar(key, column) for column in columns)])
-        for key, name in metric_names(columns).items()
-        if key != "aa"
+        for key, name in score_names(columns).items()
+        if key != "aa" and group.metric.is_share(key)
     ]
 
 
 def _column_bar(key: str, column: Column) -> Bar:
-    return _bar(column.score["scores"].get(key), column.score["intervals"].get(key))
+    return _bar(column.scores.get(key), column.score["intervals"].get(key))
 
 
 def _bar(value: float | int | str | None, interval: tuple[float, float] | None) -> Bar:
@@ -195,12 +196,7 @@ def _iou_bar(place: int, n: int, height: float) -> Tick:
 
 
 def _thresholds(column: Column) -> list[Tick]:
-    names = metric_names([column])
-    return [
-        (float(key.removeprefix("pr_")), f"{100 * float(column.score['scores'][key]):.1f}")
-        for key in names
-        if key.startswith("pr_") and is_share(key)
-    ]
+    return [(100 * at, f"{100 * column.scores[key]:.1f}") for key, at in THRESHOLDS.items()]
 
 
 def _confusions(group: Group) -> list[Confusion]:
@@ -213,9 +209,7 @@ def _counted(column: Column) -> list[Row]:
 
 def _confusion(column: Column) -> Confusion:
     form = column.score["rule"]["normalise"]
-    pairs = Counter(
-        (_range(row.references[0], form), _range(row.reply, form)) for row in _counted(column)
-    )
+    pairs = Counter(_pair(row, form) for row in _counted(column))
     true, said = ({pair[side] for pair in pairs} for side in (0, 1))
     predicted = [name for name in _RANGES if name in true | said]
     return Confusion(
@@ -223,6 +217,13 @@ def _confusion(column: Column) -> Confusion:
         [_RANGES[name] for name in predicted],
         [(_RANGES[t], [pairs[t, p] for p in predicted]) for t in _RANGES if t in true],
     )
+
+
+def _pair(row: Row, form: str) -> tuple[str, str]:
+    """The true range of a count and that of the reply; of several true ones, the reply's."""
+    said = _range(row.reply, form)
+    true = [_range(reference, form) for reference in row.references]
+    return (said if said in true else true[0]), said
 
 
 def _range(answer: str, form: str) -> str:

@@ -1,18 +1,13 @@
 """What a report is about: files as columns of rows, and those of one split as a group."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rs_gpt4v.box_codecs import ParseFailure
 from rs_gpt4v.boxes import Points
+from rs_gpt4v_evaluation.metric import Mark, Measured, Metric
 from rs_gpt4v_evaluation.predictions import Decoding, Prediction
-from rs_gpt4v_evaluation.ptb import tokenize
-from rs_gpt4v_evaluation.rs_caption.cider import ciders
-from rs_gpt4v_evaluation.rs_grounding.rs_grounding import reached
-from rs_gpt4v_evaluation.score import Rules, Score, grounded, right_answers, score_predictions
-
-Mark = tuple[bool | None, float | None, Points | ParseFailure | None]
-"""What a metric says of one reply: `Row.right`, `Row.value` and `Row.box`."""
+from rs_gpt4v_evaluation.score import Score, Task
 
 _SAMPLE = "rs_gpt4v_sample"  # is in the path of every image of the embedded sample
 
@@ -50,19 +45,37 @@ class Row(NamedTuple):
 
 
 class Column(NamedTuple):
-    """One file; ``label`` heads its column, ``decodings`` say how its replies were made."""
+    """The rows of one task in a file.
+
+    Attributes:
+        label: The head of the column.
+        score: What they are worth.
+        metric: By which metric.
+        scores: Its scores alone, by key.
+        counts: What else it tells, by key.
+        weights: Which state of the model replied.
+        decodings: How the replies were made.
+        rows: The replies.
+    """
 
     label: str
     score: Score
+    metric: Metric
+    scores: Mapping[str, float]
+    counts: Mapping[str, float | int | None]
     weights: str | None
     decodings: list[Decoding]
     rows: list[Row]
 
 
 class Group(NamedTuple):
-    """The files of one config, split and protocol, which are compared with each other."""
+    """The files of one config, split, protocol and task, which are compared with each other.
+
+    ``is_part`` says whether other tasks of the same config, split and protocol have groups.
+    """
 
     columns: list[Column]
+    is_part: bool = False
 
     @property
     def last(self) -> Column:
@@ -70,16 +83,17 @@ class Group(NamedTuple):
         return self.columns[-1]
 
     @property
-    def metric(self) -> str:
-        """The metric's name: rs_vqa, rs_caption, rs_grounding or rs_judge."""
-        return self.last.score["metric"]
+    def metric(self) -> Metric:
+        """That of all columns."""
+        return self.last.metric
 
     @property
     def name(self) -> str:
-        """Config and split, with the protocol unless it is the paper's."""
+        """Config and split, with the protocol unless it is the paper's, and the task if need be."""
         dataset = self.last.score["dataset"]
         protocol = "" if dataset["protocol"] == "paper" else f", {dataset['protocol']}"
-        return f"{dataset['config']}, {dataset['split']}{protocol}"
+        task = f", {self.last.score['task']}" if self.is_part else ""
+        return f"{dataset['config']}, {dataset['split']}{protocol}{task}"
 
     @property
     def labels(self) -> list[str]:
@@ -101,18 +115,25 @@ def rows_of(key: str, score: Score) -> int | None:
     return None if found is None else int(found)
 
 
-def predicted_column(
-    predictions: list[Prediction], file: str, rules: Rules, resamples: int, pool: dict[Any, Any]
-) -> Column:
-    """Predictions as a column, yet without a label; ``pool`` keeps equal values once.
+def task_column(task: Task, score: Score, pool: dict[Any, Any]) -> Column:
+    """The predictions of a task as a column, yet without a label; ``pool`` keeps values once."""
+    marks = task.metric.marks(task.rows, task.measured)
+    rows = [_row(p, mark, pool) for p, mark in zip(task.rows, marks, strict=True)]
+    first = task.rows[0]
+    return column(score, task.metric, task.measured, first["weights"], [first["decoding"]], rows)
 
-    Raises:
-        PredictionFileError: There is none, or they are of a task without a metric.
-    """
-    score = score_predictions(predictions, file, rules, resamples)
-    marks = _MARKS[score["metric"]](predictions, rules)
-    rows = [_row(p, mark, pool) for p, mark in zip(predictions, marks, strict=True)]
-    return Column("", score, predictions[0]["weights"], [predictions[0]["decoding"]], rows)
+
+def column(
+    score: Score,
+    metric: Metric,
+    measured: Measured,
+    weights: str | None,
+    decodings: list[Decoding],
+    rows: list[Row],
+) -> Column:
+    """A column without a label; what was ``measured`` is not kept, as it is large."""
+    scores, counts = measured.sums.total(), measured.counts
+    return Column("", score, metric, scores, counts, weights, decodings, rows)
 
 
 def _row(prediction: Prediction, mark: Mark, pool: dict[Any, Any]) -> Row:
@@ -131,30 +152,3 @@ def _row(prediction: Prediction, mark: Mark, pool: dict[Any, Any]) -> Row:
     )
     nobody_judged = (None, ())
     return Row._make([*map(pool.setdefault, values, values), *mark, *nobody_judged])
-
-
-def _answer_marks(predictions: list[Prediction], rules: Rules) -> list[Mark]:
-    return [(bool(right), None, None) for right in right_answers(predictions, rules)]
-
-
-def _caption_marks(predictions: list[Prediction], _: Rules) -> list[Mark]:
-    tokens = iter(tokenize([ref for p in predictions for ref in p["references"]]))
-    references = [[next(tokens) for _ in p["references"]] for p in predictions]
-    found = ciders(tokenize([p["prediction"] for p in predictions]), references)
-    return [(None, value, None) for value in found]
-
-
-def _box_marks(predictions: list[Prediction], rules: Rules) -> list[Mark]:
-    found = grounded(predictions)
-    right = reached(found.ious, strict=rules.strict_iou)["pr_50"]
-    return [
-        (bool(is_right), float(iou), box)
-        for is_right, iou, box in zip(right, found.ious, found.boxes, strict=True)
-    ]
-
-
-_MARKS: dict[str, Callable[[list[Prediction], Rules], list[Mark]]] = {
-    "rs_vqa": _answer_marks,
-    "rs_caption": _caption_marks,
-    "rs_grounding": _box_marks,
-}

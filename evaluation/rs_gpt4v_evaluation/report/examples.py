@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 
 from rs_gpt4v.box_codecs import ParseFailure
 from rs_gpt4v.images import thumbnail_uri
+from rs_gpt4v_evaluation.metric import type_name
 from rs_gpt4v_evaluation.report.columns import Column, Group, Row
-from rs_gpt4v_evaluation.report.tables import TASKS, type_name
+from rs_gpt4v_evaluation.report.tables import TASKS
 
 PICTURES = 240
 _THUMBNAIL_PX = 320
 _ALL_TEXT = 60_000_000  # characters of a page; the browser holds them in memory
 _LONGEST = 4_000  # characters of one text; a reply can be endless
-_MEASURES = {"rs_grounding": "IoU", "rs_caption": "CIDEr", "rs_judge": "Score"}
 
 
 class Examples(NamedTuple):
@@ -110,11 +110,11 @@ def _packed(
     chosen.sort(key=lambda row: row.image not in album.found)
     numbers = {path: number for number, path in enumerate(album.found)}
     columns = [_found(column, chosen) for column in group.columns]
-    has_boxes = group.metric == "rs_grounding"
+    has_boxes = group.metric.name == "rs_grounding"
     return {
         "name": group.name,
         "labels": group.labels,
-        "measure": _MEASURES.get(group.metric),
+        "measure": group.metric.value,
         "id": [texts.add(row.id) for row in chosen],
         "source": [texts.add(row.source) for row in chosen],
         "task": [texts.add(TASKS[row.task]) for row in chosen],
@@ -129,7 +129,7 @@ def _packed(
         "truth": [_points(row.truth) for row in chosen] if has_boxes else None,
         "boxes": [[_box(row) for row in rows] for rows in columns] if has_boxes else None,
         "size": [row.size for row in chosen] if has_boxes else None,
-        **(_judged(columns, chosen, texts) if group.metric == "rs_judge" else {}),
+        **(_judged(columns, chosen, texts) if group.metric.name == "rs_judge" else {}),
     }
 
 

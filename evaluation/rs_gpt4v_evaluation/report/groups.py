@@ -1,16 +1,18 @@
 """Reading a report's files: which they are, and which of them are compared with each other."""
 
-import json
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rs_gpt4v.files import whole_lines
 from rs_gpt4v_evaluation.judge import judged_lines
+from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predictions import read_predictions
-from rs_gpt4v_evaluation.report.columns import Column, Group, predicted_column
+from rs_gpt4v_evaluation.report.columns import Column, Group, task_column
 from rs_gpt4v_evaluation.report.judged import judged_column
-from rs_gpt4v_evaluation.score import DEFAULT_RULES, Rules
+from rs_gpt4v_evaluation.score import score_of, tasks_of
 
 
 def read_groups(
@@ -31,9 +33,17 @@ def read_groups(
     """
     groups: dict[tuple[str, ...], list[Column]] = defaultdict(list)
     for column in _columns(paths, resamples, rules):
-        dataset = column.score["dataset"]
-        groups[dataset["config"], dataset["split"], dataset["protocol"]].append(column)
-    return [Group(_labelled(columns)) for columns in groups.values()]
+        groups[(*_rows(column), column.score["task"])].append(column)
+    parts = Counter(_rows(columns[0]) for columns in groups.values())
+    return [
+        Group(_labelled(columns), is_part=parts[_rows(columns[0])] > 1)
+        for columns in groups.values()
+    ]
+
+
+def _rows(column: Column) -> tuple[str, str, str]:
+    dataset = column.score["dataset"]
+    return dataset["config"], dataset["split"], dataset["protocol"]
 
 
 def _columns(paths: Sequence[Path], resamples: int, rules: Rules) -> Iterator[Column]:
@@ -50,20 +60,22 @@ def _columns(paths: Sequence[Path], resamples: int, rules: Rules) -> Iterator[Co
 def _predicted(
     path: Path, judged: set[Any], resamples: int, rules: Rules, pool: dict[Any, Any]
 ) -> Iterator[Column]:
-    """The column of a predictions file; none if all its answers are ``judged``."""
+    """A column for each task of a predictions file; none if all its answers are ``judged``."""
     predictions = read_predictions(path)
     answers = (_answer(one, one["prediction"]) for one in predictions)
-    if not predictions or not judged.issuperset(answers):
-        yield predicted_column(predictions, str(path), rules, resamples, pool)
+    if predictions and judged.issuperset(answers):
+        return
+    tasks = tasks_of(predictions, str(path), rules)
+    absent = predictions[0]["dataset"]["rows"] - len(predictions)
+    for task in tasks:
+        yield task_column(task, score_of(task, str(path), absent, resamples), pool)
 
 
 def _is_judged(path: Path) -> bool:
     """Whether the first line of a file holds verdicts; what is wrong with it is seen later."""
-    with path.open("rb") as file:
-        try:
-            return "verdicts" in json.loads(file.readline())
-        except (ValueError, TypeError):
-            return False
+    first = next(whole_lines(path), (0, b""))[1]
+    # Within a text of JSON, quotes are escaped.
+    return re.search(rb'"verdicts"\s*:', first) is not None
 
 
 def _answer(line: Mapping[str, Any], reply: str) -> tuple[str | None, ...]:

@@ -1,21 +1,22 @@
 """A file of a judge's scores as a column: the answers, with the scores and the judge's reasons."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from rs_gpt4v_evaluation.bootstrap import Sums, intervals
 from rs_gpt4v_evaluation.judge import JudgeScore, scores_of
-from rs_gpt4v_evaluation.judge.lines import distinct
+from rs_gpt4v_evaluation.judge.lines import ScoredPair, ScoreVerdict, distinct
+from rs_gpt4v_evaluation.judge.pointwise import measured, usable
 from rs_gpt4v_evaluation.predictions import PredictedRows
-from rs_gpt4v_evaluation.report.columns import Column, Row
-from rs_gpt4v_evaluation.row_sums import judge_sums
+from rs_gpt4v_evaluation.report.columns import Column, Row, column
+from rs_gpt4v_evaluation.rs_judge.rs_judge import METRIC
 from rs_gpt4v_evaluation.score import Score, signature
 
 
 def judged_column(
-    lines: list[dict[str, Any]], path: Path, resamples: int, pool: dict[Any, Any]
+    lines: list[ScoredPair], path: Path, resamples: int, pool: dict[Any, Any]
 ) -> Column:
     """The lines of a judged file as a column, yet without a label.
 
@@ -28,15 +29,19 @@ def judged_column(
     Raises:
         PredictionFileError: No pair has a score.
     """
-    rows = [_row(line, pool) for line in lines]
-    score = _score(scores_of(lines, path), rows, resamples)
+    judged = usable(lines)
+    found = measured(judged, path)
+    marks = METRIC.marks(judged, found)
+    values = {line["id"]: mark.value for line, mark in zip(judged, marks, strict=True)}
+    rows = [_row(line, values.get(line["id"]), pool) for line in lines]
+    score = _score(scores_of(lines, path), found.sums, rows, resamples)
     decodings = distinct(line["decoding"] for line in lines)
-    return Column("", score, lines[0]["weights"], decodings, rows)
+    counts = {**found.counts, "failed": len(lines) - len(judged)}
+    told = replace(found, counts=counts)
+    return column(score, METRIC, told, lines[0]["weights"], decodings, rows)
 
 
-def _row(line: dict[str, Any], pool: dict[Any, Any]) -> Row:
-    values = [one["value"] for one in line["verdicts"] if one["value"] is not None]
-    failed = any(one["status"] == "failed" for one in line["verdicts"])
+def _row(line: ScoredPair, value: float | None, pool: dict[Any, Any]) -> Row:
     row = Row(
         id=line["id"],
         source=line["source"],
@@ -49,7 +54,7 @@ def _row(line: dict[str, Any], pool: dict[Any, Any]) -> Row:
         truth=(),
         size=(0, 0),
         right=None,
-        value=fmean(values) if values and not failed else None,
+        value=value,
         box=None,
         reason=_reason(line["verdicts"]),
         history=tuple(message["content"] for message in line["history"]),
@@ -57,7 +62,7 @@ def _row(line: dict[str, Any], pool: dict[Any, Any]) -> Row:
     return Row._make(map(pool.setdefault, row, row))
 
 
-def _reason(verdicts: Sequence[dict[str, Any]]) -> str:
+def _reason(verdicts: Sequence[ScoreVerdict]) -> str:
     """What the judge said; with its score before it, where it was asked several times."""
     if len(verdicts) == 1:
         return verdicts[0]["reason"]
@@ -68,24 +73,26 @@ def _said(value: float | None) -> str:
     return "no score" if value is None else f"{value:g}"
 
 
-def _score(found: JudgeScore, rows: list[Row], resamples: int) -> Score:
+def _score(found: JudgeScore, sums: Sums, rows: list[Row], resamples: int) -> Score:
     """The score in the form of those that need no judge; its rule is who judged, and how."""
     dataset = _merged(found["datasets"])
-    scored = [row for row in rows if row.value is not None]
-    about = [row.image or row.id for row in scored]
+    about = [row.image or row.id for row in rows if row.value is not None]
+    scored = sums._replace(rows=sums.rows[sums.rows[:, -1] > 0])
     whole = str(found["scores"]["signature"])
     return {
         "file": found["file"],
         "model": found["model"],
         "adapter": found["adapter"],
         "dataset": dataset,
+        "task": "judged",
         "metric": found["metric"],
         "n": found["n"],
         "missing": found["missing"],
         "scores": {key: value for key, value in found["scores"].items() if value is not None},
         "rule": found["judge"] | {"served": found["served"], "failed": len(found["failed"])},
-        "intervals": intervals(_sums(scored), about, resamples) if resamples else {},
+        "intervals": intervals(scored, about, resamples) if resamples else {},
         "unparsed": {row: reasons[0] for row, reasons in found["unparsed"].items()},
+        "skipped": {},
         "notes": [],
         "signature": signature(whole, found["missing"], dataset, about, resamples),
     }
@@ -106,10 +113,6 @@ def _merged(datasets: Sequence[PredictedRows]) -> PredictedRows:
         "rows": sum(part["rows"] for part in parts),
         "fingerprint": named("fingerprint"),
     }
-
-
-def _sums(scored: Sequence[Row]) -> Sums:
-    return judge_sums([row.value or 0.0 for row in scored], [row.task for row in scored])
 
 
 def judge_of(column: Column) -> str:

@@ -42,15 +42,14 @@ def _escaped(text: object) -> str:
 def _scores(table: Table) -> list[list[str]]:
     """The score table with its head, a list of cells a line."""
     extra = ["n"] * table.has_n + ["most frequent answer"] * table.is_vqa
-    difference = [" ".join(("difference", table.difference_unit)).strip()]
+    difference = [" ".join(("difference", table.group.metric.unit)).strip()]
     has_difference = table.headline.difference is not None
     head = ["", *extra, *table.labels, *(difference if has_difference else [])]
     return [head, *(_cells(line, table) for line in table.lines)]
 
 
 def _cells(line: Line, table: Table) -> list[str]:
-    n = "" if line.n is None else f"{line.n:,}"
-    extra = [n] * table.has_n + [line.blind or ""] * table.is_vqa
+    extra = [line.n or ""] * table.has_n + [line.blind or ""] * table.is_vqa
     cells = [
         f"{cell} ({interval})" if interval else cell
         for cell, interval in zip(line.cells, line.intervals, strict=True)

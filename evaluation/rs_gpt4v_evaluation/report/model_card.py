@@ -6,8 +6,9 @@ from pathlib import PurePath
 from huggingface_hub import EvalResult, ModelCardData
 
 from rs_gpt4v import NAME
+from rs_gpt4v_evaluation.metric import Metric
 from rs_gpt4v_evaluation.report.columns import Column, Group
-from rs_gpt4v_evaluation.report.tables import is_share, metric_names
+from rs_gpt4v_evaluation.report.tables import score_names
 
 # Tasks as the Hub names them. It has none for one box of one expression; the model of a grounding
 # file takes an image and text, and gives text.
@@ -22,7 +23,6 @@ _TASKS = {
 _METRICS = {
     "rouge_l": "rouge",
     **{f"bleu_{n}": "bleu" for n in range(1, 5)},
-    **dict.fromkeys(("conversation", "detail", "all"), "rs_judge"),
 }
 
 
@@ -59,7 +59,7 @@ def _results(column: Column) -> Iterator[EvalResult]:
     """One result a score. The fingerprint of the rows stands as the dataset's revision."""
     score, task = column.score, column.rows[0].task
     dataset = score["dataset"]
-    for key, name in metric_names([column]).items():
+    for key, name in score_names([column]).items():
         yield EvalResult(
             task_type=_TASKS[task],
             dataset_type=NAME,
@@ -68,18 +68,16 @@ def _results(column: Column) -> Iterator[EvalResult]:
             dataset_split=dataset["split"],
             dataset_revision=dataset["fingerprint"],
             dataset_args={"protocol": dataset["protocol"], "rows": dataset["rows"]},
-            metric_type=_metric_type(key),
+            metric_type=_metric_type(column.metric, key),
             metric_name=name,
-            metric_value=round(float(score["scores"][key]), 6),
+            metric_value=round(column.scores[key], 6),
             metric_args={"signature": score["signature"]},
             verified=False,
         )
 
 
-def _metric_type(key: str) -> str:
-    """The Hub's name of a metric where it has one.
-
-    >>> _metric_type("accuracy_count"), _metric_type("bleu_4"), _metric_type("mean_iou")
-    ('accuracy', 'bleu', 'mean_iou')
-    """
-    return "accuracy" if is_share(key) else _METRICS.get(key, key)
+def _metric_type(metric: Metric, key: str) -> str:
+    """The Hub's name of a metric where it has one."""
+    if metric.name == "rs_judge":
+        return metric.name
+    return "accuracy" if metric.is_share(key) else _METRICS.get(key, key)

@@ -12,7 +12,7 @@ from rs_gpt4v_evaluation.report.charts import charts
 from rs_gpt4v_evaluation.report.columns import Group
 from rs_gpt4v_evaluation.report.examples import examples
 from rs_gpt4v_evaluation.report.paper import PAPER
-from rs_gpt4v_evaluation.report.tables import Table, type_name
+from rs_gpt4v_evaluation.report.tables import Table
 from rs_gpt4v_evaluation.report.training import Training
 
 _HERE = Path(__file__).parent
@@ -39,7 +39,6 @@ def html(
             style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-            type_name=type_name,
             paper=PAPER,
         )
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from rs_gpt4v_evaluation.metric import Metric
 from rs_gpt4v_evaluation.predictions import Decoding
 from rs_gpt4v_evaluation.report import paper
 from rs_gpt4v_evaluation.report.blind import Blind, blind
@@ -17,34 +18,7 @@ TASKS = {
     "grounding": "Visual grounding",
     "conversation": "Conversation",
     "detail": "Detailed description",
-}
-HEADLINES = {"rs_vqa": "oa", "rs_caption": "cider", "rs_grounding": "pr_50", "rs_judge": "all"}
-_TYPES = {"comp": "Comparison", "rural_urban": "Rural or urban", "all": "Untyped"}
-_NAMES = {
-    **{f"bleu_{n}": f"BLEU-{n}" for n in range(1, 5)},
-    "meteor": "METEOR",
-    "rouge_l": "ROUGE-L",
-    "cider": "CIDEr",
-    "spice": "SPICE",
-    **{f"pr_{t}": f"Pr@0.{t // 10}" for t in range(50, 100, 10)},
-    "mean_iou": "Mean IoU",
-    "cumulative_iou": "Cumulative IoU",
-    "conversation": "Reasoning and conversation",
-    "detail": "Detailed description",
-}
-_TOTALS = {"aa": "Mean over types (AA)", "oa": "All questions (OA)", "all": "All answers"}
-_SHARES = ("aa", "oa")
-_COUNTED: dict[str, dict[str, str]] = {
-    "rs_vqa": {},
-    "rs_caption": {},
-    "rs_grounding": {"Replies without a box": "n_unparsed"},
-    "rs_judge": {
-        "Without a readable score": "n_unparsed",
-        "Not judged": "failed",
-        "Times asked": "repeats",
-        "Spread between repeats": "sd_between_repeats",
-        "Spread within an answer": "sd_within_pairs",
-    },
+    "judged": "Answers scored by a judge",
 }
 
 
@@ -52,12 +26,12 @@ class Line(NamedTuple):
     """One row of the score table.
 
     ``cells`` are the scores and ``intervals`` what is written beside them, a text a column;
-    ``difference`` is None unless there are two columns; ``n`` rows are behind the last of the
-    scores, or all where it is None.
+    ``difference`` is None unless there are two columns; ``n`` rows are behind the scores, or all
+    where it is None.
     """
 
     name: str
-    n: int | None
+    n: str | None
     blind: str | None
     cells: list[str]
     intervals: list[str]
@@ -104,7 +78,7 @@ class Table(NamedTuple):
     @property
     def is_judged(self) -> bool:
         """Whether a model gave the scores."""
-        return self.group.metric == "rs_judge"
+        return self.group.metric.name == "rs_judge"
 
     @property
     def is_repeated(self) -> bool:
@@ -112,19 +86,9 @@ class Table(NamedTuple):
         return any(column.score["rule"].get("repeats", 1) > 1 for column in self.group.columns)
 
     @property
-    def measured(self) -> str:
-        """The head of the scores' names."""
-        return {"rs_vqa": "Accuracy", "rs_judge": "Score, 1 to 10"}.get(self.group.metric, "Metric")
-
-    @property
     def has_n(self) -> bool:
         """Whether scores are of different numbers of rows."""
         return any(line.n is not None for line in self.lines)
-
-    @property
-    def difference_unit(self) -> str:
-        """What the differences are in; "" for those of the scores themselves."""
-        return {"rs_vqa": "in points", "rs_grounding": "Pr in points"}.get(self.group.metric, "")
 
     @property
     def has_intervals(self) -> bool:
@@ -134,15 +98,18 @@ class Table(NamedTuple):
 
 def table(group: Group) -> Table:
     """What is to be said of ``group``."""
-    guess = blind(group.last) if group.metric == "rs_vqa" else None
-    names = metric_names(group.columns)
-    lines = {key: _line(key, name, group.columns, guess) for key, name in names.items()}
+    metric = group.metric
+    guess = blind(group.last) if metric.name == "rs_vqa" else None
+    lines = {
+        key: _line(key, name, metric, group.columns, guess)
+        for key, name in score_names(group.columns).items()
+    }
     scores = [column.score for column in group.columns]
     beside = paper.beside(scores, is_sample=group.is_sample)
     return Table(
         group,
-        task=_task(group),
-        headline=lines[HEADLINES[group.metric]],
+        task=TASKS[scores[-1]["task"]],
+        headline=lines[metric.headline],
         lines=list(lines.values()),
         counts=_counts(group.columns),
         facts=_facts(group.columns),
@@ -153,48 +120,36 @@ def table(group: Group) -> Table:
     )
 
 
-def _task(group: Group) -> str:
-    judged = group.metric == "rs_judge"
-    return "Answers scored by a judge" if judged else TASKS[group.last.rows[0].task]
+def score_names(columns: Sequence[Column]) -> dict[str, str]:
+    """The rows of the table: the keys of all scores, and what a reader calls them."""
+    return columns[-1].metric.names(key for column in columns for key in column.scores)
 
 
-def metric_names(columns: Sequence[Column]) -> dict[str, str]:
-    """The rows of the table: the scores' keys and what a reader calls them, totals last."""
-    keys = dict.fromkeys(key for column in columns for key in column.score["scores"])
-    kinds = {
-        key: type_name(key.removeprefix("accuracy_")) for key in keys if key.startswith("accuracy_")
-    }
-    known = {**kinds, **_NAMES, **_TOTALS}
-    return {key: name for key, name in known.items() if key in keys}
-
-
-def type_name(kind: str) -> str:
-    """A question type as a reader says it.
-
-    >>> type_name("comp"), type_name("road_condition")
-    ('Comparison', 'Road condition')
-    """
-    return _TYPES.get(kind, kind.replace("_", " ").capitalize())
-
-
-def is_share(key: str) -> bool:
-    """Whether a score is a share of rows, which is shown in percent."""
-    return key.startswith(("accuracy_", "pr_")) or key in _SHARES
-
-
-def _line(key: str, name: str, columns: Sequence[Column], guess: Blind | None) -> Line:
-    share = is_share(key)
-    scores = [column.score for column in columns]
-    found = [one["scores"].get(key) for one in scores]
+def _line(
+    key: str, name: str, metric: Metric, columns: Sequence[Column], guess: Blind | None
+) -> Line:
+    share = metric.is_share(key)
+    found = [column.scores.get(key) for column in columns]
     return Line(
         name=name,
-        n=rows_of(key, scores[-1]),
+        n=_n([rows_of(key, column.score) for column in columns]),
         blind=shown(guess.scores.get(key), share) if guess else None,
         cells=[shown(value, share) for value in found],
-        intervals=[_interval(one["intervals"].get(key), share) for one in scores],
+        intervals=[_interval(one.score["intervals"].get(key), share) for one in columns],
         difference=_difference(found, share),
-        is_total=key in _TOTALS,
+        is_total=key in metric.totals,
     )
+
+
+def _n(rows: Sequence[int | None]) -> str | None:
+    """How many rows are behind the scores of a line, of each column where that differs.
+
+    >>> _n([7, 7]), _n([1000, 998]), _n([None, None])
+    ('7', '1,000 / 998', None)
+    """
+    if not any(rows):
+        return None
+    return " / ".join(dict.fromkeys("0" if n is None else f"{n:,}" for n in rows))
 
 
 def shown(value: Any, share: bool) -> str:
@@ -246,13 +201,14 @@ def signed(change: float, digits: int) -> str:
 
 def _counts(columns: Sequence[Column]) -> dict[str, list[str]]:
     """Under the scores: how many rows they are about, and what a judge makes uncertain."""
-    told = {
-        "Rows scored": [column.score["scores"].get("n", column.score["n"]) for column in columns],
+    told: dict[str, list[Any]] = {
+        "Rows scored": [column.score["n"] for column in columns],
         "Rows missing": [column.score["missing"] for column in columns],
         "Empty replies": [sum(not row.reply.strip() for row in column.rows) for column in columns],
     }
-    for name, key in _COUNTED[columns[-1].score["metric"]].items():
-        told[name] = [(one.score["scores"] | one.score["rule"]).get(key) for one in columns]
+    labels = columns[-1].metric.counts
+    for key in dict.fromkeys(key for column in columns for key in column.counts):
+        told[labels.get(key, key)] = [column.counts.get(key) for column in columns]
     return {name: list(map(_counted, values)) for name, values in told.items()}
 
 
@@ -280,7 +236,7 @@ def _facts(columns: Sequence[Column]) -> dict[str, list[str]]:
         "Signature": [s["signature"] for s in scores],
         "File": [s["file"] for s in scores],
     }
-    if scores[-1]["metric"] == "rs_judge":
+    if columns[-1].metric.name == "rs_judge":
         facts["Judge"] = [judge_of(column) for column in columns]
     return facts
 
@@ -304,13 +260,30 @@ def _warnings(columns: Sequence[Column]) -> list[str]:
         for column in columns
         if column.score["missing"]
     ]
-    prints = {column.score["dataset"]["fingerprint"] for column in columns}
-    ids = {frozenset(row.id for row in column.rows) for column in columns}
-    if max(len(prints), len(ids)) > 1:
+    found += [
+        f"{column.label}: {len(skipped):,} rows are left out, such as {row}: {why}."
+        for column in columns
+        if (skipped := column.score["skipped"])
+        for row, why in [next(iter(skipped.items()))]
+    ]
+    found += dict.fromkeys(note for column in columns for note in column.score["notes"])
+    if not _are_alike(columns):
         found.append("The columns hold different rows, so they do not compare like with like.")
-    if columns[-1].score["metric"] == "rs_judge":
+    if columns[-1].metric.name == "rs_judge":
         found += judge_warnings(columns)
     return found
+
+
+def _are_alike(columns: Sequence[Column]) -> bool:
+    """Whether all columns ask the same, and take the same answers for true."""
+    # The text of a true box is as the codec of the model writes it; the box itself tells.
+    rows = [
+        {row.id: (row.kind, row.truth or frozenset(row.references)) for row in column.rows}
+        for column in columns
+    ]
+    prints = {column.score["dataset"]["fingerprint"] for column in columns}
+    has_boxes = any(row.truth for column in columns for row in column.rows)
+    return all(own == rows[0] for own in rows) and (len(prints) == 1 or has_boxes)
 
 
 def _paper_lines(beside: paper.Beside) -> list[PaperLine]:

@@ -1,11 +1,28 @@
 """The loss curve and the facts of a training run, from the log of its trainer."""
 
-import json
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
+from pydantic import AllowInfNan
+from typing_extensions import NotRequired, TypedDict
+
+from rs_gpt4v.files import InvalidFileError, read_json
 from rs_gpt4v_evaluation.report.charts import Plot, plot
+
+_Number = Annotated[float, AllowInfNan(True)]  # a loss that is lost is NaN
+
+
+class _Entry(TypedDict):
+    step: int
+    loss: NotRequired[_Number]
+    eval_loss: NotRequired[_Number]
+    learning_rate: NotRequired[_Number]
+    train_runtime: NotRequired[_Number]
+
+
+class _State(TypedDict):
+    log_history: list[_Entry]
 
 
 class Training(NamedTuple):
@@ -31,21 +48,19 @@ def read_training(path: Path) -> Training:
     return Training(plot("Loss by step", curves, "step", "loss"), _facts(history, losses))
 
 
-def _log_history(path: Path) -> list[dict[str, Any]]:
+def _log_history(path: Path) -> list[_Entry]:
     try:
-        return json.loads(path.read_bytes())["log_history"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a trainer_state.json: {error!r}") from error
+        return read_json(path, _State)["log_history"]
+    except InvalidFileError as error:
+        raise InvalidFileError(f"{path} is not a trainer_state.json: {error}") from None
 
 
-def _logged(history: list[dict[str, Any]], name: str) -> list[tuple[float, float]]:
-    found = [(entry["step"], entry[name]) for entry in history if name in entry]
+def _logged(history: list[_Entry], name: Literal["loss", "eval_loss"]) -> list[tuple[float, float]]:
+    found = [(entry["step"], entry.get(name, math.nan)) for entry in history]
     return [(step, value) for step, value in found if math.isfinite(value)]
 
 
-def _facts(
-    history: list[dict[str, Any]], losses: list[tuple[float, float]]
-) -> list[tuple[str, str]]:
+def _facts(history: list[_Entry], losses: list[tuple[float, float]]) -> list[tuple[str, str]]:
     facts = [("Steps", f"{max(entry['step'] for entry in history):,}")]
     if runtime := history[-1].get("train_runtime"):
         facts.append(("Runtime", _duration(runtime)))

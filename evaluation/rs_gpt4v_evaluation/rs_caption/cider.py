@@ -33,27 +33,19 @@ def cider(
         >>> cider(["a b c d"], [["a b c d"]])
         0.0
     """
-    return 10 * sum(_similarities(candidates, references, ngrams)) / len(candidates)
+    return 10 * sum(similarities(candidates, references, ngrams)) / len(candidates)
 
 
-def ciders(
+def similarities(
     candidates: Sequence[str],
     references: Sequence[Sequence[str]],
     ngrams: NgramCounts | None = None,
-) -> list[float]:
-    """The CIDEr of each caption of a set, in [0, 10]; `cider` is their mean.
-
-    >>> [round(each, 9) for each in ciders(["a b c d", "e f g h"], [["a b c d"], ["x y z w"]])]
-    [10.0, 0.0]
-    """
-    return [10 * each for each in _similarities(candidates, references, ngrams)]
-
-
-def _similarities(
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    ngrams: NgramCounts | None,
 ) -> Iterator[float]:
+    """A tenth of the CIDEr of each caption of a set; `cider` is ten times their mean.
+
+    >>> [round(s, 9) for s in similarities(["a b c d", "e f g h"], [["a b c d"], ["x y z w"]])]
+    [1.0, 0.0]
+    """
     ngrams = NgramCounts() if ngrams is None else ngrams
     vectors = _Vectors(references, ngrams)
     for candidate, refs in zip(candidates, references, strict=True):

@@ -1,22 +1,29 @@
 """BLEU, METEOR, ROUGE_L and CIDEr of captions, as in the COCO caption evaluation, without Java."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import datasets
 import evaluate
+import numpy as np
 
+from rs_gpt4v_evaluation.bootstrap import Sums, joined
+from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
+from rs_gpt4v_evaluation.predictions import Prediction
 from rs_gpt4v_evaluation.ptb import tokenize
-from rs_gpt4v_evaluation.rs_caption.bleu import corpus_bleu
-from rs_gpt4v_evaluation.rs_caption.cider import cider
+from rs_gpt4v_evaluation.rs_caption.bleu import bleu_counts, bleu_scores
+from rs_gpt4v_evaluation.rs_caption.cider import similarities
 from rs_gpt4v_evaluation.rs_caption.meteor_files import EXTRA, missing
 from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts
-from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l
-from rs_gpt4v_evaluation.rs_caption.scene_metrics import NAMES, scene_metrics
+from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l_items
+from rs_gpt4v_evaluation.rs_caption.spice import find_spice, image_scores
 
 VERSION = 1
 METRICS = ("bleu", "meteor", "rouge_l", "cider")
 """What is computed unless a caller chooses; METEOR asks for the extra `meteor`."""
+
+_KNOWN = (*METRICS, "spice")
 
 METEOR_BEAM = 40  # of METEOR's search
 
@@ -35,15 +42,14 @@ Args:
         their number may differ from image to image. Keep the images' order.
     metrics (`Sequence` of `str`): Some of "bleu", "meteor", "rouge_l", "cider"; default: all four.
         METEOR needs `pip install "rs-gpt4v[meteor]"` and raises `ImportError` without it. Also
-        "spice" (with CoreNLP and Java of your own) and "spice_approx", which is not SPICE; see the
-        card for what they need.
+        "spice", with CoreNLP and Java of your own; see the card.
     meteor_backend (`str`): "python" (default), or "java" to run METEOR's own jar.
 Returns:
     `dict` with `bleu_1`, `bleu_2`, `bleu_3`, `bleu_4`, `meteor`, `rouge_l` (`float`, in [0, 1]),
     `cider` (`float`, in [0, 10]); higher is better; and `signature` (`str`): metric and version,
     tokeniser, METEOR's version, language, beam and code, images, mean references per image,
-    captions without a token. `spice` and `spice_approx` (`float`, in [0, 1]) if asked for, with
-    their parsers' versions at the end of the signature.
+    captions without a token. `spice` (`float`, in [0, 1]) if asked for, with its parts' versions at
+    the end of the signature.
 Examples:
     >>> metric = RSCaption()  # captions as long as a reference: no brevity penalty
     >>> scores = metric.compute(
@@ -82,45 +88,84 @@ def score_captions(
     Raises:
         ValueError: There is nothing to score, a row has no prediction or no references, or a
             metric or backend is unknown.
-        ImportError: METEOR or spice_approx is asked for without its extra.
+        ImportError: METEOR is asked for without its extra, or SPICE without pycocoevalcap.
         FileNotFoundError: SPICE is asked for without CoreNLP or Java.
         RuntimeError: SPICE is asked for with another Java than 8 to 14.
     """
+    return measure(predictions, references, metrics, meteor_backend).told
+
+
+@dataclass(frozen=True)
+class CaptionsMeasured(Measured):
+    """With the CIDEr of each caption, in [0, 10], if that was asked for."""
+
+    ciders: Sequence[float] = ()
+
+
+def measure(
+    predictions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    metrics: Sequence[str] = METRICS,
+    meteor_backend: Backend = "python",
+) -> CaptionsMeasured:
+    """The same, with what each caption adds; CIDEr weighs n-grams by the references of all."""
     _check(predictions, references)
     _check_options(metrics, meteor_backend)
-    scenes = scene_metrics(metrics)
+    program = find_spice() if "spice" in metrics else None
     candidates = tokenize(predictions)
     tokens = iter(tokenize([ref for refs in references for ref in refs]))
     tokenised = [[next(tokens) for _ in refs] for refs in references]
     ngrams = NgramCounts()
-    scores: dict[str, float | str] = {}
-    if "bleu" in metrics:
-        bleu = corpus_bleu(candidates, tokenised, ngrams)
-        scores |= {f"bleu_{n}": score for n, score in enumerate(bleu, start=1)}
-    if "meteor" in metrics:
-        scores["meteor"] = _meteor(candidates, tokenised, meteor_backend)
-    if "rouge_l" in metrics:
-        scores["rouge_l"] = rouge_l(candidates, tokenised)
-    if "cider" in metrics:
-        scores["cider"] = cider(candidates, tokenised, ngrams)
-    scores |= {name: metric.score(candidates, tokenised) for name, metric in scenes.items()}
-    scores["signature"] = _signature(candidates, references, metrics, meteor_backend) + "".join(
-        f"|{name}:{metric.versions}" for name, metric in scenes.items()
+    parts: dict[str, Callable[[], Sums]] = {
+        "bleu": lambda: _bleu(bleu_counts(candidates, tokenised, ngrams)),
+        "meteor": lambda: _METEOR[meteor_backend](candidates, tokenised),
+        "rouge_l": lambda: _mean("rouge_l", rouge_l_items(candidates, tokenised)),
+        "cider": lambda: _mean("cider", similarities(candidates, tokenised, ngrams), 10),
+        "spice": lambda: _mean("spice", image_scores(candidates, tokenised, program)),
+    }
+    sums = {name: part() for name, part in parts.items() if name in metrics}
+    signature = _signature(candidates, references, metrics, meteor_backend)
+    if program:
+        signature += f"|spice:{program.signature}"
+    ciders = (10 * sums["cider"].rows[:, 0]).tolist() if "cider" in sums else []
+    return CaptionsMeasured(joined([*sums.values()]), signature, ciders=ciders)
+
+
+def _bleu(counts: Sequence[Sequence[int]]) -> Sums:
+    def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
+        return {f"bleu_{n}": score for n, score in enumerate(bleu_scores(sums), start=1)}
+
+    return Sums(np.array(counts, float), scores, {})
+
+
+def _mean(name: str, items: Iterable[float], factor: float = 1) -> Sums:
+    rows = np.array([(item, 1) for item in items], float)
+    return Sums(rows, lambda sums: {name: factor * sums[..., 0] / sums[..., 1]}, {})
+
+
+def _meteor(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Sums:
+    from rs_gpt4v_evaluation.rs_caption.meteor import meteor, statistics  # needs the extra
+
+    rows = meteor.summands(meteor.best_statistics(candidates, references))
+
+    def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
+        found = statistics.scores(sums.reshape(-1, sums.shape[-1]))
+        return {"meteor": found.reshape(sums.shape[:-1])}
+
+    return Sums(rows.astype(float), scores, {})
+
+
+def _meteor_of_jar(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Sums:
+    """The jar tells the score of all captions, and nothing from which that of others follows."""
+    from rs_gpt4v_evaluation.rs_caption.meteor.jar import meteor_of_jar
+
+    score = meteor_of_jar(candidates, references)[0]
+    return Sums(
+        np.zeros((len(candidates), 0)), lambda sums: {"meteor": np.full(sums.shape[:-1], score)}, {}
     )
-    return scores
 
 
-def _meteor(
-    candidates: Sequence[str], references: Sequence[Sequence[str]], backend: Backend
-) -> float:
-    """The corpus score of METEOR. Its modules are imported here: they need the extra."""
-    if backend == "java":
-        from rs_gpt4v_evaluation.rs_caption.meteor.jar import meteor_of_jar
-
-        return meteor_of_jar(candidates, references)[0]
-    from rs_gpt4v_evaluation.rs_caption.meteor.meteor import meteor
-
-    return meteor(candidates, references)[0]
+_METEOR = {"python": _meteor, "java": _meteor_of_jar}
 
 
 def _signature(
@@ -139,9 +184,8 @@ def _signature(
 
 
 def _check_options(metrics: Sequence[str], meteor_backend: str) -> None:
-    known = (*METRICS, *NAMES)
-    if not metrics or not set(metrics).issubset(known):
-        raise ValueError(f"rs_caption has the metrics {', '.join(known)}, got {metrics!r}")
+    if not metrics or not set(metrics).issubset(_KNOWN):
+        raise ValueError(f"rs_caption has the metrics {', '.join(_KNOWN)}, got {metrics!r}")
     if meteor_backend not in ("python", "java"):
         raise ValueError(f"meteor_backend is 'python' or 'java', got {meteor_backend!r}")
     absent = missing() if "meteor" in metrics and meteor_backend == "python" else []
@@ -163,8 +207,36 @@ def _check(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> N
     for index, (prediction, refs) in enumerate(zip(predictions, references, strict=True)):
         if prediction is None:
             raise ValueError(f"rs_caption: row {index} has no prediction (None); use '' if empty")
-        if not refs or None in refs:
+        if isinstance(refs, str) or not refs or None in refs:
             raise ValueError(f"rs_caption: row {index} lacks references, got {refs!r}")
+
+
+def _measure(rows: list[Prediction], _: Rules) -> CaptionsMeasured:
+    """With METEOR where it is installed."""
+    metrics = [name for name in METRICS if name != "meteor" or not missing()]
+    columns = [row["prediction"] for row in rows], [row["references"] for row in rows]
+    return measure(*columns, metrics)
+
+
+def _marks(_: list[Prediction], measured: CaptionsMeasured) -> list[Mark]:
+    return [Mark(value=value) for value in measured.ciders]
+
+
+METRIC = Metric(
+    "rs_caption",
+    tasks=("caption", "region_caption"),
+    measure=_measure,
+    marks=_marks,
+    labels={
+        **{f"bleu_{n}": f"BLEU-{n}" for n in range(1, 5)},
+        "meteor": "METEOR",
+        "rouge_l": "ROUGE-L",
+        "cider": "CIDEr",
+        "spice": "SPICE",
+    },
+    headline="cider",
+    value="CIDEr",
+)
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)

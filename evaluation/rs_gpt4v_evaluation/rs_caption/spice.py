@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 _DOWNLOAD = "https://nlp.stanford.edu/software/stanford-corenlp-full-2015-12-09.zip"
@@ -77,15 +76,10 @@ def find_spice(corenlp: Path | None = None, java: Path | None = None) -> SpicePr
     return SpiceProgram(java=program, java_version=version, jars=(own / "spice-1.0.jar", *jars))
 
 
-def spice(
-    candidates: Sequence[str], references: Sequence[Sequence[str]], program: SpiceProgram
-) -> float:
-    """Mean of `image_scores`."""
-    return fmean(image_scores(candidates, references, program))
-
-
 def image_scores(
-    candidates: Sequence[str], references: Sequence[Sequence[str]], program: SpiceProgram
+    candidates: Sequence[str],
+    references: Sequence[Sequence[str]],
+    program: SpiceProgram | None = None,
 ) -> list[float]:
     """SPICE's F of each caption, in [0, 1].
 
@@ -95,7 +89,7 @@ def image_scores(
     Args:
         candidates: One tokenised caption per image.
         references: The tokenised references of each image.
-        program: What `find_spice` found.
+        program: What `find_spice` found; by default it looks.
 
     Raises:
         RuntimeError: The program failed, or left images out.
@@ -104,7 +98,8 @@ def image_scores(
         {"image_id": row, "test": caption, "refs": list(refs)}
         for row, (caption, refs) in enumerate(zip(candidates, references, strict=True))
     ]
-    scores = {item["image_id"]: item["scores"]["All"]["f"] for item in _run(program, images)}
+    found = _run(program or find_spice(), images)
+    scores = {item["image_id"]: item["scores"]["All"]["f"] for item in found}
     left_out = [row for row in range(len(images)) if row not in scores]
     if left_out:
         raise RuntimeError(

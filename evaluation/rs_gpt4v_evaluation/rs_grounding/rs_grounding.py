@@ -1,6 +1,9 @@
 """Overlap of the boxes in replies with the true ones: Pr@0.5 to Pr@0.9, mean and cumulative IoU."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
 from typing import NamedTuple
 
 import datasets
@@ -9,6 +12,9 @@ import numpy as np
 
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v.boxes import Points, clip
+from rs_gpt4v_evaluation.bootstrap import Sums
+from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
+from rs_gpt4v_evaluation.predictions import Prediction
 from rs_gpt4v_evaluation.rs_grounding.overlaps import overlaps
 
 VERSION = 1
@@ -26,8 +32,8 @@ Args:
     references (`list` of `list` of `float`): The true box of each, in pixels of the released image:
         x_min, y_min, x_max, y_max, or four corners x1, y1, ... x4, y4 of a rotated one.
     sizes (`list` of `list` of `int`): Width and height of each image, in pixels.
-    box_format (`str`): The codec that reads the replies, one of `rs_gpt4v.box_codecs.CODECS`:
-        llava, llava_padded, geochat, qwen2_5_vl, norm1000, obb.
+    box_format (`str` or `list` of `str`): The codec that reads the replies, or that of each, one of
+        `rs_gpt4v.box_codecs.CODECS`: llava, llava_padded, geochat, qwen2_5_vl, norm1000, obb.
     strict (`bool`, defaults to `False`): Ask for an IoU above the threshold, as LQVG does, and not
         for one of at least the threshold.
 Returns:
@@ -56,6 +62,7 @@ _CITATION = """\
 }
 """
 
+_ROUNDING = 1  # pixel
 _NO_BOX: Points = (0.0, 0.0, 0.0, 0.0)  # without area: it overlaps nothing
 
 
@@ -81,42 +88,65 @@ class Grounded(NamedTuple):
         return {i: b.reason for i, b in enumerate(self.boxes) if isinstance(b, ParseFailure)}
 
 
+@dataclass(frozen=True)
+class BoxesMeasured(Measured):
+    """With ``boxes``: each reply's first box in pixels, or why there is none."""
+
+    boxes: list[Points | ParseFailure] = field(default_factory=list)
+
+
 def score_grounding(
     predictions: Sequence[str],
     references: Sequence[Sequence[float]],
     sizes: Sequence[Sequence[int]],
-    box_format: str,
+    box_format: str | Sequence[str],
     *,
     strict: bool = False,
 ) -> dict[str, float | int | str]:
     """Scores of raw replies, by name, with the signature; see `RSGrounding` for their ranges.
 
     Raises:
-        ValueError: There is nothing to score, a row is incomplete, a true box has no area in its
-            image, or the codec is unknown.
+        ValueError: There is nothing to score, a row is incomplete, a true box cannot be one in
+            pixels of its image, or the codec is unknown.
     """
     grounded = ground(predictions, references, sizes, box_format)
-    return grounding_scores(grounded, references, box_format, strict=strict)
+    return measure(grounded, references, box_format, strict=strict).told
 
 
-def grounding_scores(
+def measure(
     grounded: Grounded,
     references: Sequence[Sequence[float]],
-    box_format: str,
+    box_format: str | Sequence[str],
     *,
     strict: bool = False,
-) -> dict[str, float | int | str]:
-    """The same of replies already read; the rest is for the signature."""
-    ious, unparsed = grounded.ious, len(grounded.reasons)
+) -> BoxesMeasured:
+    """The same of replies already read, with what each row adds to it."""
+    n, unparsed = len(grounded.boxes), len(grounded.reasons)
     kinds = "+".join({4: "hbb", 8: "obb"}[n] for n in sorted({len(box) for box in references}))
-    return {
-        **{name: float(hits.mean()) for name, hits in reached(ious, strict=strict).items()},
-        "mean_iou": float(ious.mean()),
-        "cumulative_iou": float(grounded.intersections.sum() / grounded.unions.sum()),
-        "n_unparsed": unparsed,
-        "signature": f"rs_grounding|v{VERSION}|iou:{'>' if strict else '>='}|boxes:first"
-        f"|truth:{kinds}|box_format:{box_format}|n:{len(ious)}|unparsed:{unparsed}",
-    }
+    codecs = box_format if isinstance(box_format, str) else "+".join(sorted(set(box_format)))
+    return BoxesMeasured(
+        box_sums(grounded, strict=strict),
+        f"rs_grounding|v{VERSION}|iou:{'>' if strict else '>='}|boxes:first|truth:{kinds}"
+        f"|box_format:{codecs}|n:{n}|unparsed:{unparsed}",
+        counts={"n_unparsed": unparsed},
+        rule={"box_format": codecs, "strict": strict},
+        unparsed=grounded.reasons,
+        boxes=grounded.boxes,
+    )
+
+
+def box_sums(grounded: Grounded, *, strict: bool = False) -> Sums:
+    """The scores, of what each row adds."""
+    hits = reached(grounded.ious, strict=strict)
+    areas = grounded.intersections, grounded.unions
+    rows = np.stack([*hits.values(), grounded.ious, *areas, np.ones(len(grounded.unions))]).T
+
+    def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
+        means = sums[..., :-3] / sums[..., -1:]
+        found = {name: means[..., place] for place, name in enumerate([*hits, "mean_iou"])}
+        return {**found, "cumulative_iou": sums[..., -3] / sums[..., -2]}
+
+    return Sums(rows, scores, {name: [place] for place, name in enumerate(hits)})
 
 
 def reached(ious: np.ndarray, *, strict: bool = False) -> dict[str, np.ndarray]:
@@ -130,18 +160,18 @@ def ground(
     predictions: Sequence[str],
     references: Sequence[Sequence[float]],
     sizes: Sequence[Sequence[int]],
-    box_format: str,
+    box_format: str | Sequence[str],
 ) -> Grounded:
     """Read each reply's first box, and lay it over the true one; see `overlaps` for the two kinds.
 
     Raises:
         ValueError: As `score_grounding` does.
     """
-    _check(predictions, references, sizes, box_format)
-    codec = CODECS[box_format]
+    formats = [box_format] * len(predictions) if isinstance(box_format, str) else box_format
+    _check(predictions, references, sizes, formats)
     parsed = [
-        codec.parse(text, *size, clipped=False)
-        for text, size in zip(predictions, sizes, strict=True)
+        CODECS[name].parse(text, *size, clipped=False)
+        for text, size, name in zip(predictions, sizes, formats, strict=True)
     ]
     return lay([p if isinstance(p, ParseFailure) else p[0] for p in parsed], references, sizes)
 
@@ -154,13 +184,16 @@ def lay(
     """Boxes already read, beside the true ones.
 
     Raises:
-        ValueError: A true box has no area in its image.
+        ValueError: A true box cannot be one; see `truth_problem`.
     """
+    for row, (box, size) in enumerate(zip(references, sizes, strict=True)):
+        if problem := truth_problem(box, size):
+            raise ValueError(f"rs_grounding: row {row}: {problem}")
     placed = [_NO_BOX if isinstance(box, ParseFailure) else box for box in boxes]
     areas = overlaps(placed, references, sizes)
     for row in np.flatnonzero(~(areas.true > 0)).tolist():
         raise ValueError(
-            f"rs_grounding: the true box of row {row}, {list(references[row])}, has no area in its "
+            f"rs_grounding: row {row}: the true box {[*references[row]]} has no area in its "
             f"image of {sizes[row][0]} x {sizes[row][1]} px"
         )
     shown = [
@@ -170,39 +203,99 @@ def lay(
     return Grounded(shown, areas.shared, areas.predicted + areas.true - areas.shared)
 
 
+def truth_problem(box: Sequence[float], size: Sequence[int]) -> str | None:
+    """Why the true ``box`` is none in pixels of an image of ``size``; None if it is one.
+
+    An upright box lies in its image, a pixel of rounding aside. A rotated one may reach beyond it,
+    as released boxes of objects at the edge do, if its middle is inside.
+
+    >>> truth_problem((50, 50, 10, 10), (100, 100))
+    'the true box [50, 50, 10, 10] is not x_min, y_min, x_max, y_max: is it x, y, width, height?'
+    >>> truth_problem((0.1, 0.1, 0.5, 0.5), (100, 100))
+    'the true box [0.1, 0.1, 0.5, 0.5] is in shares of the image, not in pixels'
+    """
+    if len(box) not in (4, 8):
+        return f"the true box needs 4 numbers or 8, got {[*box]}"
+    found = f"the true box {[*box]}"
+    if not all(map(math.isfinite, box)):
+        return f"{found} holds what is no number"
+    if all(0 <= number <= 1 for number in box):
+        return f"{found} is in shares of the image, not in pixels"
+    (left, right), (top, bottom) = ((min(side), max(side)) for side in (box[::2], box[1::2]))
+    if len(box) == 8:
+        left = right = fmean(box[::2])
+        top = bottom = fmean(box[1::2])
+    elif not (box[0] < box[2] and box[1] < box[3]):
+        return f"{found} is not x_min, y_min, x_max, y_max: is it x, y, width, height?"
+    width, height = size
+    if min(left, top) < -_ROUNDING or right > width + _ROUNDING or bottom > height + _ROUNDING:
+        return f"{found} is not in its image of {width} x {height} px"
+    return None
+
+
 def _check(
     predictions: Sequence[str],
     references: Sequence[Sequence[float]],
     sizes: Sequence[Sequence[int]],
-    box_format: str,
+    formats: Sequence[str],
 ) -> None:
-    if box_format not in CODECS:
-        raise ValueError(
-            f"rs_grounding: box_format must be one of {', '.join(CODECS)}, got {box_format!r}"
-        )
     columns = {"predictions": predictions, "references": references, "sizes": sizes}
-    lengths = {name: len(column) for name, column in columns.items()}
+    lengths = {name: len(column) for name, column in (columns | {"box_format": formats}).items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"rs_grounding needs columns of one length, got {lengths}")
     if not predictions:
         raise ValueError("rs_grounding has nothing to score: predictions are empty")
-    _check_rows(predictions, references, sizes)
-
-
-def _check_rows(
-    predictions: Sequence[str],
-    references: Sequence[Sequence[float]],
-    sizes: Sequence[Sequence[int]],
-) -> None:
-    for row, (prediction, box, size) in enumerate(zip(predictions, references, sizes, strict=True)):
+    for name in set(formats).difference(CODECS):
+        raise ValueError(
+            f"rs_grounding: box_format must be one of {', '.join(CODECS)}, got {name!r}"
+        )
+    for row, (prediction, size) in enumerate(zip(predictions, sizes, strict=True)):
         if prediction is None:
             raise ValueError(f"rs_grounding: row {row} has no prediction (None); use '' if empty")
-        if len(box) not in (4, 8):
-            raise ValueError(
-                f"rs_grounding: the true box of row {row} needs 4 numbers or 8, got {list(box)}"
-            )
         if len(size) != 2:
             raise ValueError(f"rs_grounding: row {row} needs a width and a height, got {size}")
+
+
+def _measure(rows: list[Prediction], rules: Rules) -> Measured:
+    truths = [row["boxes"][0]["points"] for row in rows]
+    formats = [row["dataset"].get("box_format", "") for row in rows]
+    sizes = [(row["width"], row["height"]) for row in rows]
+    grounded = ground([row["prediction"] for row in rows], truths, sizes, formats)
+    return measure(grounded, truths, formats, strict=rules.strict_iou)
+
+
+def _problem(row: Prediction) -> str | None:
+    if len(row["boxes"]) != 1:
+        return f"an expression has one true box, this row has {len(row['boxes'])}"
+    return truth_problem(row["boxes"][0]["points"], (row["width"], row["height"]))
+
+
+def _marks(_: list[Prediction], measured: BoxesMeasured) -> list[Mark]:
+    ious = measured.sums.rows[:, len(THRESHOLDS)]
+    right = measured.sums.rows[:, measured.sums.binary["pr_50"]].sum(1)
+    return [
+        Mark(bool(is_right), float(iou), box)
+        for is_right, iou, box in zip(right, ious, measured.boxes, strict=True)
+    ]
+
+
+METRIC = Metric(
+    "rs_grounding",
+    tasks=("grounding",),
+    measure=_measure,
+    marks=_marks,
+    labels={
+        **{name: f"Pr@{threshold}" for name, threshold in THRESHOLDS.items()},
+        "mean_iou": "Mean IoU",
+        "cumulative_iou": "Cumulative IoU",
+    },
+    headline="pr_50",
+    counts={"n_unparsed": "Replies without a box"},
+    shares=("pr_",),
+    unit="Pr in points",
+    value="IoU",
+    problem=_problem,
+)
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
@@ -228,7 +321,7 @@ class RSGrounding(evaluate.Metric):
         predictions: list[str],
         references: list[list[float]],
         sizes: list[list[int]],
-        box_format: str,
+        box_format: str | Sequence[str],
         strict: bool = False,
     ) -> dict[str, float | int | str]:
         return score_grounding(predictions, references, sizes, box_format, strict=strict)

@@ -1,11 +1,16 @@
 """Means of a judge's scores from 1 to 10, as in Table 3 of RS-GPT4V (Xu et al., 2024)."""
 
+import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import datasets
 import evaluate
+import numpy as np
+
+from rs_gpt4v_evaluation.bootstrap import Sums
+from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 
 VERSION = 1
 GROUPS = ("conversation", "detail")
@@ -71,26 +76,50 @@ def judge_means(
         ValueError: There is nothing to score, a score is outside [1, 10], the columns or the
             numbers of repeats differ in length, or a group is unknown.
     """
+    return measure(predictions, groups, judge, prompt).told
+
+
+def measure(
+    predictions: Sequence[Scores], groups: Sequence[str], judge: str, prompt: str
+) -> Measured:
+    """The same, with what each pair adds to it; one without a score adds nothing."""
     repeats = _check(predictions, groups)
     read = [[score for score in scores if score is not None] for scores in predictions]
-    pairs = [(group, fmean(own)) for group, own in zip(groups, read, strict=True) if own]
-    if not pairs:
+    means = [fmean(own) if own else math.nan for own in read]
+    is_read = ~np.isnan(means)
+    if not is_read.any():
         raise ValueError(f"rs_judge: none of the {len(read)} pairs has a score that could be read")
-    by_group = {name: [score for group, score in pairs if group == name] for name in GROUPS}
-    unparsed = len(read) - len(pairs)
-    return {
-        **{name: fmean(scores) for name, scores in by_group.items() if scores},
-        "all": fmean(score for _, score in pairs),
-        **{f"n_{name}": len(scores) for name, scores in by_group.items() if scores},
-        "n": len(pairs),
-        "n_unparsed": unparsed,
-        "unparsed_replies": repeats * len(read) - sum(map(len, read)),
-        "repeats": repeats,
-        "sd_between_repeats": _sd_between(predictions),
-        "sd_within_pairs": _sd_within(read),
-        "signature": f"rs_judge|v{VERSION}|judge:{judge}|prompt:{prompt}"
-        f"|scale:{LOWEST}-{HIGHEST}|repeats:{repeats}|n:{len(pairs)}|unparsed:{unparsed}",
-    }
+    present = [name for name in GROUPS if name in np.array(groups)[is_read]]
+    n = int(is_read.sum())
+    return Measured(
+        judge_sums(np.array(means), groups, present),
+        f"rs_judge|v{VERSION}|judge:{judge}|prompt:{prompt}|scale:{LOWEST}-{HIGHEST}"
+        f"|repeats:{repeats}|n:{n}|unparsed:{len(read) - n}",
+        n={name: int(is_read[np.array(groups) == name].sum()) for name in present},
+        counts={
+            "n": n,
+            "n_unparsed": len(read) - n,
+            "unparsed_replies": repeats * len(read) - sum(map(len, read)),
+            "repeats": repeats,
+            "sd_between_repeats": _sd_between(predictions),
+            "sd_within_pairs": _sd_within(read),
+        },
+    )
+
+
+def judge_sums(scores: np.ndarray, groups: Sequence[str], names: Sequence[str]) -> Sums:
+    """The means of the groups ``names``, and of ``all``; a score that is not a number is none."""
+    is_group = np.array([[group == name for name in names] + [True] for group in groups], float)
+    is_group[np.isnan(scores)] = 0
+    rows = np.hstack([is_group * np.nan_to_num(scores)[:, None], is_group])
+
+    def means(sums: np.ndarray) -> dict[str, np.ndarray]:
+        totals, n = np.split(sums, 2, axis=-1)
+        with np.errstate(invalid="ignore"):  # a draw may lack a group
+            found = totals / n
+        return {name: found[..., place] for place, name in enumerate([*names, "all"])}
+
+    return Sums(rows, means, {})
 
 
 def _sd_between(predictions: Sequence[Scores]) -> float | None:
@@ -138,6 +167,46 @@ def _check_range(row: int, scores: Scores) -> None:
                 f"rs_judge: row {row} has the score {score}, outside [{LOWEST}, {HIGHEST}]; use "
                 "None where there is none"
             )
+
+
+def _measure(lines: list[Any], _: Rules) -> Measured:
+    """Of a judge's lines, those that failed left out."""
+    judge = lines[0]["judge"]
+    values = [[verdict["value"] for verdict in line["verdicts"]] for line in lines]
+    groups = [line["group"] for line in lines]
+    return measure(values, groups, judge["model"], judge["prompt"])
+
+
+def _marks(_: list[Any], measured: Measured) -> list[Mark]:
+    rows = measured.sums.rows
+    total, n = rows[:, rows.shape[1] // 2 - 1], rows[:, -1]
+    return [Mark(value=float(one) if one_n else None) for one, one_n in zip(total, n, strict=True)]
+
+
+METRIC = Metric(
+    "rs_judge",
+    tasks=GROUPS,
+    measure=_measure,
+    marks=_marks,
+    labels={
+        "conversation": "Reasoning and conversation",
+        "detail": "Detailed description",
+        "all": "All answers",
+    },
+    headline="all",
+    totals=("all",),
+    counts={
+        "n": "Rows scored",
+        "n_unparsed": "Without a readable score",
+        "failed": "Not judged",
+        "unparsed_replies": "Unreadable replies of the judge",
+        "repeats": "Times asked",
+        "sd_between_repeats": "Spread between repeats",
+        "sd_within_pairs": "Spread within an answer",
+    },
+    heading="Score, 1 to 10",
+    value="Score",
+)
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)

@@ -2,19 +2,33 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import lru_cache
-from itertools import compress
-from typing import Literal
+from itertools import repeat
+from typing import Any, Literal
 
 import datasets
 import evaluate
 import numpy as np
 
+from rs_gpt4v_evaluation.bootstrap import Sums
+from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
+from rs_gpt4v_evaluation.predictions import Prediction
+
 VERSION = 1
 
 Form = Literal["bucket", "exact"]
 Normalise = Literal["strict", "lenient"]
+
+FORMS: dict[str, dict[str, Form]] = {
+    "rsvqa_lr": {"counts": "bucket", "areas": "bucket"},
+    "rsvqa_hr": {"counts": "exact", "areas": "bucket"},
+    "floodnet": {"counts": "exact", "areas": "bucket"},
+    "rsivqa": {"counts": "exact", "areas": "bucket"},
+}
+"""How the authors of a source compare counts and areas. Those of RSVQA compare counts as ranges in
+LR and exactly in HR (METRICS of their own code, VocabEncoder.py); the others ask for no ranges."""
 
 _DESCRIPTION = """
 Accuracy per question type on RSVQA, their unweighted mean (AA) and the accuracy over all questions
@@ -24,11 +38,14 @@ Accuracy per question type on RSVQA, their unweighted mean (AA) and the accuracy
 _KWARGS_DESCRIPTION = """
 Args:
     predictions (`list` of `str`): One answer per question.
-    references (`list` of `str`): The true answers as released ("34", "431m2", "yes", "rural").
+    references (`list` of `str`, or of `list` of `str`): The true answers as released ("34",
+        "431m2", "yes", "rural"); of several, any is right.
     question_types (`list` of `str`): The release's types: count, presence, comp, rural_urban, area.
-    counts (`str`, defaults to `"bucket"`): `"bucket"` compares the authors' RSVQA-LR classes (0,
-        1-10, 11-100, 101-1000, more) of both answers; `"exact"` is the rule of RSVQA-HR.
-    areas (`str`, defaults to `"bucket"`): The same of areas; `"bucket"` is the rule of RSVQA-HR.
+    counts (`str` or `list` of `str`, defaults to `"bucket"`): `"bucket"` compares the authors'
+        RSVQA-LR classes (0, 1-10, 11-100, 101-1000, more) of both answers; `"exact"` is the rule of
+        RSVQA-HR. A list has the rule of each question.
+    areas (`str` or `list` of `str`, defaults to `"bucket"`): The same of areas; `"bucket"` is the
+        rule of RSVQA-HR.
     normalise (`str`, defaults to `"lenient"`): `"strict"` only strips both answers; `"lenient"`
         also lowers the case, drops a final . ? or !, reads zero ... twenty as digits, "rural area"
         as "rural", and m², square metres and so on as m2.
@@ -109,43 +126,57 @@ def bucket(answer: str, unit: str = "") -> str | None:
 
 def right_answers(
     predictions: Sequence[str],
-    references: Sequence[str],
+    references: Sequence[str] | Sequence[Sequence[str]],
     question_types: Sequence[str],
-    counts: Form = "bucket",
-    areas: Form = "bucket",
+    counts: Form | Sequence[Form] = "bucket",
+    areas: Form | Sequence[Form] = "bucket",
     normalise: Normalise = "lenient",
 ) -> np.ndarray:
     """Which predictions are right: booleans, one a row.
 
     Both answers are normalised, then bucketed where the rule says so. A prediction that is empty or
-    has no bucket is wrong.
+    has no bucket is wrong; one of several references is enough.
 
     Raises:
         ValueError: There is nothing to score, an answer or type is missing, or a rule is unknown.
     """
-    _check_rules(counts=counts, areas=areas, normalise=normalise)
     _check(predictions, references, question_types)
-    units = {
-        "count": "" if counts == "bucket" else None,
-        "area": "m2" if areas == "bucket" else None,
-    }
-    rows = list(zip(predictions, references, question_types, strict=True))
-    # 222,684 answers have few distinct triples, and each is judged once.
-    right = {
-        (said, true, kind): _same(
-            normalise_answer(said, normalise), normalise_answer(true, normalise), units.get(kind)
-        )
-        for said, true, kind in set(rows)
-    }
+    _check_rules(len(predictions), counts=counts, areas=areas)
+    if normalise not in ("strict", "lenient"):
+        raise ValueError(f"rs_vqa: normalise must be one of strict, lenient, got {normalise!r}")
+    accepted = [tuple(_listed(true)) for true in references]
+    unit = units(question_types, counts, areas)
+    rows = list(zip(predictions, accepted, unit, strict=True))
+    # 222,684 answers have few distinct rows, and each is judged once.
+    right = {row: _is_right(*row, normalise) for row in set(rows)}
     return np.fromiter(map(right.__getitem__, rows), bool, len(rows))
+
+
+def units(
+    question_types: Sequence[str], counts: Form | Sequence[Form], areas: Form | Sequence[Form]
+) -> list[str | None]:
+    """The unit of each row's buckets, "" for counts; None where answers are compared exactly."""
+    forms = (repeat(form) if isinstance(form, str) else form for form in (counts, areas))
+    return [_unit(*row) for row in zip(question_types, *forms, strict=False)]
+
+
+def _unit(question_type: str, counts: Form, areas: Form) -> str | None:
+    if question_type == "count" and counts == "bucket":
+        return ""
+    return "m2" if question_type == "area" and areas == "bucket" else None
+
+
+def _is_right(said: str, accepted: Sequence[str], unit: str | None, normalise: Normalise) -> bool:
+    answer = normalise_answer(said, normalise)
+    return any(_same(answer, normalise_answer(true, normalise), unit) for true in accepted)
 
 
 def vqa_accuracy(
     predictions: Sequence[str],
-    references: Sequence[str],
+    references: Sequence[str] | Sequence[Sequence[str]],
     question_types: Sequence[str],
-    counts: Form = "bucket",
-    areas: Form = "bucket",
+    counts: Form | Sequence[Form] = "bucket",
+    areas: Form | Sequence[Form] = "bucket",
     normalise: Normalise = "lenient",
 ) -> dict[str, float | int | str]:
     """Accuracies in [0, 1], numbers of questions and the signature, by name; see `RSVQA`.
@@ -153,21 +184,50 @@ def vqa_accuracy(
     Raises:
         ValueError: As `right_answers` does.
     """
+    return measure(predictions, references, question_types, counts, areas, normalise).told
+
+
+def measure(
+    predictions: Sequence[str],
+    references: Sequence[str] | Sequence[Sequence[str]],
+    question_types: Sequence[str],
+    counts: Form | Sequence[Form] = "bucket",
+    areas: Form | Sequence[Form] = "bucket",
+    normalise: Normalise = "lenient",
+) -> Measured:
+    """The same, with what each row adds to it."""
     right = right_answers(predictions, references, question_types, counts, areas, normalise)
-    n = Counter(question_types)
-    hits = Counter(compress(question_types, right))
     said = Counter(predictions)
     empty = sum(times for answer, times in said.items() if not normalise_answer(answer, normalise))
-    accuracy = {kind: hits[kind] / n[kind] for kind in sorted(n)}
-    return {
-        **{f"accuracy_{kind}": share for kind, share in accuracy.items()},
-        "aa": sum(accuracy.values()) / len(accuracy),
-        "oa": hits.total() / n.total(),
-        **{f"n_{kind}": n[kind] for kind in accuracy},
-        "empty": empty,
-        "signature": f"rs_vqa|v{VERSION}|counts:{counts}|areas:{areas}|normalise:{normalise}"
-        f"|n:{n.total()}|empty:{empty}",
-    }
+    return Measured(
+        answer_sums(right, question_types),
+        f"rs_vqa|v{VERSION}|counts:{_named(counts)}|areas:{_named(areas)}|normalise:{normalise}"
+        f"|n:{len(right)}|empty:{empty}",
+        n=dict(sorted(Counter(question_types).items())),
+        counts={"empty": empty},
+    )
+
+
+def _named(forms: Form | Sequence[Form]) -> str:
+    return forms if isinstance(forms, str) else "+".join(sorted(set(forms)))
+
+
+def answer_sums(right: np.ndarray, question_types: Sequence[str]) -> Sums:
+    """The scores ``accuracy_<type>``, ``aa`` over the types present, and ``oa``."""
+    names = sorted(set(question_types))
+    number = {name: place for place, name in enumerate(names)}
+    is_type = np.eye(len(names))[[number[kind] for kind in question_types]]
+
+    def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
+        hits, n = sums[..., : len(names)], sums[..., len(names) :]
+        with np.errstate(invalid="ignore"):  # a draw may lack a type
+            accuracy = hits / n
+        each = {f"accuracy_{name}": accuracy[..., place] for name, place in number.items()}
+        return {**each, "aa": np.nanmean(accuracy, -1), "oa": hits.sum(-1) / n.sum(-1)}
+
+    binary = {f"accuracy_{name}": [place] for name, place in number.items()}
+    binary["oa"] = list(number.values())
+    return Sums(np.hstack([is_type * right[:, None], is_type]), scores, binary)
 
 
 def _same(said: str, true: str, unit: str | None) -> bool:
@@ -180,17 +240,20 @@ def _same(said: str, true: str, unit: str | None) -> bool:
     return found is not None and found == bucket(true, unit)
 
 
-def _check_rules(counts: str, areas: str, normalise: str) -> None:
-    for name, value, known in (
-        ("counts", counts, ("bucket", "exact")),
-        ("areas", areas, ("bucket", "exact")),
-        ("normalise", normalise, ("strict", "lenient")),
-    ):
-        if value not in known:
-            raise ValueError(f"rs_vqa: {name} must be one of {known}, got {value!r}")
+def _check_rules(rows: int, **rules: str | Sequence[str]) -> None:
+    for name, rule in rules.items():
+        forms = [rule] if isinstance(rule, str) else rule
+        for form in set(forms).difference(("bucket", "exact")):
+            raise ValueError(f"rs_vqa: {name} must be one of bucket, exact, got {form!r}")
+        if not isinstance(rule, str) and len(rule) != rows:
+            raise ValueError(f"rs_vqa: {name} has {len(rule)} rules for {rows} rows")
 
 
-def _check(predictions: Sequence[str], references: Sequence[str], types: Sequence[str]) -> None:
+def _check(
+    predictions: Sequence[str],
+    references: Sequence[str] | Sequence[Sequence[str]],
+    types: Sequence[str],
+) -> None:
     columns = {"predictions": predictions, "references": references, "question_types": types}
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
@@ -198,9 +261,84 @@ def _check(predictions: Sequence[str], references: Sequence[str], types: Sequenc
     if not predictions:
         raise ValueError("rs_vqa has nothing to score: predictions are empty")
     for name, column in columns.items():
-        if None in column:
-            row = next(index for index, value in enumerate(column) if value is None)
-            raise ValueError(f"rs_vqa: row {row} of {name} is None; use '' for an empty answer")
+        for row, value in enumerate(column):
+            several = name == "references" and isinstance(value, list | tuple)
+            if value is None or (several and (not value or None in value)):
+                raise ValueError(
+                    f"rs_vqa: row {row} of {name} is {value!r}; use '' for an empty answer"
+                )
+
+
+def form_of(name: str, source: str, question_type: str | None, rule: str) -> Form:
+    """How counts, or areas, are compared where a question is from: "bucket" or "exact".
+
+    Args:
+        name: "counts" or "areas".
+        source: Where the question is from.
+        question_type: What it asks for.
+        rule: "bucket", "exact", or "source", as the authors of the source do.
+
+    Raises:
+        ValueError: The question asks for such a number, and how its source compares is not known.
+    """
+    if rule == "bucket" or rule == "exact":
+        return rule
+    if source in FORMS:
+        return FORMS[source][name]
+    if question_type == name.removesuffix("s"):
+        raise ValueError(
+            f"how the source {source!r} compares {name} is not known, as it is of "
+            f"{', '.join(FORMS)}: choose --{name} exact, or --{name} bucket for the ranges of RSVQA"
+        )
+    return "exact"
+
+
+def _measure(rows: list[Prediction], rules: Rules) -> Measured:
+    forms: dict[str, list[Form]] = {
+        name: [form_of(name, row["source"], row["question_type"], rule) for row in rows]
+        for name, rule in (("counts", rules.counts), ("areas", rules.areas))
+    }
+    normalise: Any = rules.normalise
+    measured = measure(
+        [row["prediction"] for row in rows],
+        [row["references"] for row in rows],
+        [row["question_type"] or "all" for row in rows],
+        **forms,
+        normalise=normalise,
+    )
+    sources = [row["source"] for row in rows]
+    rule = {name: _by_source(sources, own) for name, own in forms.items()}
+    return replace(measured, rule={**rule, "normalise": rules.normalise})
+
+
+def _by_source(sources: Sequence[str], forms: Sequence[Form]) -> Form | dict[str, Form]:
+    """The one form of all rows, or that of each source."""
+    return forms[0] if len(set(forms)) == 1 else dict(zip(sources, forms, strict=True))
+
+
+def _marks(_: list[Prediction], measured: Measured) -> list[Mark]:
+    columns = measured.sums.binary["oa"]
+    return [Mark(right=bool(hit)) for hit in measured.sums.rows[:, columns].sum(1)]
+
+
+METRIC = Metric(
+    "rs_vqa",
+    tasks=("vqa",),
+    measure=_measure,
+    marks=_marks,
+    labels={"aa": "Mean over types (AA)", "oa": "All questions (OA)"},
+    headline="oa",
+    totals=("aa", "oa"),
+    counts={"empty": "Empty replies"},
+    shares=("accuracy_", "aa", "oa"),
+    by_type="accuracy_",
+    heading="Accuracy",
+    unit="in points",
+)
+
+
+def _listed(reference: Any) -> Any:
+    return [reference] if isinstance(reference, str) else reference
 
 
 @evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
@@ -212,18 +350,26 @@ class RSVQA(evaluate.Metric):
             citation=_CITATION,
             inputs_description=_KWARGS_DESCRIPTION,
             features=datasets.Features(
-                {"predictions": text, "references": text, "question_types": text}
+                {"predictions": text, "references": datasets.List(text), "question_types": text}
             ),
             reference_urls=["https://rsvqa.sylvainlobry.com", "https://github.com/syvlo/RSVQA"],
         )
 
+    def add(self, *, reference: str | Sequence[str], **row: Any) -> None:
+        """As of any metric; a reference may be one answer or several."""
+        super().add(reference=_listed(reference), **row)
+
+    def add_batch(self, *, references: Iterable[Any], **columns: Any) -> None:
+        """As of any metric; each reference may be one answer or several."""
+        super().add_batch(references=[_listed(one) for one in references], **columns)
+
     def _compute(
         self,
         predictions: list[str],
-        references: list[str],
+        references: list[list[str]],
         question_types: list[str],
-        counts: Form = "bucket",
-        areas: Form = "bucket",
+        counts: Form | Sequence[Form] = "bucket",
+        areas: Form | Sequence[Form] = "bucket",
         normalise: Normalise = "lenient",
     ) -> dict[str, float | int | str]:
         return vqa_accuracy(predictions, references, question_types, counts, areas, normalise)

@@ -1,0 +1,159 @@
+"""What score, intervals, comparison, report and harnesses ask of a metric: all it takes to add one.
+
+Each metric's folder exports such a `METRIC`. A score that has no label is shown under its key.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from rs_gpt4v.box_codecs import ParseFailure
+from rs_gpt4v.boxes import Points
+from rs_gpt4v_evaluation.bootstrap import Sums
+
+_KNOWN_RULES = {
+    "counts": ("source", "bucket", "exact"),
+    "areas": ("source", "bucket", "exact"),
+    "normalise": ("lenient", "strict"),
+}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How replies are compared with the truth, where a user may choose.
+
+    Attributes:
+        counts: Of `rs_vqa`: "bucket", "exact", or "source", as the authors of each row's source do.
+        areas: The same of areas.
+        normalise: Of `rs_vqa`: "lenient" or "strict".
+        strict_iou: Of `rs_grounding`: an IoU above the threshold, not one of at least it.
+        skip_bad_boxes: Leave out rows whose true box cannot be one, and list them, where otherwise
+            the file is refused.
+
+    Raises:
+        ValueError: A rule is unknown.
+    """
+
+    counts: str = "source"
+    normalise: str = "lenient"
+    strict_iou: bool = False
+    skip_bad_boxes: bool = False
+    areas: str = "source"
+
+    def __post_init__(self) -> None:
+        for name, known in _KNOWN_RULES.items():
+            if (value := getattr(self, name)) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+
+
+DEFAULT_RULES = Rules()
+
+
+class Mark(NamedTuple):
+    """What a metric says of one reply.
+
+    Attributes:
+        right: Whether it is correct; None where the task knows no right and wrong.
+        value: Its IoU, CIDEr or judge's score; None of an answer to a question with one answer.
+        box: The box of the reply in pixels, or why none was read; None where none was asked for.
+    """
+
+    right: bool | None = None
+    value: float | None = None
+    box: Points | ParseFailure | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a metric finds in some rows.
+
+    Attributes:
+        sums: What each row adds to the sums behind the scores.
+        signature: The metric with its version and rule.
+        n: Numbers of rows, of each question type or group.
+        counts: What else is told beside the scores, such as the replies without a box.
+        rule: How replies were compared.
+        unparsed: Why a row's reply gave nothing to compare, by the row's number.
+    """
+
+    sums: Sums
+    signature: str
+    n: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, float | int | None] = field(default_factory=dict)
+    rule: Mapping[str, Any] = field(default_factory=dict)
+    unparsed: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """All by name: scores, numbers of rows as ``n_<type>``, counts, signature."""
+        numbers = {f"n_{name}": n for name, n in self.n.items()}
+        return {**self.sums.total(), **numbers, **self.counts, "signature": self.signature}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric.
+
+    Attributes:
+        name: That of its folder.
+        tasks: The tasks of the rows that it scores.
+        measure: From rows (predictions, or a judge's lines) and the rules to what it finds.
+        marks: From the same rows and what was found in them to what it says of each.
+        labels: What a reader calls the scores, in the order of a table.
+        headline: The score that stands for all.
+        totals: Those of ``labels`` that are about all rows where others are not.
+        counts: What a reader calls `Measured.counts`.
+        shares: How the keys of scores begin that are shares of rows, shown in percent.
+        by_type: How the keys of scores begin that are of one question type.
+        heading: What a table of the scores is headed.
+        unit: What differences of shares are in.
+        value: What `Mark.value` is.
+        problem: Why a row cannot be scored whatever the reply; None if it can.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    measure: Callable[[list[Any], Rules], Measured]
+    marks: Callable[[list[Any], Any], list[Mark]]
+    labels: Mapping[str, str]
+    headline: str
+    totals: tuple[str, ...] = ()
+    counts: Mapping[str, str] = field(default_factory=dict)
+    shares: tuple[str, ...] = ()
+    by_type: str | None = None
+    heading: str = "Metric"
+    unit: str = ""
+    value: str | None = None
+    problem: Callable[[Any], str | None] = lambda _: None
+
+    def names(self, scores: Iterable[str]) -> dict[str, str]:
+        """What a reader calls ``scores``, by key and in the order of a table, totals last.
+
+        A score without a label is called by its key, or by its question type.
+        """
+        keys = list(scores)
+        labelled = [key for key in self.labels if key not in self.totals]
+        others = [key for key in keys if key not in self.totals]
+        ordered = dict.fromkeys([*labelled, *others, *self.totals])
+        return {key: self._name(key) for key in ordered if key in keys}
+
+    def _name(self, key: str) -> str:
+        if self.by_type and key.startswith(self.by_type):
+            return type_name(key.removeprefix(self.by_type))
+        return self.labels.get(key, key)
+
+    def is_share(self, key: str) -> bool:
+        """Whether a score is a share of rows, which is shown in percent."""
+        return key.startswith(self.shares)
+
+
+_TYPES = {"comp": "Comparison", "rural_urban": "Rural or urban", "all": "Untyped"}
+
+
+def type_name(kind: str) -> str:
+    """A question type as a reader says it.
+
+    >>> type_name("comp"), type_name("road_condition")
+    ('Comparison', 'Road condition')
+    """
+    return _TYPES.get(kind, kind.replace("_", " ").capitalize())
