@@ -69,7 +69,13 @@ def write(tmp_path: Path, image: Path) -> Callable[..., Path]:
                 "adapter": None,
                 "weights": "w",
                 "decoding": {"do_sample": False, "max_new_tokens": 8},
-                "dataset": {"config": task, "split": "test", "rows": len(answers)},
+                "dataset": {
+                    "config": task,
+                    "split": "test",
+                    "protocol": "paper",
+                    "rows": len(answers),
+                    "fingerprint": "f",
+                },
             }
             lines.append(json.dumps(line | more) + "\n")
         path = tmp_path / f"{name}.jsonl"
@@ -362,10 +368,10 @@ def test_a_file_without_any_score_says_why(write: Any, tmp_path: Path) -> None:
     with pytest.raises(PredictionFileError, match=r"no pair has a score\. Of .*: no score in the"):
         judge_scores(tmp_path / "out.jsonl")
     (tmp_path / "p.jsonl").write_text('{"id": 1}\n')
-    with pytest.raises(PredictionFileError, match=r"line 1: lacks adapter, answer, .*rs-gpt4v"):
+    with pytest.raises(PredictionFileError, match=r"line 1: it lacks model, adapter, .*rs-gpt4v"):
         judge_scores(tmp_path / "p.jsonl")
     (tmp_path / "p.jsonl").write_text("7\n")
-    with pytest.raises(PredictionFileError, match="line 1: no JSON object"):
+    with pytest.raises(PredictionFileError, match="line 1: it is 7; expected an object"):
         judge_scores(tmp_path / "p.jsonl")
 
 

@@ -118,6 +118,8 @@ def _parsed(path: Path, number: int, column: str, cell: str, schema: type[T]) ->
     try:
         return checked(cell.encode(errors="replace"), schema, f"{path}, row {number}, {column}")
     except PredictionFileError as error:
+        if path.suffix == ".tsv":
+            raise
         raise PredictionFileError(
             f"{error}. A cell of .xlsx holds 32,767 characters: let VLMEvalKit write .tsv, with "
             "PRED_FORMAT=tsv"
