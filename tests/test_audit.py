@@ -540,3 +540,80 @@ def test_damaged_answers_of_the_cache_are_made_anew(releases: Path, tmp_path: Pa
     again = read_images(paths, cache)
     assert (again.dhash == whole.dhash).all()
     assert (again.thumbnails == whole.thumbnails).all()
+
+
+SHIP = "A\u00a0ship ."
+
+
+class TestCharacters:
+    def characters(self, root: Path, **options: Any) -> dict[tuple[str, str], tuple[int, int, str]]:
+        found = audit(["cap_ucm"], data_dir=str(root), **options).characters
+        return {(one.part, one.character): (one.rows, one.references, one.first) for one in found}
+
+    @pytest.fixture
+    def root(self, releases: Path, tmp_path: Path) -> Path:
+        folder = tmp_path / "UCM_captions"
+        shutil.copytree(releases / "UCM_captions", folder)
+        return tmp_path
+
+    def write(self, root: Path, split: str, captions: list[str]) -> str:
+        """The captions of the first image of ``split``, whose key is returned."""
+        file = root / "UCM_captions/dataset.json"
+        content = json.loads(file.read_text())
+        image = next(image for image in content["images"] if image["split"] == split)
+        image["sentences"] = [{"raw": caption} for caption in captions]
+        file.write_text(json.dumps(content))
+        return Path(image["filename"]).stem
+
+    def test_plain_captions_hold_none(self, root: Path) -> None:
+        self.write(root, "test", ["A well-known caf\u00e9 , 10 m\u00b2 (~90 %) .", "a & b <c> #d;"])
+        assert self.characters(root) == {}
+
+    @pytest.mark.parametrize(
+        ("text", "character"),
+        [
+            (SHIP, "U+00A0 NO-BREAK SPACE"),
+            ("A ship\u200b .", "U+200B ZERO WIDTH SPACE"),
+            ("\ufeffA ship .", "U+FEFF ZERO WIDTH NO-BREAK SPACE"),
+            ("A sh\u00adip .", "U+00AD SOFT HYPHEN"),
+            ("A ship\t.", "U+0009 Cc"),
+            ("A ship\u0085.", "U+0085 Cc"),
+            ("A \u2018ship .", "U+2018 LEFT SINGLE QUOTATION MARK"),
+            ("A ship\u2019s mast .", "U+2019 RIGHT SINGLE QUOTATION MARK"),
+            ("A \u201eship .", "U+201E DOUBLE LOW-9 QUOTATION MARK"),
+            ("A ship \u2013 white .", "U+2013 EN DASH"),
+            ("A cafe\u0301 .", "U+0301 COMBINING ACUTE ACCENT"),
+            ("A ship\uff0c white .", "U+FF0C FULLWIDTH COMMA"),
+            ("A \ufffd ship .", "U+FFFD REPLACEMENT CHARACTER"),
+            ("A\\u00a0ship .", "\\u00a0"),
+            ("A\\xa0ship .", "\\xa0"),
+            ("A ship .\\n", "\\n"),
+            ("A ship &amp; a car .", "&amp;"),
+            ("A&nbsp;ship .", "&nbsp;"),
+            ("A&#160;ship .", "&#160;"),
+        ],
+    )
+    def test_each_is_named_and_counted(self, root: Path, text: str, character: str) -> None:
+        """One of three captions: a row of its own, and in the references of all three."""
+        key = self.write(root, "train", ["one .", text, "two ."])
+        first = f"ucm_captions/train/{key}/0"
+        assert self.characters(root) == {("cap_ucm/train", character): (1, 3, first)}
+
+    def test_test_images_that_hold_it_only_in_their_references(self, root: Path) -> None:
+        key = self.write(root, "test", ["one .", SHIP, SHIP])
+        row = f"ucm_captions/test/{key}/0"
+        assert self.characters(root) == {
+            ("cap_ucm/test", "U+00A0 NO-BREAK SPACE"): (0, 1, row),
+        }
+        rows = datasets.load_dataset(NAME, "cap_ucm", data_dir=str(root), split="test")
+        assert rows[0]["references"] == ["one .", SHIP, SHIP]  # nothing is changed
+
+    def test_page_and_text_show_them(self, root: Path, tmp_path: Path) -> None:
+        self.write(root, "test", [SHIP, "A \u2019 ."])
+        found = audit(["cap_ucm"], data_dir=str(root))
+        assert "cap_ucm/test  U+00A0 NO-BREAK SPACE" in to_text(found)
+        write_page(found, tmp_path / "page.html")
+        page = (tmp_path / "page.html").read_text()
+        assert (
+            '<td class="words">U+2019 RIGHT SINGLE QUOTATION MARK</td><td>0</td><td>1</td>' in page
+        )

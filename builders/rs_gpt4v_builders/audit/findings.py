@@ -5,7 +5,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from rs_gpt4v_builders import CONFIGS, members
+from rs_gpt4v_builders.audit.characters import OddCharacter, odd_characters
 from rs_gpt4v_builders.audit.images import Images, default_cache, read_images
 from rs_gpt4v_builders.audit.matching import matches, near_pairs
 from rs_gpt4v_builders.audit.rows import Part, load_parts
@@ -151,11 +152,13 @@ class Audit:
         overlaps: Between splits; those without shared images are left out.
         repeats: Within each split.
         absent: Configs that were not audited, and why.
+        characters: Characters that nobody sees, or that look like others.
     """
 
     overlaps: list[Overlap]
     repeats: list[Repeats]
     absent: dict[str, str]
+    characters: list[OddCharacter] = field(default_factory=list)
 
     @property
     def leaks(self) -> list[Overlap]:
@@ -194,6 +197,7 @@ def audit(configs: Sequence[str] = (), cache: Path | None = None, **options: Any
         [overlap for overlap in overlaps if overlap.pairs],
         [_repeats(images, part) for part in parts],
         absent,
+        [one for part in parts for one in odd_characters(part)],
     )
 
 

@@ -29,6 +29,7 @@ class Part:
         ids: The rows' ids.
         image: For each row the position of its image in the list of all images.
         texts: For each row all its messages in one string.
+        references: For each row all its accepted answers in one string.
         turns: Columns ``row`` (position), ``question`` and ``answer``, trimmed and in lower case;
             none for captions, of which an image has several on purpose.
     """
@@ -38,6 +39,7 @@ class Part:
     ids: pa.Array
     image: np.ndarray
     texts: pa.Array
+    references: pa.Array
     turns: pd.DataFrame
 
     @property
@@ -93,8 +95,10 @@ def _load(config: str, options: dict[str, Any]) -> datasets.DatasetDict | Except
 
 
 def _part(config: str, split: str, rows: datasets.Dataset, position: dict[str, int]) -> Part:
-    columns = rows.select_columns(["id", "images", "messages", "task"]).with_format("arrow")
-    ids, image, texts, turns = zip(*_batches(columns, position), strict=True)
+    columns = rows.select_columns(["id", "images", "messages", "references", "task"]).with_format(
+        "arrow"
+    )
+    ids, image, texts, references, turns = zip(*_batches(columns, position), strict=True)
     starts = np.cumsum([0, *(len(some) for some in ids[:-1])])
     moved = [some.assign(row=some["row"] + at) for some, at in zip(turns, starts, strict=True)]
     return Part(
@@ -103,13 +107,14 @@ def _part(config: str, split: str, rows: datasets.Dataset, position: dict[str, i
         pa.concat_arrays(ids),
         np.concatenate(image),
         pa.concat_arrays(texts),
+        pa.concat_arrays(references),
         pd.concat(moved, ignore_index=True),
     )
 
 
 def _batches(
     columns: Any, position: dict[str, int]
-) -> Iterator[tuple[pa.Array, np.ndarray, pa.Array, pd.DataFrame]]:
+) -> Iterator[tuple[pa.Array, np.ndarray, pa.Array, pa.Array, pd.DataFrame]]:
     for batch in columns.iter(batch_size=50_000):
         messages = batch["messages"].combine_chunks()
         content = pc.struct_field(messages.flatten(), "content")
@@ -119,6 +124,7 @@ def _batches(
             batch["id"].combine_chunks(),
             _positions(batch["images"].combine_chunks(), position),
             texts,
+            pc.binary_join(batch["references"].combine_chunks(), "\n"),
             _turns(messages, content, batch["task"][0].as_py()),
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rs_gpt4v_builders.audit.characters import OddCharacter
 from rs_gpt4v_builders.audit.findings import Audit, Overlap, Pair, Repeats
 
 KINDS = {
@@ -72,6 +73,11 @@ def to_text(audit: Audit) -> str:
         _table("Training images in test splits", _OVERLAPS, map(_overlap_row, audit.leaks)),
         _table("Images in other splits of a config", _OVERLAPS, map(_overlap_row, straddles)),
         _table("Repetition within splits", _REPEATS, map(_repeats_row, repeats)),
+        _table(
+            "Characters that nobody sees, or that look like others",
+            _CHARACTERS,
+            map(_character_row, audit.characters),
+        ),
     ]
     said += [f"Why: {note}" for note in notes(audit)]
     said += [f"{config} was not audited: {reason}" for config, reason in audit.absent.items()]
@@ -93,6 +99,7 @@ def coverage(audit: Audit) -> str:
 
 _OVERLAPS = ("images of", "in", "images", "rows", "shared questions", "kinds")
 _REPEATS = ("split", "duplicate rows", "repeated questions", "contradicting", "first")
+_CHARACTERS = ("split", "character", "rows", "rows with it in references", "first")
 
 
 def _overlap_row(overlap: Overlap) -> list[str]:
@@ -104,6 +111,10 @@ def _repeats_row(one: Repeats) -> list[str]:
     first = (one.questions or one.duplicates)[0]
     counts = (one.duplicate_rows, len(one.questions), one.contradictions)
     return [one.part, *(f"{n:,}" for n in counts), " = ".join(first.ids[:2])]
+
+
+def _character_row(one: OddCharacter) -> list[str]:
+    return [one.part, one.character, f"{one.rows:,}", f"{one.references:,}", one.first]
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
