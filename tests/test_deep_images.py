@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from image_files import ghostscript_trap, tiff, turned
 from PIL import Image
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import rs_gpt4v  # noqa: F401 - registers the name
@@ -112,6 +113,31 @@ def test_the_verbs_take_the_options(tmp_path: Path) -> None:
     assert done.output.endswith("cap_sydney: train 1\n")
     done = CliRunner().invoke(app, [*asked, "--bands", "red"])
     assert "--bands red: expected numbers such as 3,2,1" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "verb", ["build", "export", "audit", "stats", "principles", "predict", "generate"]
+)
+def test_every_verb_on_rows_has_the_options(verb: str) -> None:
+    options = {option for one in get_command(app).commands[verb].params for option in one.opts}
+    assert {"--stretch", "--bands"} <= options
+
+
+def test_a_recipe_takes_the_options(tmp_path: Path) -> None:
+    arguments = pytest.importorskip("rs_gpt4v_training.arguments")
+    rows = pytest.importorskip("rs_gpt4v_training.rows")
+    release(tmp_path, tiff(BANDS))
+    data = arguments.DataArguments(
+        ["cap_sydney"],
+        str(tmp_path),
+        on_missing="skip",
+        box_format="llava",
+        stretch="percentile",
+        bands=[3, 2, 1],
+    )
+    assert rows.load_rows(data, "train", seed=0)[0]["images"][0].mode == "RGB"
+    with pytest.raises(ValueError, match="stretch and repository exclude each other"):
+        arguments.DataArguments(["a"], repository="b", stretch="percentile")
 
 
 def test_an_export_of_converted_images_is_the_same_on_each_machine(tmp_path: Path) -> None:
