@@ -122,9 +122,11 @@ class BoxCodec:
         """
         fractions = self.axes(width, height)[0].last == 1
         try:
-            found = read(text, self.counts, self.unit, fractions=fractions)
-            boxes = [self.to_points(numbers, self.axes(width, height)) for numbers in found]
-            inside = [self._inside(*box, width, height) for box in zip(found, boxes, strict=True)]
+            read_numbers = read(text, self.counts, self.unit, fractions=fractions)
+            boxes = [self.to_points(numbers, self.axes(width, height)) for numbers in read_numbers]
+            inside = [
+                self._inside(*box, width, height) for box in zip(read_numbers, boxes, strict=True)
+            ]
             return tuple(inside if clipped else boxes)
         except NoBoxError as error:
             return ParseFailure(str(error))

@@ -104,11 +104,13 @@ def iou(a: Sequence[float], b: Sequence[float]) -> float:
 def _hull_iou(a: Points, b: Points) -> float:
     from shapely import MultiPoint  # optional: only rotated boxes need it
 
-    one, two = (MultiPoint(list(zip(p[::2], p[1::2], strict=True))).convex_hull for p in (a, b))
+    first, second = (
+        MultiPoint(list(zip(p[::2], p[1::2], strict=True))).convex_hull for p in (a, b)
+    )
     # Without a grid, 1 in 1,000 pairs whose corners differ by a rounding rest do not meet at all.
     grid = 1e-13 * max(map(abs, (*a, *b)))
-    shared = one.intersection(two, grid_size=grid).area
-    return min(shared / (one.area + two.area - shared), 1.0) if shared > 0 else 0.0
+    shared = first.intersection(second, grid_size=grid).area
+    return min(shared / (first.area + second.area - shared), 1.0) if shared > 0 else 0.0
 
 
 def clip(points: Sequence[float], width: int, height: int) -> Points:

@@ -14,7 +14,7 @@ from rs_gpt4v.conversation import Message
 from rs_gpt4v.generation.checks import FACTUAL, LIMITS, Verdict, check, failures
 from rs_gpt4v.generation.classes import DIOR, vocabulary
 from rs_gpt4v.generation.facts import FactSheet, fact_sheet
-from rs_gpt4v.generation.negatives import probes
+from rs_gpt4v.generation.probes import probes
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

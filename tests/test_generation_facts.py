@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_gpt4v.boxes import DegenerateBoxError
-from rs_gpt4v.generation import places
+from rs_gpt4v.generation import spatial
 from rs_gpt4v.generation.classes import CONFUSED, DIOR, class_words, plural
 from rs_gpt4v.generation.facts import MOST_LISTED, MOST_RELATIONS, fact_sheet, text
 from rs_gpt4v.generation.products import PRODUCTS
@@ -67,26 +67,26 @@ def test_order_of_the_annotation_makes_no_difference(
 def test_a_mirrored_image_swaps_left_and_right(a: dict[str, Any], b: dict[str, Any]) -> None:
     swap = {"left": "right", "right": "left", "left of": "right of", "right of": "left of"}
     turned_a, turned_b = mirrored(a)["points"], mirrored(b)["points"]
-    for way in places.DIRECTIONS:
-        told = places.holds(a["points"], way, b["points"], SIZE)
+    for way in spatial.DIRECTIONS:
+        told = spatial.holds(a["points"], way, b["points"], SIZE)
         turned: Any = swap.get(way, way)
-        assert places.holds(turned_a, turned, turned_b, SIZE) is told
+        assert spatial.holds(turned_a, turned, turned_b, SIZE) is told
     for place in ("left", "right", "top left", "bottom right", "top", "centre", "top centre"):
         turned = " ".join(swap.get(word, word) for word in place.split())
-        told = places.lies(a["points"], place, SIZE)
-        assert places.lies(turned_a, turned, SIZE) is told
+        told = spatial.lies(a["points"], place, SIZE)
+        assert spatial.lies(turned_a, turned, SIZE) is told
 
 
 @given(boxes(), boxes())
 def test_opposite_relations_never_hold_together(a: dict[str, Any], b: dict[str, Any]) -> None:
-    for way in places.DIRECTIONS:
-        if places.holds(a["points"], way, b["points"], SIZE):
-            assert places.holds(a["points"], places.OPPOSITE[way], b["points"], SIZE) is False
-            assert places.holds(b["points"], places.OPPOSITE[way], a["points"], SIZE) is True
+    for way in spatial.DIRECTIONS:
+        if spatial.holds(a["points"], way, b["points"], SIZE):
+            assert spatial.holds(a["points"], spatial.OPPOSITE[way], b["points"], SIZE) is False
+            assert spatial.holds(b["points"], spatial.OPPOSITE[way], a["points"], SIZE) is True
 
 
 def test_box_that_reaches_over_the_middle_is_not_surely_beyond_it() -> None:
-    told = [places.lies((x, 0, 1200 - x, 60), "left", (1000, 60)) for x in (300, 410, 420, 450)]
+    told = [spatial.lies((x, 0, 1200 - x, 60), "left", (1000, 60)) for x in (300, 410, 420, 450)]
     assert told == [None, None, False, False]
 
 

@@ -9,7 +9,7 @@ import pytest
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v.boxes import Points, from_rotated
 from rs_gpt4v.conversation import Message
-from rs_gpt4v.generation import places
+from rs_gpt4v.generation import spatial
 from rs_gpt4v.generation.checks import check
 from rs_gpt4v.generation.facts import fact_sheet, text
 
@@ -50,23 +50,23 @@ def turned(words: str) -> Any:
 def test_centre_at_a_limit(width: int, share: float, place: str, expected: bool) -> None:
     box = stored(at(share * width, HEIGHT / 2))
     size = (width, HEIGHT)
-    assert places.lies(box, place, size) is expected
-    assert places.lies(mirror(box, width), turned(place), size) is expected
+    assert spatial.lies(box, place, size) is expected
+    assert spatial.lies(mirror(box, width), turned(place), size) is expected
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_box_that_ends_where_the_doubt_begins_is_surely_not_beyond(width: int) -> None:
     box = stored((0.42 * width, 0, 0.74 * width, 10))
-    assert places.lies(box, "left", (width, HEIGHT)) is False
-    assert places.lies(mirror(box, width), "right", (width, HEIGHT)) is False
+    assert spatial.lies(box, "left", (width, HEIGHT)) is False
+    assert spatial.lies(mirror(box, width), "right", (width, HEIGHT)) is False
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_centre_on_a_line_between_cells_counts_to_the_middle(width: int) -> None:
     for x in (width / 3, 2 * width / 3):
         box = stored(at(x, HEIGHT / 2))
-        assert places.cell(box, (width, HEIGHT)) == "centre"
-        assert places.cell(mirror(box, width), (width, HEIGHT)) == "centre"
+        assert spatial.cell(box, (width, HEIGHT)) == "centre"
+        assert spatial.cell(mirror(box, width), (width, HEIGHT)) == "centre"
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -76,11 +76,11 @@ def test_two_boxes_at_a_limit(width: int) -> None:
     def judged(a: Points, b: Points, c: Points) -> list[Any]:
         a, b, c = stored(a), stored(b), stored(c)
         other = [mirror(points, width) for points in (a, b, c)]
-        direct = places.holds(a, "left of", b, size), places.near(a, b, size)
-        assert (places.holds(other[0], "right of", other[1], size), direct[1]) == direct
-        assert places.near(other[0], other[1], size) is direct[1]
-        between = places.between(c, a, b, size)
-        assert places.between(other[2], other[0], other[1], size) is between
+        direct = spatial.holds(a, "left of", b, size), spatial.near(a, b, size)
+        assert (spatial.holds(other[0], "right of", other[1], size), direct[1]) == direct
+        assert spatial.near(other[0], other[1], size) is direct[1]
+        between = spatial.between(c, a, b, size)
+        assert spatial.between(other[2], other[0], other[1], size) is between
         return [*direct, between]
 
     x, y, shorter = 0.1 * width, HEIGHT / 2, min(width, HEIGHT)
@@ -102,8 +102,8 @@ def test_two_boxes_at_a_limit(width: int) -> None:
 def test_boxes_that_only_touch_do_not_overlap(side: float) -> None:
     for x in (0.1, 33.3, 777.7):
         a, b = stored((x, 0, x + side, 9)), stored((x + side, 0, x + 2 * side, 9))
-        assert not places.overlap(a, b)
-        assert places.overlap(a, stored((x + side - 0.1, 0, x + 2 * side, 9)))
+        assert not spatial.overlap(a, b)
+        assert spatial.overlap(a, stored((x + side - 0.1, 0, x + 2 * side, 9)))
 
 
 @pytest.mark.parametrize(("side", "expected"), [(32, "medium"), (96, "large")])
@@ -130,25 +130,27 @@ TALL = (200, 1000)
 
 
 def test_each_axis_is_measured_by_its_own_side() -> None:
-    assert places.centre(at(500, 150), WIDE) == (0.5, 0.75)
-    assert places.cell(at(500, 150), WIDE) == "bottom"
-    assert places.lies(at(500, 150), "bottom", WIDE) is True
-    assert places.cell(at(150, 500), TALL) == "right"
-    assert places.lies(at(150, 500), "right", TALL) is True
+    assert spatial.centre(at(500, 150), WIDE) == (0.5, 0.75)
+    assert spatial.cell(at(500, 150), WIDE) == "bottom"
+    assert spatial.lies(at(500, 150), "bottom", WIDE) is True
+    assert spatial.cell(at(150, 500), TALL) == "right"
+    assert spatial.lies(at(150, 500), "right", TALL) is True
     # 20 px are 10 % of the shorter side, and 2 % of the longer one.
-    assert places.holds(at(500, 100), "above", at(500, 120), WIDE) is True
-    assert places.holds(at(500, 100), "left of", at(520, 100), WIDE) is None
-    assert places.holds(at(100, 500), "left of", at(120, 500), TALL) is True
-    assert places.holds(at(100, 500), "above", at(100, 520), TALL) is None
-    assert places.between(at(500, 100), at(100, 100), at(900, 100), WIDE) is True
-    assert places.between(at(500, 190), at(100, 100), at(900, 100), WIDE) is False
+    assert spatial.holds(at(500, 100), "above", at(500, 120), WIDE) is True
+    assert spatial.holds(at(500, 100), "left of", at(520, 100), WIDE) is None
+    assert spatial.holds(at(100, 500), "left of", at(120, 500), TALL) is True
+    assert spatial.holds(at(100, 500), "above", at(100, 520), TALL) is None
+    assert spatial.between(at(500, 100), at(100, 100), at(900, 100), WIDE) is True
+    assert spatial.between(at(500, 190), at(100, 100), at(900, 100), WIDE) is False
 
 
 @pytest.mark.parametrize("size", [WIDE, TALL])
-def test_near_is_told_by_the_shorter_side(size: places.Size) -> None:
-    gaps = {gap: places.near((0, 0, 10, 10), (10 + gap, 0, 20 + gap, 10), size) for gap in (20, 70)}
+def test_near_is_told_by_the_shorter_side(size: spatial.Size) -> None:
+    gaps = {
+        gap: spatial.near((0, 0, 10, 10), (10 + gap, 0, 20 + gap, 10), size) for gap in (20, 70)
+    }
     assert gaps == {20: True, 70: False}
-    assert places.near((0, 0, 10, 10), (40, 0, 50, 10), size) is None
+    assert spatial.near((0, 0, 10, 10), (40, 0, 50, 10), size) is None
 
 
 def test_sheet_and_checks_of_an_image_that_is_not_square() -> None:

@@ -98,15 +98,15 @@ def _coco(path: Path, _: str) -> list[Row]:
 
 
 def _by_id(path: Path, name: str, items: Iterable[Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    by_id: dict[str, Any] = {}
     for index, item in enumerate(items):
-        if (key := _id(item["id"])) in found:
+        if (key := _id(item["id"])) in by_id:
             raise AnnotationError(
                 f"{path}: {name}[{index}].id is {item['id']!r}, which an earlier one has. Give "
                 "each its own id"
             )
-        found[key] = item
-    return found
+        by_id[key] = item
+    return by_id
 
 
 def _id(value: Any) -> str:
@@ -123,9 +123,13 @@ def _coco_row(
     return {
         "key": os.path.splitext(name)[0] or _id(image["id"]),  # noqa: PTH122 - a name, no path here
         "image": image["file_name"],
-        "boxes": [_coco_box(one, names) for _, one in objects if not one.get("iscrowd")],
+        "boxes": [
+            _coco_box(annotation, names)
+            for _, annotation in objects
+            if not annotation.get("iscrowd")
+        ],
         "size": _size(image.get("width"), image.get("height")),
-        "problem": next(filter(None, (_fault(path, names, *one) for one in objects)), None),
+        "problem": next(filter(None, (_fault(path, names, *indexed) for indexed in objects)), None),
     }
 
 
@@ -133,12 +137,12 @@ def _coco_rest(
     path: Path, key: str, objects: list[tuple[int, _Annotation]], names: dict[str, str | None]
 ) -> Row:
     """The boxes of an image that the file does not list."""
-    said = f"{path}: {len(objects)} boxes of image_id {key:.40}, which is not among the images"
+    reason = f"{path}: {len(objects)} boxes of image_id {key:.40}, which is not among the images"
     return {
         "key": f"image_id {key:.40}",
         "image": None,
-        "boxes": [_coco_box(one, names) for _, one in objects],
-        "problem": ("boxes of an unknown image", f"{said}: add it, or take them out"),
+        "boxes": [_coco_box(annotation, names) for _, annotation in objects],
+        "problem": ("boxes of an unknown image", f"{reason}: add it, or take them out"),
     }
 
 
@@ -157,14 +161,14 @@ def _fault(
     where = f"{path}: annotations[{index}]"
     category = annotation.get("category_id")
     if annotation.get("iscrowd"):
-        said = "is a crowd (iscrowd), whose objects cannot be counted: annotate each"
-        return "crowd of objects", f"{where} {said}"
+        reason = "is a crowd (iscrowd), whose objects cannot be counted: annotate each"
+        return "crowd of objects", f"{where} {reason}"
     if not names.get(_id(category)):
-        said = f"has category_id {category!a:.40}, which has no name among the categories"
-        return "object without a name", f"{where} {said}"
+        reason = f"has category_id {category!a:.40}, which has no name among the categories"
+        return "object without a name", f"{where} {reason}"
     if _numbers(bbox := annotation.get("bbox")) is None:
-        said = f"has bbox {bbox!a:.80}, expected x, y, width, height"
-        return "object without a box", f"{where} {said}"
+        reason = f"has bbox {bbox!a:.80}, expected x, y, width, height"
+        return "object without a box", f"{where} {reason}"
     return None
 
 
@@ -262,16 +266,16 @@ def _of_layout(rows: list[Row]) -> list[Row]:
 
 def _files(folder: Path, suffix: str) -> Sequence[Path]:
     """The files with that suffix, in any case, by name; what systems hide there is left out."""
-    found = [
+    files = [
         path
         for path in folder.iterdir()
         if path.suffix.lower() == suffix and not path.name.startswith(".") and path.is_file()
     ]
-    if not found:
+    if not files:
         raise AnnotationError(
             f"{folder}: no annotation files (*{suffix}) there. Name the folder that has them"
         )
-    return sorted(found, key=lambda path: path.name)
+    return sorted(files, key=lambda path: path.name)
 
 
 _READERS: dict[Layout, Callable[[Path, str], list[Row]]] = {

@@ -112,16 +112,16 @@ def _find_images(rows: list[Row], files: _Files) -> None:
 
 
 def _find_image(row: Row, name: str, files: _Files) -> None:
-    own = files.find(row["key"])
-    found = files.find(name) or own
-    if len(found) > 1:
-        said = f"its image may be {' or '.join(found)} in {files.folder}: name it, or keep one"
-        row["problem"] = row.get("problem") or ("image in doubt", said)
-    elif own and found and found[0] not in own:
-        said = f"it names {name}, and {own[0]} is there too: correct the name"
-        row["problem"] = row.get("problem") or ("image in doubt", said)
-    row["image"] = found[0] if found else name
-    row["file"] = files.folder / found[0] if found else None
+    by_key = files.find(row["key"])
+    names = files.find(name) or by_key
+    if len(names) > 1:
+        reason = f"its image may be {' or '.join(names)} in {files.folder}: name it, or keep one"
+        row["problem"] = row.get("problem") or ("image in doubt", reason)
+    elif by_key and names and names[0] not in by_key:
+        reason = f"it names {name}, and {by_key[0]} is there too: correct the name"
+        row["problem"] = row.get("problem") or ("image in doubt", reason)
+    row["image"] = names[0] if names else name
+    row["file"] = files.folder / names[0] if names else None
 
 
 def _foreign_start(names: list[str], files: _Files) -> str:
@@ -159,11 +159,11 @@ class _Box(NamedTuple):
 
 def _boxes(rows: Iterable[Row], conversion: Conversion) -> Iterator[_Box]:
     """All boxes with four numbers or eight, of images that can be read and have the stated size."""
-    found = [row for row in rows if row.get("file")]
-    paths = list(dict.fromkeys(str(row["file"]) for row in found))
+    located = [row for row in rows if row.get("file")]
+    paths = list(dict.fromkeys(str(row["file"]) for row in located))
     checked = check_images(paths, Path(HF_DATASETS_CACHE).expanduser(), conversion)
-    sizes = {path: (one.width, one.height) for path, one in zip(paths, checked, strict=True)}
-    for row in found:
+    sizes = {path: (check.width, check.height) for path, check in zip(paths, checked, strict=True)}
+    for row in located:
         width, height = sizes[str(row["file"])]
         if width is None or height is None or row.get("size") not in (None, [width, height]):
             continue  # the builder says what is wrong
@@ -176,11 +176,11 @@ def _beyond(box: _Box) -> tuple[str, str] | None:
     if box.beyond <= ROUNDING:
         return None
     what = "leaves" if len(box.points) == 4 else "has its centre outside"
-    said = (
+    reason = (
         f"object {box.index}: its box {[round(v, 2) for v in box.points]} {what} the image of "
         f"{box.width} x {box.height} px, by {box.beyond:g} px"
     )
-    return "box beyond the image", said
+    return "box beyond the image", reason
 
 
 def _refuse_other_units(path: Path, layout: Layout, boxes: list[_Box]) -> None:
@@ -188,13 +188,13 @@ def _refuse_other_units(path: Path, layout: Layout, boxes: list[_Box]) -> None:
     furthest = max((max(map(abs, box.points)) for box in boxes), default=0.0)
     side = min((min(box.width, box.height) for box in boxes), default=0)
     if boxes and furthest <= 2 < 20 <= side:
-        said = f"all {len(boxes)} boxes lie within {furthest:g}: shares of the sides"
-        raise AnnotationError(f"{path}: {said}, where pixels are expected")
+        reason = f"all {len(boxes)} boxes lie within {furthest:g}: shares of the sides"
+        raise AnnotationError(f"{path}: {reason}, where pixels are expected")
     if furthest <= 100.5 and side >= 200:
-        said = f"all {len(boxes)} boxes lie within 100 px of the top left corner"
+        reason = f"all {len(boxes)} boxes lie within 100 px of the top left corner"
         if len(boxes) >= _MANY:
-            raise AnnotationError(f"{path}: {said}: percent, where pixels are expected")
-        logger.warning("%s: %s; if they are percent, make pixels of them", path, said)
+            raise AnnotationError(f"{path}: {reason}: percent, where pixels are expected")
+        logger.warning("%s: %s; if they are percent, make pixels of them", path, reason)
     if layout in _OTHER_READING:
         _refuse_other_corners(path, layout, [box for box in boxes if len(box.points) == 4])
 
@@ -220,13 +220,13 @@ _OTHER_READING: dict[str, tuple[Callable[[Points], Points], str, str]] = {
 
 def _refuse_other_corners(path: Path, layout: Layout, boxes: list[_Box]) -> None:
     """Raise where some boxes make no sense, and all do as they would be in the other layout."""
-    read_otherwise, expected, found = _OTHER_READING[layout]
+    read_otherwise, expected, other = _OTHER_READING[layout]
     odd = sum(not _fits(box) for box in boxes)
     fitting = sum(_fits(box._replace(points=read_otherwise(box.points))) for box in boxes)
     if odd > _FEW * len(boxes) and fitting >= (1 - _FEW) * len(boxes):
         raise AnnotationError(
             f"{path}: as {expected}, {odd} of {len(boxes)} boxes leave their images or have no "
-            f"area; as {found}, {len(boxes) - fitting} do. Write them as {expected}"
+            f"area; as {other}, {len(boxes) - fitting} do. Write them as {expected}"
         )
 
 

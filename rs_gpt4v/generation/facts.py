@@ -22,7 +22,7 @@ from rs_gpt4v.boxes import (
     to_hbb,
     to_rotated,
 )
-from rs_gpt4v.generation import places
+from rs_gpt4v.generation import spatial
 from rs_gpt4v.generation.classes import class_words, counted, plural
 
 SMALL, LARGE = 32**2, 96**2
@@ -49,7 +49,7 @@ class Item:
         height: Of an oriented box the shorter side, in pixels.
         share: Its area as a share of the image's.
         size: By `SMALL` and `LARGE`.
-        place: The cell of `rs_gpt4v.generation.places.cell`.
+        place: The cell of `rs_gpt4v.generation.spatial.cell`.
     """
 
     number: int
@@ -87,7 +87,7 @@ class FactSheet:
     relations: tuple[Relation, ...]
 
     @property
-    def size(self) -> places.Size:
+    def size(self) -> spatial.Size:
         """Width and height in pixels."""
         return self.width, self.height
 
@@ -112,7 +112,7 @@ def fact_sheet(boxes: Sequence[Mapping[str, Any]], width: int, height: int) -> F
     Raises:
         DegenerateBoxError: A box has no area in the image.
     """
-    found = []
+    named = []
     for index, box in enumerate(boxes):
         points = clip(box["points"], width, height)
         if is_degenerate(points):
@@ -120,12 +120,12 @@ def fact_sheet(boxes: Sequence[Mapping[str, Any]], width: int, height: int) -> F
                 f"object {index}: its box {list(box['points'])} has no area in the {width} x "
                 f"{height} px image. Leave the object out, or mend its box."
             )
-        found.append((class_words(box["label"]).name, points))
-    totals = Counter(name for name, _ in found)
-    found.sort(key=lambda one: (-totals[one[0]], one[0], _reading_order(one[1]), one[1]))
+        named.append((class_words(box["label"]).name, points))
+    totals = Counter(name for name, _ in named)
+    named.sort(key=lambda pair: (-totals[pair[0]], pair[0], _reading_order(pair[1]), pair[1]))
     items = tuple(
         _item(number, name, points, (width, height))
-        for name, same in groupby(found, key=lambda one: one[0])
+        for name, same in groupby(named, key=lambda pair: pair[0])
         for number, (_, points) in enumerate(same, 1)
     )
     return FactSheet(width, height, items, tuple(_relations(items, (width, height))))
@@ -136,7 +136,7 @@ def _reading_order(points: Points) -> tuple[float, float]:
     return y_min + y_max, x_min + x_max
 
 
-def _item(number: int, name: str, points: Points, size: places.Size) -> Item:
+def _item(number: int, name: str, points: Points, size: spatial.Size) -> Item:
     surface = area(points)
     oriented = len(points) == 8
     if oriented:
@@ -152,7 +152,7 @@ def _item(number: int, name: str, points: Points, size: places.Size) -> Item:
         height=round(sides[1]),
         share=surface / (size[0] * size[1]),
         size=_size(surface),
-        place=places.cell(points, size),
+        place=spatial.cell(points, size),
     )
 
 
@@ -169,11 +169,11 @@ def _salient(items: Sequence[Item]) -> list[Item]:
         for _, same in groupby(items, key=lambda item: item.name)
     ]
     ranked = [(rank, item) for same in by_class for rank, item in enumerate(same)]
-    ranked.sort(key=lambda one: (one[0], -one[1].share, one[1].title))
+    ranked.sort(key=lambda pair: (pair[0], -pair[1].share, pair[1].title))
     return [item for _, item in ranked[:MOST_SALIENT]]
 
 
-def _relations(items: Sequence[Item], size: places.Size) -> list[Relation]:
+def _relations(items: Sequence[Item], size: spatial.Size) -> list[Relation]:
     """Each salient object with its nearest of another class and of its own; what lies between two.
 
     At most `MOST_RELATIONS`, other classes first.
@@ -184,37 +184,37 @@ def _relations(items: Sequence[Item], size: places.Size) -> list[Relation]:
         for item in salient:
             others = [o for o in salient if o is not item and (o.name == item.name) is is_own]
             if others:
-                nearest = min(others, key=lambda o: (places.gap(item.points, o.points), o.title))
+                nearest = min(others, key=lambda o: (spatial.gap(item.points, o.points), o.title))
                 pairs.setdefault(frozenset((item.title, nearest.title)), (item, nearest))
-    found = [relation for a, b in pairs.values() if (relation := _pair(a, b, size))]
+    related = [relation for a, b in pairs.values() if (relation := _pair(a, b, size))]
     betweens = _betweens(salient, size)
-    return [*found[: MOST_RELATIONS - len(betweens)], *betweens]
+    return [*related[: MOST_RELATIONS - len(betweens)], *betweens]
 
 
-def _pair(a: Item, b: Item, size: places.Size) -> Relation | None:
+def _pair(a: Item, b: Item, size: spatial.Size) -> Relation | None:
     """How two objects lie, in words that all hold; None where none surely does."""
-    words = [word for word in places.DIRECTIONS if places.holds(a.points, word, b.points, size)]
-    if places.overlap(a.points, b.points):
+    words = [word for word in spatial.DIRECTIONS if spatial.holds(a.points, word, b.points, size)]
+    if spatial.overlap(a.points, b.points):
         words.append("overlapping")
-    elif places.near(a.points, b.points, size):
+    elif spatial.near(a.points, b.points, size):
         words.append("near")
     return Relation(a.title, ", ".join(words), (b.title,)) if words else None
 
 
-def _betweens(salient: Sequence[Item], size: places.Size) -> list[Relation]:
+def _betweens(salient: Sequence[Item], size: spatial.Size) -> list[Relation]:
     """The nearest two of one class that an object of another lies between, for each object."""
-    found = []
+    result = []
     for item in salient:
         others = [other for other in salient if other.name != item.name]
         pairs = [
-            (places.gap(a.points, b.points), a, b)
+            (spatial.gap(a.points, b.points), a, b)
             for a, b in combinations(others, 2)
-            if a.name == b.name and places.between(item.points, a.points, b.points, size)
+            if a.name == b.name and spatial.between(item.points, a.points, b.points, size)
         ]
         if pairs:
             _, a, b = min(pairs, key=lambda pair: (pair[0], pair[1].title, pair[2].title))
-            found.append(Relation(item.title, "between", (a.title, b.title)))
-    return found[:MOST_BETWEEN]
+            result.append(Relation(item.title, "between", (a.title, b.title)))
+    return result[:MOST_BETWEEN]
 
 
 def text(sheet: FactSheet) -> str:

@@ -9,7 +9,7 @@ from rs_gpt4v.files import relative
 from rs_gpt4v.generation.asking import Draft
 from rs_gpt4v.generation.checks import check
 from rs_gpt4v.generation.facts import FactSheet
-from rs_gpt4v.generation.negatives import probes
+from rs_gpt4v.generation.probes import probes
 from rs_gpt4v.generation.products import Product
 from rs_gpt4v.generation.prompts import prompt_version
 from rs_gpt4v.generation.replies import Unusable

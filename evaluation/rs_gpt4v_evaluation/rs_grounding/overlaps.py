@@ -36,13 +36,13 @@ def overlaps(
     >>> [values.tolist() for values in overlaps([(0, 0, 4, 2)], [(2, 0, 4, 4)], [(9, 9)])]
     [[4.0], [8.0], [8.0]]
     """
-    found = np.zeros((3, len(truths)))
+    result = np.zeros((3, len(truths)))
     sides = np.asarray(sizes, float)
     for count, areas in ((4, _upright_areas), (8, _hull_areas)):
         if rows := _with(count, truths):
-            said, true = [predicted[row] for row in rows], [truths[row] for row in rows]
-            found[:, rows] = areas(said, true, sides[rows])
-    return Areas(*found)
+            boxes, truth = [predicted[row] for row in rows], [truths[row] for row in rows]
+            result[:, rows] = areas(boxes, truth, sides[rows])
+    return Areas(*result)
 
 
 def _with(count: int, boxes: Sequence[Sequence[float]]) -> list[int]:

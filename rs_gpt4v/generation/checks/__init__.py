@@ -55,10 +55,10 @@ def check(
         (plain(q["content"]), plain(a["content"]))
         for q, a in zip(messages[::2], messages[1::2], strict=True)
     ]
-    said = _claims(turns, vocabulary)
+    claimed = _claims(turns, vocabulary)
     return [
-        *(judge(claim, sheet, turn) for turn, claim in said),
-        *_dialogue.contradictions(said),
+        *(judge(claim, sheet, turn) for turn, claim in claimed),
+        *_dialogue.contradictions(claimed),
         *_dialogue.leaks(turns),
         *_dialogue.duplicates(turns),
         *_dialogue.repetition(turns),
@@ -69,11 +69,11 @@ def check(
 
 
 def _claims(turns: Sequence[Turn], vocabulary: Vocabulary) -> list[tuple[int, Claim]]:
-    topic, found = Topic(), []
+    topic, claimed = Topic(), []
     for turn, (question, answer) in enumerate(turns):
         read, topic = claims(question, answer, vocabulary, topic)
-        found += [(turn, claim) for claim in read]
-    return found
+        claimed += [(turn, claim) for claim in read]
+    return claimed
 
 
 def failures(verdicts: Sequence[Verdict]) -> list[Verdict]:

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 
 from rs_gpt4v.boxes import Points
-from rs_gpt4v.generation import places
+from rs_gpt4v.generation import spatial
 from rs_gpt4v.generation.checks._verdict import Check, Verdict, result
 from rs_gpt4v.generation.claims import Claim, Number
 from rs_gpt4v.generation.classes import counted
 from rs_gpt4v.generation.facts import FactSheet
-from rs_gpt4v.generation.places import Truth
+from rs_gpt4v.generation.spatial import Truth
 
 MOST_COMPARED = 100_000
 """Of more combinations of objects a relation is left open: it tells nothing, and takes seconds."""
@@ -27,9 +27,9 @@ def _boxes(sheet: FactSheet, names: Iterable[str]) -> tuple[Points, ...]:
 def _verdict(
     check: Check, claim: Claim, truth: Truth, turn: int, rule: str, boxes: tuple[Points, ...]
 ) -> Verdict:
-    told = result(truth, negated=claim.negated, unsure=claim.unsure)
+    outcome = result(truth, negated=claim.negated, unsure=claim.unsure)
     denied = "denied: " if claim.negated and check != "absence" else ""
-    return Verdict(check, told, turn, claim.sentence, denied + rule, boxes)
+    return Verdict(check, outcome, turn, claim.sentence, denied + rule, boxes)
 
 
 def _presence(claim: Claim, sheet: FactSheet, turn: int) -> Verdict:
@@ -47,36 +47,36 @@ def _count(claim: Claim, sheet: FactSheet, turn: int) -> Verdict:
     items = sheet.of(name)
     least = most = len(items)
     if claim.place and claim.place != "compass":
-        there = [places.lies(item.points, claim.place, sheet.size) for item in items]
+        there = [spatial.lies(item.points, claim.place, sheet.size) for item in items]
         least, most = there.count(True), len(items) - there.count(False)
-    told = claim.number or Number(0)
-    truth = _counted(told, least, most, part=claim.part or claim.place == "compass")
+    stated = claim.number or Number(0)
+    truth = _counted(stated, least, most, part=claim.part or claim.place == "compass")
     where = f", {least} to {most} {claim.place}" if claim.place else ""
-    rule = f"{told.bound} {told.value} said; {counted(len(items), name)} annotated{where}"
+    rule = f"{stated.bound} {stated.value} said; {counted(len(items), name)} annotated{where}"
     return _verdict("counts", claim, truth, turn, rule, _boxes(sheet, claim.names))
 
 
-def _counted(told: Number, least: int, most: int, *, part: bool) -> Truth:
+def _counted(stated: Number, least: int, most: int, *, part: bool) -> Truth:
     """Whether a number fits ``least`` to ``most`` objects, or some part of them.
 
     What only bounds a number can be refuted, not confirmed; "about" neither.
     """
-    if told.bound == "about":
+    if stated.bound == "about":
         return None
-    if told.bound == "at least":
-        return False if most < told.value else None
-    if told.bound == "at most":
-        return False if least > told.value and not part else None
-    if told.value > most or (told.value < least and not part):
+    if stated.bound == "at least":
+        return False if most < stated.value else None
+    if stated.bound == "at most":
+        return False if least > stated.value and not part else None
+    if stated.value > most or (stated.value < least and not part):
         return False
-    return True if least == most == told.value else None
+    return True if least == most == stated.value else None
 
 
 def _place(claim: Claim, sheet: FactSheet, turn: int) -> Verdict:
     items = [item for name in claim.names for item in sheet.of(name)]
     truth: Truth = None
     if items and claim.place != "compass":
-        there = [places.lies(item.points, claim.place, sheet.size) for item in items]
+        there = [spatial.lies(item.points, claim.place, sheet.size) for item in items]
         truth = _quantified(claim, there)
     cells = ", ".join(f"{item.title} {item.place}" for item in items[:5])
     rule = f"said to be {claim.place}; annotated: {cells or 'none'}"
@@ -89,9 +89,9 @@ def _quantified(claim: Claim, truths: Sequence[Truth]) -> Truth:
     Where nobody knows which objects are meant, they must agree.
     """
     if claim.every or claim.part:
-        held, failed = places.every(truths), places.some(truths)
+        held, failed = spatial.every(truths), spatial.some(truths)
         return held or (failed if failed is False else None)
-    return places.some(truths)
+    return spatial.some(truths)
 
 
 def _relation(claim: Claim, sheet: FactSheet, turn: int) -> Verdict:
@@ -100,7 +100,7 @@ def _relation(claim: Claim, sheet: FactSheet, turn: int) -> Verdict:
     truth: Truth = None
     if claim.relation != ("compass",) and len(subjects) * len(sides) <= MOST_COMPARED:
         each = [
-            places.some(_holds(claim, subject, side, sheet.size) for side in others)
+            spatial.some(_holds(claim, subject, side, sheet.size) for side in others)
             for subject in subjects
             if (others := [side for side in sides if subject not in side])
         ]
@@ -118,15 +118,15 @@ def _object_sides(claim: Claim, sheet: FactSheet) -> list[tuple[Points, ...]]:
     return list(product(*each)) if len(each) == 2 else list(combinations(each[0], 2))
 
 
-def _holds(claim: Claim, subject: Points, others: tuple[Points, ...], size: places.Size) -> Truth:
+def _holds(claim: Claim, subject: Points, others: tuple[Points, ...], size: spatial.Size) -> Truth:
     words = claim.relation
     if words == ("between",):
-        return places.between(subject, others[0], others[1], size)
+        return spatial.between(subject, others[0], others[1], size)
     if words[0] in ("near", "far"):
-        truth = places.near(subject, others[0], size)
+        truth = spatial.near(subject, others[0], size)
         return truth if truth is None or words[0] == "near" else not truth
-    directions: list[places.Direction] = [way for way in places.DIRECTIONS if way in words]
-    return places.every(places.holds(subject, way, others[0], size) for way in directions)
+    directions: list[spatial.Direction] = [way for way in spatial.DIRECTIONS if way in words]
+    return spatial.every(spatial.holds(subject, way, others[0], size) for way in directions)
 
 
 _JUDGES = {"count": _count, "presence": _presence, "place": _place, "relation": _relation}

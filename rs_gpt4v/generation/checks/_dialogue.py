@@ -92,10 +92,10 @@ _CHOICE = re.compile(r"\bor\b|^\s*(?:is|are|was|were|does|do|can|has|have)\b", r
 def leaks(turns: Sequence[Turn]) -> Iterator[Verdict]:
     """A question that already says all that its answer says; choices and yes or no aside."""
     for turn, (question, answer) in enumerate(turns):
-        said = set(_content(answer))
-        if _CHOICE.search(question) or yes_or_no(answer) is not None or not said:
+        content = set(_content(answer))
+        if _CHOICE.search(question) or yes_or_no(answer) is not None or not content:
             continue
-        leaked = said <= set(_content(question))
+        leaked = content <= set(_content(question))
         rule = "every word of the answer that carries meaning stands in the question"
         yield Verdict("leaks", "fail" if leaked else "pass", turn, question, rule)
 
@@ -159,31 +159,31 @@ def repetition(turns: Sequence[Turn]) -> Iterator[Verdict]:
     """
     earlier: set[tuple[str, ...]] = set()
     for turn, (question, answer) in enumerate(turns):
-        told = sentences(answer)
-        again = [sentence for sentence in told if _words(sentence) in earlier]
-        again += [*_twice(told), *_twice(sentences(question))]
+        spoken = sentences(answer)
+        again = [sentence for sentence in spoken if _words(sentence) in earlier]
+        again += [*_twice(spoken), *_twice(sentences(question))]
         again += [text for text in (question, answer) if _is_looped(_words(text))]
-        earlier |= {_words(s) for s in told if len(_words(s)) >= _least_words(s)}
+        earlier |= {_words(s) for s in spoken if len(_words(s)) >= _least_words(s)}
         rule = "a sentence that stands twice, or a phrase three times in a row"
-        found, words = ("fail", again[0]) if again else ("pass", answer)
-        yield Verdict("repetition", found, turn, words, rule)
+        outcome, words = ("fail", again[0]) if again else ("pass", answer)
+        yield Verdict("repetition", outcome, turn, words, rule)
 
 
 def _least_words(sentence: str) -> int:
     return LEAST_LEANING if _LEANS.search(sentence) else LEAST_FAR
 
 
-def _twice(told: Sequence[str]) -> list[str]:
+def _twice(spoken: Sequence[str]) -> list[str]:
     """The sentences that stand before in the same text."""
     seen: set[tuple[str, ...]] = set()
-    found = []
-    for sentence in told:
+    repeated = []
+    for sentence in spoken:
         words = _words(sentence)
         if words in seen:
-            found.append(sentence)
+            repeated.append(sentence)
         elif len(words) >= LEAST_REPEATED:
             seen.add(words)
-    return found
+    return repeated
 
 
 def _is_looped(words: Sequence[str]) -> bool:
@@ -217,9 +217,9 @@ def language(turns: Sequence[Turn]) -> Iterator[Verdict]:
             is_short = len(words) < FEW_WORDS
             least = LEAST_COMMON_IF_SHORT if is_short else LEAST_COMMON_WORDS
             is_english = common >= max(1, least * len(words))
-            told = "pass" if is_english else "cannot tell" if is_short else "fail"
+            outcome = "pass" if is_english else "cannot tell" if is_short else "fail"
             rule = f"{common} of {len(words)} words are common English ones"
-            yield Verdict("language", told if is_latin else "fail", turn, text, rule)
+            yield Verdict("language", outcome if is_latin else "fail", turn, text, rule)
 
 
 def length(
@@ -229,14 +229,14 @@ def length(
     answer_words: tuple[int, int],
 ) -> Iterator[Verdict]:
     """Whether the dialogue and each of its sides keep their limits, in turns and words."""
-    told = "pass" if len(turns) <= most_turns else "fail"
+    outcome = "pass" if len(turns) <= most_turns else "fail"
     rule = f"{len(turns)} turns, at most {most_turns}"
-    yield Verdict("length", told, len(turns) - 1, turns[-1][0], rule)
+    yield Verdict("length", outcome, len(turns) - 1, turns[-1][0], rule)
     for turn, sides in enumerate(turns):
         for text, (least, most) in zip(sides, ((1, question_words), answer_words), strict=True):
             count = len(text.split())
-            told = "pass" if least <= count <= most else "fail"
-            yield Verdict("length", told, turn, text, f"{count} words, {least} to {most}")
+            outcome = "pass" if least <= count <= most else "fail"
+            yield Verdict("length", outcome, turn, text, f"{count} words, {least} to {most}")
 
 
 @lru_cache(maxsize=8)
@@ -256,11 +256,11 @@ def beyond(turns: Sequence[Turn], vocabulary: Vocabulary) -> Iterator[Verdict]:
     )
     pattern = _beside(known)
     for turn, (_, answer) in enumerate(turns):
-        told = set()
+        named = set()
         for sentence in sentences(answer):
             for match in pattern.finditer(sentence):
                 noun = _stem((match["other"] or "").lower())
-                if noun and noun not in told:
-                    told.add(noun)
+                if noun and noun not in named:
+                    named.add(noun)
                     rule = f"{noun}: no class of the annotation"
                     yield Verdict("beyond the boxes", "cannot tell", turn, sentence, rule)

@@ -66,17 +66,17 @@ def claims(
     """
     question = question[:MOST_ASKED]
     topic = topic_of(question, vocabulary, topic)
-    found = [*_confirmed(question, answer, vocabulary)]
+    result = [*_confirmed(question, answer, vocabulary)]
     asked = _asked_count(question, vocabulary)
-    said = sentences(_spoken(answer))
-    for place, sentence in enumerate(said):
+    parts = sentences(_spoken(answer))
+    for index, sentence in enumerate(parts):
         read, topic = _read(sentence, vocabulary, topic)
         if asked is not None:
             read = list(_as_asked(read, asked))
-            if place == 0 and not _counts(read, asked):
+            if index == 0 and not _counts(read, asked):
                 read += _bare_number(sentence, asked, vocabulary)
-        found += read
-    return list(dict.fromkeys(found)), topic
+        result += read
+    return list(dict.fromkeys(result)), topic
 
 
 _WHICH = re.compile(r"\s*(?:which|that|where)\b", re.IGNORECASE)
@@ -84,13 +84,13 @@ _WHICH = re.compile(r"\s*(?:which|that|where)\b", re.IGNORECASE)
 
 def _read(sentence: str, vocabulary: Vocabulary, topic: Topic) -> tuple[list[Claim], Topic]:
     """The claims of a sentence; a pronoun means the clause before, or ``topic``."""
-    found = []
+    result = []
     for clause in clauses(sentence):
         # "Which" is what was named last, "it" what was named first.
         meant = Topic(topic.names[::-1]) if _WHICH.match(clause) else topic
-        found += statement(clause, sentence, vocabulary, meant)
+        result += statement(clause, sentence, vocabulary, meant)
         topic = topic_of(clause, vocabulary, topic)
-    return found, topic
+    return result, topic
 
 
 _OPENING = re.compile(
@@ -124,7 +124,7 @@ def _confirmed(question: str, answer: str, vocabulary: Vocabulary) -> Iterator[C
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _CountQuestion:
     """The class that a question wants counted, where, and whether only some of it."""
 
     name: str
@@ -132,20 +132,20 @@ class _Asked:
     part: bool
 
 
-def _asked_count(question: str, vocabulary: Vocabulary) -> _Asked | None:
+def _asked_count(question: str, vocabulary: Vocabulary) -> _CountQuestion | None:
     if not _HOW_MANY.search(question):
         return None
     body = re.sub(r"^.*?\bhow many\b", "", question.rstrip(" ?."), flags=re.IGNORECASE)
-    found = statement(body, question, vocabulary, Topic())
-    presence = next((claim for claim in found if claim.kind == "presence"), None)
+    claimed = statement(body, question, vocabulary, Topic())
+    presence = next((claim for claim in claimed if claim.kind == "presence"), None)
     if presence is None:
         return None
     name = presence.names[0]
-    place = next((c.place for c in found if c.kind == "place" and c.names == (name,)), "")
+    place = next((c.place for c in claimed if c.kind == "place" and c.names == (name,)), "")
     # A number in place of "how many" shows which words narrow down what is counted.
     plain = _ASKING.sub(" ", re.sub(r"\bhow many\b", "2", question, flags=re.IGNORECASE))
     narrow = next(m for m in named(plain, vocabulary) if m.name == name)
-    return _Asked(name, place, narrow.part or narrow.narrower)
+    return _CountQuestion(name, place, narrow.part or narrow.narrower)
 
 
 # Words of a question that do not narrow down what is to be counted.
@@ -156,11 +156,11 @@ _ASKING = re.compile(
 )
 
 
-def _counts(read: list[Claim], asked: _Asked) -> bool:
+def _counts(read: list[Claim], asked: _CountQuestion) -> bool:
     return any(claim.kind == "count" and claim.names == (asked.name,) for claim in read)
 
 
-def _as_asked(read: list[Claim], asked: _Asked) -> Iterator[Claim]:
+def _as_asked(read: list[Claim], asked: _CountQuestion) -> Iterator[Claim]:
     """The claims; a count of the class that is asked for is a count of what is asked for."""
     for claim in read:
         if claim.kind == "count" and claim.names == (asked.name,):
@@ -172,16 +172,16 @@ _NUMBER = re.compile(rf"(?<![\w.,-]){NUMBER}", re.IGNORECASE)
 _NONE = re.compile(r"\b(?:none|no|zero)\b", re.IGNORECASE)
 
 
-def _bare_number(sentence: str, asked: _Asked, vocabulary: Vocabulary) -> Iterator[Claim]:
+def _bare_number(sentence: str, asked: _CountQuestion, vocabulary: Vocabulary) -> Iterator[Claim]:
     """The count of an answer that gives a number without the class: "There are three."."""
     if any(mention.name != asked.name for mention in mentions(sentence, vocabulary)):
         return
-    found = list(_NUMBER.finditer(sentence))
-    if found:
-        match = found[-1]
-        told = number(match[0], sentence[: match.start()])
+    numbers = list(_NUMBER.finditer(sentence))
+    if numbers:
+        match = numbers[-1]
+        stated = number(match[0], sentence[: match.start()])
     elif _NONE.match(sentence.strip()):
-        told = Number(0)
+        stated = Number(0)
     else:
         return
-    yield Claim("count", (asked.name,), sentence, number=told, place=asked.place, part=asked.part)
+    yield Claim("count", (asked.name,), sentence, number=stated, place=asked.place, part=asked.part)

@@ -76,24 +76,24 @@ _REACH = 120
 """No rule looks further back from a noun, in characters: each would reread a long text."""
 
 
-def _ahead(clause: str, place: int) -> str:
-    return clause[max(0, place - _REACH) : place]
+def _ahead(clause: str, position: int) -> str:
+    return clause[max(0, position - _REACH) : position]
 
 
 def mentions(clause: str, vocabulary: Vocabulary) -> list[Mention]:
     """Every class that a clause names, in its order."""
     pattern, table = _pattern(vocabulary)
-    found: list[Mention] = []
+    result: list[Mention] = []
     for match in pattern.finditer(clause):
         if _MODIFIED.match(clause, match.end()) or _ASIDE.search(_ahead(clause, match.start())):
             continue
         name, narrower, several = table[re.sub(r"[\s-]+", " ", match[0]).lower()]
-        since = found[-1].end if found else 0
-        found.append(
+        since = result[-1].end if result else 0
+        result.append(
             _phrase(clause, since, Mention(name, match.start(), match.end(), narrower, several))
         )
-    found = list(_with_negation(clause, found))
-    return _with_parts(clause, found)
+    result = list(_with_negation(clause, result))
+    return _with_parts(clause, result)
 
 
 _ASIDE = re.compile(
@@ -125,27 +125,27 @@ _GROUPS = re.compile(
 def _phrase(clause: str, since: int, mention: Mention) -> Mention:
     """The mention with the number, the article and the adjectives that stand before its noun."""
     before = clause[since : mention.start]
-    found = _COUNTED.search(before)
-    if found is None:
+    match = _COUNTED.search(before)
+    if match is None:
         return _definite(before, since, mention)
-    ahead = before[: found.start("number")]
-    told = number(found["number"], ahead)
-    if told == Number(1, "at least") or (told.value == 1 and _NOT.search(ahead)):
-        return replace(mention, part=bool(_new_words(found["adjectives"])))
-    some = found["of"] or found["definite"] or _GROUPS.search(ahead)
-    part = bool(some) or bool(_new_words(found["adjectives"]))
-    start = since + found.start()
-    return replace(mention, start=start, number=told, part=part, definite=bool(found["definite"]))
+    ahead = before[: match.start("number")]
+    stated = number(match["number"], ahead)
+    if stated == Number(1, "at least") or (stated.value == 1 and _NOT.search(ahead)):
+        return replace(mention, part=bool(_new_words(match["adjectives"])))
+    some = match["of"] or match["definite"] or _GROUPS.search(ahead)
+    part = bool(some) or bool(_new_words(match["adjectives"]))
+    start = since + match.start()
+    return replace(mention, start=start, number=stated, part=part, definite=bool(match["definite"]))
 
 
 def _definite(before: str, since: int, mention: Mention) -> Mention:
-    found = _DEFINITE.search(before)
-    if found is None:
+    match = _DEFINITE.search(before)
+    if match is None:
         return mention
-    told = Number(2) if found["definite"].lower() == "both" else None
-    part = bool(_new_words(found["adjectives"]))
-    start = since + found.start()
-    return replace(mention, start=start, definite=True, number=told, part=part)
+    stated = Number(2) if match["definite"].lower() == "both" else None
+    part = bool(_new_words(match["adjectives"]))
+    start = since + match.start()
+    return replace(mention, start=start, definite=True, number=stated, part=part)
 
 
 # Words that do not narrow down which objects are meant.
@@ -185,11 +185,11 @@ _BELONGS = re.compile(r"\b(?:has|have|had|contains?|holds?|with|without|is|are|a
 _NO_ADJECTIVES = re.compile(rf"\bno\s+(?P<adjectives>{_ADJECTIVE}{{0,4}})$", re.IGNORECASE)
 
 
-def _with_negation(clause: str, found: Sequence[Mention]) -> Iterator[Mention]:
+def _with_negation(clause: str, mentioned: Sequence[Mention]) -> Iterator[Mention]:
     """The mentions, those negated that a negation reaches: "no ships or airplanes"."""
     earlier: Mention | None = None
     supposed = bool(_UNSURE.search(_I_CAN.sub("", _SEEN.sub("", clause))))
-    for mention in found:
+    for mention in mentioned:
         before = _ahead(clause, mention.start)
         narrowed = _NO_ADJECTIVES.search(before)
         reached = bool(_NOT_BEFORE.search(before) or narrowed)
@@ -231,22 +231,22 @@ def _belongs(between: str) -> bool:
 
 def _is_purpose(clause: str, mention: Mention) -> bool:
     """Whether the class is only what something is for: "room for ships"."""
-    found = _PURPOSE.search(_ahead(clause, mention.start))
-    return bool(found) and not mention.definite and mention.number is None
+    match = _PURPOSE.search(_ahead(clause, mention.start))
+    return bool(match) and not mention.definite and mention.number is None
 
 
 _WITHIN = re.compile(r"\b(?:in|at|on|by|from|inside|within|across|throughout)\b", re.IGNORECASE)
 _NEXT_THING = re.compile(r",|\b(?:and|as well as|(?:along|together) with|plus)\b", re.IGNORECASE)
 
 
-def _with_parts(clause: str, found: list[Mention]) -> list[Mention]:
+def _with_parts(clause: str, mentioned: list[Mention]) -> list[Mention]:
     """The mentions, marked as parts where the words behind them narrow them down.
 
     What follows a list belongs to all of it: "three ships and two harbors on the left".
     """
     marked: list[Mention] = []
     following: Mention | None = None
-    for mention in reversed(found):
+    for mention in reversed(mentioned):
         rest = clause[mention.end : following.start if following else None]
         listed = following is not None and _GOES_ON.fullmatch(rest)
         tail = _NEXT_THING.split(rest)[0]

@@ -40,7 +40,7 @@ _OWNED = re.compile(r"(?:'s|s'|\bits|\btheir)\s+$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in a clause: ``words`` as `rs_gpt4v.generation.places.lies` takes them.
+    """A place in a clause: ``words`` as `rs_gpt4v.generation.spatial.lies` takes them.
 
     "compass" stands for any word such as "north": no annotation says where north is.
     """
@@ -68,14 +68,14 @@ def places(clause: str) -> Iterator[Place]:
         if _OWNED.search(clause[max(0, match.start() - 8) : match.start()]):
             continue
         kind = match.lastgroup or ""
-        said = re.split(r"[\s-]+", match[kind].lower())
-        words = " ".join(dict.fromkeys(_SPELLED.get(word, word) for word in said))
+        parts = re.split(r"[\s-]+", match[kind].lower())
+        words = " ".join(dict.fromkeys(_SPELLED.get(word, word) for word in parts))
         yield Place(match.start(), match.end(), "compass" if kind == "compass" else words)
 
 
-def without(clause: str, found: list[Place]) -> str:
+def without(clause: str, named: list[Place]) -> str:
     """The clause, of equal length, with "here" for each place."""
-    for place in found:
+    for place in named:
         filler = " here".ljust(place.end - place.start)[: place.end - place.start]
         clause = clause[: place.start] + filler + clause[place.end :]
     return clause

@@ -22,7 +22,7 @@ class Claim:
         names: The classes that may be meant; several where the sentence is ambiguous.
         sentence: The words it was read from.
         number: Of a count.
-        place: Where the counted or placed objects are: as `rs_gpt4v.generation.places.lies`.
+        place: Where the counted or placed objects are: as `rs_gpt4v.generation.spatial.lies`.
         relation: Directions that must all hold, or one of "near", "far", "between", "compass".
         others: The classes on the relation's other side.
         every: It is said of all objects of the class, not of one.
@@ -68,10 +68,10 @@ def named(text: str, vocabulary: Vocabulary) -> list[Mention]:
 
 def topic_of(text: str, vocabulary: Vocabulary, before: Topic) -> Topic:
     """The classes that a text names, or else those named before."""
-    found = mentions(text, vocabulary)
-    if not found:
+    mentioned = mentions(text, vocabulary)
+    if not mentioned:
         return before
-    return Topic(tuple(dict.fromkeys(m.name for m in found)), found[0].several)
+    return Topic(tuple(dict.fromkeys(m.name for m in mentioned)), mentioned[0].several)
 
 
 def statement(clause: str, sentence: str, vocabulary: Vocabulary, topic: Topic) -> list[Claim]:
@@ -118,19 +118,19 @@ _IN_ALL = re.compile(
 def _counts(read: _Clause) -> Iterator[Claim]:
     places = {id(m): place.words for place in read.places for m in _owners(read, place)}
     for mention in read.mentions:
-        told, part = mention.number, mention.part or mention.narrower
-        if told is None:
-            told = _told_elsewhere(read, mention)
+        stated, part = mention.number, mention.part or mention.narrower
+        if stated is None:
+            stated = _stated_elsewhere(read, mention)
             part = mention.narrower
-        if told is not None and not mention.negated:
+        if stated is not None and not mention.negated:
             claim = _claim("count", mention, read.sentence)
             place = places.get(id(mention), "")
             # "One ship is at the top, another ...": one of them.
-            one = bool(place) and told.value == 1 and mention.start == 0
-            yield replace(claim, number=told, place=place, part=part or one)
+            is_one = bool(place) and stated.value == 1 and mention.start == 0
+            yield replace(claim, number=stated, place=place, part=part or is_one)
 
 
-def _told_elsewhere(read: _Clause, mention: Mention) -> Number | None:
+def _stated_elsewhere(read: _Clause, mention: Mention) -> Number | None:
     """The number of "the number of ships is three" and "the ships, three in all"."""
     rest = read.text[mention.end :]
     alone = len(read.mentions) == 1
@@ -198,8 +198,8 @@ _PRONOUN = re.compile(
 
 def _has_pronoun(read: _Clause) -> bool:
     """Whether the clause opens with a pronoun: "both", and not "both ships"."""
-    found = _PRONOUN.match(read.text)
-    return found is not None and all(mention.start >= found.end() for mention in read.mentions)
+    match = _PRONOUN.match(read.text)
+    return match is not None and all(mention.start >= match.end() for mention in read.mentions)
 
 
 def _placed(read: _Clause) -> Iterator[Claim]:

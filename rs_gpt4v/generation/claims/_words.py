@@ -51,10 +51,10 @@ def number(text: str, before: str = "") -> Number:
     (Number(value=21, bound='exactly'), Number(value=1201, bound='at least'))
     """
     value = _value(text.lower())
-    found = _BEFORE.search(before)
-    if found is None:
+    match = _BEFORE.search(before)
+    if match is None:
         return Number(value)
-    kind = found.lastgroup
+    kind = match.lastgroup
     if kind in ("least", "more"):
         return Number(value + (kind == "more"), "at least")
     if kind in ("most", "fewer"):
@@ -127,7 +127,7 @@ def yes_or_no(answer: str) -> bool | None:
     >>> yes_or_no("Yes, it does."), yes_or_no("No."), yes_or_no("No ships are there.")
     (True, False, None)
     """
-    found = _YES_NO.match(answer)
-    if found:
-        return found[1] is not None
+    match = _YES_NO.match(answer)
+    if match:
+        return match[1] is not None
     return False if _PLAIN_NO.match(answer) else None

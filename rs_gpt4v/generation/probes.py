@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rs_gpt4v.generation import places
+from rs_gpt4v.generation import spatial
 from rs_gpt4v.generation.classes import CONFUSED, DIOR, Vocabulary, counted, plural
 from rs_gpt4v.generation.facts import FactSheet, Item
 
@@ -104,13 +104,13 @@ def _fits(total: int, share: float, negatives: int, positives: int) -> bool:
     return denied <= negatives and total - denied <= positives
 
 
-def _mixed(found: Sequence[Probe], rng: random.Random) -> list[Probe]:
+def _mixed(made: Sequence[Probe], rng: random.Random) -> list[Probe]:
     """Shuffled, the topics in turn, so that a few are of different topics."""
     by_topic: dict[str, list[Probe]] = {}
-    for probe in rng.sample(found, len(found)):
+    for probe in rng.sample(made, len(made)):
         by_topic.setdefault(probe.topic, []).append(probe)
     ranked = [(rank, probe) for same in by_topic.values() for rank, probe in enumerate(same)]
-    return [probe for _, probe in sorted(ranked, key=lambda one: one[0])]
+    return [probe for _, probe in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def deniable(sheet: FactSheet, vocabulary: Vocabulary = DIOR) -> list[str]:
@@ -157,16 +157,16 @@ def _relations(sheet: FactSheet, rng: random.Random) -> Iterator[Probe]:
     single = [item for item in sheet.items if sheet.counts[item.name] == 1]
     pairs = [(a, b) for a in single for b in single if a is not b]
     for a, b in pairs:
-        for word in places.DIRECTIONS:
-            back = places.OPPOSITE[word]
-            if places.holds(a.points, word, b.points, sheet.size):
+        for word in spatial.DIRECTIONS:
+            back = spatial.OPPOSITE[word]
+            if spatial.holds(a.points, word, b.points, sheet.size):
                 yield _relation(rng, a, word, b, true=word)
                 # The opposite fails wherever the relation surely holds.
                 yield _relation(rng, a, back, b, true=word)
 
 
 def _relation(
-    rng: random.Random, a: Item, asked: places.Direction, b: Item, *, true: places.Direction
+    rng: random.Random, a: Item, asked: spatial.Direction, b: Item, *, true: spatial.Direction
 ) -> Probe:
     holds = asked == true
     question = rng.choice(_RELATION).format(one=a.name, how=_HOW[asked], other=b.name)

@@ -77,12 +77,12 @@ def _axes(place: str) -> list[tuple[str, str]]:
     words = place.split()
     columns = {"left": "low", "right": "high"}
     rows = {"top": "low", "bottom": "high"}
-    found = [("x", columns[word]) for word in words if word in columns]
-    found += [("y", rows[word]) for word in words if word in rows]
+    axes = [("x", columns[word]) for word in words if word in columns]
+    axes += [("y", rows[word]) for word in words if word in rows]
     if "centre" in words:
-        named = {axis for axis, _ in found}
-        found += [(axis, "middle") for axis in "xy" if axis not in named]
-    return found
+        named = {axis for axis, _ in axes}
+        axes += [(axis, "middle") for axis in "xy" if axis not in named]
+    return axes
 
 
 def _on_axis(low: float, high: float, side: str) -> Truth:
@@ -104,20 +104,20 @@ def _on_axis(low: float, high: float, side: str) -> Truth:
 def every(truths: Iterable[Truth]) -> Truth:
     """Whether all hold: surely not, where one surely does not; the rest is not looked at then."""
     truth: Truth = True
-    for one in truths:
-        if one is False:
+    for value in truths:
+        if value is False:
             return False
-        truth = truth and one
+        truth = truth and value
     return truth
 
 
 def some(truths: Iterable[Truth]) -> Truth:
     """Whether any holds, and no more are looked at then: surely not, where all surely do not."""
     truth: Truth = False
-    for one in truths:
-        if one:
+    for value in truths:
+        if value:
             return True
-        truth = None if one is None else truth
+        truth = None if value is None else truth
     return truth
 
 
@@ -206,8 +206,10 @@ def overlap(a: Points, b: Points) -> bool:
     corners = [list(zip(p[::2], p[1::2], strict=True)) for p in (to_obb(a), to_obb(b))]
     for quad in corners:
         for (x1, y1), (x2, y2) in zip(quad, quad[1:] + quad[:1], strict=True):
-            one, two = ([(y1 - y2) * x + (x2 - x1) * y for x, y in points] for points in corners)
-            deep = min(max(one) - min(two), max(two) - min(one))
-            if at_least(0, deep / max(map(abs, (*one, *two, 1.0)))):
+            first, second = (
+                [(y1 - y2) * x + (x2 - x1) * y for x, y in points] for points in corners
+            )
+            deep = min(max(first) - min(second), max(second) - min(first))
+            if at_least(0, deep / max(map(abs, (*first, *second, 1.0)))):
                 return False
     return True
