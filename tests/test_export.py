@@ -351,6 +351,49 @@ def test_odd_names_and_captions_survive(kind: str, odd: Path, tmp_path: Path) ->
     assert len(found) == len(ours)
 
 
+def with_caption(root: Path, words: str) -> str:
+    """Put ``words`` into the caption of a training image; return the row's id."""
+    file = root / "UCM_captions/dataset.json"
+    release = json_of(file)
+    image = [image for image in release["images"] if image["split"] == "train"][1]
+    image["sentences"][0]["raw"] = words
+    file.write_text(json.dumps(release), encoding="utf-8")
+    return f"ucm_captions/train/{Path(image['filename']).stem}/0"
+
+
+@pytest.mark.parametrize(
+    ("kind", "marker"),
+    [
+        *(("ms_swift", marker) for marker in ("<bbox>", "<ref-object>", "<cot-process>")),
+        *(("llava", marker) for marker in ("</s>", "ASSISTANT: ", "<im_patch>")),
+    ],
+)
+def test_words_that_a_tool_would_take_for_its_own_are_refused(
+    kind: str, marker: str, odd: Path, tmp_path: Path
+) -> None:
+    row = with_caption(odd, f"a {marker}plane .")
+    with pytest.raises(ValueError, match=rf"^{row}: its words hold '{marker}', which {kind} takes"):
+        export(kind, tmp_path / "out", ["cap_ucm"], data_dir=str(odd))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "marker"), [("hub", "<image>"), ("lmms_eval", "<video>"), ("vlmevalkit", "<audio>")]
+)
+def test_no_export_has_words_that_mark_an_image(
+    kind: str, marker: str, odd: Path, tmp_path: Path
+) -> None:
+    row = with_caption(odd, f"a {marker} of a plane .").rpartition("/")[0]
+    with pytest.raises(RecordError, match=rf"{row}: one of its captions holds '{marker}'"):
+        export(kind, tmp_path / "out", ["cap_ucm"], data_dir=str(odd))
+
+
+def test_another_tool_s_signs_are_words(odd: Path, tmp_path: Path) -> None:
+    with_caption(odd, "a <bbox> plane .")
+    out = export("sharegpt", tmp_path / "out", ["cap_ucm"], data_dir=str(odd))
+    assert any(said == "a <bbox> plane ." for said, _ in _sharegpt_answers(out, tmp_path))
+
+
 def _hub_answers(out: Path, tmp_path: Path) -> list[tuple[str, str]]:
     rows = read_plain(out, tmp_path)["cap_ucm-train"]
     return [(row["messages"][1]["content"], row["images"][0]) for row in rows]

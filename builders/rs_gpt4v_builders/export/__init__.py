@@ -23,7 +23,7 @@ from rs_gpt4v_builders.export import (
 )
 from rs_gpt4v_builders.export._folder import MARKER, claim, refuse_other
 from rs_gpt4v_builders.export._images import PUT, image_names
-from rs_gpt4v_builders.export._material import Material, image_paths
+from rs_gpt4v_builders.export._material import Material, image_paths, refuse_marked
 from rs_gpt4v_builders.export._tested import test_splits
 
 FORMATS: dict[str, Callable[[Material], None]] = {
@@ -42,6 +42,9 @@ HARNESSES: dict[str, Callable[[Material], None]] = {
 """Test rows, for whoever evaluates."""
 
 WRITERS = FORMATS | HARNESSES
+
+_MARKERS = {"llava": llava.MARKERS, "ms_swift": ms_swift.MARKERS}
+"""What a tool takes for signs of its own, beside the markers that no row holds."""
 
 
 def export(
@@ -67,7 +70,8 @@ def export(
         ``out``, absolute.
 
     Raises:
-        ValueError: ``kind`` or ``images`` is unknown, or a harness is to have what it cannot score.
+        ValueError: ``kind`` or ``images`` is unknown, a harness is to have what it cannot score, or
+            the words of a row hold what the tool takes for a sign of its own.
         ExportFolderError: ``out`` holds something else.
         InUseError: Another export into ``out`` is at work.
         RecordError: A release is incomplete, and ``on_missing`` is "raise".
@@ -98,7 +102,9 @@ def export(
     built = {config: _built(builder) for config, builder in builders.items()}
     if kind in HARNESSES:
         built = test_splits(built)
-    used = image_paths(rows for splits in built.values() for rows in splits.values())
+    every = [rows for splits in built.values() for rows in splits.values()]
+    refuse_marked(every, _MARKERS.get(kind, ()), kind)
+    used = image_paths(every)
     names = image_names(used, Path(str(root)))
     asked_of_rows = options if options.get("sample") else options | {"data_dir": str(root)}
     with locked(out / MARKER):

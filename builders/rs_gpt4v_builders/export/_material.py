@@ -88,6 +88,25 @@ def image_paths(parts: Iterable[datasets.Dataset]) -> set[str]:
     return found
 
 
+def refuse_marked(parts: Iterable[datasets.Dataset], markers: Iterable[str], tool: str) -> None:
+    """Raise where a message holds what ``tool`` would not read as words.
+
+    Raises:
+        ValueError: Names the first such row and its marker.
+    """
+    for rows in parts:
+        for table in _tables(rows.select_columns(["id", "messages"])):
+            messages = table["messages"].combine_chunks()
+            content, row = messages.flatten().field("content"), pc.list_parent_indices(messages)
+            for marker in markers:
+                holds = row.filter(pc.match_substring(content, marker))
+                if len(holds):
+                    raise ValueError(
+                        f"{table['id'][holds[0].as_py()]}: its words hold {marker!r}, which {tool} "
+                        "takes for a sign of its own. Mend the release, or export its other configs"
+                    )
+
+
 def _tables(rows: datasets.Dataset) -> Iterator[pa.Table]:
     """The rows as they are in Arrow, images as paths, some at a time."""
     tables: Any = rows.with_format("arrow").iter(_BATCH)

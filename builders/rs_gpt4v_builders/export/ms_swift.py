@@ -31,6 +31,9 @@ from rs_gpt4v.boxes import to_hbb
 from rs_gpt4v.files import write_json_lines
 from rs_gpt4v_builders.export._material import Material, marked, to_rows
 
+MARKERS = ("<bbox>", "<ref-object>", "<cot-process>", "<start-image>")
+"""What ms-swift fills from ``objects``, or reads as an order, wherever it stands."""
+
 
 def write(material: Material) -> None:
     """Write one or two files a split: rows without boxes, rows with them."""
