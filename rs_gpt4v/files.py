@@ -44,8 +44,11 @@ class InUseError(ValueError):
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Any]:
-    """Open a file that takes the place of ``path`` once whole and on disk; a failed one is gone."""
-    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    """Open a file that takes the place of ``path`` once whole and on disk; a failed one is gone.
+
+    Of several processes that write one path at once, the last to end has its file there, whole.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     try:
         with unfinished.open("wb") as file:
             yield file

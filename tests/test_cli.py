@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
 from rs_gpt4v.cli.common import data_root
-from rs_gpt4v.files import InvalidFileError
 
 VERBS = (
     "sources",
@@ -130,6 +129,5 @@ def test_body_is_a_json_object(body: str, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("OPENAI_API_KEY", "x")
     arguments = ["judge", "p.jsonl", "--judge-model", "m", "--out", str(tmp_path / "o.jsonl")]
     told = CliRunner().invoke(app, [*arguments, "--body", body])
-    assert isinstance(told.exception, InvalidFileError)
     assert str(told.exception).startswith("--body: ")
     assert len(str(told.exception)) < 200

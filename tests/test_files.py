@@ -69,6 +69,18 @@ class TestReplacing:
         with replacing(tmp_path / "a") as file:
             opened.append(file)
 
+    def test_two_processes_do_not_mix(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "a"
+        with replacing(path) as first:
+            first.write(b"first")
+            monkeypatch.setattr(os, "getpid", lambda: -1)
+            with replacing(path) as second:
+                second.write(b"second, and longer")
+            assert path.read_bytes() == b"second, and longer"
+        assert path.read_bytes() == b"first"
+
     def test_one_odd_text_costs_no_other(self, tmp_path: Path) -> None:
         path = tmp_path / "new" / "a.jsonl"
         write_json_lines(path, [{"id": "é"}, {"id": "\ud800"}, {"id": "\U0001f6f0"}])
