@@ -73,16 +73,16 @@ _TYPES = {
 
 
 def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """``rows`` as a table of ``schema`` and two more columns of `PROBLEM`: ``problem``, ``change``.
+    """``rows`` as a table of ``schema`` and of what its reader has to say of each.
 
-    A reader gives ``problem`` to a row that cannot be used, and ``change`` to one that is not as
-    released: (kind, reason), or nothing. A value of another type costs its own row alone, which
-    has that as its problem; ``where``, if a row has it, says there where it stands in the files.
+    ``problem`` is why a row cannot be used, and ``change`` what is not as released: kind and reason
+    of a `PROBLEM`, or nothing. ``where`` is where it stands in the files, if its key does not say
+    so. A value of another type costs its own row alone, which has that as its problem.
     """
     whole = schema
-    for name in ("problem", "change"):
+    for name, kind in (("problem", PROBLEM), ("change", PROBLEM), ("where", pa.string())):
         if name not in schema.names:
-            whole = whole.append(pa.field(name, PROBLEM))
+            whole = whole.append(pa.field(name, kind))
     try:
         return pa.Table.from_pylist(list(rows), whole)
     except (pa.ArrowException, UnicodeEncodeError, OverflowError):
@@ -122,20 +122,25 @@ def problems(records: pa.Table) -> pa.Array:
     What its reader says, a required value that is null, blank or no text to learn from, messages
     that make no dialogue, or a ``key`` that an earlier record has.
     """
-    found = pa.nulls(records.num_rows, PROBLEM)
-    if "problem" in records.column_names:
-        found = records["problem"].combine_chunks()
+    kinds = pa.nulls(records.num_rows, pa.string())
     for field in records.schema:
         if not field.nullable:
-            reasons = _problems(records[field.name].combine_chunks(), field.name)
-            found = pc.coalesce(found, as_problems(reasons))
+            found = _problems(records[field.name].combine_chunks(), field.name)
+            kinds = pc.coalesce(kinds, found)
     repeated = pa.array(records["key"].to_pandas().duplicated(keep="first"), pa.bool_())
-    return pc.coalesce(found, as_problems(_mark(repeated, "its id occurs twice")))
+    found = as_problems(pc.coalesce(kinds, _mark(repeated, "its id occurs twice")), records)
+    if "problem" in records.column_names:
+        return pc.coalesce(records["problem"].combine_chunks(), found)
+    return found
 
 
-def as_problems(kinds: pa.Array) -> pa.Array:
-    """Kinds that need no more words, as `PROBLEM`."""
-    return pa.StructArray.from_arrays([kinds, kinds], fields=list(PROBLEM), mask=kinds.is_null())
+def as_problems(kinds: pa.Array, records: pa.Table | None = None) -> pa.Array:
+    """Kinds that need no more words than where the records are, as `PROBLEM`."""
+    reasons = kinds
+    if records is not None and "where" in records.column_names:
+        where = records["where"].combine_chunks()
+        reasons = pc.coalesce(pc.binary_join_element_wise(where, kinds, ": "), kinds)
+    return pa.StructArray.from_arrays([kinds, reasons], fields=list(PROBLEM), mask=kinds.is_null())
 
 
 def _problems(values: pa.Array, name: str) -> pa.Array:

@@ -222,7 +222,7 @@ def test_duplicate_ids(root: Path) -> None:
 def test_record_without_an_image_name_does_not_shift_the_others(root: Path) -> None:
     whole = load("cap_ucm", root)["train"].to_list()
     edit(root / "UCM_captions/dataset.json", lambda c: c["images"][0].update(filename=None))
-    with pytest.raises(RecordError, match=r"ucm_captions/train/images\[0\]: no image"):
+    with pytest.raises(RecordError, match=r"ucm_captions/train/images\[0\]: .*no image"):
         load("cap_ucm", root)
     kept = load("cap_ucm", root, on_missing="skip")["train"].to_list()
     assert kept == [row for row in whole if not row["id"].startswith("ucm_captions/train/1/")]
@@ -241,7 +241,9 @@ def test_old_rsitmd_with_empty_captions(root: Path) -> None:
     position = train["imgid"]
     edit(path, lambda c: [s.update(raw="") for s in c["images"][position]["sentences"]])
     key = Path(train["filename"]).stem
-    with pytest.raises(RecordError, match=rf"{key}: no captions .* a present copy has them"):
+    with pytest.raises(
+        RecordError, match=rf"{key}: .*images.*: no captions .* a present copy has them"
+    ):
         load("cap_rsitmd", root)
     kept = load("cap_rsitmd", root, on_missing="skip")["train"]
     good = [i for i in before["id"] if not i.startswith(f"rsitmd/train/{key}/")]

@@ -165,7 +165,7 @@ TWO = ["00001.jpg", "00003.jpg"]
         ({**OK, "conversations": ["a"]}, "turn 0 is 'a', expected an object"),
         ({**OK, "conversations": [H]}, "it has no question with an answer"),
         ({**OK, "conversations": [G]}, "it has no question with an answer"),
-        ({**OK, "conversations": [H, H, G]}, "roles do not go user, assistant"),
+        ({**OK, "conversations": [H, H, G]}, "item 0: its roles do not go user, assistant"),
         ({**OK, "conversations": [{"value": "q"}, G]}, "turn 0 is by None, .*an object with value"),
         (
             {**OK, "conversations": [H, {"from": "function_call", "value": "f"}, G]},

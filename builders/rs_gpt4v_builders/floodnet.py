@@ -28,7 +28,7 @@ _QUESTIONS = "Questions/Training Question.json"
 def _read(folder: Path, _: str, __: Protocol) -> pa.Table:
     path = SOURCE.path(folder, _QUESTIONS)
     content = read_json_object(path, of=dict)
-    rows = [_record(key, question) | {"where": path} for key, question in content.items()]
+    rows = [_record(key, question) | {"where": str(path)} for key, question in content.items()]
     return records.table(rows, records.QUESTIONS)
 
 
