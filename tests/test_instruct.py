@@ -386,6 +386,15 @@ class TestBuild:
         picture(tmp_path / "RSICD/images/1.jpg")
         assert len(self.again(tmp_path, on_missing="skip")["train"]) == 2
 
+    def test_an_item_a_line_may_hold_odd_line_ends(self, tmp_path: Path) -> None:
+        from rs_gpt4v_builders.rs_gpt4v_instruct import _items
+
+        path = tmp_path / "conversation_train.json"
+        items = [OK | {"id": "one\u2028line\x85"}, OK | {"id": "b"}]
+        lines = [json.dumps(item, ensure_ascii=False) for item in items]
+        path.write_text("\r\n".join(lines), "utf-8", newline="")
+        assert [item for _, item in _items(path)] == items
+
     def test_nothing_usable_says_why(self, tmp_path: Path) -> None:
         why = "rs_gpt4v_instruct-train: 2 left out, the first because .* it names no image"
         items = [{"conversations": [H, G]}, OK | {"image": "images/a.jpg"}]

@@ -117,15 +117,18 @@ def test_without_skip_the_first_missing_image_is_the_explanation(broken: Path) -
 
 
 def test_dropped_counts_kinds_the_most_frequent_first(tmp_path: Path) -> None:
-    kinds = ["no answer", "image is missing", "box without an area", "image is missing"]
-    lines = [json.dumps({"id": "a", "kind": kind, "reason": f"{kind}: 1"}) for kind in kinds]
-    (tmp_path / "dropped-rsicd-train.jsonl").write_text("\n".join(lines) + "\n")
+    kinds = ["no\u2028answer", "image is missing", "box without an area", "image is missing"]
+    lines = [
+        json.dumps({"id": "a", "kind": kind, "reason": f"{kind}: 1"}, ensure_ascii=False)
+        for kind in kinds
+    ]
+    (tmp_path / "dropped-rsicd-train.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
     assert dropped(tmp_path, "rsicd", "test") == {}
     counts = dropped(tmp_path, "rsicd", "train")
     assert list(counts.items()) == [
         ("image is missing", 2),
         ("box without an area", 1),
-        ("no answer", 1),
+        ("no\u2028answer", 1),
     ]
 
 

@@ -9,8 +9,11 @@ from typing_extensions import TypedDict
 from rs_gpt4v.files import read_json_lines
 
 
-class _Line(TypedDict):
+class DroppedRecord(TypedDict):
+    """A line of a list."""
+
     kind: str
+    reason: str
 
 
 def cache_folder(splits: datasets.DatasetDict) -> Path:
@@ -36,5 +39,5 @@ def dropped(folder: Path, source: str, split: str) -> dict[str, int]:
     file = folder / f"dropped-{source}-{split}.jsonl"
     if not file.is_file():
         return {}
-    kinds = Counter(line["kind"] for line in read_json_lines(file, _Line))
+    kinds = Counter(line["kind"] for line in read_json_lines(file, DroppedRecord))
     return dict(sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0])))

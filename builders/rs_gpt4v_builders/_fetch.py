@@ -137,11 +137,17 @@ def _fill(
         most = max(most, part.size)
         if failures == _ATTEMPTS:
             raise DownloadError(
-                f"{download.url}: {error} ({_ATTEMPTS} attempts). What has come is kept: the same "
-                "command goes on. Or take it from a mirror: `rs-gpt4v sources` lists them."
+                f"{download.url}: {_said(error)} ({_ATTEMPTS} attempts). What has come is kept: "
+                "the same command goes on. Or take it from a mirror: `rs-gpt4v sources` lists them."
             ) from error
         asked_s = error.wait_s if isinstance(error, _PassingError) else 0.0
         time.sleep(min(max(backoff_s * 2**failures, asked_s), _LONGEST_WAIT_S))
+
+
+def _said(error: Exception) -> str:
+    """Our own words: those of the HTTP library may hold addresses of proxies and what they keep."""
+    passing = isinstance(error, _PassingError)
+    return str(error) if passing else f"the connection failed ({type(error).__name__})"
 
 
 def _failure(
@@ -221,15 +227,21 @@ def _validator(response: requests.Response) -> str | None:
 
 def _check_length(response: requests.Response, download: Download, part: _Part, start: int) -> None:
     """Notice a file of another size, or a disk too small for it, before fetching it."""
-    length = response.headers.get("Content-Length", "")
-    if not length.isdecimal():
+    length = _length(response)
+    if length is None:
         return
-    total = start + int(length)
+    total = start + length
     if download.size not in (None, total):
         part.remove()
         raise _not_as_released(download, f"it has {total:,} bytes, {download.size:,} were expected")
     # An archive's content comes beside it, and photographs take in it what they take outside.
-    need_room(part.path.parent, int(length) * (2 if download.unpack else 1), download.url)
+    need_room(part.path.parent, length * (2 if download.unpack else 1), download.url)
+
+
+def _length(response: requests.Response) -> int | None:
+    """How many bytes the server says that it sends; none where it says nothing to reckon with."""
+    length = response.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() and len(length) < 20 else None
 
 
 def need_room(folder: Path, size: int, what: str) -> None:
@@ -258,9 +270,9 @@ def _append(response: requests.Response, download: Download, part: _Part) -> Non
 
 
 def _bar(response: requests.Response, download: Download, start: int) -> "tqdm[Any]":
-    length = response.headers.get("Content-Length", "")
+    length = _length(response)
     return tqdm(
-        total=start + int(length) if length.isdecimal() else download.size,
+        total=download.size if length is None else start + length,
         initial=start,
         desc=Path(download.file).name,
         unit="B",

@@ -5,7 +5,6 @@
 
 import difflib
 import itertools
-import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -21,10 +20,12 @@ from datasets.builder import Key
 from rs_gpt4v.adapt import Adaption, Protocol
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.conversation import FEATURES, SCHEMA, InvalidConversationError, check
+from rs_gpt4v.files import read_json_lines
 from rs_gpt4v.image_bands import Stretch
 from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.source import AnnotationError, Source, SourceNotFoundError, not_found
 from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, Config, members, sources
+from rs_gpt4v_builders._dropped import DroppedRecord
 from rs_gpt4v_builders._fingerprint import fingerprint
 from rs_gpt4v_builders._good_records import OnMissing, RecordError, good_records
 from rs_gpt4v_builders._sample_root import sample_root
@@ -226,9 +227,9 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         """Of each split whose files hold records, how many were left out, and the first reason."""
         said = [
             f"{file.stem.removeprefix('dropped-')}: {len(lines):,} left out, the first because "
-            f"{json.loads(lines[0])['reason']}"
+            f"{lines[0]['reason']}"
             for file in sorted(Path(str(self._output_dir)).glob("dropped-*.jsonl"))
-            if (lines := file.read_text(encoding="utf-8").splitlines())
+            if (lines := list(read_json_lines(file, DroppedRecord)))
         ]
         return "; ".join(said) or (
             "its files are missing or hold no record; "

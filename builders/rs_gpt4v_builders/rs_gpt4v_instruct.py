@@ -90,9 +90,8 @@ def _items(path: Path) -> list[tuple[str, Any]]:
     try:
         content = read_json(path)
     except AnnotationError:
-        lines = [
-            (n, line) for n, line in enumerate(read_text(path).splitlines(), 1) if line.strip()
-        ]
+        text = read_text(path).split("\n")  # splitlines() also parts at the U+2028 of a text
+        lines = [(n, line) for n, line in enumerate(text, 1) if line.strip()]
         items = [(f"{path}, line {number}", _parsed(line)) for number, line in lines]
         if not items or not isinstance(items[0][1], dict):
             raise
