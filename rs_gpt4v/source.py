@@ -1,6 +1,7 @@
 """Source (provenance and layout of one upstream release) and the shared reading helpers."""
 
 import codecs
+import difflib
 import json
 import os
 import re
@@ -133,7 +134,7 @@ class SourceNotFoundError(FileNotFoundError):
 def not_found(source: Source, root: Path, file: str | None = None) -> SourceNotFoundError:
     """The error for a ``root`` without the source, or a release's folder without ``file``."""
     lack = (
-        f"{source.title} at {root} lacks {file}."
+        f"{source.title} at {root} lacks {file}.{_misspelt(source, root, file)}"
         if file
         else f"{source.title} is not at {root}: expected a folder {source.folders[0]}/ "
         f"with {source.annotation_files()[0]}."
@@ -144,6 +145,19 @@ def not_found(source: Source, root: Path, file: str | None = None) -> SourceNotF
         "or in RS_GPT4V_DATA; `rs-gpt4v sources` shows what is found where, and its mirrors. "
         f"{source.note}".rstrip()
     )
+
+
+def _misspelt(source: Source, folder: Path, file: str) -> str:
+    """The name there that may be meant by ``file``, for a person; nothing is read from it."""
+    wanted = source.path(folder, file)
+    if not wanted.parent.is_dir():
+        return ""
+    known = {Path(name).name for name in source.annotation_files()}
+    others = {path.name.lower(): path.name for path in wanted.parent.iterdir()}
+    near = difflib.get_close_matches(wanted.name.lower(), others, n=1, cutoff=0.92)
+    if not near or others[near[0]] in known:
+        return ""
+    return f" {others[near[0]]} is there: is it that file under another name?"
 
 
 class AnnotationError(ValueError):

@@ -1,6 +1,7 @@
 """Damaged releases: each fault is named with its place, and costs no good record beside it."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -134,6 +135,39 @@ def test_nothing_usable_at_all_is_an_error(root: Path) -> None:
     shutil.rmtree(root / "UCM_captions/imgs")
     with pytest.raises(RecordError, match="no usable record"):
         load("cap_ucm", root, on_missing="skip")
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "other"),
+    [
+        ("conversation", "conversation_train.json", "conversation_trian.json"),
+        ("vqa_hr", "USGS_split_val_answers.json", "USGS_split_vali_answers.json"),
+        ("vqa_lr", "LR_split_test_questions.json", "lr_split_test_questions.JSON"),
+    ],
+)
+def test_misspelt_file_is_pointed_at(
+    root: Path, config: str, name: str, other: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (file,) = root.rglob(name)
+    file.rename(file.with_name(other))
+    said = rf"lacks {name}\. {other} is there: is it that file"
+    with pytest.raises(SourceNotFoundError, match=said):
+        load(config, root)
+    load(config, root, on_missing="skip")
+    assert f"{other} is there" in caplog.text
+
+
+def test_split_that_is_missing_points_at_no_other_split(root: Path) -> None:
+    (root / "RSVQA_HR/USGS_split_val_answers.json").unlink()
+    with pytest.raises(SourceNotFoundError, match=r"USGS_split_val_answers\.json\. Fetch it"):
+        load("vqa_hr", root)
+
+
+def test_data_root_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+    root = os.fsencode(tmp_path) + b"/caf\xe9"
+    os.mkdir(root)  # noqa: PTH102
+    with pytest.raises(ValueError, match="its name is no UTF-8, rename it"):
+        load("cap_ucm", Path(os.fsdecode(root)))
 
 
 def test_missing_split_file_is_named(root: Path) -> None:

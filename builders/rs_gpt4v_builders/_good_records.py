@@ -66,7 +66,9 @@ def good_records(
     if absent:
         if on_missing == "raise":
             raise not_found(source, folder, absent[0])
-        logger.warning("%s/%s: left out, %s is not in %s", source.name, split, absent[0], folder)
+        logger.warning(
+            "%s/%s: left out. %s", source.name, split, not_found(source, folder, absent[0])
+        )
         return pa.table({})
     try:
         found = source.read(folder, split, protocol)
