@@ -13,6 +13,7 @@ from rs_gpt4v.chat.answers import (
     Summary,
     Usage,
 )
+from rs_gpt4v.chat.asking import Asker, takes_schema
 from rs_gpt4v.chat.batch import read_batch, write_batch
 from rs_gpt4v.chat.client import Answers, complete
 from rs_gpt4v.chat.prices import PRICES, Estimate, Price, estimate, read_prices
@@ -25,13 +26,13 @@ from rs_gpt4v.chat.requests import (
     request_hash,
     text_part,
 )
-from rs_gpt4v.chat.schemas import takes_schema
 
 __all__ = [
     "PRICES",
     "REPLIED",
     "Answer",
     "Answers",
+    "Asker",
     "ChatError",
     "ChatRequest",
     "ChatStoppedError",

@@ -12,6 +12,13 @@ def _from_home(path: Path | None) -> Path | None:
     return path and path.expanduser()  # a shell expands no "~" in a variable
 
 
+def finite(value: float | None) -> float | None:
+    """For options with bounds, which "nan" would pass."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter("not a number to reckon with")
+    return value
+
+
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -49,12 +56,18 @@ SkipBadBoxes = Annotated[
     typer.Option("--skip-bad-boxes", help="Leave out, and list, rows without a true box."),
 ]
 
-
-def finite(value: float | None) -> float | None:
-    """For options with bounds, which "nan" would pass."""
-    if value is not None and not math.isfinite(value):
-        raise typer.BadParameter("not a number to reckon with")
-    return value
+BaseUrl = Annotated[str, typer.Option(help="OpenAI-compatible server.")]
+OPENAI = "https://api.openai.com/v1"
+ApiKeyEnv = Annotated[str, typer.Option(help="Variable with the key.")]
+Temperature = Annotated[float, typer.Option(min=0, callback=finite, help="Passed on.")]
+Concurrency = Annotated[int, typer.Option(min=1, help="Requests at once.")]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(min=0, callback=finite, help="USD; the most to spend in all runs with this OUT."),
+]
+Prices = Annotated[Path | None, typer.Option(help="Table of prices for --max-cost.")]
+Body = Annotated[str, typer.Option(help="JSON: more fields of each request; null takes one out.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what it takes.")]
 
 
 def keep_inputs(

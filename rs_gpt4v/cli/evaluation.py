@@ -7,22 +7,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rs_gpt4v.cli.common import (
+    OPENAI,
+    ApiKeyEnv,
     Areas,
     Bands,
+    BaseUrl,
+    Body,
+    Concurrency,
     Counts,
     DataDir,
+    DryRun,
     Files,
     Intervals,
+    MaxCost,
     Normalise,
     OnMissing,
+    Prices,
     Protocol,
     Sample,
     SkipBadBoxes,
     Split,
     Stretch,
     StrictIou,
+    Temperature,
     conversion,
-    finite,
     keep_inputs,
     load_rows,
 )
@@ -65,7 +73,7 @@ def predict(
     server: Annotated[
         str | None, typer.Option(help="OpenAI-compatible server that calls its model MODEL.")
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests to the server at once.")] = 16,
+    concurrency: Concurrency = 16,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
     ] = False,
@@ -270,26 +278,17 @@ def judge(
     against: Annotated[
         list[Path] | None, typer.Option(help="Another model's predictions: which is better?")
     ] = None,
-    base_url: Annotated[
-        str, typer.Option(help="OpenAI-compatible server.")
-    ] = "https://api.openai.com/v1",
-    api_key_env: Annotated[str, typer.Option(help="Variable with the key.")] = "OPENAI_API_KEY",
+    base_url: BaseUrl = OPENAI,
+    api_key_env: ApiKeyEnv = "OPENAI_API_KEY",
     repeats: Annotated[int, typer.Option(min=1, help="Ask so often, for the spread.")] = 1,
     seed: Annotated[int, typer.Option(help="Passed on; a repeat adds 1.")] = 0,
-    temperature: Annotated[float, typer.Option(min=0, callback=finite, help="Passed on.")] = 0.0,
+    temperature: Temperature = 0.0,
     image: Annotated[bool, typer.Option(help="Show the image; else the reference decides.")] = True,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 16,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(
-            min=0, callback=finite, help="USD; the most to spend in all runs with this OUT."
-        ),
-    ] = None,
-    prices: Annotated[Path | None, typer.Option(help="Table of prices for --max-cost.")] = None,
-    body: Annotated[
-        str, typer.Option(help="JSON: more fields of each request; null takes one out.")
-    ] = "{}",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it takes.")] = False,
+    concurrency: Concurrency = 16,
+    max_cost: MaxCost = None,
+    prices: Prices = None,
+    body: Body = "{}",
+    dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Let a strong model judge conversations and descriptions (Table 3); interrupted, it goes on.

@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rs_gpt4v.cli.common import (
+    OPENAI,
+    ApiKeyEnv,
     Bands,
+    BaseUrl,
+    Body,
+    Concurrency,
     DataDir,
+    DryRun,
+    MaxCost,
     OnMissing,
+    Prices,
     Protocol,
     ReleasesDir,
     Sample,
     Split,
     Stretch,
+    Temperature,
     conversion,
     data_root,
     finite,
@@ -56,40 +65,31 @@ def generate(
         Path | None, typer.Option(help="Where names of images in --boxes start; beside it.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The first so many images.")] = None,
-    base_url: Annotated[
-        str, typer.Option(help="OpenAI-compatible server.")
-    ] = "https://api.openai.com/v1",
-    api_key_env: Annotated[str, typer.Option(help="Variable with the key.")] = "OPENAI_API_KEY",
+    base_url: BaseUrl = OPENAI,
+    api_key_env: ApiKeyEnv = "OPENAI_API_KEY",
     image: Annotated[bool, typer.Option(help="Show the image; else the facts are all.")] = True,
     tries: Annotated[int, typer.Option(min=1, help="Times to ask until a reply is usable.")] = 2,
     seed: Annotated[int, typer.Option(help="Passed on; a further try adds 1.")] = 0,
-    temperature: Annotated[float, typer.Option(min=0, callback=finite, help="Passed on.")] = 0.7,
+    temperature: Temperature = 0.7,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply.")] = 2000,
-    body: Annotated[
-        str, typer.Option(help="JSON: more fields of each request; null takes one out.")
-    ] = "{}",
+    body: Body = "{}",
     probes: Annotated[
         int, typer.Option(min=0, help="Templated yes-or-no questions an image, from the boxes.")
     ] = 0,
     negatives: Annotated[
         float, typer.Option(min=0, max=1, callback=finite, help="Share of these answered no.")
     ] = 0.5,
-    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once.")] = 16,
+    concurrency: Concurrency = 16,
     requests_per_minute: Annotated[
         float | None, typer.Option(min=0.001, callback=finite, help="At most.")
     ] = None,
     tokens_per_minute: Annotated[
         float | None, typer.Option(min=1, callback=finite, help="At most.")
     ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(
-            min=0, callback=finite, help="USD; the most to spend in all runs with this OUT."
-        ),
-    ] = None,
-    prices: Annotated[Path | None, typer.Option(help="Table of prices for --max-cost.")] = None,
+    max_cost: MaxCost = None,
+    prices: Prices = None,
     num_proc: Annotated[int, typer.Option(min=1, help="Processes that check replies.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it takes.")] = False,
+    dry_run: DryRun = False,
     write_batch: Annotated[
         Path | None, typer.Option(help="Write the requests here for OpenAI's batch API, and end.")
     ] = None,
@@ -105,7 +105,7 @@ def generate(
     A model of your own: `--base-url http://localhost:8000/v1`. Then `rs-gpt4v review`.
     """
     from rs_gpt4v import chat
-    from rs_gpt4v.generation.asking import Generator, estimate, wishes
+    from rs_gpt4v.generation.asking import Generator, requests, wishes
     from rs_gpt4v.generation.generate import CANDIDATES, FAILED, JOURNAL
     from rs_gpt4v.generation.lines import Probing
     from rs_gpt4v.generation.products import PRODUCTS
@@ -157,7 +157,7 @@ def generate(
     if read_batch:
         typer.echo(chat.read_batch(read_batch, generator.endpoint, generator.journal))
     if dry_run:
-        typer.echo(estimate(wishes(scenes, generator.products), generator))
+        typer.echo(generator.estimate(requests(wishes(scenes, generator.products), generator)))
     elif write_batch:
         _write_batch(scenes, generator, write_batch)
     else:

@@ -1,10 +1,8 @@
 """Asking a model for dialogues, and again where its reply makes none."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, get_args
 
 from rs_gpt4v import chat
 from rs_gpt4v.generation.products import PRODUCTS, Product
@@ -14,56 +12,21 @@ from rs_gpt4v.generation.scenes import Scene
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generator:
-    """Who writes the dialogues, and how it is asked.
+class Generator(chat.Asker):
+    """Who writes the dialogues, and how it is asked; without the image, the facts are all.
+
+    At temperature 0, a second try is pointless.
 
     Args:
-        endpoint: The server and its model.
-        journal: Every reply paid for; with the same one nothing is asked twice.
         products: What to ask for of each image.
         tries: Times that a product of an image is asked for until a reply makes a dialogue, with
             the seeds ``seed``, ``seed`` + 1, ...
-        seed: For the server's sampling, as far as it heeds it.
-        temperature: 0 for the most probable reply, which makes a second try pointless.
-        max_tokens: Longest reply.
-        with_image: Show the image; otherwise the facts are all that is told.
-        image_detail: How finely servers such as OpenAI's look at it.
-        with_schema: Hold the reply to a JSON schema. `settled` finds out whether the server can.
-        body: More fields of each request, which win; None takes a field out.
-        cap_usd: Spend no more in all runs with this journal.
-        prices: USD per million tokens by model.
     """
 
-    endpoint: chat.Endpoint
-    journal: Path
     products: tuple[Product, ...] = PRODUCTS
     tries: int = 2
-    seed: int = 0
     temperature: float = 0.7
     max_tokens: int = 2000
-    with_image: bool = True
-    image_detail: Literal["auto", "low", "high"] = "auto"
-    with_schema: bool = True
-    body: Mapping[str, Any] = field(default_factory=dict)
-    cap_usd: float | None = None
-    prices: Mapping[str, chat.Price] = field(default_factory=lambda: chat.PRICES)
-
-    def request(self, wish: "Wish", time: int = 0) -> chat.ChatRequest:
-        """The body that asks for ``wish`` the first time (0), the second, ..."""
-        shown = chat.image_part(wish.scene.image, self.image_detail) if self.with_image else None
-        request = request_body(
-            wish.scene.sheet(),
-            wish.product,
-            self.endpoint.model,
-            image=shown,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            seed=self.seed + time,
-        )
-        if not self.with_schema:
-            del request["response_format"]
-        wanted = {**request, **self.body}
-        return {name: value for name, value in wanted.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,42 +83,40 @@ def ask(wished: Sequence[Wish], generator: Generator) -> Asked:
         ChatError: Asking could not begin.
     """
     drafts: dict[Wish, Draft] = {}
-    summaries, stopped, again = [], None, list(wished)
-    for time in range(generator.tries):
-        if not again or stopped:
-            break
-        drafts |= {wish: Draft(wish, Unusable("unsent", "the run stopped")) for wish in again}
-        with _answers(again, generator, time) as answers:
-            try:
-                for wish, answer in zip(again, answers, strict=True):
-                    drafts[wish] = _draft(wish, answer)
-            except chat.ChatStoppedError as error:
-                stopped = str(error)
-        summaries.append(answers.summary)
-        again = [wish for wish in again if _can_do_better(drafts[wish])]
-    return Asked([drafts[wish] for wish in wished], summaries, stopped)
+
+    def is_usable(wish: Wish, answer: chat.Answer) -> bool:
+        drafts[wish] = _draft(wish, answer)
+        return not _can_do_better(drafts[wish])
+
+    def request(wish: Wish, time: int) -> tuple[str, chat.ChatRequest]:
+        return request_for(wish, generator, time)
+
+    rounds = generator.ask(wished, request, is_usable, generator.tries, "Generating")
+    unsent = Unusable("unsent", "the run stopped")
+    drafts |= {wish: Draft(wish, unsent) for wish in rounds.unanswered}
+    return Asked([drafts[wish] for wish in wished], rounds.summaries, rounds.stopped)
 
 
-def _answers(
-    asked: Sequence[Wish], generator: Generator, time: int
-) -> AbstractContextManager[chat.Answers]:
-    return chat.complete(
-        requests(asked, generator, time),
-        generator.endpoint,
-        generator.journal,
-        cap_usd=generator.cap_usd,
-        prices=generator.prices,
-        total=len(asked),
-        desc="Generating" if time == 0 else f"Asking again ({time})",
+def request_for(wish: Wish, generator: Generator, time: int = 0) -> tuple[str, chat.ChatRequest]:
+    """What asks for ``wish`` the first time (0), the second, ..."""
+    image = next(iter(generator.images(wish.scene.image)), None)
+    body = request_body(
+        wish.scene.sheet(),
+        wish.product,
+        generator.endpoint.model,
+        image=image,
+        temperature=generator.temperature,
+        max_tokens=generator.max_tokens,
+        seed=generator.seed + time,
     )
+    return wish.id, generator.request(body)
 
 
 def requests(
-    asked: Iterable[Wish], generator: Generator, time: int = 0
+    wished: Iterable[Wish], generator: Generator
 ) -> Iterator[tuple[str, chat.ChatRequest]]:
-    """What is sent, made when its turn comes: it holds the image."""
-    for wish in asked:
-        yield wish.id, generator.request(wish, time)
+    """What asks for all of ``wished`` once, made one by one: it holds the image."""
+    return (request_for(wish, generator) for wish in wished)
 
 
 def _draft(wish: Wish, answer: chat.Answer) -> Draft:
@@ -173,22 +134,3 @@ def _can_do_better(draft: Draft) -> bool:
 
 
 _WITHOUT_REPLY = {*get_args(chat.FailureKind)} - chat.REPLIED
-
-
-def settled(wished: Sequence[Wish], generator: Generator) -> Generator:
-    """``generator``, without a schema if the server refuses the first wish for its schema."""
-    if not wished or not generator.with_schema:
-        return generator
-    with_schema = chat.takes_schema(
-        generator.request(wished[0]),
-        generator.endpoint,
-        generator.journal,
-        cap_usd=generator.cap_usd,
-        prices=generator.prices,
-    )
-    return replace(generator, with_schema=with_schema)
-
-
-def estimate(wished: Sequence[Wish], generator: Generator) -> chat.Estimate:
-    """What asking once for each takes; a second try comes on top where a reply is no dialogue."""
-    return chat.estimate(requests(wished, generator), generator.endpoint, generator.prices)

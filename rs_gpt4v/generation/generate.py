@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from rs_gpt4v.files import json_line, replacing
 from rs_gpt4v.generation.account import Account
-from rs_gpt4v.generation.asking import Generator, ask, settled, wishes
+from rs_gpt4v.generation.asking import Generator, ask, requests, wishes
 from rs_gpt4v.generation.lines import Probing, Work, lines
 from rs_gpt4v.generation.scenes import Scene
 
@@ -50,7 +50,7 @@ def generate(
     """
     out.mkdir(parents=True, exist_ok=True)  # before anything is paid for
     wished = wishes(scenes, generator.products)
-    asked = ask(wished, settled(wished, generator))
+    asked = ask(wished, generator.without_schema_if_refused(requests(wished, generator)))
     account = Account(len(scenes), len(wished), asked.stopped, asked.summaries)
     drafts = iter(asked.drafts)
     works = [

@@ -15,7 +15,7 @@ from rs_gpt4v_evaluation.judge.asking import (
     Unit,
     Verdict,
     ask,
-    settled,
+    requests,
     total_usd,
     unasked,
 )
@@ -89,7 +89,7 @@ def compare_files(a: Sequence[Path], b: Sequence[Path], out: Path, judge: Judge)
     pairs = matched(ours, theirs)
     if judge.with_image:
         check_images(one for one, _ in pairs)
-    judge = settled(judge, units_of(pairs, judge), "better")
+    judge = judge.without_schema_if_refused(requests(units_of(pairs, judge), "better", judge))
     asked = ask(units_of(pairs, judge), "better", judge)
     verdicts = iter(asked.verdicts)
     constants = {
@@ -116,7 +116,7 @@ def units_of(pairs: Iterable[tuple[Pair, Pair]], judge: Judge) -> list[Unit]:
             f"{one.id} {repeat} {order}",
             repeat,
             lambda: prompts.choice_messages(
-                one.question, first.answer, second.answer, judge.images(one)
+                one.question, first.answer, second.answer, judge.images(one.image)
             ),
         )
 

@@ -12,7 +12,7 @@ from rs_gpt4v_evaluation.judge.asking import (
     Unit,
     Verdict,
     ask,
-    settled,
+    requests,
     total_usd,
     unasked,
 )
@@ -63,7 +63,7 @@ def units_of(pairs: Sequence[Pair], judge: Judge) -> list[Unit]:
         return Unit(
             f"{pair.id} {repeat}",
             repeat,
-            lambda: prompts.score_messages(pair.question, pair.answer, judge.images(pair)),
+            lambda: prompts.score_messages(pair.question, pair.answer, judge.images(pair.image)),
         )
 
     return [unit(pair, repeat) for pair in pairs if pair.answer for repeat in range(judge.repeats)]
@@ -86,7 +86,7 @@ def judge_files(files: Sequence[Path], out: Path, judge: Judge) -> list[Summary]
     if judge.with_image:
         check_images(pairs)
     units = units_of(pairs, judge)
-    judge = settled(judge, units, "score")
+    judge = judge.without_schema_if_refused(requests(units, "score", judge))
     asked = ask(units_of(pairs, judge), "score", judge)
     verdicts = iter(asked.verdicts)
     described = judge.described("score")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_evaluation.judge import pairwise, pointwise
-from rs_gpt4v_evaluation.judge.asking import Judge, estimate
+from rs_gpt4v_evaluation.judge.asking import Judge, requests
 from rs_gpt4v_evaluation.judge.pairs import check_images, read_pairs
 from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS
 
@@ -26,7 +26,7 @@ def foreseen(files: Sequence[Path], against: Sequence[Path], judge: Judge) -> st
         units, asks, count = pairwise.units_of(both, judge), "better", len(both)
     else:
         units, asks, count = pointwise.units_of(pairs, judge), "score", len(pairs)
-    said = estimate(units, asks, judge)
+    said = judge.estimate(requests(units, asks, judge))
     return (
         f"{count:,} pairs: {said}. A reply that cannot be used is asked for again, at most twice."
     )
