@@ -289,6 +289,16 @@ def _made_up(thumbnails: np.ndarray, dhash: list[int]) -> Images:
     )
 
 
+def test_pictures_of_the_same_bytes_and_other_sides_are_not_the_same_pixels(tmp_path: Path) -> None:
+    for name, size in (("wide.png", (20, 10)), ("high.png", (10, 20)), ("again.bmp", (20, 10))):
+        Image.new("RGB", size, (9, 9, 9)).save(tmp_path / name)
+    wide, high, again = (
+        hashing.known_by(str(tmp_path / name))[1] for name in ("wide.png", "high.png", "again.bmp")
+    )
+    assert wide == again
+    assert wide != high
+
+
 def test_smooth_pictures_with_one_hash_are_not_near() -> None:
     rng = np.random.default_rng(0)
     slope = np.linspace(40, 200, 32)[None, None] + rng.normal(0, 4, (3, 32, 32))

@@ -249,3 +249,24 @@ def test_training_with_the_cache_and_workers(
     assert saved == (tiny_llava / "processor_config.json").read_text()
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "rs_gpt4v_images" / "at_most_28px"
     assert 0 < len(list(folder.rglob("*.ppm"))) <= 8
+
+
+def test_a_copy_is_of_one_path_size_time_and_form(tmp_path: Path) -> None:
+    """Each part of its name alone tells two copies apart."""
+    first = Path(write(tmp_path / "a.png", 30, 20))
+    second = tmp_path / "b.png"
+    second.write_bytes(first.read_bytes())
+    os.utime(second, ns=(0, first.stat().st_mtime_ns))
+    cache = ImageCache(tmp_path, SIDE, enlarge=True)
+    one = cache.path(str(first))
+    assert cache.path(str(first)) == one
+    assert cache.path(str(second)) != one
+    assert ImageCache(tmp_path, SIDE + 1, enlarge=True).path(str(first)) != one
+    assert ImageCache(tmp_path, SIDE, enlarge=False).path(str(first)) != one
+    time = first.stat().st_mtime_ns
+    first.write_bytes(first.read_bytes() + b"more")
+    os.utime(first, ns=(0, time))
+    longer = cache.path(str(first))
+    assert longer != one
+    os.utime(first, ns=(0, time + 1))
+    assert cache.path(str(first)) not in (one, longer)

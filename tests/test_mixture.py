@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from datasets import Dataset
 from PIL import Image
 
 pytest.importorskip("trl")
@@ -23,7 +25,7 @@ from rs_gpt4v_training.lengths import TooLongError, token_count
 from rs_gpt4v_training.mixture import MixtureError
 from rs_gpt4v_training.repository import COLUMNS
 from rs_gpt4v_training.rows import load_rows, stream_rows
-from rs_gpt4v_training.sft import train
+from rs_gpt4v_training.sft import make_trainer, train
 from rs_gpt4v_training.streaming import StreamingError, Uncut
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
@@ -284,3 +286,66 @@ def test_a_long_row_is_named_and_no_other_stops(tiny_llava: Path, releases: Path
         Uncut(collator, max(lengths) - 1)([rows[i] for i in range(4)])
     assert repr(longest) in str(error.value)
     assert f"Set max_length: {max(lengths)}" in str(error.value)
+
+
+# Which rows
+
+
+def test_max_rows_picks_by_the_seed_and_not_the_first(releases: Path) -> None:
+    whole = load_rows(of(releases, ["vqa_lr"]), "train", seed=0)["id"]
+    some = {
+        seed: load_rows(of(releases, ["vqa_lr"], max_rows=30), "train", seed=seed)["id"]
+        for seed in (0, 1)
+    }
+    for ids in some.values():
+        assert len(set(ids)) == 30
+        assert set(ids) <= set(whole)
+        assert len(set(ids) & set(whole[:30])) < 15
+        assert len(set(ids) & set(whole[-30:])) < 15
+    assert set(some[0]) != set(some[1])
+    assert some[0] == load_rows(of(releases, ["vqa_lr"], max_rows=30), "train", seed=0)["id"]
+
+
+@pytest.mark.parametrize("weight", [0.25, 3])
+def test_a_config_without_a_weight_has_each_row_once(releases: Path, weight: float) -> None:
+    plain = Counter(load_rows(of(releases, ["vqa_lr", "cap_ucm"]), "train", seed=0)["source"])
+    data = of(releases, ["vqa_lr", "cap_ucm"], mixture={"cap_ucm": weight})
+    mixed = Counter(load_rows(data, "train", seed=0)["source"])
+    assert mixed["rsvqa_lr"] == plain["rsvqa_lr"]
+    assert mixed["ucm_captions"] == round(weight * plain["ucm_captions"])
+
+
+def test_a_config_without_a_weight_streams_by_1(releases: Path) -> None:
+    names = ["vqa_lr", "cap_ucm", "cap_sydney"]
+    data = of(releases, names, mixture={"cap_ucm": 3, "cap_sydney": 0.25}, streaming=True)
+    drawn = Counter(row["source"] for row in stream_rows(data, "train", seed=0).take(200))
+    assert 130 <= drawn["ucm_captions"] <= 158  # 3 / 4.25 of them
+    assert 33 <= drawn["rsvqa_lr"] <= 62  # 1 / 4.25
+    assert 4 <= drawn["sydney_captions"] <= 22  # 0.25 / 4.25
+
+
+@pytest.mark.parametrize("dry", [False, True], ids=["training", "dry run"])
+def test_validation_rows_are_measured_too(tiny_llava: Path, tmp_path: Path, *, dry: bool) -> None:
+    """The one row that is too long is of validation."""
+    empty = dict.fromkeys(FEATURES)
+    for split, words in (("train", "yes"), ("validation", "yes " * 200)):
+        turns = [{"role": "user", "content": "Is it?"}, {"role": "assistant", "content": words}]
+        image = Image.new("RGB", (28, 28))
+        row = empty | {"id": split, "images": [image], "messages": turns, "task": "vqa"}
+        made = Dataset.from_list([row], features=FEATURES)
+        (tmp_path / "rows").mkdir(exist_ok=True)
+        made.to_parquet(tmp_path / f"rows/{split}-0.parquet")
+    fields = {
+        "datasets": ["default"],
+        "repository": str(tmp_path / "rows"),
+        "box_format": "llava",
+        "max_length": 150,
+        "eval_strategy": "steps",
+    }
+    given = arguments(tiny_llava, tmp_path / "out", **fields)
+    if dry:
+        (problem,) = plan(*given, Machine()).problems
+        assert re.search("max_length 150 would cut 1 of 1 rows; validation needs", problem)
+    else:
+        with pytest.raises(TooLongError, match="would cut 1 of 1 rows; validation needs"):
+            make_trainer(*given)

@@ -155,3 +155,15 @@ def test_checkpoint_that_was_cut_is_passed_over(tmp_path: Path) -> None:
     assert found == tmp_path / "checkpoint-2"
     with pytest.raises(OutputDirError, match="fewer processes than the 2 that run now"):
         checkpoint_to_resume(tmp_path, resume=True, processes=2)
+
+
+def test_checkpoints_go_by_their_number_and_not_by_their_name(tmp_path: Path) -> None:
+    for step in (200, 1_000, 90):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "rng_state.pth").touch()
+        (folder / "trainer_state.json").write_text(json.dumps({"global_step": step}))
+    found = checkpoint_to_resume(tmp_path, resume=True, processes=1)
+    assert found == tmp_path / "checkpoint-1000"
+    with pytest.raises(OutputDirError, match=r"holds checkpoint-1000 of"):
+        checkpoint_to_resume(tmp_path, resume=False, processes=1)
