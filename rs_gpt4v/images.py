@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -147,8 +147,7 @@ def web_file(
 
 
 def _is_for_the_web(image: Image.Image) -> bool:
-    is_known = image.format in _ON_THE_WEB and image.mode != "CMYK"
-    return is_known and image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+    return image.format in _ON_THE_WEB and image.mode != "CMYK" and not _is_to_be_turned(image)
 
 
 _ON_THE_WEB = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
@@ -192,6 +191,22 @@ def checked(file: ImageFile, conversion: Conversion = AS_IS) -> Checked:
         return Checked((height, width) if on_its_side else (width, height), None)
 
 
+def upright_file(path: str | Path) -> bytes | None:
+    """A file in the same format whose pixels are turned already; None where none are to be turned.
+
+    For programs that may not heed EXIF. A JPEG is encoded anew, at quality 95.
+
+    Raises:
+        ImageError: As `open_image`.
+    """
+    with _opened(path, AS_IS) as image:
+        if isinstance(image, Samples) or not _is_to_be_turned(image):
+            return None
+        file, kind = io.BytesIO(), image.format
+        _turned(image).save(file, kind, **({"quality": 95} if kind in ("JPEG", "WEBP") else {}))
+        return file.getvalue()
+
+
 def read_file(path: str | Path) -> bytes:
     """The bytes of a regular file.
 
@@ -222,6 +237,20 @@ def _turned(image: Image.Image) -> Image.Image:
     if image.getexif().get(ExifTags.Base.Orientation) is not None:
         return ImageOps.exif_transpose(image)
     return image
+
+
+def _is_to_be_turned(image: Any) -> bool:
+    if image.format == "PNG" and not _mentions_exif(image.fp):
+        return False  # Pillow would decode the whole of it, for a chunk at its end
+    return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+
+
+def _mentions_exif(file: Any) -> bool:
+    place = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(place)
+    return any(word in content for word in (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp"))
 
 
 @contextmanager

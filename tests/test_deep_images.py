@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,27 @@ def test_an_export_of_converted_images_is_the_same_on_each_machine(tmp_path: Pat
     copies = [f"/home/{user}/cache/rs_gpt4v_converted/a/b/1.png" for user in ("ann", "ben")]
     one, other = (image_names([path], Path("/data"))[path] for path in copies)
     assert one == other == "images/rs_gpt4v_converted/a/b/1.png"
+
+
+@pytest.mark.parametrize("kind", ["llava", "webdataset"])
+@pytest.mark.parametrize("how", ["copy", "hardlink"])
+def test_exports_are_turned_for_tools_that_do_not(kind: str, how: str, tmp_path: Path) -> None:
+    release(tmp_path, turned(Image.new("RGB", (60, 80)), "JPEG"))
+    out = export(
+        kind,
+        tmp_path / "out",
+        ["cap_sydney"],
+        images=how,
+        data_dir=str(tmp_path),
+        cache_dir=str(tmp_path / "cache"),
+        on_missing="skip",
+    )
+    for shard in out.glob("*.tar"):
+        shutil.unpack_archive(shard, out, filter="data")
+    (image,) = out.rglob("*.tif")
+    with Image.open(image) as plain:
+        assert plain.size == (80, 60)
+        assert 274 not in plain.getexif()
 
 
 def test_boxes_are_in_the_frame_of_the_turned_image(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The one door for images: what comes in, in which frame, and what is said of the rest."""
 
 import ast
+import io
 import os
 import zlib
 from pathlib import Path
@@ -71,6 +72,21 @@ def test_one_frame(kind: str, orientation: int) -> None:
     assert small.size == tuple(side // 3 for side in decoded.size)
     near = np.asarray(decoded.convert("RGB").resize(small.size), int)
     assert np.abs(near - np.asarray(small, int)).mean() < 6
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_a_turned_file_needs_no_exif(kind: str, tmp_path: Path) -> None:
+    picture, path = Image.linear_gradient("L").resize((90, 60)).convert("RGB"), tmp_path / "a"
+    path.write_bytes(turned(picture, kind))
+    upright = images.upright_file(path)
+    assert upright
+    with Image.open(io.BytesIO(upright)) as image:
+        assert (image.format, image.size) == (kind, (60, 90))
+        assert 274 not in image.getexif()
+        close = np.asarray(image, int) - np.asarray(as_datasets(path.read_bytes()), int)
+    assert np.abs(close).max() < 8
+    path.write_bytes(encoded(picture, kind))
+    assert images.upright_file(path) is None
 
 
 @pytest.mark.parametrize("kind", sorted(DEEP))

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from rs_gpt4v.files import UNFINISHED, relative
 from rs_gpt4v.image_checks import CONVERTED
+from rs_gpt4v.images import upright_file
 
 FOLDER = "images"
 MOST_IN_A_FOLDER = 9_000
@@ -75,7 +76,11 @@ def _digest(text: str) -> str:
 
 
 def store(names: Mapping[str, str], out: Path, how: str) -> None:
-    """Put each image into ``out`` under its name; one that is there with its size is left alone."""
+    """Put each image into ``out`` under its name; one that is there with its size is left alone.
+
+    One that its EXIF data say to turn is put there turned: boxes are in that frame, and not every
+    tool turns it.
+    """
     put = PUT[how]
     for path, name in tqdm(names.items(), desc="Images", unit="file", disable=None):
         target = out / name
@@ -84,7 +89,10 @@ def store(names: Mapping[str, str], out: Path, how: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f".{target.name}{UNFINISHED}")
         unfinished.unlink(missing_ok=True)
-        put(path, unfinished)
+        if turned := upright_file(path):
+            unfinished.write_bytes(turned)
+        else:
+            put(path, unfinished)
         unfinished.replace(target)
     if hasattr(os, "sync"):  # Windows has none
         os.sync()  # once for all: of each of 88,000 files it would take longer than copying them

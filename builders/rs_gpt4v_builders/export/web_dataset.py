@@ -2,7 +2,7 @@
 
 On disk::
 
-    <split>-000000.tar   train-00000000.tif    an image, the bytes as released
+    <split>-000000.tar   train-00000000.tif    an image, the bytes as released (or turned)
                          train-00000000.json   {"image", "width", "height", "rows": [...]}
     README.md            the columns' types, for ``datasets.load_dataset(OUT, streaming=True)``
 
@@ -30,7 +30,7 @@ from huggingface_hub import DatasetCardData
 
 from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v.files import replacing
-from rs_gpt4v.images import read_file
+from rs_gpt4v.images import read_file, upright_file
 from rs_gpt4v_builders import members
 from rs_gpt4v_builders.export._material import Material, to_rows
 
@@ -126,7 +126,7 @@ def _write_shard(path: Path, samples: list[Sample]) -> None:
     ):
         for sample in samples:
             (image, _), (about, length) = sample.members()
-            content = read_file(sample.path)
+            content = upright_file(sample.path) or read_file(sample.path)
             shard.addfile(_header(image, len(content)), io.BytesIO(content))
             shard.addfile(_header(about, length), io.BytesIO(sample.about))
 
