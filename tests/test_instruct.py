@@ -334,6 +334,7 @@ class TestImages:
             ("D:/DIOR/00001.jpg", "image path leaves the data root"),
             ("/data/DIOR/00001.jpg", "image path leaves the data root"),
             ("https://example.org/00001.jpg", "image is missing"),
+            (f"{'1' * 180}.jpg", "image is missing"),
         ],
     )
     def test_no_other_image_of_that_name_is_taken(
@@ -346,6 +347,13 @@ class TestImages:
         (record,) = read(root, [OK | {"image": name}])
         assert record["why"]["kind"] == kind
         assert repr(name) in record["why"]["reason"]
+
+    @pytest.mark.parametrize(
+        "name", ["1" * 5000 + ".jpg", "images/" + "a" * 5000, "images/a\0.jpg"]
+    )
+    def test_name_that_no_file_can_have_costs_its_item(self, tmp_path: Path, name: str) -> None:
+        bad, good = read(tmp_path, [OK | {"image": name}, OK | {"id": "b"}])
+        assert (bad["why"]["kind"], good["why"]) == ("image is missing", None)
 
     def test_missing_image_says_where_it_was_looked_for(self, tmp_path: Path) -> None:
         (record,) = read(tmp_path, [OK | {"image": "mine/a.jpg"}], "train/conversation.json")

@@ -82,9 +82,10 @@ class TestDiorRsvg:
         with pytest.raises(AnnotationError, match=rf"{said}.*lists are those of May 2023"):
             read(tmp_path, "train", "release")
 
-    def test_line_that_is_no_index_is_named(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("line", ["00001.jpg", "-1", "1" * 5000])
+    def test_line_that_is_no_index_is_named(self, tmp_path: Path, line: str) -> None:
         write_xml(tmp_path, 1, described("a"))
-        write_lists(tmp_path, "0\n00001.jpg\n", "", "")
+        write_lists(tmp_path, f"0\n{line}\n", "", "")
         with pytest.raises(AnnotationError, match=r"train\.txt, line 2: expected an index"):
             read(tmp_path, "train", "release")
 

@@ -25,6 +25,7 @@ from rs_gpt4v.source import AnnotationError, Source, read_text
 from rs_gpt4v_builders import _dior_xml
 
 _ANNOTATIONS = "Annotations/"
+_MOST_DIGITS = 9  # of an index; Python reads no number of more than 4,300
 _LISTS = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
 
 
@@ -77,8 +78,8 @@ def listed_objects(folder: Path, count: int) -> dict[str, list[int]]:
 def _indices(path: Path) -> list[int]:
     lines = read_text(path).splitlines()
     for number, line in enumerate(lines, 1):
-        if line.strip() and not line.strip().isdecimal():
-            raise AnnotationError(f"{path}, line {number}: expected an index, found {line!r}")
+        if line.strip() and not (line.strip().isdecimal() and len(line.strip()) <= _MOST_DIGITS):
+            raise AnnotationError(f"{path}, line {number}: expected an index, found {line!r:.80}")
     return [int(line) for line in lines if line.strip()]
 
 

@@ -49,6 +49,7 @@ _ROLES = {
     "system": "system",
 }
 _SPLITS = ("train", "test")
+_MOST_DIGITS = 9  # of DIOR's number of an image
 _DIOR_RSVG = tuple(f"../{name}/JPEGImages" for name in ("DIOR_RSVG", "DIOR-RSVG", "dior_rsvg"))
 _ROOT = "data root"  # the first part of the name of an image that is there as given
 
@@ -160,14 +161,15 @@ def _place(beside: Path, folder: Path, name: str) -> str:
         raise _ItemError("image path leaves the data root", said)
     for parent in (beside, folder, root):
         for spelling in _spelt(os.path.normpath(parent / path)):
-            if _within(spelling, root) and Path(spelling).is_file():
+            # os.path: False, not an error, where a name is too long or holds a NUL.
+            if _within(spelling, root) and os.path.isfile(spelling):  # noqa: PTH113
                 return f"{_ROOT}/{Path(spelling).relative_to(root).as_posix()}"
     bare = Path(os.path.normpath(path))
-    if bare.name == str(bare) and bare.stem.isdecimal():
+    if bare.name == str(bare) and bare.stem.isdecimal() and len(bare.stem) <= _MOST_DIGITS:
         is_test = int(bare.stem) > LAST_TRAINING_IMAGE
         return f"{'DIOR_test' if is_test else 'DIOR_trainval'}/{bare.name}"
     looked = " nor ".join(str(parent) for parent in dict.fromkeys((beside, folder, root)))
-    raise _ItemError("image is missing", f"{name!r} is not in {looked}")
+    raise _ItemError("image is missing", f"{name!r:.200} is not in {looked}")
 
 
 def _within(path: str, root: Path) -> bool:
