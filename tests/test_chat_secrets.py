@@ -268,6 +268,17 @@ def test_settings_do_not_bring_it_anywhere(
     assert "gsk" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("verb", ["generate", "judge", "judge_against"], indirect=True)
+@pytest.mark.parametrize("told", [KEY, quote(KEY, safe="")])
+def test_further_fields_do_not_bring_it_anywhere(
+    told: str, verb: Callable[[str], list[str]], watch: Watch
+) -> None:
+    with ChatServer(lambda _: "fine") as server:
+        said = watch.run(*verb(server.url), "--body", json.dumps({"user": told}))
+    assert "hold the key, which would end in files" in said
+    assert not server.bodies
+
+
 @pytest.mark.parametrize("key", ["sk-one\nsk-other", "sk-\u2026abcdefgh", "sk-\x00abcdefgh"])
 def test_a_key_that_is_no_line_of_text_is_not_sent(
     key: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

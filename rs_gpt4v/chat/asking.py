@@ -1,5 +1,6 @@
 """How a verb asks: settings, requests, and asking again for what cannot be used."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -7,10 +8,11 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
-from rs_gpt4v.chat.answers import Answer, ChatStoppedError, Summary
+from rs_gpt4v.chat.answers import Answer, ChatError, ChatStoppedError, Summary
 from rs_gpt4v.chat.client import complete
+from rs_gpt4v.chat.masking import Mask
 from rs_gpt4v.chat.prices import PRICES, Estimate, Price, estimate
-from rs_gpt4v.chat.requests import ChatRequest, Endpoint, Part, image_part
+from rs_gpt4v.chat.requests import ChatRequest, Endpoint, Part, image_part, key_of
 
 T = TypeVar("T")
 A = TypeVar("A", bound="Asker")
@@ -58,6 +60,14 @@ class Asker:
     body: Mapping[str, Any] = field(default_factory=dict)
     cap_usd: float | None = None
     prices: Mapping[str, Price] = field(default_factory=lambda: PRICES)
+
+    def __post_init__(self) -> None:
+        """Raise ChatError where ``body``, which files and reports repeat, holds the key."""
+        if Mask([key_of(self.endpoint)]).holds(json.dumps(dict(self.body))):
+            raise ChatError(
+                "the further fields of requests (--body) hold the key, which would end in files: "
+                "it is sent as a header, so leave it out"
+            )
 
     def images(self, image: Path | str | None) -> list[Part]:
         """The part of a message that shows ``image``, if there is one and it is to be shown."""
