@@ -67,6 +67,15 @@ def test_share_of_negatives_is_kept(share: float, negatives: int) -> None:
     assert (len(found), sum(not probe.holds for probe in found)) == (8, negatives)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 9])
+def test_every_count_can_be_asked_wrongly(count: int) -> None:
+    about = sheet([("ship", 50 * n, 100, 20) for n in range(1, count + 1)])
+    for seed in range(20):
+        (probe,) = (p for p in probes(about, 100, seed=seed, share=1) if p.topic == "count")
+        assert 1 < int(probe.value) != count
+        assert abs(int(probe.value) - count) <= 3
+
+
 def test_topics_are_mixed() -> None:
     found = probes(sheet(SCENE), 6, seed=0)
     assert Counter((p.topic, p.holds) for p in found) == {

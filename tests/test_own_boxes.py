@@ -252,6 +252,16 @@ def test_shares_and_percent_are_told(root: Path, layout: Layout, scale: float, s
         read(root, layout)
 
 
+def test_pixels_of_small_images_are_no_percent(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    draw(root, *images(12), size=(150, 199))
+    coco(root, {name: [box_of("coco")] for name in images(12)})
+    with caplog.at_level(logging.WARNING):
+        assert len(read(root, "coco")) == 12
+    assert "percent" not in caplog.text
+
+
 def test_few_boxes_in_a_corner_may_be_pixels(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     draw(root, "a.png", size=(400, 300))
     coco(root, {"a.png": [box_of("coco")]})

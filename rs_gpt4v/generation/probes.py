@@ -142,11 +142,10 @@ def _spelled(count: int, name: str) -> str:
 
 def _counts(sheet: FactSheet, rng: random.Random) -> Iterator[Probe]:
     for name, count in sheet.counts.items():
-        off = [n for n in range(count - _MOST_OFF, count + _MOST_OFF + 1) if n > 0 and n != count]
+        off = [n for n in range(count - _MOST_OFF, count + _MOST_OFF + 1) if n > 1 and n != count]
         true = f"there {'is' if count == 1 else 'are'} {_spelled(count, name)}."
         for value, holds in ((rng.choice(off), False), (count, True)):
-            # "Are there one ship" is no English.
-            if value > 1:
+            if value > 1:  # "Are there one ship" is no English
                 question = rng.choice(_COUNT).format(n=_spelled(value, name))
                 answer = f"{'Yes' if holds else 'No'}, {true}"
                 yield Probe("count", question, answer, holds, (name,), str(value))
