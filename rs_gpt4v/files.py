@@ -237,10 +237,10 @@ def _problem(errors: list[Any]) -> str:
         said = first["ctx"]["error"]
         told = next((text for sign, text in _JSON_PROBLEMS.items() if sign in said), said)
         return f"not JSON: {told}"
-    if first["type"] == "missing":
-        absent = [_field(error["loc"]) for error in errors if error["type"] == "missing"]
-        seen = ", ".join(first["input"])
-        return f"it lacks {', '.join(absent)}; it has {seen or 'nothing'}"
+    if missing := [error for error in errors if error["type"] == "missing"]:
+        absent = ", ".join(_field(error["loc"]) for error in missing)
+        seen = ", ".join(missing[0]["input"])
+        return f"it lacks {absent}; it has {seen or 'nothing'}"
     found = f"{reprlib.repr(first['input']):.80}"
     expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"{_field(first['loc'])} is {found}; expected {expected}"

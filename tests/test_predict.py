@@ -172,7 +172,7 @@ def test_fingerprint_is_that_of_the_content(
 def test_damaged_file_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text('{"id": 1}\n')
     with pytest.raises(
-        PredictionFileError, match=r"p\.jsonl, line 1: lacks adapter, dataset, decoding"
+        PredictionFileError, match=r"p\.jsonl, line 1: it lacks source, task, .* has id"
     ):
         read_predictions(tmp_path / "p.jsonl")
     (tmp_path / "p.jsonl").write_text("yes\n")
