@@ -8,6 +8,7 @@ Half a surrogate pair is no text: a line that holds one is refused when it is re
 import codecs
 import json
 import os
+import re
 import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -242,7 +243,7 @@ def _problem(errors: list[Any]) -> str:
         seen = ", ".join(missing[0]["input"])
         return f"it lacks {absent}; it has {seen or 'nothing'}"
     found = f"{reprlib.repr(first['input']):.80}"
-    expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    expected = re.sub(r"^\w+ (should (be|have)|error,) | after validation.*", "", first["msg"])
     return f"{_field(first['loc'])} is {found}; expected {expected}"
 
 

@@ -34,7 +34,7 @@ def run(*arguments: object) -> str:
     result = CliRunner().invoke(app, [*map(str, arguments)])
     if result.exception:
         raise result.exception
-    return result.output
+    return result.stdout
 
 
 def with_new_score(sums: Sums) -> Sums:
@@ -194,9 +194,11 @@ def test_judged_lines_of_two_judges_or_twice_are_refused(verdicts: Path) -> None
     lines = verdicts.read_text().splitlines(keepends=True)
     other = json.loads(lines[1])
     other["judge"]["model"] = "another"
+    stranger = json.loads(lines[1]) | {"weights": "v"}
     for content, problem in (
         ([*lines, lines[0]], "occurs twice"),
-        ([lines[0], json.dumps(other) + "\n"], "were not judged alike"),
+        ([lines[0], json.dumps(other) + "\n"], "not of the same models, judged alike"),
+        ([lines[0], json.dumps(stranger) + "\n"], "not of the same models, judged alike"),
     ):
         verdicts.write_text("".join(content))
         with pytest.raises(ValueError, match=problem):

@@ -21,7 +21,7 @@ def run(*arguments: object) -> str:
     result = CliRunner().invoke(app, [*map(str, arguments)])
     if result.exception:
         raise result.exception
-    return result.output
+    return result.stdout
 
 
 def scored(path: Path, *options: str) -> Any:
@@ -112,6 +112,13 @@ def test_the_report_counts_every_accepted_answer(tmp_path: Path) -> None:
     assert "| All questions (OA) | 3 | 100.0 % | 100.0 % |" in text  # "most frequent" is any of two
 
 
+def test_a_model_card_names_all_sources(tmp_path: Path) -> None:
+    card = tmp_path / "card.md"
+    file = write(tmp_path / "a/p.jsonl", [one | {"id": f"r{i}"} for i, one in enumerate(COUNTS)])
+    run("report", file, "--out", tmp_path / "r.md", "--model-card", card)
+    assert "rsvqa_lr + rsvqa_hr + floodnet + rsivqa (paper protocol)" in card.read_text()
+
+
 def test_a_page_names_both_ways_of_comparing(tmp_path: Path) -> None:
     lines = [one | {"id": f"r{i}"} for i, one in enumerate(COUNTS)]
     out = tmp_path / "r.html"
@@ -181,6 +188,7 @@ WRONG: list[tuple[str, Any, str]] = [
     *(("prompt", value, "prompt is ") for value in (None, ["?"])),
     *(("prediction", value, "prediction is ") for value in (None, ["yes"], 7, True, {})),
     *(("references", value, "references is ") for value in ("yes", [], None, {"0": "yes"}, 1)),
+    ("references", [], r"references is \[\]; expected at least 1 item"),
     *(("references", value, r"references\[0\] is ") for value in ([None], [3], [["yes"]])),
     *(("boxes", value, r"boxes") for value in (None, "x", [[1, 2, 3, 4]], {})),
     (

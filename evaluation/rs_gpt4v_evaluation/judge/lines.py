@@ -106,11 +106,16 @@ def read_lines(path: Path, schema: type[T], made_with: str) -> list[T]:
         if line["id"] in ids:
             raise PredictionFileError(f"{path}: {line['id']} occurs twice; judge anew")
         ids.add(line["id"])
-        if len(line["verdicts"]) != len(first["verdicts"]) or line["judge"] != first["judge"]:
+        if len(line["verdicts"]) != len(first["verdicts"]) or _alike(line) != _alike(first):
             raise PredictionFileError(
-                f"{path}: {first['id']} and {line['id']} were not judged alike; judge anew"
+                f"{path}: {first['id']} and {line['id']} are not of the same models, judged alike; "
+                "judge them apart"
             )
     return lines
+
+
+def _alike(line: Mapping[str, Any]) -> list[Any]:
+    return [line.get(name) for name in ("judge", "model", "adapter", "weights", "a", "b")]
 
 
 def served(lines: Iterable[Mapping[str, Any]]) -> list[str]:

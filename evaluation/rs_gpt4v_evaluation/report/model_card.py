@@ -59,11 +59,12 @@ def _results(column: Column) -> Iterator[EvalResult]:
     """One result a score. The fingerprint of the rows stands as the dataset's revision."""
     score, task = column.score, column.rows[0].task
     dataset = score["dataset"]
+    sources = " + ".join(dict.fromkeys(row.source for row in column.rows))
     for key, name in score_names([column]).items():
         yield EvalResult(
             task_type=_TASKS[task],
             dataset_type=NAME,
-            dataset_name=f"{column.rows[0].source} ({dataset['protocol']} protocol)",
+            dataset_name=f"{sources} ({dataset['protocol']} protocol)",
             dataset_config=dataset["config"],
             dataset_split=dataset["split"],
             dataset_revision=dataset["fingerprint"],
