@@ -42,7 +42,7 @@ def ours(data: Path, cache: Path) -> Any:
 
 def generator(data: Path, cache: Path) -> Any:
     """Rows one by one from the columns that this package's reader makes."""
-    from rs_gpt4v_builders import rsvqa_hr
+    from rs_gpt4v_builders.sources import rsvqa_hr
 
     def rows() -> Iterator[dict[str, Any]]:
         table = rsvqa_hr.SOURCE.read(data / "RSVQA_HR", "train")
@@ -80,7 +80,7 @@ def _from_generator(
     from datasets import Dataset
     from PIL import Image
 
-    from rs_gpt4v import wordings
+    from rs_gpt4v import templates as wordings
     from rs_gpt4v.conversation import FEATURES
 
     def conversations() -> Iterator[dict[str, Any]]:

@@ -29,11 +29,11 @@ from pycocoevalcap.meteor.meteor import Meteor
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-from rs_gpt4v_evaluation.ptb import tokenize
 from rs_gpt4v_evaluation.rs_caption.bleu import corpus_bleu
 from rs_gpt4v_evaluation.rs_caption.cider import cider
 from rs_gpt4v_evaluation.rs_caption.meteor.meteor import meteor
 from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts
+from rs_gpt4v_evaluation.rs_caption.ptb import tokenize
 from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l
 
 FILES = {

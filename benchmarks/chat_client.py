@@ -1,4 +1,4 @@
-"""Requests a second of `rs_gpt4v.chat`, against bare aiohttp and what the server allows.
+"""Requests a second of `rs_gpt4v.chat_api`, against bare aiohttp and what the server allows.
 
 The server, in a process of its own on loopback, answers each request after 0.2 s; 64 may be in
 flight: 320 requests a second are the most there can be. The client hashes, journals (with fsync)
@@ -20,7 +20,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
-from rs_gpt4v import chat
+from rs_gpt4v import chat_api as chat
 
 DELAY_S = 0.2
 

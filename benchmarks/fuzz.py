@@ -18,20 +18,19 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from rs_gpt4v import sample
 from rs_gpt4v.box_codecs import CODECS
-from rs_gpt4v.chat.answers import ChatError
-from rs_gpt4v.chat.journal import Journal
-from rs_gpt4v.generation import replies
-from rs_gpt4v.generation.checks import check
-from rs_gpt4v.generation.facts import fact_sheet
-from rs_gpt4v.generation.products import PRODUCTS
-from rs_gpt4v.generation.review.candidates import EmptyQueueError, read_queue
-from rs_gpt4v.generation.review.decisions import ReviewsError, read_decisions
-from rs_gpt4v.source import AnnotationError, Source
-from rs_gpt4v_builders import sources
+from rs_gpt4v.chat_api.answers import ChatError
+from rs_gpt4v.chat_api.journal import Journal
+from rs_gpt4v_builders import sample, sources
+from rs_gpt4v_builders.sources.source import AnnotationError, Source
 from rs_gpt4v_evaluation.judge.replies import read_choice, read_score
-from rs_gpt4v_evaluation.predictions import PredictionFileError, read_predictions
+from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions
+from rs_gpt4v_generation import replies
+from rs_gpt4v_generation.candidates import EmptyQueueError, read_queue
+from rs_gpt4v_generation.checks import check
+from rs_gpt4v_generation.facts import fact_sheet
+from rs_gpt4v_generation.products import PRODUCTS
+from rs_gpt4v_generation.review.decisions import ReviewsError, read_decisions
 
 Expected = tuple[type[Exception], ...]
 Parser = Callable[[Path], object]

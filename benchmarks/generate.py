@@ -1,4 +1,4 @@
-"""Images a second of `rs_gpt4v.generation`, against what the server allows.
+"""Images a second of `rs_gpt4v_generation`, against what the server allows.
 
 The server, in a process of its own on loopback, answers each request after 0.2 s; 64 may be in
 flight: 320 a second are the most there can be. Asking takes facts, the request, perhaps with an
@@ -20,12 +20,12 @@ from pathlib import Path
 from chat_client import DELAY_S, serve
 from PIL import Image
 
-from rs_gpt4v import chat
-from rs_gpt4v.generation.asking import Asked, Generator, ask, wishes
-from rs_gpt4v.generation.classes import DIOR
-from rs_gpt4v.generation.generate import checked
-from rs_gpt4v.generation.lines import Probing, Work
-from rs_gpt4v.generation.scenes import Scene
+from rs_gpt4v import chat_api as chat
+from rs_gpt4v_generation.asking import Asked, Generator, ask, wishes
+from rs_gpt4v_generation.classes import DIOR
+from rs_gpt4v_generation.generate import checked
+from rs_gpt4v_generation.lines import Probing, Work
+from rs_gpt4v_generation.scene import Scene
 
 CONCURRENCY = 64
 SIDE = 800

@@ -27,7 +27,7 @@ from predict import ABOUT, QUESTIONS, questions
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
-from rs_gpt4v_evaluation.predictions import read_predictions
+from rs_gpt4v_evaluation.predict.predictions import read_predictions
 from rs_gpt4v_training.adapters import LANGUAGE_MODEL_LINEARS
 from rs_gpt4v_training.moe_lora import MoeLoraConfig
 from rs_gpt4v_training.tiny_llava import build_tiny_llava

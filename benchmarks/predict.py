@@ -16,7 +16,7 @@ from PIL import Image
 
 from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
-from rs_gpt4v_evaluation.predictions import read_predictions
+from rs_gpt4v_evaluation.predict.predictions import read_predictions
 from rs_gpt4v_training.tiny_llava import build_tiny_llava
 
 ABOUT = {"config": "made", "split": "test", "protocol": "paper", "box_format": "llava"}

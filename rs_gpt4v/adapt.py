@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rs_gpt4v import wordings
+from rs_gpt4v import templates as wordings
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import clip, to_hbb
 from rs_gpt4v.conversation import SCHEMA, Task

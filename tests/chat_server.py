@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, TypeAlias
 
-from rs_gpt4v.chat import Endpoint
+from rs_gpt4v.chat_api import Endpoint
 
 
 @dataclass(frozen=True)

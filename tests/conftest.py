@@ -14,7 +14,7 @@ os.environ.pop("RS_GPT4V_DATA", None)
 
 import pytest
 
-from rs_gpt4v.sample import write_sample
+from rs_gpt4v_builders.sample import write_sample
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 """Real published annotation files, which no clone elsewhere has."""

@@ -89,9 +89,9 @@ def _dialogues(root: Path, home: Path) -> None:
     from generating import scenes
     from review_queue import candidate, write_queue
 
-    from rs_gpt4v.generation.lines import Probing, Work, lines
-    from rs_gpt4v.generation.review.candidates import read_queue, with_images
-    from rs_gpt4v.generation.review.server import reviewing
+    from rs_gpt4v_generation.candidates import read_queue, with_images
+    from rs_gpt4v_generation.lines import Probing, Work, lines
+    from rs_gpt4v_generation.review.server import reviewing
 
     (line,) = lines(Work(scenes(1, root)[0], (), Probing(2), home))
     assert line["image"] == (root / "scene.png").as_posix()

@@ -9,8 +9,8 @@ from typing import Any
 from chat_server import Reply, broken, cut_off, refused, slow, too_many, truncated
 from PIL import Image
 
-from rs_gpt4v.generation.classes import DIOR
-from rs_gpt4v.generation.scenes import Scene
+from rs_gpt4v_generation.classes import DIOR
+from rs_gpt4v_generation.scene import Scene
 
 _FIRST_WIDTH = 200
 """The width of a scene's image tells the scenes apart, as the facts state it."""

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rs_gpt4v import adapt, records, wordings
+from rs_gpt4v import adapt, records
+from rs_gpt4v import templates as wordings
 from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.conversation import check
 

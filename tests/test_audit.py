@@ -19,13 +19,13 @@ from PIL import Image, ImageEnhance
 
 from rs_gpt4v import NAME
 from rs_gpt4v.cli import main
-from rs_gpt4v.source import SourceNotFoundError
 from rs_gpt4v_builders.audit import images as hashing
 from rs_gpt4v_builders.audit.findings import Audit, Overlap, Pair, Repeat, Repeats, audit
 from rs_gpt4v_builders.audit.images import Images, read_images
 from rs_gpt4v_builders.audit.matching import matches, near_pairs
 from rs_gpt4v_builders.audit.page import write_page
 from rs_gpt4v_builders.audit.text import to_text
+from rs_gpt4v_builders.sources.source import SourceNotFoundError
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 

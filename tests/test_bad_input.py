@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from rs_gpt4v import NAME
-from rs_gpt4v.source import AnnotationError, SourceNotFoundError
-from rs_gpt4v_builders._good_records import RecordError
+from rs_gpt4v_builders.sources.source import AnnotationError, SourceNotFoundError
+from rs_gpt4v_builders.usable_records import RecordError
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from datasets import DatasetDict
 
 from rs_gpt4v import NAME, adapt
 from rs_gpt4v.conversation import FEATURES
-from rs_gpt4v.source import SourceNotFoundError
 from rs_gpt4v_builders import CONFIGS, OBJECT_SOURCES
 from rs_gpt4v_builders.builder import NoDataRootError
+from rs_gpt4v_builders.sources.source import SourceNotFoundError
 
 
 @pytest.fixture(params=list(CONFIGS), scope="module")

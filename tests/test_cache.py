@@ -12,7 +12,7 @@ import datasets
 import pytest
 
 from rs_gpt4v import NAME
-from rs_gpt4v_builders._good_records import RecordError
+from rs_gpt4v_builders.usable_records import RecordError
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -38,7 +38,7 @@ def test_unchanged_files_are_not_read_again(
     def fail(*_: object) -> None:
         raise AssertionError("the annotations were read again")
 
-    monkeypatch.setattr("rs_gpt4v_builders._karpathy.read_json_list", fail)
+    monkeypatch.setattr("rs_gpt4v_builders.sources.karpathy.read_json_list", fail)
     datasets.load_dataset(NAME, "cap_rsicd", data_dir=str(releases))
 
 

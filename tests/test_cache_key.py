@@ -11,7 +11,7 @@ import rs_gpt4v
 import rs_gpt4v_builders
 from rs_gpt4v import NAME
 from rs_gpt4v_builders import CONFIGS, GROUPS, sources
-from rs_gpt4v_builders._fingerprint import fingerprint
+from rs_gpt4v_builders.cache_key import fingerprint
 
 CORE, BUILDERS = (Path(package.__path__[0]) for package in (rs_gpt4v, rs_gpt4v_builders))
 READERS = {

@@ -36,9 +36,9 @@ from chat_server import (
     wrong_shape,
 )
 
-from rs_gpt4v import chat
-from rs_gpt4v.chat import client
-from rs_gpt4v.chat import journal as journal_module
+from rs_gpt4v import chat_api as chat
+from rs_gpt4v.chat_api import client
+from rs_gpt4v.chat_api import journal as journal_module
 
 KEY = "sk-secret-0123456789abcdef"
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from chat_server import ChatServer, plan, unauthorized
 
-from rs_gpt4v import chat
+from rs_gpt4v import chat_api as chat
 
 
 def asker(server: ChatServer, folder: Path, **options: Any) -> chat.Asker:

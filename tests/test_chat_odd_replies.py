@@ -16,16 +16,16 @@ from broken_servers import BrokenServer, answer
 from chat_server import ChatServer, Reply, completion
 from generating import number_of, right, scenes
 
-from rs_gpt4v import chat
-from rs_gpt4v.chat import connection
-from rs_gpt4v.chat.exchange import LONGEST_WAIT_S, asked_wait_s, limit_lifted_in_s, outcome
-from rs_gpt4v.chat.exchange import Reply as Raw
-from rs_gpt4v.chat.journal import Journal
-from rs_gpt4v.generation.asking import Generator
-from rs_gpt4v.generation.generate import generate
-from rs_gpt4v.generation.products import PRODUCTS
-from rs_gpt4v.generation.replies import Unusable, parse
+from rs_gpt4v import chat_api as chat
+from rs_gpt4v.chat_api import connection
+from rs_gpt4v.chat_api.journal import Journal
+from rs_gpt4v.chat_api.transport import LONGEST_WAIT_S, asked_wait_s, limit_lifted_in_s, outcome
+from rs_gpt4v.chat_api.transport import Reply as Raw
 from rs_gpt4v_evaluation.judge import read_choice, read_score
+from rs_gpt4v_generation.asking import Generator
+from rs_gpt4v_generation.generate import generate
+from rs_gpt4v_generation.products import PRODUCTS
+from rs_gpt4v_generation.replies import Unusable, parse
 
 HALF, DIGITS = '"\\ud83d"', "7" * 5000
 DEEP = "[" * 100_000

@@ -19,19 +19,19 @@ from hypothesis import strategies as st
 from PIL import Image
 from tqdm import tqdm
 
-from rs_gpt4v import chat
-from rs_gpt4v.chat import exchange
-from rs_gpt4v.chat.exchange import NoReplyError, Post, asked_wait_s
-from rs_gpt4v.chat.journal import Journal
-from rs_gpt4v.chat.pacing import Backoff, Pace, Stop, StoppedError
-from rs_gpt4v.chat.prices import (
+from rs_gpt4v import chat_api as chat
+from rs_gpt4v.chat_api import transport as exchange
+from rs_gpt4v.chat_api.journal import Journal
+from rs_gpt4v.chat_api.pacing import Backoff, Pace, Stop, StoppedError
+from rs_gpt4v.chat_api.prices import (
     Patches,
     Tiles,
     price_of,
     prompt_tokens,
     prompt_tokens_at_most,
 )
-from rs_gpt4v.chat.run import Requests, Run
+from rs_gpt4v.chat_api.scheduler import Requests, Run
+from rs_gpt4v.chat_api.transport import NoReplyError, Post, asked_wait_s
 from rs_gpt4v.images import ImageError
 
 ENDPOINT = chat.Endpoint(model="gpt-4o", api_key_env=None, alias="test", seed=0)
@@ -484,7 +484,7 @@ class TestBatch:
     def test_large_ones_are_split(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
     ) -> None:
-        monkeypatch.setattr(f"rs_gpt4v.chat.batch.{limit}", value)
+        monkeypatch.setattr(f"rs_gpt4v.chat_api.batch.{limit}", value)
         files = chat.write_batch(bodies(10), ENDPOINT, folder, tmp_path / "j")
         assert [path.name for path in files] == [f"batch_0000{i}.jsonl" for i in (1, 2, 3)]
         assert [len(written([path])) for path in files] == [4, 4, 2]

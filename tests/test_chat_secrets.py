@@ -21,9 +21,9 @@ from chat_server import ChatServer, error
 from PIL import Image
 from typer.testing import CliRunner
 
-from rs_gpt4v import chat
-from rs_gpt4v.chat.masking import Mask
-from rs_gpt4v.chat.pacing import Stop
+from rs_gpt4v import chat_api as chat
+from rs_gpt4v.chat_api.masking import Mask
+from rs_gpt4v.chat_api.pacing import Stop
 from rs_gpt4v.cli import app
 
 KEY = "sk-Se/c+R/et\"it's=~0123456789+/abcdefghij"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from rs_gpt4v.conversation import Message
-from rs_gpt4v.generation import spatial
-from rs_gpt4v.generation.checks import check
-from rs_gpt4v.generation.facts import FactSheet, fact_sheet
+from rs_gpt4v_generation import spatial
+from rs_gpt4v_generation.checks import check
+from rs_gpt4v_generation.facts import FactSheet, fact_sheet
 
 
 def sheet(*centres: tuple[int, int], size: tuple[int, int] = (1000, 400)) -> FactSheet:

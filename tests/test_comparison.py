@@ -11,10 +11,10 @@ pytest.importorskip("evaluate")
 from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
-from rs_gpt4v_evaluation.comparison import compare
-from rs_gpt4v_evaluation.predictions import PredictionFileError
+from rs_gpt4v_evaluation.predict.predictions import PredictionFileError
 from rs_gpt4v_evaluation.score import Rules
-from rs_gpt4v_evaluation.score_text import comparison_lines
+from rs_gpt4v_evaluation.score.comparison import compare
+from rs_gpt4v_evaluation.score.tables import comparison_lines
 
 N = 40
 

@@ -11,13 +11,20 @@ from PIL import Image
 from test_cli import run
 
 import rs_gpt4v_builders
-from rs_gpt4v import NAME, adapt, cli, wordings
+from rs_gpt4v import NAME, adapt, cli
+from rs_gpt4v import templates as wordings
 from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_builders import CONFIGS
-from rs_gpt4v_builders.composition import TEMPLATES, Lengths, Spread, composition, compositions
-from rs_gpt4v_builders.composition import to_text as details_text
-from rs_gpt4v_builders.stats_plot import draw
-from rs_gpt4v_builders.table1 import TABLE_1, Built, compare
+from rs_gpt4v_builders.stats.composition import (
+    TEMPLATES,
+    Lengths,
+    Spread,
+    composition,
+    compositions,
+)
+from rs_gpt4v_builders.stats.composition import to_text as details_text
+from rs_gpt4v_builders.stats.plot import draw
+from rs_gpt4v_builders.stats.table1 import TABLE_1, Built, compare
 
 
 def rows_of(*dialogues: tuple[str, list[str]], task: str = "vqa") -> datasets.Dataset:
@@ -205,7 +212,7 @@ def test_without_matplotlib_the_extra_is_named_before_anything_is_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "rs_gpt4v_builders.stats_plot")
+    monkeypatch.delitem(sys.modules, "rs_gpt4v_builders.stats.plot")
     monkeypatch.delattr(rs_gpt4v_builders, "stats_plot")
     monkeypatch.setattr(sys, "argv", ["rs-gpt4v", "stats", "--plot", str(tmp_path / "a.png")])
     with pytest.raises(SystemExit, match="1"):

@@ -9,10 +9,10 @@ import pytest
 from conftest import SHARED, needs_shared
 
 from rs_gpt4v.boxes import iou, to_hbb
-from rs_gpt4v.sample.region_releases import CLASSES, dior_pictures
-from rs_gpt4v.source import AnnotationError, Source, SourceNotFoundError
-from rs_gpt4v_builders._good_records import OnMissing, RecordError, good_records
-from rs_gpt4v_builders.dior import ORIENTED, SOURCE
+from rs_gpt4v_builders.sample.releases.dior_rsvg import CLASSES, dior_pictures
+from rs_gpt4v_builders.sources.dior import ORIENTED, SOURCE
+from rs_gpt4v_builders.sources.source import AnnotationError, Source, SourceNotFoundError
+from rs_gpt4v_builders.usable_records import OnMissing, RecordError, good_records
 
 Row = dict[str, Any]
 BOTH = pytest.mark.parametrize("source", [SOURCE, ORIENTED], ids=lambda source: source.name)

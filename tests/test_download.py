@@ -21,12 +21,15 @@ import pytest
 from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
-from rs_gpt4v.remote import Download, checksum
-from rs_gpt4v.source import Source
-from rs_gpt4v_builders import _fetch, _unpack, inventory, ucm_captions
-from rs_gpt4v_builders._fetch import DownloadError
-from rs_gpt4v_builders._unpack import UnpackError, unpack
+from rs_gpt4v_builders import inventory
 from rs_gpt4v_builders.download import carry_out, describe, plan
+from rs_gpt4v_builders.download import fetch as _fetch
+from rs_gpt4v_builders.download import unpack as _unpack
+from rs_gpt4v_builders.download.fetch import DownloadError
+from rs_gpt4v_builders.download.unpack import UnpackError, unpack
+from rs_gpt4v_builders.sources import ucm_captions
+from rs_gpt4v_builders.sources.remote import Download, checksum
+from rs_gpt4v_builders.sources.source import Source
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 PIECE = 1 << 16  # what is sent, and read, at once
@@ -262,8 +265,8 @@ class TestFetch:
     ) -> None:
         server.pause_s = 0.05
         code = (
-            "from pathlib import Path; from rs_gpt4v.remote import Download; "
-            "from rs_gpt4v_builders._fetch import fetch; "
+            "from pathlib import Path; from rs_gpt4v_builders.sources.remote import Download; "
+            "from rs_gpt4v_builders.download.fetch import fetch; "
             f"fetch(Download(url={of(server).url!r}, file='file'), Path({str(tmp_path)!r}, 'file'))"
         )
         child = subprocess.Popen([sys.executable, "-c", code])

@@ -31,10 +31,10 @@ from typer.testing import CliRunner
 from rs_gpt4v import NAME
 from rs_gpt4v.cli import app
 from rs_gpt4v.files import InUseError
-from rs_gpt4v_builders._good_records import RecordError
 from rs_gpt4v_builders.export import FORMATS, _images, export, hub, web_dataset
 from rs_gpt4v_builders.export._folder import MARKER, ExportFolderError
 from rs_gpt4v_builders.export._images import image_names
+from rs_gpt4v_builders.usable_records import RecordError
 
 CONFIGS = ("cap_ucm", "vqa_hr", "grounding", "region_caption", "conversation")
 Row = dict[str, Any]

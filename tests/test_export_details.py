@@ -8,7 +8,7 @@ import pytest
 
 from rs_gpt4v_builders.export import export, web_dataset
 from rs_gpt4v_builders.export._folder import ExportFolderError
-from rs_gpt4v_builders.export._tested import test_splits as kept_splits
+from rs_gpt4v_evaluation.harnesses.splits import test_splits as kept_splits
 
 
 def test_another_shard_size_is_another_export(releases: Path, tmp_path: Path) -> None:

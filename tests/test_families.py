@@ -20,7 +20,7 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from rs_gpt4v import NAME
 from rs_gpt4v.box_codecs import CODECS
-from rs_gpt4v.families import FAMILIES, UnknownFamilyError, box_format, record_box_format
+from rs_gpt4v.model_families import FAMILIES, UnknownFamilyError, box_format, record_box_format
 from rs_gpt4v_evaluation.predict import Predictor
 from rs_gpt4v_training.chat_template import use_trainable_template
 from rs_gpt4v_training.prefix_suffix import PrefixSuffixCollator

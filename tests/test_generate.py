@@ -14,13 +14,13 @@ from typing import Any
 from chat_server import ChatServer, Reply, broken, error, refused, slow
 from generating import LASTING, Faulty, dialogue, fault_of, number_of, right, scenes
 
-from rs_gpt4v import chat
-from rs_gpt4v.generation.account import Account
-from rs_gpt4v.generation.asking import Generator
-from rs_gpt4v.generation.generate import generate
-from rs_gpt4v.generation.lines import Probing
-from rs_gpt4v.generation.prompts import prompt_version
-from rs_gpt4v.generation.review.candidates import read_queue
+from rs_gpt4v import chat_api as chat
+from rs_gpt4v_generation.account import Account
+from rs_gpt4v_generation.asking import Generator
+from rs_gpt4v_generation.candidates import read_queue
+from rs_gpt4v_generation.generate import generate
+from rs_gpt4v_generation.lines import Probing
+from rs_gpt4v_generation.prompts import prompt_version
 
 
 def generator(server: ChatServer, out: Path, concurrency: int = 8, **options: Any) -> Generator:
@@ -237,8 +237,8 @@ from pathlib import Path
 from chat_server import ChatServer
 from generating import scenes
 from rs_gpt4v import chat
-from rs_gpt4v.generation.asking import Generator
-from rs_gpt4v.generation.generate import generate
+from rs_gpt4v_generation.asking import Generator
+from rs_gpt4v_generation.generate import generate
 for line in sys.stdin:
     url, out = line.split()
     if not (child := os.fork()):

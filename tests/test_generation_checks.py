@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rs_gpt4v.conversation import Message
-from rs_gpt4v.generation.checks import FACTUAL, LIMITS, Verdict, check, failures
-from rs_gpt4v.generation.classes import DIOR, vocabulary
-from rs_gpt4v.generation.facts import FactSheet, fact_sheet
-from rs_gpt4v.generation.probes import probes
+from rs_gpt4v_generation.checks import FACTUAL, LIMITS, Verdict, check, failures
+from rs_gpt4v_generation.classes import DIOR, vocabulary
+from rs_gpt4v_generation.facts import FactSheet, fact_sheet
+from rs_gpt4v_generation.probes import probes
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

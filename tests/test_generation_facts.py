@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_gpt4v.boxes import DegenerateBoxError
-from rs_gpt4v.generation import spatial
-from rs_gpt4v.generation.classes import CONFUSED, DIOR, class_words, plural
-from rs_gpt4v.generation.facts import MOST_LISTED, MOST_RELATIONS, fact_sheet, text
-from rs_gpt4v.generation.products import PRODUCTS
-from rs_gpt4v.generation.prompts import SCHEMAS, prompt_version, request_body
-from rs_gpt4v.sample.region_releases import CLASSES, dior_pictures, upright
-from rs_gpt4v_builders.dior import SOURCE
+from rs_gpt4v_builders.sample.releases.dior_rsvg import CLASSES, dior_pictures, upright
+from rs_gpt4v_builders.sources.dior import SOURCE
+from rs_gpt4v_generation import spatial
+from rs_gpt4v_generation.classes import CONFUSED, DIOR, class_words, plural
+from rs_gpt4v_generation.facts import MOST_LISTED, MOST_RELATIONS, fact_sheet, text
+from rs_gpt4v_generation.products import PRODUCTS
+from rs_gpt4v_generation.prompts import SCHEMAS, prompt_version, request_body
 
 SIZE = (800, 600)
 IMAGE = {"type": "image_url", "image_url": {"url": "data:x", "detail": "auto"}}

@@ -9,9 +9,9 @@ import pytest
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v.boxes import Points, from_rotated
 from rs_gpt4v.conversation import Message
-from rs_gpt4v.generation import spatial
-from rs_gpt4v.generation.checks import check
-from rs_gpt4v.generation.facts import fact_sheet, text
+from rs_gpt4v_generation import spatial
+from rs_gpt4v_generation.checks import check
+from rs_gpt4v_generation.facts import fact_sheet, text
 
 SWAPPED = {"left": "right", "right": "left", "left of": "right of", "right of": "left of"}
 WIDTHS = (300, 333, 640, 700, 800, 1000, 4321)

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rs_gpt4v.generation.checks import check, failures
-from rs_gpt4v.generation.facts import fact_sheet, text
-from rs_gpt4v.generation.products import PRODUCTS, Product
-from rs_gpt4v.generation.replies import Dialogue, Unusable, parse
+from rs_gpt4v_generation.checks import check, failures
+from rs_gpt4v_generation.facts import fact_sheet, text
+from rs_gpt4v_generation.products import PRODUCTS, Product
+from rs_gpt4v_generation.replies import Dialogue, Unusable, parse
 
 TURN = {"question": "How many ships are there?", "answer": "There are two ships."}
 GOOD = json.dumps({"turns": [TURN, {"question": "Where?", "answer": "On the left."}]})
@@ -20,7 +20,7 @@ GOOD = json.dumps({"turns": [TURN, {"question": "Where?", "answer": "On the left
 
 def example(product: Product) -> tuple[str, str]:
     """The facts and the reply of a prompt's worked example."""
-    path = files("rs_gpt4v.generation") / "prompt_texts" / f"{product}-1.txt"
+    path = files("rs_gpt4v_generation") / "prompt_texts" / f"{product}-1.txt"
     said = path.read_text(encoding="utf-8")
     facts, reply = re.split(r"\n\nReply:\n", said.split("Example. Facts:\n")[1])
     return facts, reply

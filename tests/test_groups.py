@@ -8,9 +8,9 @@ import pytest
 
 import rs_gpt4v_builders
 from rs_gpt4v import NAME
-from rs_gpt4v.source import SourceNotFoundError
 from rs_gpt4v_builders import CONFIGS, GROUPS, members
-from rs_gpt4v_builders.table1 import TABLE_1
+from rs_gpt4v_builders.sources.source import SourceNotFoundError
+from rs_gpt4v_builders.stats.table1 import TABLE_1
 
 
 def test_members_exist_and_each_config_is_in_a_group() -> None:

@@ -25,19 +25,19 @@ from rs_gpt4v import NAME
 from rs_gpt4v.cli import app
 from rs_gpt4v.conversation import fingerprint
 from rs_gpt4v_builders.export import HARNESSES, WRITERS, export
-from rs_gpt4v_builders.export import lmms_eval as lmms_eval_tasks
 from rs_gpt4v_builders.export._folder import ExportFolderError
-from rs_gpt4v_builders.export._material import Material
-from rs_gpt4v_evaluation import lmms_eval
+from rs_gpt4v_builders.export._job import Material
+from rs_gpt4v_evaluation.harnesses import _lmms_eval_export as lmms_eval_tasks
+from rs_gpt4v_evaluation.harnesses import lmms_eval
+from rs_gpt4v_evaluation.harnesses.vlmevalkit import read_result
 from rs_gpt4v_evaluation.predict import describe
-from rs_gpt4v_evaluation.predictions import (
+from rs_gpt4v_evaluation.predict.predictions import (
     Prediction,
     PredictionFileError,
     prediction_line,
     read_predictions,
 )
 from rs_gpt4v_evaluation.score import scores_of as scores_of_tasks
-from rs_gpt4v_evaluation.vlmevalkit import read_result
 
 CONFIGS = ("cap_ucm", "vqa_lr", "vqa_hr", "grounding", "region_caption")
 Row = dict[str, Any]

@@ -17,16 +17,17 @@ from image_files import POSTSCRIPT, ghostscript_trap, tiff, turned
 from PIL import Image
 from review_queue import candidate
 
-from rs_gpt4v import chat, images
-from rs_gpt4v.generation.review.server import reviewing
+from rs_gpt4v import chat_api as chat
+from rs_gpt4v import images
 from rs_gpt4v_builders.audit.images import read_images
 from rs_gpt4v_builders.audit.page import _picture
-from rs_gpt4v_builders.export.instruct import ReleaseError, release
-from rs_gpt4v_evaluation import lmms_eval
+from rs_gpt4v_evaluation.harnesses import lmms_eval
 from rs_gpt4v_evaluation.judge.pairs import Pair, check_images
 from rs_gpt4v_evaluation.predict import _Asked
-from rs_gpt4v_evaluation.predictions import PredictionFileError
+from rs_gpt4v_evaluation.predict.predictions import PredictionFileError
 from rs_gpt4v_evaluation.report.examples import _Album
+from rs_gpt4v_generation.release import ReleaseError, release
+from rs_gpt4v_generation.review.server import reviewing
 
 REFUSED = (images.ImageError, PredictionFileError, ReleaseError, HTTPError)
 SIDE = (60, 80)

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from rs_gpt4v import NAME, records
-from rs_gpt4v.source import AnnotationError, ImageFinder
-from rs_gpt4v_builders._good_records import RecordError
-from rs_gpt4v_builders.rs_gpt4v_instruct import DETAIL, SOURCE
+from rs_gpt4v_builders.sources.rs_gpt4v_instruct import DETAIL, SOURCE
+from rs_gpt4v_builders.sources.source import AnnotationError, ImageFinder
+from rs_gpt4v_builders.usable_records import RecordError
 
 Item = dict[str, Any]
 H, G = {"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "A field."}
@@ -395,7 +395,7 @@ class TestBuild:
         assert len(self.again(tmp_path, on_missing="skip")["train"]) == 2
 
     def test_an_item_a_line_may_hold_odd_line_ends(self, tmp_path: Path) -> None:
-        from rs_gpt4v_builders.rs_gpt4v_instruct import _items
+        from rs_gpt4v_builders.sources.rs_gpt4v_instruct import _items
 
         path = tmp_path / "conversation_train.json"
         items = [OK | {"id": "one\u2028line\x85"}, OK | {"id": "b"}]

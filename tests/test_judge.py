@@ -28,7 +28,7 @@ from chat_server import (
 from PIL import Image
 from typer.testing import CliRunner
 
-from rs_gpt4v import chat
+from rs_gpt4v import chat_api as chat
 from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.judge import (
     Judge,
@@ -39,7 +39,7 @@ from rs_gpt4v_evaluation.judge import (
 )
 from rs_gpt4v_evaluation.judge.pairwise import sign_test
 from rs_gpt4v_evaluation.judge.prompts import prompt_hash
-from rs_gpt4v_evaluation.predictions import PredictionFileError
+from rs_gpt4v_evaluation.predict.predictions import PredictionFileError
 
 
 @pytest.fixture

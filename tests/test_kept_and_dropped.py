@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from rs_gpt4v.adapt import Protocol
-from rs_gpt4v.source import AnnotationError, Source
-from rs_gpt4v_builders._good_records import RecordError, good_records
 from rs_gpt4v_builders.inventory import all_sources
+from rs_gpt4v_builders.sources.source import AnnotationError, Source
+from rs_gpt4v_builders.usable_records import RecordError, good_records
 
 SOURCES = {source.name: source for source in all_sources()}
 TREES = ["dior", "dior_oriented", "dior_rsvg"]

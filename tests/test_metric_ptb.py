@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rs_gpt4v_evaluation.ptb import tokenize
+from rs_gpt4v_evaluation.rs_caption.ptb import tokenize
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 needs_data = pytest.mark.skipif(

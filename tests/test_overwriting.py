@@ -72,7 +72,7 @@ def test_a_page_beside_the_releases_is_written_again(
 
 
 def test_release_takes_no_list_for_dialogues(tmp_path: Path) -> None:
-    from rs_gpt4v_builders.export.instruct import release
+    from rs_gpt4v_generation.release import release
 
     folder = tmp_path / "RS_GPT4V_Instruct"
     folder.mkdir()
@@ -107,8 +107,8 @@ class TestTwoRuns:
             predict(None, None, None, out)  # pyright: ignore[reportArgumentType]
 
     def test_predict_by_server(self, tmp_path: Path) -> None:
-        from rs_gpt4v import chat
-        from rs_gpt4v_evaluation.server import predict_by_server
+        from rs_gpt4v import chat_api as chat
+        from rs_gpt4v_evaluation.predict.server import predict_by_server
 
         out = tmp_path / "o.jsonl"
         endpoint = chat.Endpoint(base_url="http://127.0.0.1:9/v1", model="m")

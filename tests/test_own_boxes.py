@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from rs_gpt4v.generation.scenes import Scene
-from rs_gpt4v.source import AnnotationError
-from rs_gpt4v_builders._good_records import RecordError
-from rs_gpt4v_builders.object_files import Layout
-from rs_gpt4v_builders.scenes import own_scenes
+from rs_gpt4v_builders.folder.detection_formats import Layout
+from rs_gpt4v_builders.sources.source import AnnotationError
+from rs_gpt4v_builders.usable_records import RecordError
+from rs_gpt4v_generation.load import own_scenes
+from rs_gpt4v_generation.scene import Scene
 
 SIZE = (200, 100)
 Boxes = dict[str, list[list[float]]]

@@ -14,8 +14,12 @@ import torch
 
 from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
-from rs_gpt4v_evaluation.predictions import PredictedRows, PredictionFileError, read_predictions
-from rs_gpt4v_evaluation.predictor import weights_fingerprint
+from rs_gpt4v_evaluation.predict.predictions import (
+    PredictedRows,
+    PredictionFileError,
+    read_predictions,
+)
+from rs_gpt4v_evaluation.predict.predictor import weights_fingerprint
 
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "predict.py"
 

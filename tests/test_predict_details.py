@@ -15,12 +15,12 @@ pytest.importorskip("transformers")
 
 import torch
 
-from rs_gpt4v.chat import Endpoint
-from rs_gpt4v_evaluation import server
-from rs_gpt4v_evaluation.predictions import longest_reply
-from rs_gpt4v_evaluation.predictor import weights_fingerprint
-from rs_gpt4v_evaluation.shared_prefix import NotSharedError, Prompt, SharedPrefix
-from rs_gpt4v_evaluation.turns import each_turn
+from rs_gpt4v.chat_api import Endpoint
+from rs_gpt4v_evaluation.predict import server
+from rs_gpt4v_evaluation.predict.predictions import longest_reply
+from rs_gpt4v_evaluation.predict.predictor import weights_fingerprint
+from rs_gpt4v_evaluation.predict.shared_prefix import NotSharedError, Prompt, SharedPrefix
+from rs_gpt4v_evaluation.predict.turns import each_turn
 
 
 def test_weights_of_another_layer_are_other_weights() -> None:

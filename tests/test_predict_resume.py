@@ -17,7 +17,7 @@ pytest.importorskip("transformers")
 
 from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
-from rs_gpt4v_evaluation.predictions import merge_parts, part, parts, read_predictions
+from rs_gpt4v_evaluation.predict.predictions import merge_parts, part, parts, read_predictions
 
 
 def command(model: Path, releases: Path, out: Path, processes: int = 1) -> list[str]:

@@ -20,17 +20,18 @@ from chat_server import ChatServer, broken, good, plan, unauthorized
 from transformers.utils import is_serve_available
 from typer.testing import CliRunner
 
-from rs_gpt4v import NAME, chat
+from rs_gpt4v import NAME
+from rs_gpt4v import chat_api as chat
 from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
-from rs_gpt4v_evaluation.predictions import (
+from rs_gpt4v_evaluation.predict.predictions import (
     PredictedRows,
     PredictionFileError,
     part,
     read_predictions,
 )
-from rs_gpt4v_evaluation.server import predict_by_server
-from rs_gpt4v_evaluation.turns import each_turn
+from rs_gpt4v_evaluation.predict.server import predict_by_server
+from rs_gpt4v_evaluation.predict.turns import each_turn
 
 
 @pytest.fixture(scope="module")

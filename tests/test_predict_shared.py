@@ -16,11 +16,11 @@ from PIL import Image
 from transformers.utils import is_torchvision_available
 
 from rs_gpt4v import NAME
-from rs_gpt4v_evaluation import predictor as module
-from rs_gpt4v_evaluation.batches import image_keys, own_share, plan
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
-from rs_gpt4v_evaluation.predictions import read_predictions
-from rs_gpt4v_evaluation.turns import each_turn
+from rs_gpt4v_evaluation.predict import predictor as module
+from rs_gpt4v_evaluation.predict.batches import image_keys, own_share, plan
+from rs_gpt4v_evaluation.predict.predictions import read_predictions
+from rs_gpt4v_evaluation.predict.turns import each_turn
 from rs_gpt4v_training.moe_lora import MoeLoraConfig, use_task
 
 pytestmark = [

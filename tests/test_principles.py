@@ -18,28 +18,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from review_queue import candidate, write_queue
 
-from rs_gpt4v import NAME, wordings
+from rs_gpt4v import NAME
+from rs_gpt4v import templates as wordings
 from rs_gpt4v.cli import main
 from rs_gpt4v.conversation import FEATURES
-from rs_gpt4v.generation.review.candidates import EmptyQueueError, digest, read_queue
-from rs_gpt4v.generation.review.decisions import ReviewsError
-from rs_gpt4v.generation.review.reconcile import outcomes, reconcile
-from rs_gpt4v.source import SourceNotFoundError
-from rs_gpt4v_builders.principles import texts
-from rs_gpt4v_builders.principles.complexity import complexity
-from rs_gpt4v_builders.principles.diversity import distinct_n, diversity, frequent, skeleton
-from rs_gpt4v_builders.principles.forms import form
-from rs_gpt4v_builders.principles.measures import PRINCIPLES, shown
-from rs_gpt4v_builders.principles.measuring import Measured, Report, measure, report
-from rs_gpt4v_builders.principles.page import write_page
-from rs_gpt4v_builders.principles.pairs import pair
-from rs_gpt4v_builders.principles.richness import Quartiles, classes, richness
-from rs_gpt4v_builders.principles.robustness import answered, is_zero, robustness
-from rs_gpt4v_builders.principles.self_bleu import self_bleu
-from rs_gpt4v_builders.principles.text import to_text
-from rs_gpt4v_builders.principles.texts import Material, of_queue, of_rows
-from rs_gpt4v_builders.principles.unity import unity
-from rs_gpt4v_builders.principles.words import words
+from rs_gpt4v_builders.sources.source import SourceNotFoundError
+from rs_gpt4v_generation.candidates import EmptyQueueError, digest, read_queue
+from rs_gpt4v_generation.principles import turns as texts
+from rs_gpt4v_generation.principles.catalogue import PRINCIPLES, shown
+from rs_gpt4v_generation.principles.complexity import complexity
+from rs_gpt4v_generation.principles.diversity import distinct_n, diversity, frequent, skeleton
+from rs_gpt4v_generation.principles.forms import form
+from rs_gpt4v_generation.principles.measure import Measured, Report, measure, report
+from rs_gpt4v_generation.principles.page import write_page
+from rs_gpt4v_generation.principles.pairs import pair
+from rs_gpt4v_generation.principles.richness import Quartiles, classes, richness
+from rs_gpt4v_generation.principles.robustness import answered, is_zero, robustness
+from rs_gpt4v_generation.principles.self_bleu import self_bleu
+from rs_gpt4v_generation.principles.tables import to_text
+from rs_gpt4v_generation.principles.turns import Material, of_queue, of_rows
+from rs_gpt4v_generation.principles.unity import unity
+from rs_gpt4v_generation.principles.words import words
+from rs_gpt4v_generation.review.decisions import ReviewsError
+from rs_gpt4v_generation.review.reconcile import outcomes, reconcile
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 DOCS = Path(__file__).parents[1] / "docs" / "principles.md"

@@ -10,9 +10,9 @@ from PIL import Image
 
 from rs_gpt4v import adapt
 from rs_gpt4v.adapt import Adaption
-from rs_gpt4v.source import AnnotationError, ImageFinder, Source
-from rs_gpt4v_builders import floodnet, nwpu_captions, rsitmd, rsivqa, sydney_captions
 from rs_gpt4v_builders.inventory import inventory
+from rs_gpt4v_builders.sources import floodnet, nwpu_captions, rsitmd, rsivqa, sydney_captions
+from rs_gpt4v_builders.sources.source import AnnotationError, ImageFinder, Source
 
 Row = dict[str, Any]
 

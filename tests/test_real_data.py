@@ -9,8 +9,8 @@ from conftest import SHARED, needs_shared
 
 from rs_gpt4v import NAME, adapt
 from rs_gpt4v.adapt import Adaption
-from rs_gpt4v_builders import floodnet, nwpu_captions, rsicd, rsivqa
-from rs_gpt4v_builders._good_records import RecordError
+from rs_gpt4v_builders.sources import floodnet, nwpu_captions, rsicd, rsivqa
+from rs_gpt4v_builders.usable_records import RecordError
 
 pytestmark = needs_shared
 

@@ -16,11 +16,11 @@ from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import iou
 from rs_gpt4v.conversation import check
-from rs_gpt4v.sample.region_releases import dior_pictures, dior_rsvg, expressions
-from rs_gpt4v.source import AnnotationError
-from rs_gpt4v_builders._good_records import RecordError
-from rs_gpt4v_builders.dior_rsvg import SOURCE, listed_objects
 from rs_gpt4v_builders.inventory import inventory
+from rs_gpt4v_builders.sample.releases.dior_rsvg import dior_pictures, dior_rsvg, expressions
+from rs_gpt4v_builders.sources.dior_rsvg import SOURCE, listed_objects
+from rs_gpt4v_builders.sources.source import AnnotationError
+from rs_gpt4v_builders.usable_records import RecordError
 
 Row = dict[str, Any]
 

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 import rs_gpt4v
 from rs_gpt4v.cli import app
 from rs_gpt4v.cli.common import data_root
-from rs_gpt4v.source import SourceNotFoundError
 from rs_gpt4v_builders import CONFIGS, GROUPS
 from rs_gpt4v_builders.inventory import inventory
+from rs_gpt4v_builders.sources.source import SourceNotFoundError
 
 
 def _python(code: str, cwd: Path) -> str:
@@ -172,7 +172,7 @@ def test_embedded_sample_is_written_once(
         (root / "RSVQA_LR").parent.mkdir()
         (root / "RSVQA_LR").symlink_to(releases / "RSVQA_LR")
 
-    monkeypatch.setattr("rs_gpt4v.sample.write_sample", write)
+    monkeypatch.setattr("rs_gpt4v_builders.sample.write_sample", write)
     for seed in (0, 1):
         rows = datasets.load_dataset(
             rs_gpt4v.NAME, "vqa_lr", sample=True, seed=seed, cache_dir=str(tmp_path)

@@ -10,11 +10,11 @@ from datasets.config import HF_DATASETS_CACHE
 from generating import scenes
 from PIL import Image
 
-from rs_gpt4v.generation.asking import Draft, Wish
-from rs_gpt4v.generation.lines import Probing, Work, lines
-from rs_gpt4v.generation.products import Product
-from rs_gpt4v.generation.replies import Dialogue
-from rs_gpt4v_builders.export.instruct import ReleaseError, release
+from rs_gpt4v_generation.asking import Draft, Wish
+from rs_gpt4v_generation.lines import Probing, Work, lines
+from rs_gpt4v_generation.products import Product
+from rs_gpt4v_generation.release import ReleaseError, release
+from rs_gpt4v_generation.replies import Dialogue
 
 RIGHT = "The image shows one ship and one harbor, and the ship lies left of the harbor."
 WRONG = "The image shows nine ships."

@@ -15,7 +15,7 @@ from report_files import AFTER, DETAIL, TURNS, dialogues, judged, made, packed, 
 from test_report import rows, sections
 
 from rs_gpt4v_evaluation.judge import Judge, compare_files, judge_scores
-from rs_gpt4v_evaluation.predictions import PredictionFileError
+from rs_gpt4v_evaluation.predict.predictions import PredictionFileError
 from rs_gpt4v_evaluation.report import paper
 
 NAME = "conversation + detail"

@@ -284,7 +284,7 @@ def test_the_model_s_own_sign_of_an_image_is_refused(processor: Any, kind: str) 
 
 
 def test_a_dialogue_that_the_template_refuses_is_named(processor: Any) -> None:
-    from rs_gpt4v.families import PALIGEMMA_TEMPLATE
+    from rs_gpt4v.model_families import PALIGEMMA_TEMPLATE
 
     processor.chat_template = PALIGEMMA_TEMPLATE
     system = dialogue(("system", "Be brief."), *GOOD)

@@ -22,13 +22,13 @@ from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
 from rs_gpt4v.files import InUseError, OverwriteError
-from rs_gpt4v.generation.review.agreement import kappa
-from rs_gpt4v.generation.review.candidates import EmptyQueueError, digest, read_queue, with_images
-from rs_gpt4v.generation.review.decisions import ReviewsError, opened, read_decisions, standing
-from rs_gpt4v.generation.review.desk import pace
-from rs_gpt4v.generation.review.reconcile import counts, reconcile
-from rs_gpt4v.generation.review.server import LONGEST_SIDE, ReviewServer, reviewing
 from rs_gpt4v.images import FOR_THE_EYE, ImageError, web_file
+from rs_gpt4v_generation.candidates import EmptyQueueError, digest, read_queue, with_images
+from rs_gpt4v_generation.review.agreement import kappa
+from rs_gpt4v_generation.review.decisions import ReviewsError, opened, read_decisions, standing
+from rs_gpt4v_generation.review.reconcile import counts, reconcile
+from rs_gpt4v_generation.review.server import LONGEST_SIDE, ReviewServer, reviewing
+from rs_gpt4v_generation.review.session import pace
 
 IDS = [candidate(number)["id"] for number in range(4)]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from review_queue import SHIPS, candidate, write_queue
 
-from rs_gpt4v.generation.review.server import reviewing
+from rs_gpt4v_generation.review.server import reviewing
 
 CHROMIUM = Path("/usr/bin/chromium")
 IDS = [candidate(number)["id"] for number in range(4)]

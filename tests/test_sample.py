@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops
 
-from rs_gpt4v.sample import write_sample
-from rs_gpt4v.sample.captions import captions
-from rs_gpt4v.sample.draw import draw
-from rs_gpt4v.sample.layouts import KINDS, lay_out
-from rs_gpt4v.sample.question_releases import floodnet
-from rs_gpt4v.sample.questions import Balance, hr_questions, lr_questions
-from rs_gpt4v.sample.scenes import Scene, overlap
-from rs_gpt4v.source import ImageFinder
-from rs_gpt4v_builders import rsivqa
+from rs_gpt4v_builders.sample import write_sample
+from rs_gpt4v_builders.sample.captions import captions
+from rs_gpt4v_builders.sample.draw import draw
+from rs_gpt4v_builders.sample.layouts import KINDS, lay_out
+from rs_gpt4v_builders.sample.questions import Balance, hr_questions, lr_questions
+from rs_gpt4v_builders.sample.releases.rsivqa import floodnet
+from rs_gpt4v_builders.sample.scenes import Scene, overlap
+from rs_gpt4v_builders.sources import rsivqa
+from rs_gpt4v_builders.sources.source import ImageFinder
 
 SCALE = 0.06  # of the sample: about 60 images
 ALL_KINDS = (*KINDS, "landscape")
@@ -76,7 +76,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_same_seed_gives_the_same_bytes_in_another_process(sample: Path, tmp_path: Path) -> None:
     code = f"""
-import pathlib, rs_gpt4v.sample as s
+import pathlib, rs_gpt4v_builders.sample as s
 s.write_sample(pathlib.Path({str(tmp_path)!r}), scale={SCALE})
 """
     env = {**os.environ, "PYTHONHASHSEED": "4242"}

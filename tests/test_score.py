@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from rs_gpt4v import NAME
 from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
-from rs_gpt4v_evaluation.predictions import PredictionFileError, read_predictions
+from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions
 from rs_gpt4v_evaluation.rs_caption import meteor_files
 from rs_gpt4v_evaluation.score import (
     Rules,
@@ -24,7 +24,7 @@ from rs_gpt4v_evaluation.score import (
     score,
     scores_of,
 )
-from rs_gpt4v_evaluation.score_text import lines
+from rs_gpt4v_evaluation.score.tables import lines
 
 
 def score_alone(predictions: Any, file: str, *rest: Any) -> Any:

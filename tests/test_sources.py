@@ -11,9 +11,10 @@ from conftest import SHARED, needs_shared
 from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
-from rs_gpt4v.source import Source
-from rs_gpt4v_builders import (
-    CONFIGS,
+from rs_gpt4v_builders import CONFIGS
+from rs_gpt4v_builders.inventory import all_sources, choose, count_images, inventory
+from rs_gpt4v_builders.overview import human_size, to_json, to_text
+from rs_gpt4v_builders.sources import (
     dior,
     dior_rsvg,
     nwpu_captions,
@@ -23,8 +24,7 @@ from rs_gpt4v_builders import (
     rsvqa_lr,
     ucm_captions,
 )
-from rs_gpt4v_builders.inventory import all_sources, choose, count_images, inventory
-from rs_gpt4v_builders.overview import human_size, to_json, to_text
+from rs_gpt4v_builders.sources.source import Source
 
 EVERY_SOURCE = pytest.mark.parametrize("source", all_sources(), ids=lambda source: source.name)
 

@@ -9,7 +9,7 @@ from conftest import SHARED, needs_shared
 
 from rs_gpt4v_builders._dropped import dropped
 from rs_gpt4v_builders.builder import NoDataRootError
-from rs_gpt4v_builders.table1 import (
+from rs_gpt4v_builders.stats.table1 import (
     TABLE_1,
     Built,
     Line,

@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from rs_gpt4v import adapt
 from rs_gpt4v.adapt import Adaption
-from rs_gpt4v.source import Source
-from rs_gpt4v_builders import (
+from rs_gpt4v_builders.sources import (
     dior,
     dior_rsvg,
     floodnet,
@@ -25,6 +24,7 @@ from rs_gpt4v_builders import (
     sydney_captions,
     ucm_captions,
 )
+from rs_gpt4v_builders.sources.source import Source
 
 
 @dataclass(frozen=True, slots=True)

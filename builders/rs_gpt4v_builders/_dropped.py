@@ -33,7 +33,7 @@ def dropped(folder: Path, source: str, split: str) -> dict[str, int]:
 
     Args:
         folder: The build's cache folder.
-        source: `rs_gpt4v.source.Source.name`.
+        source: `rs_gpt4v_builders.sources.source.Source.name`.
         split: One of its splits; one that was left out whole is here all the same.
     """
     file = folder / f"dropped-{source}-{split}.jsonl"

@@ -23,13 +23,13 @@ from rs_gpt4v.conversation import FEATURES, SCHEMA, InvalidConversationError, ch
 from rs_gpt4v.files import read_json_lines
 from rs_gpt4v.image_bands import Stretch
 from rs_gpt4v.images import AS_IS, Conversion
-from rs_gpt4v.source import AnnotationError, Source, SourceNotFoundError, not_found
 from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, Config, members, sources
 from rs_gpt4v_builders._dropped import DroppedRecord
-from rs_gpt4v_builders._fingerprint import fingerprint
-from rs_gpt4v_builders._good_records import OnMissing, RecordError, good_records
-from rs_gpt4v_builders._sample_root import sample_root
 from rs_gpt4v_builders.audit.exclude import LeakFinder, leak_finder
+from rs_gpt4v_builders.cache_key import fingerprint
+from rs_gpt4v_builders.sample.cache import sample_root
+from rs_gpt4v_builders.sources.source import AnnotationError, Source, SourceNotFoundError, not_found
+from rs_gpt4v_builders.usable_records import OnMissing, RecordError, good_records
 
 DATA_ROOT_VARIABLE = "RS_GPT4V_DATA"
 VERSION = datasets.Version("1.0.0")

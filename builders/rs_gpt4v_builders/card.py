@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rs_gpt4v.source import Source
 from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, members
-from rs_gpt4v_builders.table1 import TABLE_1
+from rs_gpt4v_builders.sources.source import Source
+from rs_gpt4v_builders.stats.table1 import TABLE_1
 
 # In the text HTML comments, in the head those of YAML.
 _MARKED = re.compile(r"((?:<!--|#) (?:table|text): (\w+)(?: -->)?\n).*?((?:<!--|#) end)", re.DOTALL)

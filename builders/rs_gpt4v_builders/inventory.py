@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from rs_gpt4v.files import relative
-from rs_gpt4v.source import ImageFinder, Source
 from rs_gpt4v_builders import CONFIGS, GROUPS, OBJECT_SOURCES, sources
+from rs_gpt4v_builders.sources.source import ImageFinder, Source
 
 _IMAGE_SUFFIXES = (".tif", ".tiff", ".jpg", ".jpeg", ".png")
 

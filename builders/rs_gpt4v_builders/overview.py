@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rs_gpt4v.remote import Download
-from rs_gpt4v.source import ImageFinder, Source
 from rs_gpt4v_builders.inventory import Found
+from rs_gpt4v_builders.sources.remote import Download
+from rs_gpt4v_builders.sources.source import ImageFinder, Source
 
 _WIDTH = 100
 _LABEL = 10  # columns of a label, under the status

@@ -32,7 +32,7 @@ def demo(
 
     Example: `rs-gpt4v demo`
     """
-    from rs_gpt4v.demo import run
+    from rs_gpt4v.cli.demo import run
 
     run(out)
 
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _is_expected(error: Exception) -> bool:
-    from rs_gpt4v.chat import ChatError  # not before: few verbs need it
+    from rs_gpt4v.chat_api import ChatError  # not before: few verbs need it
 
     expected = (OSError, ValueError, ImportError, subprocess.CalledProcessError, ChatError)
     return isinstance(error, expected)

@@ -139,7 +139,7 @@ def stats(
 
     Example: `rs-gpt4v stats --data-dir /data/rs --details --plot stats.png`
     """
-    from rs_gpt4v_builders import composition, table1
+    from rs_gpt4v_builders.stats import composition, table1
 
     keep_inputs([plot], [], data_dir)
     draw = _drawer(plot) if plot else None
@@ -228,9 +228,9 @@ def principles(
 
     Example: `rs-gpt4v principles conversation cap_ucm vqa_lr --candidates candidates.jsonl`
     """
-    from rs_gpt4v_builders.principles.measuring import report
-    from rs_gpt4v_builders.principles.page import write_page
-    from rs_gpt4v_builders.principles.text import to_json, to_text
+    from rs_gpt4v_generation.principles.measure import report
+    from rs_gpt4v_generation.principles.page import write_page
+    from rs_gpt4v_generation.principles.tables import to_json, to_text
 
     keep_inputs([out], [*(candidates or ()), *(reviews or ())], data_dir)
     measured = report(
@@ -309,7 +309,7 @@ def export(
 
 def _drawer(path: Path) -> Callable[..., None]:
     """What draws into ``path``; that it cannot is told now, not after minutes of building."""
-    from rs_gpt4v_builders import stats_plot
+    from rs_gpt4v_builders.stats import plot as stats_plot
 
     stats_plot.check_suffix(path)
     return partial(stats_plot.draw, path=path)

@@ -86,8 +86,8 @@ def predict(
     llama.cpp or transformers serve: `--server http://localhost:8000/v1`
     """
     from rs_gpt4v_builders import members
-    from rs_gpt4v_evaluation.predictions import describe, longest_reply
-    from rs_gpt4v_evaluation.turns import each_turn
+    from rs_gpt4v_evaluation.predict.predictions import describe, longest_reply
+    from rs_gpt4v_evaluation.predict.turns import each_turn
 
     keep_inputs([out], [Path(model), Path(adapter) if adapter else None], data_dir)
     longest = max_new_tokens or longest_reply(out, members(config))
@@ -148,8 +148,8 @@ def _ask(
     out: Path,
     max_new_tokens: int,
 ) -> None:
-    from rs_gpt4v.chat import Endpoint
-    from rs_gpt4v_evaluation.server import predict_by_server
+    from rs_gpt4v.chat_api import Endpoint
+    from rs_gpt4v_evaluation.predict.server import predict_by_server
 
     endpoint = Endpoint(base_url=server, model=model, concurrency=concurrency)
     if failed := predict_by_server(endpoint, rows, described, out, max_new_tokens):
@@ -170,7 +170,7 @@ def collect(
     lmms-eval needs no such step: tasks of `rs-gpt4v export lmms_eval` are scored there.
     """
     from rs_gpt4v.files import write_json_lines
-    from rs_gpt4v_evaluation.vlmevalkit import read_result
+    from rs_gpt4v_evaluation.harnesses.vlmevalkit import read_result
 
     keep_inputs([out], [result])
     found = read_result(result)
@@ -201,9 +201,9 @@ def score(
 
     Example: `rs-gpt4v score tuned/vqa_lr.jsonl --intervals --against base/vqa_lr.jsonl`
     """
-    from rs_gpt4v_evaluation import comparison, score_text
-    from rs_gpt4v_evaluation.predictions import read_predictions
-    from rs_gpt4v_evaluation.score import Rules, scores_of
+    from rs_gpt4v_evaluation.predict.predictions import read_predictions
+    from rs_gpt4v_evaluation.score import Rules, comparison, scores_of
+    from rs_gpt4v_evaluation.score import tables as score_text
 
     rules = Rules(counts, normalise, strict_iou, skip_bad_boxes, areas)
     draws = resamples if intervals else 0
@@ -298,7 +298,7 @@ def judge(
 
     With `--against outputs/base/conversation.jsonl` it says which of two models answers better.
     """
-    from rs_gpt4v import chat
+    from rs_gpt4v import chat_api as chat
     from rs_gpt4v_evaluation import judge as judging
 
     journal = out.with_name(f"{out.name}.journal")

@@ -32,9 +32,9 @@ from rs_gpt4v.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from rs_gpt4v.generation.asking import Generator
-    from rs_gpt4v.generation.lines import Probing
-    from rs_gpt4v.generation.scenes import Scene
+    from rs_gpt4v_generation.asking import Generator
+    from rs_gpt4v_generation.lines import Probing
+    from rs_gpt4v_generation.scene import Scene
 
 app = typer.Typer()
 
@@ -104,14 +104,14 @@ def generate(
 
     A model of your own: `--base-url http://localhost:8000/v1`. Then `rs-gpt4v review`.
     """
-    from rs_gpt4v import chat
-    from rs_gpt4v.generation.asking import Generator, requests, wishes
-    from rs_gpt4v.generation.generate import CANDIDATES, FAILED, JOURNAL
-    from rs_gpt4v.generation.lines import Probing
-    from rs_gpt4v.generation.products import PRODUCTS
+    from rs_gpt4v import chat_api as chat
     from rs_gpt4v.images import Conversion
     from rs_gpt4v_builders.builder import data_root as find_root
-    from rs_gpt4v_builders.scenes import dior_scenes, own_scenes
+    from rs_gpt4v_generation.asking import Generator, requests, wishes
+    from rs_gpt4v_generation.generate import CANDIDATES, FAILED, JOURNAL
+    from rs_gpt4v_generation.lines import Probing
+    from rs_gpt4v_generation.load import dior_scenes, own_scenes
+    from rs_gpt4v_generation.products import PRODUCTS
 
     if unknown := set(product or ()) - set(PRODUCTS):
         raise ValueError(f"--product {unknown.pop()}: expected one of {', '.join(PRODUCTS)}")
@@ -165,8 +165,8 @@ def generate(
 
 
 def _write_batch(scenes: "list[Scene]", generator: "Generator", folder: Path) -> None:
-    from rs_gpt4v import chat
-    from rs_gpt4v.generation.asking import requests, wishes
+    from rs_gpt4v import chat_api as chat
+    from rs_gpt4v_generation.asking import requests, wishes
 
     asked = requests(wishes(scenes, generator.products), generator)
     files = chat.write_batch(asked, generator.endpoint, folder, generator.journal)
@@ -176,7 +176,7 @@ def _write_batch(scenes: "list[Scene]", generator: "Generator", folder: Path) ->
 def _generate(
     scenes: "list[Scene]", generator: "Generator", out: Path, probing: "Probing", num_proc: int
 ) -> None:
-    from rs_gpt4v.generation.generate import CANDIDATES, FAILED, generate
+    from rs_gpt4v_generation.generate import CANDIDATES, FAILED, generate
 
     account = generate(scenes, generator, out, probing, num_proc)
     typer.echo(account)
@@ -205,7 +205,7 @@ def review(
 
     Example: `rs-gpt4v review outputs/candidates.jsonl --images /data/rs/DIOR/JPEGImages`
     """
-    from rs_gpt4v.generation.review.server import reviewing
+    from rs_gpt4v_generation.review.server import reviewing
 
     with reviewing(queue, reviewer or _login(), images=images, out=out, port=port) as server:
         _tell_problems(server.desk.queue.problems)
@@ -233,7 +233,7 @@ def reconcile(
 
     Example: `rs-gpt4v reconcile queue.jsonl queue.jsonl.reviews.{ann,ben}.jsonl --out final.jsonl`
     """
-    from rs_gpt4v.generation.review import reconcile as settling
+    from rs_gpt4v_generation.review import reconcile as settling
 
     account = settling.reconcile(queue, reviews, out, final_say)
     typer.echo(
@@ -259,7 +259,7 @@ def release(
 
     Example: `rs-gpt4v release outputs/generated/final.jsonl --data-dir /data/rs`
     """
-    from rs_gpt4v_builders.export.instruct import release as write
+    from rs_gpt4v_generation.release import release as write
 
     written = write(files, data_dir, images, images_from or ())
     _tell_problems(written.problems)

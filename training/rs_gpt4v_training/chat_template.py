@@ -13,7 +13,7 @@ from trl.chat_template_utils import (
     is_chat_template_stop_token_trained,
 )
 
-from rs_gpt4v.families import PALIGEMMA_TEMPLATE
+from rs_gpt4v.model_families import PALIGEMMA_TEMPLATE
 
 _FOLDER = files("rs_gpt4v_training")
 LLAVA15 = _FOLDER.joinpath("llava15.jinja").read_text(encoding="utf-8")

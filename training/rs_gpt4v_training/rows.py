@@ -6,7 +6,7 @@ from typing import Any
 import datasets
 
 from rs_gpt4v import NAME
-from rs_gpt4v.source import SourceNotFoundError
+from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_training import repository
 from rs_gpt4v_training.arguments import DataArguments, TrainingArguments
 from rs_gpt4v_training.image_cache import image_cache, through_cache

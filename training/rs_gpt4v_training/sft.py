@@ -18,8 +18,8 @@ from transformers import AutoConfig, AutoProcessor
 from trl import SFTTrainer
 
 from rs_gpt4v.conversation import Task
-from rs_gpt4v.families import box_format, image_options, record_box_format
 from rs_gpt4v.files import refuse_overwriting
+from rs_gpt4v.model_families import box_format, image_options, record_box_format
 from rs_gpt4v_training.adapters import peft_config, quantization_config, train_in_float32
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments, TrainingArguments, parse
 from rs_gpt4v_training.chat_template import use_trainable_template

@@ -11,10 +11,10 @@ import pyarrow as pa
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.records import PROBLEM
-from rs_gpt4v.source import ImageFinder, with_images
 from rs_gpt4v_builders import CONFIGS, sources
 from rs_gpt4v_builders.audit.images import cache_in, read_images
 from rs_gpt4v_builders.audit.matching import matches, near_pairs
+from rs_gpt4v_builders.sources.source import ImageFinder, with_images
 
 LeakFinder = Callable[[pa.ChunkedArray], pa.Array]
 """For each path of an image (null where there is none), the problem that it leaks, or null."""

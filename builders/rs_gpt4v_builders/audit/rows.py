@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import NAME
-from rs_gpt4v.source import AnnotationError, SourceNotFoundError
-from rs_gpt4v_builders._good_records import RecordError
+from rs_gpt4v_builders.sources.source import AnnotationError, SourceNotFoundError
+from rs_gpt4v_builders.usable_records import RecordError
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,13 @@ import datasets
 import rs_gpt4v
 from rs_gpt4v.files import locked
 from rs_gpt4v_builders import DEFAULT_CONFIG
-from rs_gpt4v_builders.export import (
-    hub,
-    llava,
-    lmms_eval,
-    ms_swift,
-    sharegpt,
-    vlmevalkit,
-    web_dataset,
-)
+from rs_gpt4v_builders.export import hub, llava, ms_swift, sharegpt, web_dataset
 from rs_gpt4v_builders.export._folder import MARKER, claim, refuse_other
 from rs_gpt4v_builders.export._images import PUT, image_names
-from rs_gpt4v_builders.export._material import Material, image_paths, refuse_marked
-from rs_gpt4v_builders.export._tested import test_splits
+from rs_gpt4v_builders.export._job import Material, image_paths, refuse_marked
+from rs_gpt4v_evaluation.harnesses import _lmms_eval_export as lmms_eval
+from rs_gpt4v_evaluation.harnesses import _vlmevalkit_export as vlmevalkit
+from rs_gpt4v_evaluation.harnesses.splits import test_splits
 
 FORMATS: dict[str, Callable[[Material], None]] = {
     "hub": hub.write,

@@ -15,7 +15,7 @@ from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, members
 from rs_gpt4v_builders._dropped import cache_folder, dropped, lists
 from rs_gpt4v_builders.card import LIMITS, PAPER, USE, sources_table
 from rs_gpt4v_builders.export._images import FOLDER
-from rs_gpt4v_builders.export._material import Material, image_paths
+from rs_gpt4v_builders.export._job import Material, image_paths
 
 _TASKS = {
     "captions": "image-to-text",

@@ -21,7 +21,7 @@ from rs_gpt4v.conversation import SCHEMA
 from rs_gpt4v.files import UNFINISHED, replacing
 from rs_gpt4v_builders.export._folder import LOCK, MARKER
 from rs_gpt4v_builders.export._hub_card import card
-from rs_gpt4v_builders.export._material import Material
+from rs_gpt4v_builders.export._job import Material
 
 _PARQUET_SCHEMA = pa.schema(
     [

@@ -11,7 +11,7 @@ Train with ``--data_path OUT/<config>-<split>.json --image_folder OUT``.
 
 from typing import Any
 
-from rs_gpt4v_builders.export._material import Material, marked, to_rows, write_json_list
+from rs_gpt4v_builders.export._job import Material, marked, to_rows, write_json_list
 
 MARKERS = ("</s>", "ASSISTANT: ", "<im_start>", "<im_end>", "<im_patch>", "<image-placeholder>")
 """Where LLaVA ends a turn, parts a question from its answer, or puts an image."""

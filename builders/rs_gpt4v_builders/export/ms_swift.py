@@ -26,10 +26,10 @@ import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rs_gpt4v import wordings
+from rs_gpt4v import templates as wordings
 from rs_gpt4v.boxes import to_hbb
 from rs_gpt4v.files import write_json_lines
-from rs_gpt4v_builders.export._material import Material, marked, to_rows
+from rs_gpt4v_builders.export._job import Material, marked, to_rows
 
 MARKERS = ("<bbox>", "<ref-object>", "<cot-process>", "<start-image>")
 """What ms-swift fills from ``objects``, or reads as an order, wherever it stands."""

@@ -13,7 +13,7 @@ import json
 from typing import Any
 
 from rs_gpt4v.files import replacing
-from rs_gpt4v_builders.export._material import Material, marked, to_rows, write_json_list
+from rs_gpt4v_builders.export._job import Material, marked, to_rows, write_json_list
 
 _ENTRY: dict[str, Any] = {
     "formatting": "sharegpt",

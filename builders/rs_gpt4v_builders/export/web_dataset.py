@@ -32,7 +32,7 @@ from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v.files import replacing
 from rs_gpt4v.images import read_file, upright_file
 from rs_gpt4v_builders import members
-from rs_gpt4v_builders.export._material import Material, to_rows
+from rs_gpt4v_builders.export._job import Material, to_rows
 
 SHARD_BYTES = 500_000_000
 

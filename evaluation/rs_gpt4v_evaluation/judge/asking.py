@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypedDict
 
-from rs_gpt4v import chat
+from rs_gpt4v import chat_api as chat
 from rs_gpt4v_evaluation.judge import prompts
 from rs_gpt4v_evaluation.judge.replies import LONGEST, Read, read_choice, read_score
 

@@ -9,7 +9,12 @@ from typing_extensions import TypedDict
 
 from rs_gpt4v.conversation import Message
 from rs_gpt4v.files import whole_lines
-from rs_gpt4v_evaluation.predictions import Decoding, PredictedRows, PredictionFileError, checked
+from rs_gpt4v_evaluation.predict.predictions import (
+    Decoding,
+    PredictedRows,
+    PredictionFileError,
+    checked,
+)
 from rs_gpt4v_evaluation.rs_judge.rs_judge import HIGHEST, LOWEST
 
 T = TypeVar("T")

@@ -7,7 +7,11 @@ from typing import Any
 
 from rs_gpt4v.images import ImageError, checked
 from rs_gpt4v_evaluation.judge.prompts import Question
-from rs_gpt4v_evaluation.predictions import Prediction, PredictionFileError, read_predictions
+from rs_gpt4v_evaluation.predict.predictions import (
+    Prediction,
+    PredictionFileError,
+    read_predictions,
+)
 from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS
 
 _ONE_MODEL = ("model", "adapter", "weights")

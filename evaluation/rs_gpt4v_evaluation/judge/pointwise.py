@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from rs_gpt4v.chat import Summary
+from rs_gpt4v.chat_api import Summary
 from rs_gpt4v.files import write_json_lines
 from rs_gpt4v_evaluation.judge import prompts
 from rs_gpt4v_evaluation.judge.asking import (
@@ -26,7 +26,7 @@ from rs_gpt4v_evaluation.judge.lines import (
 )
 from rs_gpt4v_evaluation.judge.pairs import Pair, check_images, read_pairs
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Measured
-from rs_gpt4v_evaluation.predictions import PredictedRows, PredictionFileError
+from rs_gpt4v_evaluation.predict.predictions import PredictedRows, PredictionFileError
 from rs_gpt4v_evaluation.rs_judge.rs_judge import LOWEST, METRIC
 
 

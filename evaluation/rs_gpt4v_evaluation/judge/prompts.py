@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from rs_gpt4v.chat import text_part
+from rs_gpt4v.chat_api import text_part
 from rs_gpt4v_evaluation.judge.replies import CHOICES
 from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS, HIGHEST, LOWEST
 

@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from rs_gpt4v.chat.answers import shown
+from rs_gpt4v.chat_api.answers import shown
 from rs_gpt4v_evaluation.rs_judge.rs_judge import HIGHEST, LOWEST
 
 CHOICES = ("first", "second", "tie")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from rs_gpt4v.box_codecs import ParseFailure
 from rs_gpt4v.boxes import Points
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric
-from rs_gpt4v_evaluation.predictions import Decoding, Prediction
+from rs_gpt4v_evaluation.predict.predictions import Decoding, Prediction
 from rs_gpt4v_evaluation.score import Score, Task
 
 _SAMPLE = "rs_gpt4v_sample"  # is in the path of every image of the embedded sample

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rs_gpt4v_evaluation.metric import Metric
-from rs_gpt4v_evaluation.predictions import Decoding
+from rs_gpt4v_evaluation.predict.predictions import Decoding
 from rs_gpt4v_evaluation.report import paper
 from rs_gpt4v_evaluation.report.blind import Blind, blind
 from rs_gpt4v_evaluation.report.columns import Column, Group, rows_of

@@ -8,16 +8,16 @@ import datasets
 import evaluate
 import numpy as np
 
-from rs_gpt4v_evaluation.bootstrap import Sums, joined
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
-from rs_gpt4v_evaluation.predictions import Prediction
-from rs_gpt4v_evaluation.ptb import tokenize
+from rs_gpt4v_evaluation.predict.predictions import Prediction
 from rs_gpt4v_evaluation.rs_caption.bleu import bleu_counts, bleu_scores
 from rs_gpt4v_evaluation.rs_caption.cider import similarities
 from rs_gpt4v_evaluation.rs_caption.meteor_files import EXTRA, missing
 from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts
+from rs_gpt4v_evaluation.rs_caption.ptb import tokenize
 from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l_items
 from rs_gpt4v_evaluation.rs_caption.spice import find_spice, image_scores
+from rs_gpt4v_evaluation.score.bootstrap import Sums, joined
 
 VERSION = 1
 METRICS = ("bleu", "meteor", "rouge_l", "cider")

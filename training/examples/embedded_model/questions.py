@@ -9,8 +9,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from rs_gpt4v.sample.questions import AREA_CLASSES, BUILDINGS, COUNT, HR_CLASSES, PRESENCE
-from rs_gpt4v.wordings import CAPTION, GROUNDING, REGION_CAPTION, VQA
+from rs_gpt4v.templates import CAPTION, GROUNDING, REGION_CAPTION, VQA
+from rs_gpt4v_builders.sample.questions import AREA_CLASSES, BUILDINGS, COUNT, HR_CLASSES, PRESENCE
 
 Answered = tuple[str, str]
 """A question and its answer."""

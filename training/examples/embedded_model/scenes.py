@@ -19,18 +19,18 @@ from PIL import Image, ImageDraw
 from tqdm import tqdm
 
 from rs_gpt4v.files import replacing
-from rs_gpt4v.sample.captions import sentences
-from rs_gpt4v.sample.draw import draw
-from rs_gpt4v.sample.files import number
-from rs_gpt4v.sample.layouts import KINDS, lay_out
-from rs_gpt4v.sample.questions import AREA_CLASSES, HR_CLASSES, related
-from rs_gpt4v.sample.region_releases import (
+from rs_gpt4v_builders.sample.captions import sentences
+from rs_gpt4v_builders.sample.draw import draw
+from rs_gpt4v_builders.sample.files import number
+from rs_gpt4v_builders.sample.layouts import KINDS, lay_out
+from rs_gpt4v_builders.sample.questions import AREA_CLASSES, HR_CLASSES, related
+from rs_gpt4v_builders.sample.releases.dior_rsvg import (
     CLASSES,
     description,
     dialogue,
     phrases,
 )
-from rs_gpt4v.sample.scenes import Scene
+from rs_gpt4v_builders.sample.scenes import Scene
 
 IMAGE_SIZE = 160
 """Side of the square that the model sees, px."""

@@ -22,8 +22,8 @@ import datasets
 from assemble import assemble
 
 from rs_gpt4v import NAME
-from rs_gpt4v.source import Source, not_found
-from rs_gpt4v_builders import rsivqa, ucm_captions
+from rs_gpt4v_builders.sources import rsivqa, ucm_captions
+from rs_gpt4v_builders.sources.source import Source, not_found
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
 from rs_gpt4v_evaluation.report import report
 from rs_gpt4v_evaluation.score import score

@@ -1,0 +1,235 @@
+"""Boxes of one's own, checked before anything is told of them: whose images, and can it be true?
+
+A box in other units, or drawn on an image of another size, would be told as a fact. So an image is
+unusable where its file has another size than the annotation states, where an upright box leaves it
+by more than `ROUNDING`, or where the centre of a rotated one does: rotated boxes around objects at
+an edge do reach out. Where all boxes together show what is meant instead (shares of the sides,
+percent, corners for sizes), that is said of the whole data set.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+from datasets.config import HF_DATASETS_CACHE
+
+from rs_gpt4v import records
+from rs_gpt4v.boxes import Points, to_hbb
+from rs_gpt4v.files import relative
+from rs_gpt4v.image_checks import check_images
+from rs_gpt4v.images import AS_IS, SUFFIXES, Conversion
+from rs_gpt4v_builders.folder.detection_formats import Layout, Row, read_rows
+from rs_gpt4v_builders.sources.source import AnnotationError, Source
+
+logger = logging.getLogger(__name__)
+
+ROUNDING = 2.0
+"""Pixels: so far a box may leave its image; it is clipped."""
+_FEW = 0.02
+"""The share of boxes that may be wrong in any data set; more are wrong by rule."""
+_MANY = 10  # boxes, of which all would lie in one corner by chance only
+
+
+def own_source(
+    path: Path, layout: Layout, images: Path, split: str, conversion: Conversion = AS_IS
+) -> Source:
+    """The source of one split of `rs_gpt4v_builders.folder.detection_formats`; its folder is that of ``path``.
+
+    Args:
+        path: As in `rs_gpt4v_builders.folder.detection_formats.read_objects`.
+        layout: As there.
+        images: Folder that the names of images start from.
+        split: What to call the split.
+        conversion: What is done with images that are not 8-bit.
+    """
+    return Source(
+        name=path.stem,
+        title=str(path),
+        homepage="",
+        license="unknown",
+        citation="",
+        folders=(),
+        annotations={split: (f"{path.name}/" if path.is_dir() else path.name,)},
+        images=(relative(images, path.parent),),
+        reader=lambda *_: _read(path, layout, images, conversion),
+    )
+
+
+def _read(path: Path, layout: Layout, images: Path, conversion: Conversion) -> pa.Table:
+    rows = read_rows(path, layout)
+    _find_images(rows, _Files(images))
+    boxes = list(_boxes(rows, conversion))
+    _refuse_other_units(path, layout, boxes)
+    for box in boxes:
+        box.row["problem"] = box.row.get("problem") or _beyond(box)
+    return records.table(rows, records.OBJECTS)
+
+
+class _Files:
+    """The images in a folder, by their names without case and suffix."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.by_stem: dict[str, list[str]] = {}
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                if name.lower().endswith(SUFFIXES):
+                    path = relative(Path(parent, name), folder)
+                    self.by_stem.setdefault(_stem(path), []).append(path)
+
+    def find(self, name: str) -> list[str]:
+        """What a name may mean, by its case and suffix too if there are several."""
+        found = self.by_stem.get(_stem(name), [])
+        same = [path for path in found if path.lower() == name.lower()]
+        return [path for path in same if path == name] or same or found
+
+
+def _stem(name: str) -> str:
+    stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122
+    return stem if suffix in SUFFIXES else name.lower()
+
+
+def _find_images(rows: list[Row], files: _Files) -> None:
+    """Put the name of its file into each row, or what is wrong with the name."""
+    named = [row for row in rows if isinstance(row.get("image"), str)]
+    for row in named:
+        row["image"] = row["image"].strip().replace("\\", "/").removeprefix("./")
+    start = _foreign_start([row["image"] for row in named], files)
+    if start:
+        logger.warning(
+            "%s: names of images start with %r, which is not in %s: taken from there on",
+            named[0]["key"],
+            start,
+            files.folder,
+        )
+    for row in named:
+        row["key"] = row["key"].removeprefix(start)
+        _find_image(row, row["image"].removeprefix(start), files)
+
+
+def _find_image(row: Row, name: str, files: _Files) -> None:
+    by_key = files.find(row["key"])
+    names = files.find(name) or by_key
+    if len(names) > 1:
+        reason = f"its image may be {' or '.join(names)} in {files.folder}: name it, or keep one"
+        row["problem"] = row.get("problem") or ("image in doubt", reason)
+    elif by_key and names and names[0] not in by_key:
+        reason = f"it names {name}, and {by_key[0]} is there too: correct the name"
+        row["problem"] = row.get("problem") or ("image in doubt", reason)
+    row["image"] = names[0] if names else name
+    row["file"] = files.folder / names[0] if names else None
+
+
+def _foreign_start(names: list[str], files: _Files) -> str:
+    """The folders before all names that are not in the folder of images, as on another machine.
+
+    Only where no name is found as it is, and one is found without them.
+    """
+    if not names or any(map(files.find, names)):
+        return ""
+    folders = zip(*(name.split("/")[:-1] for name in names), strict=False)
+    start = ""
+    for part, *_ in takewhile(lambda parts: len(set(parts)) == 1, folders):
+        start += f"{part}/"
+        if any(files.find(name.removeprefix(start)) for name in names):
+            return start
+    return ""
+
+
+class _Box(NamedTuple):
+    row: Row
+    index: int
+    points: Points
+    width: int
+    height: int
+
+    @property
+    def beyond(self) -> float:
+        """By how many pixels it leaves the image; of a rotated one, its centre."""
+        x_min, y_min, x_max, y_max = to_hbb(self.points)
+        if len(self.points) == 8:
+            x_min = x_max = (x_min + x_max) / 2
+            y_min = y_max = (y_min + y_max) / 2
+        return max(-x_min, -y_min, x_max - self.width, y_max - self.height)
+
+
+def _boxes(rows: Iterable[Row], conversion: Conversion) -> Iterator[_Box]:
+    """All boxes with four numbers or eight, of images that can be read and have the stated size."""
+    located = [row for row in rows if row.get("file")]
+    paths = list(dict.fromkeys(str(row["file"]) for row in located))
+    checked = check_images(paths, Path(HF_DATASETS_CACHE).expanduser(), conversion)
+    sizes = {path: (check.width, check.height) for path, check in zip(paths, checked, strict=True)}
+    for row in located:
+        width, height = sizes[str(row["file"])]
+        if width is None or height is None or row.get("size") not in (None, [width, height]):
+            continue  # the builder says what is wrong
+        for index, box in enumerate(row["boxes"]):
+            if box["points"]:
+                yield _Box(row, index, tuple(box["points"]), width, height)
+
+
+def _beyond(box: _Box) -> tuple[str, str] | None:
+    if box.beyond <= ROUNDING:
+        return None
+    what = "leaves" if len(box.points) == 4 else "has its centre outside"
+    reason = (
+        f"object {box.index}: its box {[round(v, 2) for v in box.points]} {what} the image of "
+        f"{box.width} x {box.height} px, by {box.beyond:g} px"
+    )
+    return "box beyond the image", reason
+
+
+def _refuse_other_units(path: Path, layout: Layout, boxes: list[_Box]) -> None:
+    """Raise where the boxes together show that they are not what the layout says."""
+    furthest = max((max(map(abs, box.points)) for box in boxes), default=0.0)
+    side = min((min(box.width, box.height) for box in boxes), default=0)
+    if boxes and furthest <= 2 < 20 <= side:
+        reason = f"all {len(boxes)} boxes lie within {furthest:g}: shares of the sides"
+        raise AnnotationError(f"{path}: {reason}, where pixels are expected")
+    if furthest <= 100.5 and side >= 200:
+        reason = f"all {len(boxes)} boxes lie within 100 px of the top left corner"
+        if len(boxes) >= _MANY:
+            raise AnnotationError(f"{path}: {reason}: percent, where pixels are expected")
+        logger.warning("%s: %s; if they are percent, make pixels of them", path, reason)
+    if layout in _OTHER_READING:
+        _refuse_other_corners(path, layout, [box for box in boxes if len(box.points) == 4])
+
+
+def _corners_for_sizes(points: Points) -> Points:
+    """COCO's box, if its width and height are the other corner."""
+    x, y, x_max, y_max = points
+    return x, y, x_max - x, y_max - y
+
+
+def _sizes_for_corners(points: Points) -> Points:
+    """Pascal VOC's box, if its other corner is width and height."""
+    x, y, width, height = points
+    return x, y, x + width, y + height
+
+
+_OTHER_READING: dict[str, tuple[Callable[[Points], Points], str, str]] = {
+    "coco": (_corners_for_sizes, "x, y, width, height", "x_min, y_min, x_max, y_max"),
+    "voc": (_sizes_for_corners, "x_min, y_min, x_max, y_max", "x, y, width, height"),
+}
+"""Of each layout: its boxes read in the other way, what is expected, what it is then."""
+
+
+def _refuse_other_corners(path: Path, layout: Layout, boxes: list[_Box]) -> None:
+    """Raise where some boxes make no sense, and all do as they would be in the other layout."""
+    read_otherwise, expected, other = _OTHER_READING[layout]
+    odd = sum(not _fits(box) for box in boxes)
+    fitting = sum(_fits(box._replace(points=read_otherwise(box.points))) for box in boxes)
+    if odd > _FEW * len(boxes) and fitting >= (1 - _FEW) * len(boxes):
+        raise AnnotationError(
+            f"{path}: as {expected}, {odd} of {len(boxes)} boxes leave their images or have no "
+            f"area; as {other}, {len(boxes) - fitting} do. Write them as {expected}"
+        )
+
+
+def _fits(box: _Box) -> bool:
+    x_min, y_min, x_max, y_max = box.points
+    return x_min < x_max and y_min < y_max and box.beyond <= ROUNDING

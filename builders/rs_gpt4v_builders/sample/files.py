@@ -1,0 +1,112 @@
+"""What the writers of releases share: splits, scenes, image files, and the format of captions."""
+
+import json
+import random
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rs_gpt4v_builders.sample.captions import PER_IMAGE
+from rs_gpt4v_builders.sample.draw import draw
+from rs_gpt4v_builders.sample.layouts import lay_out
+from rs_gpt4v_builders.sample.scenes import Scene
+
+Splits = dict[str, int]
+
+
+class Picture(NamedTuple):
+    """An image to write: file name, split, and what it shows.
+
+    ``rng`` decides all that is drawn and said of it.
+    """
+
+    name: str
+    split: str
+    scene: Scene
+    rng: random.Random
+
+
+def listed(splits: Splits, scale: float) -> list[str]:
+    """Each split's name as often as it has images; at least once."""
+    return [name for name, count in splits.items() for _ in range(max(1, round(count * scale)))]
+
+
+def mixed(release: str, seed: int, splits: list[str]) -> list[str]:
+    """The splits in a random but fixed order over the images."""
+    return random.Random(number(release, seed, "splits")).sample(splits, len(splits))
+
+
+def make_scene(
+    release: str, seed: int, index: int, kind: str, size: int, gsd_m: float
+) -> tuple[Scene, random.Random]:
+    """One image's scene, and the generator for all that is said and drawn of it."""
+    scene = lay_out(kind, number(release, seed, index), size, gsd_m)
+    return scene, random.Random(number(release, seed, index, "words"))
+
+
+def number(*names: str | int) -> int:
+    """A seed that is the same in every process: Python's own hash of a string is not."""
+    return zlib.crc32("/".join(map(str, names)).encode())
+
+
+def save(scene: Scene, rng: random.Random, path: Path) -> None:
+    """Draw a scene into a file of the format that its suffix says."""
+    picture = draw(scene, rng.getrandbits(32))
+    if path.suffix == ".tif":
+        picture.save(path, compression="tiff_lzw", tiffinfo={317: 2})  # 317: predictor
+    else:
+        picture.save(path, quality=90)
+
+
+def new_folder(path: Path) -> Path:
+    """The folder, made where it does not exist."""
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def sentence_ids(index: int) -> list[int]:
+    """The ids of one image's captions."""
+    return list(range(PER_IMAGE * index, PER_IMAGE * (index + 1)))
+
+
+def sentences_of(
+    sentences: Sequence[str], index: int, spell: Callable[[str, int], str] = lambda token, _: token
+) -> list[dict[str, Any]]:
+    """The records of one image's captions; ``tokens`` are ``raw`` without its stop."""
+    return [
+        {
+            "tokens": [spell(token, sentid) for token in raw.removesuffix(" .").split(" ")],
+            "raw": raw,
+            "imgid": index,
+            "sentid": sentid,
+        }
+        for raw, sentid in zip(sentences, sentence_ids(index), strict=True)
+    ]
+
+
+def caption_record(index: int, name: str, split: str, sentences: Sequence[str]) -> dict[str, Any]:
+    """One image's record with the key order of RSICD and RSITMD."""
+    return {
+        "filename": name,
+        "imgid": index,
+        "sentences": sentences_of(sentences, index),
+        "split": split,
+        "sentids": sentence_ids(index),
+    }
+
+
+def write_captions(path: Path, records: list[dict[str, Any]], name: str) -> None:
+    """Write a caption file of Karpathy's layout."""
+    path.write_text(_tabbed({"images": records, "dataset": name}), encoding="utf-8")
+
+
+def _tabbed(value: Any, depth: int = 0) -> str:
+    """JSON as the caption releases indent it: tabs, a list's elements level with its key."""
+    tabs = "\t" * depth
+    if isinstance(value, dict):
+        members = [f'{tabs}\t"{key}": {_tabbed(item, depth + 1)}' for key, item in value.items()]
+        return "{\n" + ",\n".join(members) + f"\n{tabs}}}"
+    if isinstance(value, list):
+        return "[" + f",\n{tabs}".join(_tabbed(item, depth) for item in value) + "]"
+    return json.dumps(value)

@@ -1,0 +1,307 @@
+"""Writes DIOR-RSVG, and RS-GPT4V-Instruct on the same images, as they lie on disk.
+
+Numbers of images are small; names, layout and quirks are the releases' own, except that nobody
+could fetch RS-GPT4V-Instruct: its file names are those that the builder documents.
+"""
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from rs_gpt4v_builders.sample.captions import plural
+from rs_gpt4v_builders.sample.files import (
+    Picture,
+    Splits,
+    listed,
+    make_scene,
+    new_folder,
+    number,
+    save,
+)
+from rs_gpt4v_builders.sample.scenes import Scene, Thing
+
+DIOR_SPLITS: Splits = {"train": 16, "test": 8}
+_LAST_TRAINING_IMAGE = 11725
+_GAP = 3  # DIOR-RSVG has three of four DIOR images
+IMAGE_SIZE = 800
+_KINDS = ("airport", "harbor", "storage tanks", "sports", "intersection", "commercial")
+_MOST_OBJECTS = 4
+
+# Our class -> DIOR's name for it, and the word in an expression.
+CLASSES = {
+    "airplane": ("airplane", "airplane"),
+    "ship": ("ship", "ship"),
+    "storage tank": ("storagetank", "storage tank"),
+    "tennis court": ("tenniscourt", "tennis court"),
+    "basketball court": ("basketballcourt", "basketball court"),
+    "baseball field": ("baseballfield", "baseball field"),
+    "vehicle": ("vehicle", "vehicle"),
+}
+# Words for a place -> the span of its centre on x and on y, as shares of the side.
+_PLACES = {
+    "on the left": ((0.0, 0.4), (0.0, 1.0)),
+    "on the right": ((0.6, 1.0), (0.0, 1.0)),
+    "at the top": ((0.0, 1.0), (0.0, 0.4)),
+    "at the bottom": ((0.0, 1.0), (0.6, 1.0)),
+    "on the upper left": ((0.0, 0.4), (0.0, 0.4)),
+    "on the upper right": ((0.6, 1.0), (0.0, 0.4)),
+    "on the lower left": ((0.0, 0.4), (0.6, 1.0)),
+    "on the lower right": ((0.6, 1.0), (0.6, 1.0)),
+    "in the middle": ((0.42, 0.58), (0.42, 0.58)),
+}
+# Words for the one that is furthest -> the direction of "far", x and y.
+_FURTHEST = {
+    "The leftmost {}": (-1, 0),
+    "The rightmost {}": (1, 0),
+    "The topmost {}": (0, -1),
+    "The lowest {}": (0, 1),
+    "The {} nearest to the upper left corner": (-1, -1),
+    "The {} nearest to the upper right corner": (1, -1),
+    "The {} nearest to the lower left corner": (-1, 1),
+    "The {} nearest to the lower right corner": (1, 1),
+}
+_LEAD = 0.05  # of the side: by so much it must be further than the next
+_DOUBT = 0.12  # of the side: nobody agrees where a place ends, so no rival may be as near as this
+_SCENES = {
+    "airport": "an airport",
+    "harbor": "a harbor",
+    "storage tanks": "an area with storage tanks",
+    "sports": "a sports ground",
+    "intersection": "an intersection of two roads",
+    "commercial": "a commercial area",
+}
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+_XML = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<annotation>
+  <filename>{name}</filename>
+  <source>
+    <database>DIOR</database>
+  </source>
+  <size>
+    <width>{size}</width>
+    <height>{size}</height>
+    <depth>3</depth>
+  </size>
+  <segmented>0</segmented>
+{objects}</annotation>
+"""
+_OBJECT = """  <object>
+    <name>{label}</name>
+    <pose>Unspecified</pose>
+    <bndbox>
+      <xmin>{}</xmin>
+      <ymin>{}</ymin>
+      <xmax>{}</xmax>
+      <ymax>{}</ymax>
+    </bndbox>
+    <description>{expression}</description>
+  </object>
+"""
+
+
+def dior_pictures(seed: int, scale: float) -> Iterator[Picture]:
+    """The images: numbered towards the last of DIOR's training images, then away from it."""
+    splits = listed(DIOR_SPLITS, scale)
+    training = splits.count("train")
+    for index, split in enumerate(splits):
+        beyond = index - training  # below 0 in training
+        name = _LAST_TRAINING_IMAGE + 1 + _GAP * beyond + (_GAP - 1 if beyond < 0 else 0)
+        kind = _KINDS[index % len(_KINDS)]
+        scene, rng = make_scene("dior", seed, index, kind, IMAGE_SIZE, 0.5)
+        yield Picture(f"{name:05d}.jpg", split, scene, rng)
+
+
+def dior_rsvg(root: Path, seed: int, scale: float) -> None:
+    """``DIOR_RSVG/``: 800 px JPEGs, an XML file each, and the lists of the objects' indices."""
+    folder = root / "DIOR_RSVG"
+    images, annotations = (new_folder(folder / name) for name in ("JPEGImages", "Annotations"))
+    count = 0
+    for picture in dior_pictures(seed, scale):
+        described = expressions(picture.scene, picture.rng)
+        count += len(described)
+        objects = "".join(_object(thing, words) for thing, words in described)
+        text = _XML.format(name=picture.name, size=IMAGE_SIZE, objects=objects)
+        file = (annotations / picture.name).with_suffix(".xml")
+        file.write_text(text, encoding="utf-8", newline="\n")
+        save(picture.scene, picture.rng, images / picture.name)
+    shuffled = random.Random(number("dior_rsvg", seed, "splits")).sample(range(count), count)
+    a, b = max(1, round(0.1 * count)), max(2, round(0.3 * count))
+    for name, part in {"val": shuffled[:a], "test": shuffled[a:b], "train": shuffled[b:]}.items():
+        lines = "".join(f"{index}\n" for index in sorted(part))
+        (folder / f"{name}.txt").write_text(lines, encoding="utf-8", newline="\n")
+
+
+def _object(thing: Thing, expression: str) -> str:
+    label = CLASSES[thing.name][0]
+    return _OBJECT.format(*upright(thing), label=label, expression=escape(expression))
+
+
+def upright(thing: Thing) -> list[int]:
+    """The corners of a thing's upright box as DIOR annotates them: px, from 1, in the image."""
+    return [min(max(round(corner), 1), IMAGE_SIZE) for corner in thing.box]
+
+
+def expressions(scene: Scene, rng: random.Random) -> list[tuple[Thing, str]]:
+    """A few things, each with an expression that is true of it and of nothing else."""
+    found = [
+        (thing, rng.choice(true))
+        for thing in scene.things
+        if thing.name in CLASSES
+        for true in [list(phrases(thing, scene))]
+        if true
+    ]
+    chosen = sorted(rng.sample(range(len(found)), min(_MOST_OBJECTS, len(found))))
+    return [found[index] for index in chosen]
+
+
+def phrases(thing: Thing, scene: Scene) -> Iterator[str]:
+    """Expressions that are true of ``thing`` and of nothing else in the scene."""
+    noun = CLASSES[thing.name][1]
+    every = scene.named(thing.name)
+    alike = [other for other in every if other.color == thing.color]
+    if len(alike) == 1:
+        yield f"A {thing.color} {noun}"
+    if len(every) == 1:
+        yield f"The {noun} in the image"
+    for place, spans in _PLACES.items():
+        if _lies(thing, spans, scene.size, 0):
+            near = [other for other in every if _lies(other, spans, scene.size, _DOUBT)]
+            if len(near) == 1:
+                yield f"The {noun} {place}"
+            if sum(other.color == thing.color for other in near) == 1:
+                yield f"A {thing.color} {noun} {place}"
+    yield from (
+        phrase.format(noun)
+        for phrase, (x, y) in _FURTHEST.items()
+        if len(every) > 1 and _leads(thing, every, x, y, _LEAD * scene.size)
+    )
+
+
+def _leads(thing: Thing, every: Sequence[Thing], x: int, y: int, lead: float) -> bool:
+    """Whether it is further in a direction than each other of its class, by ``lead`` px."""
+    distances = [(other is thing, x * _center(other)[0] + y * _center(other)[1]) for other in every]
+    own = next(distance for is_own, distance in distances if is_own)
+    return all(is_own or own - distance >= lead for is_own, distance in distances)
+
+
+def _center(thing: Thing) -> tuple[float, float]:
+    x0, y0, x1, y1 = thing.box
+    return (x0 + x1) / 2, (y0 + y1) / 2
+
+
+def _lies(thing: Thing, spans: tuple[tuple[float, float], ...], size: int, doubt: float) -> bool:
+    """Whether the centre lies in a place, widened by ``doubt`` of the picture's side."""
+    return all(
+        low - doubt <= value / size <= high + doubt
+        for value, (low, high) in zip(_center(thing), spans, strict=True)
+    )
+
+
+def rs_gpt4v_instruct(root: Path, seed: int, scale: float) -> None:
+    """``RS_GPT4V_Instruct/``: a dialogue and a description of each image of ``DIOR_RSVG``.
+
+    A dialogue opens with the other side's greeting, another has no id, and the image's mark
+    stands before the first question or behind it.
+    """
+    dialogues: dict[str, list[dict[str, Any]]] = {}
+    for index, picture in enumerate(dior_pictures(seed, scale)):
+        rng = random.Random(number("rs_gpt4v_instruct", seed, index))
+        turns = dialogue(picture.scene, rng)
+        talk = _item(picture.name, "conversation", turns, mark_first=index % 3 != 1)
+        if index % 4 == 1:
+            greeting = {"from": "gpt", "value": "What would you like to know about the image?"}
+            talk["conversations"].insert(0, greeting)
+        asked = rng.choice(_DESCRIBE)
+        detail = _item(picture.name, "detail", [(asked, description(picture.scene))])
+        if index % 4 == 2:
+            del detail["id"]
+        dialogues.setdefault(f"conversation_{picture.split}", []).append(talk)
+        dialogues.setdefault(f"detail_{picture.split}", []).append(detail)
+    folder = new_folder(root / "RS_GPT4V_Instruct")
+    for name, items in dialogues.items():
+        (folder / f"{name}.json").write_text(json.dumps(items, indent=2), encoding="utf-8")
+
+
+def _item(
+    image: str, kind: str, turns: Sequence[tuple[str, str]], *, mark_first: bool = True
+) -> dict[str, Any]:
+    said = [
+        {"from": speaker, "value": words}
+        for turn in turns
+        for speaker, words in zip(("human", "gpt"), turn, strict=True)
+    ]
+    opening = said[0]["value"]
+    said[0]["value"] = f"<image>\n{opening}" if mark_first else f"{opening}\n<image>"
+    name = Path(image).stem
+    return {"id": f"{name}_{kind}", "image": image, "conversations": said}
+
+
+_DESCRIBE = (
+    "Describe this remote sensing image in detail.",
+    "Give a detailed description of the image.",
+    "What can be seen in this aerial image? Describe it thoroughly.",
+)
+
+
+def dialogue(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:
+    """Two to four questions with their answers, from the whole to the parts."""
+    turns = [("What does this image show?", f"The image shows {_SCENES[scene.kind]}.")]
+    turns += [turn for name in CLASSES if scene.count(name) for turn in _asked(scene, name)]
+    trees = f"Yes, there are {'many' if len(scene.trees) > 30 else 'some'} trees in the image."
+    few = "Only one tree can be seen." if scene.trees else "No, there are no trees in the image."
+    turns.append(("Are there any trees?", trees if len(scene.trees) > 1 else few))
+    chosen = sorted(rng.sample(range(1, len(turns)), min(rng.randint(1, 3), len(turns) - 1)))
+    return [turns[0], *(turns[index] for index in chosen)]
+
+
+def _asked(scene: Scene, name: str) -> Iterator[tuple[str, str]]:
+    words = plural(name)
+    counted = _counted(scene, name)
+    yield f"How many {words} are there?", f"There {counted} in the image."
+    if color := scene.color_of(name):
+        one = scene.count(name) == 1
+        yield (
+            f"What is the color of the {_noun(name, scene.count(name))}?",
+            f"{'It is' if one else 'They are all'} {color}.",
+        )
+
+
+def description(scene: Scene) -> str:
+    """Several sentences, each true: the place, what is counted and where, trees and ground."""
+    said = [f"This remote sensing image shows {_SCENES[scene.kind]}."]
+    for name in CLASSES:
+        if scene.count(name):
+            said.append(f"There {_counted(scene, name)}.")
+            placed = _placed(scene, name)
+            said += [f"{placed}."] if placed else []
+    if len(scene.trees) > 1:
+        said.append(f"{'Many' if len(scene.trees) > 30 else 'Some'} trees grow around.")
+    return " ".join([*said, f"The open ground is {scene.ground}."])
+
+
+def _placed(scene: Scene, name: str) -> str:
+    """The first thing of a class that a place alone tells from the others, and that place."""
+    start = f"The {CLASSES[name][1]} "
+    for thing in scene.named(name):
+        for phrase in phrases(thing, scene):
+            place = phrase.removeprefix(start)
+            if place in _PLACES:
+                verb = f"{start}is" if scene.count(name) == 1 else "One of them is"
+                return f"{verb} {place} of the image"
+    return ""
+
+
+def _counted(scene: Scene, name: str) -> str:
+    """With its verb: "are three white ships"."""
+    count, color = scene.count(name), scene.color_of(name)
+    amount = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
+    words = [amount, *([color] if color else []), _noun(name, count)]
+    return f"{'is' if count == 1 else 'are'} {' '.join(words)}"
+
+
+def _noun(name: str, count: int) -> str:
+    return CLASSES[name][1] if count == 1 else plural(name)

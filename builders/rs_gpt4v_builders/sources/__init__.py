@@ -1,0 +1,1 @@
+"""The published releases: one module reads one, into records."""

@@ -1,0 +1,140 @@
+"""DIOR (Li et al., 2020) and DIOR-R (Cheng et al., 2022): objects of 20 classes in 23,463 images.
+
+On disk::
+
+    DIOR/
+      JPEGImages-trainval/00001.jpg ... 11725.jpg   JPEGImages-test/11726.jpg ... 23463.jpg
+      Annotations/Horizontal Bounding Boxes/00001.xml  <object>: <name>, <bndbox> of four pixels
+      Annotations/Oriented Bounding Boxes/00001.xml    <object>: <name>, <robndbox> of eight
+      Main/{train,val,test}.txt                        (or ImageSets/Main/) one number a line
+
+800 x 800 px, RGB. No config reads them: they are what dialogues are generated from. A record is an
+image with all its objects, in file order, in pixels. Corners go left top, right top, right bottom,
+left bottom, as annotated; they may lie outside the image. An object of DIOR-R that carries only a
+<bndbox> is an upright box. Protocol "paper" parts the images at 11725, "release" by the lists.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rs_gpt4v import records
+from rs_gpt4v.adapt import Protocol
+from rs_gpt4v_builders.sources import voc_xml as _dior_xml
+from rs_gpt4v_builders.sources.source import AnnotationError, Source, read_text
+
+_HORIZONTAL = "Annotations/Horizontal Bounding Boxes/"
+_ORIENTED = "Annotations/Oriented Bounding Boxes/"
+_LISTS = {"train": "Main/train.txt", "validation": "Main/val.txt", "test": "Main/test.txt"}
+_FOUR_CORNERS = tuple(
+    f"robndbox/{axis}_{corner}"
+    for corner in ("left_top", "right_top", "right_bottom", "left_bottom")
+    for axis in "xy"
+)
+
+
+def _read_horizontal(folder: Path, split: str, protocol: Protocol) -> pa.Table:
+    return _read(SOURCE, folder, split, protocol)
+
+
+def _read_oriented(folder: Path, split: str, protocol: Protocol) -> pa.Table:
+    return _read(ORIENTED, folder, split, protocol)
+
+
+def _read(source: Source, folder: Path, split: str, protocol: Protocol) -> pa.Table:
+    files = _dior_xml.annotation_files(source.path(folder, source.files(split, protocol)[0]))
+    if protocol == "paper":
+        rows = [_record(file) for file in files if _dior_xml.dior_split(file) == split]
+    else:
+        rows = _listed(
+            files, {name: source.path(folder, file) for name, file in _LISTS.items()}, split
+        )
+    return records.table(rows, records.OBJECTS)
+
+
+def _listed(files: list[Path], lists: dict[str, Path], split: str) -> list[dict[str, Any]]:
+    """The images that the list of ``split`` names, in its order; with train, those on no list."""
+    by_name = {file.stem: file for file in files}
+    names = read_text(lists[split]).split()
+    if names and not by_name.keys() & set(names):
+        raise AnnotationError(
+            f"{lists[split]}: none of its images is annotated; it begins {names[0]!r:.80}"
+        )
+    rows = [
+        _record(by_name[name])
+        if name in by_name
+        else _unusable(name, "without annotation", lists[split])
+        for name in names
+    ]
+    if split == "train" and all(path.is_file() for path in lists.values()):
+        named = {name for path in lists.values() for name in read_text(path).split()}
+        rest = [name for name in by_name if name not in named]
+        rows += [_unusable(name, "on none of the lists", by_name[name]) for name in rest]
+    return rows
+
+
+def _unusable(name: str, problem: str, file: Path) -> dict[str, Any]:
+    return {"key": name, "problem": (problem, f"{file}: image {name:.80} is {problem}")}
+
+
+def _record(file: Path) -> dict[str, Any]:
+    """One image; the first part of its name says in which of DIOR's two folders it is."""
+    root = _dior_xml.read_annotation(file)
+    name = (root.findtext("filename") or "").strip() or f"{file.stem}.jpg"
+    return {
+        "key": file.stem,
+        "image": f"{_dior_xml.dior_split(file)}/{name}",
+        "boxes": [_box(annotated) for annotated in root.findall("object")],
+        "size": _dior_xml.stated_size(root),
+    }
+
+
+def _box(annotated: Any) -> dict[str, Any]:
+    oriented = annotated.find("robndbox") is not None
+    return {
+        "label": (annotated.findtext("name") or "").strip(),
+        "points": _dior_xml.points(annotated, _FOUR_CORNERS if oriented else _dior_xml.CORNERS),
+        "kind": "obb" if oriented else "hbb",
+    }
+
+
+_COMMON: dict[str, Any] = {
+    "homepage": "https://gcheng-nwpu.github.io/#Datasets",
+    "license": "unknown",
+    "folders": ("DIOR", "DIOR-R", "dior"),
+    "spellings": {file: (f"ImageSets/{file}",) for file in _LISTS.values()},
+    "images": (),
+    "mirrors": ("https://drive.google.com/drive/folders/1UdlgHk49iu6WpcJ5467iT-UqNPpx__CC",),
+    "image_count": 23_463,
+    "other_images": {
+        "train": ("JPEGImages-trainval", "JPEGImages"),
+        "test": ("JPEGImages-test", "JPEGImages"),
+    },
+}
+
+SOURCE = Source(
+    name="dior",
+    title="DIOR",
+    citation="@article{li2020object, title={Object detection in optical remote sensing images: "
+    "A survey and a new benchmark}, author={Li, Ke and Wan, Gang and Cheng, Gong and "
+    "Meng, Liqiu and Han, Junwei}, journal={ISPRS Journal of Photogrammetry and Remote Sensing}, "
+    "volume={159}, pages={296--307}, year={2020}}",
+    annotations=dict.fromkeys(("train", "test"), (_HORIZONTAL,)),
+    release_annotations={split: (_HORIZONTAL, file) for split, file in _LISTS.items()},
+    reader=_read_horizontal,
+    **_COMMON,
+)
+
+ORIENTED = Source(
+    name="dior_oriented",
+    title="DIOR-R",
+    citation="@article{cheng2022anchor, title={Anchor-free oriented proposal generator for object "
+    "detection}, author={Cheng, Gong and Wang, Jiabao and Li, Ke and Xie, Xingxing and "
+    "Lang, Chunbo and Yao, Yanqing and Han, Junwei}, journal={IEEE TGRS}, volume={60}, "
+    "year={2022}}",
+    annotations=dict.fromkeys(("train", "test"), (_ORIENTED,)),
+    release_annotations={split: (_ORIENTED, file) for split, file in _LISTS.items()},
+    reader=_read_oriented,
+    **_COMMON,
+)

@@ -1,0 +1,90 @@
+"""The caption layout of Karpathy's splits: UCM-Captions, Sydney-Captions, RSICD and RSITMD.
+
+One object; ``images`` lists ``{filename, split, sentences: [{raw, tokens, ...}], ...}``. ``raw`` is
+read: ``tokens`` differ from it (typos, empty tokens) and give other counts than the paper's.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from rs_gpt4v import records
+from rs_gpt4v_builders.sources.source import described, read_json_list
+
+SPLITS = {"train": "train", "validation": "val", "test": "test"}
+"""Our split names and the release's."""
+
+
+def annotations(file: str, splits: Iterable[str] = SPLITS) -> dict[str, tuple[str, ...]]:
+    """The annotation files of each split: every split lies in the one ``file``."""
+    return dict.fromkeys(splits, (file,))
+
+
+def read(path: Path, split: str, splits: Iterable[str] = SPLITS) -> pa.Table:
+    """The images of ``split`` with their captions, as `rs_gpt4v.records.CAPTIONS`.
+
+    Args:
+        path: The JSON file.
+        split: One of ``splits``.
+        splits: Those that the release has.
+
+    Raises:
+        AnnotationError: The file holds no list ``images`` of objects.
+    """
+    images = {f"images[{n}]": image for n, image in enumerate(read_json_list(path, "images"))}
+    rows = [
+        record(image, _raws(image.get("sentences")), f"{path}, {place}", place)
+        for place, image in images.items()
+    ]
+    return of_split(rows, split, splits)
+
+
+def _raws(sentences: object) -> list[object]:
+    """What the sentences say; anything but objects is kept as it is, and is no caption then."""
+    listed = sentences if isinstance(sentences, list) else [sentences] if sentences else []
+    return [
+        sentence.get("raw") if isinstance(sentence, dict) else [sentence] for sentence in listed
+    ]
+
+
+def record(
+    image: dict[str, Any], raws: Sequence[object], where: str, place: str, folder: str = ""
+) -> dict[str, Any]:
+    """An image with those of its captions that say something; " ." does, as in the paper.
+
+    Args:
+        image: As released, with ``filename`` and ``split``.
+        raws: Its captions.
+        where: File and place of the image in it.
+        place: The place alone: the key of an image without a name.
+        folder: What its name lacks.
+    """
+    name = image.get("filename")
+    captions = [
+        raw for raw in raws if not (raw is None or (isinstance(raw, str) and not raw.strip()))
+    ]
+    missing = len(raws) - len(captions)
+    said = f"{where}: {missing} of its {len(raws)} captions are empty"
+    return {
+        "key": PurePosixPath(name).stem if isinstance(name, str) and name else place,
+        "image": f"{folder}{name}" if isinstance(name, str) and name else name,
+        "captions": captions,
+        "split": image.get("split"),
+        "where": where,
+        "change": ("empty captions left out", said) if missing and captions else None,
+    }
+
+
+def of_split(rows: Iterable[dict[str, Any]], split: str, splits: Iterable[str]) -> pa.Table:
+    """The records of ``split``; with train come, unusable, those of no known split."""
+    known = [SPLITS[name] for name in splits]
+    chosen = []
+    for row in rows:
+        if row["split"] == SPLITS[split]:
+            chosen.append(row)
+        elif row["split"] not in known and split == "train":
+            said = f"split is {described(row['split'])}, not one of {', '.join(known)}"
+            chosen.append(row | {"problem": ("unknown split", f"{row['where']}: {said}")})
+    return records.table(chosen, records.CAPTIONS)

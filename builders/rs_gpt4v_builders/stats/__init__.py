@@ -1,0 +1,1 @@
+"""What the releases give beside the paper's Table 1."""

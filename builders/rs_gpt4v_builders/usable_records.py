@@ -1,0 +1,233 @@
+"""Reads one split of a source, and parts the records that can be used from those that cannot."""
+
+# pyarrow makes its compute functions at import time, unseen by type checkers.
+# pyright: reportAttributeAccessIssue=false
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets.config import HF_DATASETS_CACHE
+
+from rs_gpt4v import records as kinds
+from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.boxes import clip, is_degenerate
+from rs_gpt4v.images import AS_IS, Conversion
+from rs_gpt4v_builders.audit.exclude import LeakFinder
+from rs_gpt4v_builders.sources.source import (
+    AnnotationError,
+    ImageFinder,
+    Source,
+    not_found,
+    with_images,
+)
+
+OnMissing = Literal["raise", "skip"]
+
+logger = logging.getLogger(__name__)
+
+
+class RecordError(ValueError):
+    """A record of a release cannot be used; the message names it and says what to do."""
+
+
+def good_records(
+    source: Source,
+    folder: Path,
+    split: str,
+    *,
+    protocol: Protocol,
+    on_missing: OnMissing,
+    log_dir: Path | None,
+    leaks: LeakFinder | None = None,
+    cache: str | Path = HF_DATASETS_CACHE,
+    conversion: Conversion = AS_IS,
+) -> pa.Table:
+    """The usable records of ``split``, with the ``path``, ``width`` and ``height`` of their image.
+
+    Args:
+        source: What to read.
+        folder: The release's folder.
+        split: One of the source's splits.
+        protocol: Which of the split's records to read.
+        on_missing: "raise" at the first unusable record, or "skip" them all.
+        log_dir: Where ``dropped-<source>-<split>.jsonl`` lists what is left out (id, kind, reason),
+            and ``changed-...`` what is not as released; None: nowhere.
+        leaks: Tells which records to leave out because their image is a test image; None: none.
+        cache: The cache folder of `datasets`, where what is known of each image is kept.
+        conversion: What is done with images that are not 8-bit.
+
+    Raises:
+        SourceNotFoundError: An annotation file of the split is missing; under "skip" the split
+            has no records then.
+        AnnotationError: An annotation file cannot be read.
+        RecordError: A record is unusable and ``on_missing`` is "raise".
+    """
+    needed = source.files(split, protocol)
+    absent = [file for file in needed if not source.has(folder, file)]
+    if absent:
+        if on_missing == "raise":
+            raise not_found(source, folder, absent[0])
+        logger.warning(
+            "%s/%s: left out. %s", source.name, split, not_found(source, folder, absent[0])
+        )
+        return pa.table({})
+    try:
+        found = source.read(folder, split, protocol)
+    except AnnotationError as error:
+        raise AnnotationError(f"{error}. {_remedy(source, folder, needed)}") from error
+    if not found.num_rows:
+        logger.warning("%s/%s: %s in %s holds no record", source.name, split, needed[0], folder)
+    found = with_images(found, ImageFinder(source, folder, cache, conversion))
+    problem = pc.coalesce(
+        kinds.problems(found),
+        found["image_problem"].combine_chunks(),
+        _size_problems(found),
+        _box_problems(found),
+    )
+    if on_missing == "raise" and problem.null_count < len(problem):
+        raise RecordError(_first(source, _listed(source, split, found, problem)))
+    if leaks is not None:
+        problem = pc.coalesce(problem, leaks(found["path"]))
+    good = found.filter(problem.is_null())
+    _tell(_listed(source, split, found, problem), "dropped", source, split, good, log_dir)
+    if "change" in good.column_names:
+        changed = _listed(source, split, good, good["change"].combine_chunks())
+        _tell(changed, "changed", source, split, good, log_dir)
+    return good
+
+
+def _remedy(source: Source, folder: Path, needed: Sequence[str]) -> str:
+    """What to do about a file that cannot be read: fetch it again only where it was released."""
+    for download in source.downloads:
+        path = source.path(folder, download.file)
+        if download.file in needed and path.is_file() and (differs := download.mismatch(path)):
+            return (
+                f"{path} is not the released file ({differs}): mend it, or move it away and "
+                f"`rs-gpt4v download {source.name}`"
+            )
+    if not source.homepage:
+        return "Mend it there."
+    return f"Mend it there, if the file is your own; the released one is at {source.homepage}."
+
+
+def _listed(source: Source, split: str, found: pa.Table, problem: pa.Array) -> list[dict[str, str]]:
+    """Id, kind and reason of the records that have a `rs_gpt4v.records.PROBLEM`."""
+    bad = found.select(["key"]).append_column("problem", problem).filter(problem.is_valid())
+    return [
+        {"id": f"{source.name}/{split}/{row['key']}", **row["problem"]} for row in bad.to_pylist()
+    ]
+
+
+Problem = tuple[str, str]
+"""Kind and reason, see `rs_gpt4v.records.PROBLEM`."""
+
+
+def _size_problems(found: pa.Table) -> pa.Array:
+    """Where boxes were drawn on an image of another size than its file has."""
+    if "size" not in found.column_names:
+        return pa.nulls(found.num_rows, kinds.PROBLEM)
+    sizes = (found[name].to_pylist() for name in ("size", "width", "height"))
+    return pa.array([_size_problem(*row) for row in zip(*sizes, strict=True)], kinds.PROBLEM)
+
+
+def _size_problem(
+    annotated: list[int] | None, width: int | None, height: int | None
+) -> Problem | None:
+    if annotated is None or width is None or annotated == [width, height]:
+        return None
+    turned = " (turned, as its EXIF data say)" * (annotated == [height, width])
+    said = (
+        f"annotated on an image of {annotated[0]} x {annotated[1]} px, but its file has {width} x "
+        f"{height}{turned}: use the images that were annotated, or scale the boxes"
+    )
+    return "image of another size", said
+
+
+def _box_problems(found: pa.Table) -> pa.Array:
+    """What is wrong with each record's boxes; null where nothing is, or where it has none."""
+    sizes = zip(found["width"].to_pylist(), found["height"].to_pylist(), strict=True)
+    if "points" in found.column_names:
+        boxes = zip(found["points"].to_pylist(), sizes, strict=True)
+        return pa.array([_box_problem(points, *size) for points, size in boxes], kinds.PROBLEM)
+    if "boxes" in found.column_names:
+        lists = zip(found["boxes"].to_pylist(), sizes, strict=True)
+        return pa.array(
+            [_first_problem(boxes or [], *size) for boxes, size in lists], kinds.PROBLEM
+        )
+    return pa.nulls(found.num_rows, kinds.PROBLEM)
+
+
+def _first_problem(
+    boxes: list[dict[str, Any]], width: int | None, height: int | None
+) -> Problem | None:
+    """Of an image with one unusable box: without it, what is counted would be wrong."""
+    for place, box in enumerate(boxes):
+        if not box["label"] or not box["points"]:
+            missing = "name" if box["points"] else "box"
+            return f"object without a {missing}", f"object {place} has no {missing}"
+        if problem := _box_problem(box["points"], width, height):
+            return problem[0], f"object {place}: {problem[1]}"
+    return None
+
+
+def _box_problem(
+    points: list[float] | None, width: int | None, height: int | None
+) -> Problem | None:
+    if not points or width is None or height is None:
+        return None  # said already
+    if len(points) not in (4, 8):
+        return "box of neither 4 nor 8 numbers", f"its box has {len(points)} numbers: {points}"
+    inside = clip(points, width, height)
+    reverse = len(points) == 4 and (inside[0] >= inside[2] or inside[1] >= inside[3])
+    if reverse or is_degenerate(inside):
+        said = f"its box {points} has no area in the image of {width} x {height} px"
+        return "box without an area", said
+    return None
+
+
+_INCOMPLETE = ("image is missing", "no captions")
+"""Kinds for which the note of a source may say what to do."""
+
+
+def _first(source: Source, bad: list[dict[str, str]]) -> str:
+    number = f"{len(bad):,} unusable record{'s' * (len(bad) > 1)} in this split"
+    note = source.note if bad[0]["kind"] in _INCOMPLETE else ""
+    return (
+        f"{bad[0]['id']}: {bad[0]['reason']} ({number}). Mend it, or give "
+        'on_missing="skip" (on a command line: --on-missing skip) to go on without them. '
+        f"{note}"
+    ).rstrip()
+
+
+def _tell(
+    rows: list[dict[str, str]],
+    what: Literal["dropped", "changed"],
+    source: Source,
+    split: str,
+    good: pa.Table,
+    log_dir: Path | None,
+) -> None:
+    """Log how many records were dropped or changed, and list them in the folder of the build."""
+    if not rows:
+        return
+    where = "give a non-streaming load to get their list"
+    if log_dir is not None:
+        file = log_dir / f"{what}-{source.name}-{split}.jsonl"
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        file.write_text(lines, encoding="utf-8")
+        where = f"listed in {file.name} beside the built rows"
+    logger.warning(
+        "%s/%s: kept %s records, %s %s (%s); %s",
+        source.name,
+        split,
+        f"{good.num_rows:,}",
+        what,
+        f"{len(rows):,}",
+        rows[0]["reason"],
+        where,
+    )

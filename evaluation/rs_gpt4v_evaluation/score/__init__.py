@@ -1,0 +1,218 @@
+"""Scores of a predictions file, with what is needed to compare them: rows, rule, fingerprint."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Measured, Metric, Rules
+from rs_gpt4v_evaluation.predict.predictions import (
+    PredictedRows,
+    Prediction,
+    PredictionFileError,
+    read_predictions,
+)
+from rs_gpt4v_evaluation.rs_caption import rs_caption
+from rs_gpt4v_evaluation.rs_caption.meteor_files import EXTRA, missing
+from rs_gpt4v_evaluation.rs_grounding import rs_grounding
+from rs_gpt4v_evaluation.rs_judge import rs_judge
+from rs_gpt4v_evaluation.rs_vqa import rs_vqa
+from rs_gpt4v_evaluation.score.bootstrap import intervals
+
+__all__ = ["DEFAULT_RULES", "METRICS", "Rules", "Score", "score", "scores_of"]
+
+METRICS = (rs_caption.METRIC, rs_vqa.METRIC, rs_grounding.METRIC)
+"""Those that need no judge."""
+
+_OF_TASK = {task: metric for metric in METRICS for task in metric.tasks}
+_ONE_A_FILE = ("model", "adapter", "weights", "decoding", "dataset")
+
+
+class Score(TypedDict):
+    """What the rows of one task in a predictions file are worth.
+
+    ``scores`` are the metric's; ``missing`` the rows of the split that have no prediction, whatever
+    their task; ``rule`` the arguments of the metric; ``intervals`` the 95 % intervals of scores,
+    where asked for; ``unparsed`` why a reply about a box gave none, by the row's id; ``skipped``
+    why a row does not count, by its id; ``notes`` what was left out, and how to get it.
+    """
+
+    file: str
+    model: str
+    adapter: str | None
+    dataset: PredictedRows
+    task: str
+    metric: str
+    n: int
+    missing: int
+    scores: dict[str, float | int | str]
+    rule: dict[str, Any]
+    intervals: dict[str, tuple[float, float]]
+    unparsed: dict[str, str]
+    skipped: dict[str, str]
+    notes: list[str]
+    signature: str
+
+
+class Task(NamedTuple):
+    """The rows of one task in a file, and what its metric finds in them.
+
+    Attributes:
+        name: Of the task.
+        rows: Those that count.
+        skipped: Why others do not, by their ids.
+        also: The other tasks in the file.
+    """
+
+    name: str
+    metric: Metric
+    rows: list[Prediction]
+    measured: Measured
+    skipped: dict[str, str]
+    also: list[str]
+
+
+def score(path: Path, rules: Rules = DEFAULT_RULES, resamples: int = 0) -> Score:
+    """Score the predictions in ``path``, which are of one task.
+
+    Args:
+        path: A predictions file.
+        rules: How replies are compared with the truth.
+        resamples: Draws of the bootstrap that gives the intervals; 0 for no intervals.
+
+    Raises:
+        PredictionFileError: The file is empty, damaged, of a task without a metric, or of several.
+        ValueError: Intervals are asked for, and all rows are about one image.
+    """
+    first, *others = scores_of(read_predictions(path), str(path), rules, resamples)
+    if others:
+        tasks = ", ".join(one["task"] for one in (first, *others))
+        raise PredictionFileError(f"{path} holds rows of {tasks}, each with scores of its own")
+    return first
+
+
+def scores_of(
+    predictions: list[Prediction], file: str, rules: Rules = DEFAULT_RULES, resamples: int = 0
+) -> list[Score]:
+    """The scores of each task among ``predictions``; ``file`` is what messages call them.
+
+    Raises:
+        PredictionFileError: As `tasks_of` does.
+    """
+    found = tasks_of(predictions, file, rules)
+    absent = predictions[0]["dataset"]["rows"] - len(predictions)
+    return [score_of(task, file, absent, resamples) for task in found]
+
+
+def score_of(task: Task, file: str, missing: int, resamples: int = 0) -> Score:
+    """The score of one task, of whose file ``missing`` rows have no prediction."""
+    measured, about = task.measured, images(task.rows)
+    first = task.rows[0]
+    return {
+        "file": file,
+        "model": first["model"],
+        "adapter": first["adapter"],
+        "dataset": first["dataset"],
+        "task": task.name,
+        "metric": task.metric.name,
+        "n": len(task.rows),
+        "missing": missing,
+        "scores": measured.told,
+        "rule": dict(measured.rule),
+        "intervals": intervals(measured.sums, about, resamples) if resamples else {},
+        "unparsed": {task.rows[row]["id"]: why for row, why in measured.unparsed.items()},
+        "skipped": task.skipped,
+        "notes": [*_notes(task, file)],
+        "signature": signature(
+            measured.signature, missing, first["dataset"], about, resamples, len(task.skipped)
+        ),
+    }
+
+
+def signature(
+    metric: str,
+    missing: int,
+    dataset: PredictedRows,
+    about: Sequence[str],
+    resamples: int,
+    skipped: int = 0,
+) -> str:
+    """That of a metric, with the rows and the draws: what another run needs to be the same."""
+    left_out = f"|skipped:{skipped}" if skipped else ""
+    text = (
+        f"{metric}|missing:{missing}{left_out}|rows:{dataset['fingerprint']}"
+        f"|protocol:{dataset['protocol']}"
+    )
+    if resamples:
+        text += f"|intervals:bootstrap95,images:{len(set(about))},resamples:{resamples},seed:0"
+    return text
+
+
+def tasks_of(predictions: list[Prediction], file: str, rules: Rules = DEFAULT_RULES) -> list[Task]:
+    """What the metric of each task finds, in the order in which the tasks first occur.
+
+    Raises:
+        PredictionFileError: The file is empty, of several models or splits, or of dialogues alone,
+            which a model judges; a row cannot be scored.
+    """
+    _check_one_model(predictions, file)
+    by_task: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        by_task.setdefault(prediction["task"], []).append(prediction)
+    scored = {task: rows for task, rows in by_task.items() if task in _OF_TASK}
+    if not scored:
+        raise PredictionFileError(
+            f"{file}: rows of {' and '.join(by_task)} have no one right answer: "
+            f"a model judges them, with rs-gpt4v judge {file}"
+        )
+    return [
+        _task(name, rows, file, rules, [task for task in by_task if task != name])
+        for name, rows in scored.items()
+    ]
+
+
+def _task(
+    name: str, predictions: list[Prediction], file: str, rules: Rules, also: list[str]
+) -> Task:
+    metric = _OF_TASK[name]
+    problems = {p["id"]: why for p in predictions if (why := metric.problem(p))}
+    if problems and not rules.skip_bad_boxes:
+        row, why = next(iter(problems.items()))
+        others = f" So are {len(problems) - 1:,} more rows." if len(problems) > 1 else ""
+        raise PredictionFileError(
+            f"{file}, {row}: {why}.{others} Mend them, or leave them out: --skip-bad-boxes"
+        )
+    rows = [p for p in predictions if p["id"] not in problems]
+    if not rows:
+        raise PredictionFileError(f"{file}: no row can be scored: {next(iter(problems.values()))}")
+    try:
+        return Task(name, metric, rows, metric.measure(rows, rules), problems, also)
+    except ValueError as error:
+        raise PredictionFileError(f"{file}: {error}") from error
+
+
+def _check_one_model(predictions: list[Prediction], file: str) -> None:
+    if not predictions:
+        raise PredictionFileError(f"{file} holds no prediction")
+    first = predictions[0]
+    for prediction in predictions:
+        for name in _ONE_A_FILE:
+            if prediction[name] != first[name]:
+                raise PredictionFileError(
+                    f"{file}: {first['id']} and {prediction['id']} differ in {name}. "
+                    "One file holds one model's replies to one split: score them apart."
+                )
+
+
+def images(predictions: Sequence[Prediction]) -> list[str]:
+    """Which image each row is about; a row without one stands for itself."""
+    return [prediction["image"] or prediction["id"] for prediction in predictions]
+
+
+def _notes(task: Task, file: str) -> Iterator[str]:
+    if task.metric.name == "rs_caption" and missing():
+        yield f"METEOR is left out, as {', '.join(missing())} is not installed: {EXTRA}"
+    if dialogues := [name for name in task.also if name in rs_judge.GROUPS]:
+        yield (
+            f"Rows of {' and '.join(dialogues)} have no one right answer: a model judges them, "
+            f"with rs-gpt4v judge {file}"
+        )

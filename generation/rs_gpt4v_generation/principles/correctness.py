@@ -1,0 +1,48 @@
+"""Correctness: what the checks and the reviewers say of generated dialogues."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from rs_gpt4v_generation.candidates import Candidate, Result
+from rs_gpt4v_generation.checks import Check
+from rs_gpt4v_generation.review.reconcile import Outcome
+from rs_gpt4v_generation.verdicts import checks_with, tally
+
+
+@dataclass(frozen=True, slots=True)
+class Correctness:
+    """Of the generated dialogues of one product.
+
+    Attributes:
+        checked: Dialogues that checks have looked at.
+        clean: Share of these in which no check fails; none where there are none.
+        checks: For each check, in the order of the checks, its verdicts by result.
+        outcomes: Dialogues by what the reviewers settled; empty without reviews.
+    """
+
+    checked: int
+    clean: float | None
+    checks: dict[str, dict[str, int]]
+    outcomes: dict[str, int]
+
+
+def correctness(candidates: Sequence[Candidate], outcomes: Mapping[str, Outcome]) -> Correctness:
+    """The correctness of ``candidates``; ``outcomes`` are by id, none where nobody reviewed."""
+    counted = tally(verdict for one in candidates for verdict in one["verdicts"])
+    known = list(get_args(Check))
+    order = [*known, *sorted(counted.keys() - set(known))]
+    checked = [one["verdicts"] for one in candidates if one["verdicts"]]
+    clean = sum(not checks_with("fail", verdicts) for verdicts in checked)
+    settled = Counter(outcomes[one["id"]] for one in candidates if one["id"] in outcomes)
+    return Correctness(
+        checked=len(checked),
+        clean=clean / len(checked) if checked else None,
+        checks={
+            check: {result: counted[check][result] for result in get_args(Result)}
+            for check in order
+            if check in counted
+        },
+        outcomes={name: settled[name] for name in get_args(Outcome)} if settled else {},
+    )

@@ -1,0 +1,173 @@
+"""The six principles of each config and each generated product, measured."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+from tqdm import tqdm
+
+from rs_gpt4v import NAME
+from rs_gpt4v_builders import members
+from rs_gpt4v_builders.builder import UNUSABLE
+from rs_gpt4v_builders.sources.source import SourceNotFoundError
+from rs_gpt4v_generation.candidates import Queue, read_queue
+from rs_gpt4v_generation.principles.complexity import Complexity, complexity
+from rs_gpt4v_generation.principles.correctness import Correctness, correctness
+from rs_gpt4v_generation.principles.diversity import Diversity, diversity
+from rs_gpt4v_generation.principles.richness import Richness, richness
+from rs_gpt4v_generation.principles.robustness import Robustness, robustness
+from rs_gpt4v_generation.principles.turns import Material, Origin, of_queue, of_rows
+from rs_gpt4v_generation.principles.unity import Unity, unity
+from rs_gpt4v_generation.review.decisions import ReviewsError, read_decisions
+from rs_gpt4v_generation.review.reconcile import Outcome, outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The principles of one config's split or one generated product.
+
+    Attributes:
+        name: "vqa_hr/train", or "queue.jsonl: conversation".
+        origin: Who worded the instructions.
+        task: A task of the schema, or a product of the generation.
+        rows: Dialogues.
+        turns: Question-answer pairs.
+        images: Distinct images.
+        unity: One form for all.
+        diversity: How far texts differ.
+        correctness: What checks and reviewers say; none but of generated dialogues.
+        richness: How much an answer says.
+        complexity: How much is asked.
+        robustness: What is asked that is not there.
+    """
+
+    name: str
+    origin: Origin
+    task: str
+    rows: int
+    turns: int
+    images: int
+    unity: Unity
+    diversity: Diversity
+    correctness: Correctness | None
+    richness: Richness
+    complexity: Complexity
+    robustness: Robustness
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that was measured.
+
+    Attributes:
+        measured: In the order in which it was asked for, generated dialogues last.
+        absent: Why configs are missing, by name.
+        unreadable: Why lines of the queues are no candidates.
+    """
+
+    measured: list[Measured]
+    absent: dict[str, str]
+    unreadable: list[str]
+
+
+def measure(material: Material, settled: Mapping[str, Outcome]) -> Measured:
+    """The principles of ``material``; ``settled`` is what reviewers say of its candidates."""
+    generated = material.origin == "generated"
+    return Measured(
+        name=material.name,
+        origin=material.origin,
+        task=material.task,
+        rows=material.rows,
+        turns=material.turns,
+        images=material.images,
+        unity=unity(material),
+        diversity=diversity(material),
+        correctness=correctness(material.candidates, settled) if generated else None,
+        richness=richness(material),
+        complexity=complexity(material),
+        robustness=robustness(material),
+    )
+
+
+def report(
+    configs: Sequence[str],
+    candidates: Sequence[Path] = (),
+    reviews: Sequence[Path] = (),
+    *,
+    split: str = "train",
+    absent_allowed: bool = False,
+    **options: Any,
+) -> Report:
+    """Measure the split of each config, and each product of each queue.
+
+    Args:
+        configs: Configs or groups, of which each member is measured apart.
+        candidates: Queues of generated dialogues.
+        reviews: Reviews files of any of the queues.
+        split: Which rows of the configs.
+        absent_allowed: Leave out a config that cannot be built or lacks the split, and say so.
+        options: Further options of ``load_dataset("rs_gpt4v", ...)``.
+
+    Raises:
+        ValueError: Nothing was named, a config lacks the split, or reviews fit no queue.
+        SourceNotFoundError: A release is absent and may not be.
+        EmptyQueueError: A queue has no candidates.
+        ReviewsError: A reviews file is broken, or two of one queue are of one reviewer.
+    """
+    names = list(dict.fromkeys(member for name in configs for member in members(name)))
+    if not (names or candidates):
+        raise ValueError("nothing to measure: name configs (cap_ucm vqa_lr), or give --candidates")
+    queues = [read_queue(path) for path in candidates]
+    settled = _settled(queues, reviews)
+    absent: dict[str, str] = {}
+    materials = _materials(names, split, absent if absent_allowed else None, options)
+    measured = [measure(material, {}) for material in materials]
+    for queue, said in zip(queues, settled, strict=True):
+        measured += [measure(material, said) for material in of_queue(queue)]
+    if not measured:
+        raise SourceNotFoundError(next(iter(absent.values())))
+    return Report(measured, absent, [problem for queue in queues for problem in queue.problems])
+
+
+def _materials(
+    names: list[str], split: str, absent: dict[str, str] | None, options: dict[str, Any]
+) -> Iterator[Material]:
+    for name in tqdm(names, desc="Measuring", unit="config", leave=False, disable=None):
+        rows = _rows(name, split, options)
+        if not isinstance(rows, Exception):
+            yield of_rows(f"{name}/{split}", rows)
+        elif absent is None:
+            raise rows
+        else:
+            absent[name] = str(rows)
+
+
+def _rows(name: str, split: str, options: dict[str, Any]) -> datasets.Dataset | Exception:
+    """The rows, or why there are none."""
+    try:
+        splits: Any = datasets.load_dataset(NAME, name, **options)
+    except UNUSABLE as error:
+        return error
+    if split not in splits:
+        return ValueError(f"{name} has no split {split!r}; it has {', '.join(splits)}")
+    return splits[split]
+
+
+def _settled(queues: Sequence[Queue], reviews: Sequence[Path]) -> list[dict[str, Outcome]]:
+    """For each queue what its reviewers settled, by id; nothing where nobody reviewed it."""
+    fits: list[list[Path]] = [[] for _ in queues]
+    known = [{one["id"] for one in queue.candidates} for queue in queues]
+    for file in reviews:
+        ids = {decision["id"] for decision in read_decisions(file)}
+        of = [place for place, own in enumerate(known) if own & ids]
+        if not of:
+            raise ReviewsError(
+                f"{file} decides on no candidate of --candidates: name its queue too"
+            )
+        for place in of:
+            fits[place].append(file)
+    return [
+        outcomes(queue, files) if files else {} for queue, files in zip(queues, fits, strict=True)
+    ]

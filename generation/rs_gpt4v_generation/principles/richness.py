@@ -1,0 +1,104 @@
+"""Richness: how much an answer says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from rs_gpt4v_generation.classes import BESIDE, DIOR, plural
+from rs_gpt4v_generation.lists import word_list
+from rs_gpt4v_generation.principles.turns import Material
+from rs_gpt4v_generation.principles.words import (
+    BACKGROUND,
+    COLOURS,
+    MATERIALS,
+    SIZES,
+    SPATIAL,
+    phrases,
+    words,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quartiles:
+    """A quarter of the values is at most ``low``, half at most ``median``, three at most ``high``.
+
+    They are values that occur.
+    """
+
+    low: int
+    median: int
+    high: int
+
+
+def quartiles(values: np.ndarray) -> Quartiles:
+    """Of whole numbers.
+
+    >>> quartiles(np.array([1, 2, 3, 40]))
+    Quartiles(low=1, median=2, high=3)
+    """
+    return Quartiles(*map(int, np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf")))
+
+
+@dataclass(frozen=True, slots=True)
+class Richness:
+    """Of answers; means but for ``words`` and ``background``.
+
+    Attributes:
+        words: Words an answer.
+        content_words: Distinct words that carry meaning, an answer.
+        classes: Distinct kinds of objects that an answer names.
+        colours: Words for colours an answer.
+        sizes: Words for sizes an answer.
+        materials: Words for materials an answer.
+        spatial: Words for places and directions an answer.
+        background: Share of answers that say more than is seen: uses, reasons, what is usual.
+    """
+
+    words: Quartiles
+    content_words: float
+    classes: float
+    colours: float
+    sizes: float
+    materials: float
+    spatial: float
+    background: float
+
+
+def richness(material: Material) -> Richness:
+    """The richness of the answers of ``material``."""
+    told = material.answers.each(_told)
+    means = told.mean(axis=0).tolist()
+    background = float(material.answers.matches(BACKGROUND).mean())
+    return Richness(quartiles(told[:, 0]), *means[1:], background=background)
+
+
+def _told(answer: str) -> list[int]:
+    said = words(answer)
+    return [
+        len(said),
+        len(set(said) - word_list("stop") - {"[box]"}),
+        len(classes(said)),
+        *(sum(word in listed for word in said) for listed in (COLOURS, SIZES, MATERIALS)),
+        sum(1 for _ in phrases(said, SPATIAL)),
+    ]
+
+
+def classes(said: Sequence[str]) -> set[str]:
+    """The kinds of objects that words name: DIOR's classes, and things often seen beside them.
+
+    >>> sorted(classes(words("Two boats at the pier, a vessel, a ground track field.")))
+    ['ground track field', 'pier', 'ship']
+    """
+    names = _nouns()
+    return {names[noun] for noun in phrases(said, names)}
+
+
+@cache
+def _nouns() -> dict[str, str]:
+    """The name of each noun's kind, in both numbers."""
+    names = {noun: noun for noun in BESIDE}
+    for kind in DIOR.values():
+        names |= dict.fromkeys((kind.name, *kind.same, *kind.narrower), kind.name)
+    return names | {plural(noun): name for noun, name in names.items()}

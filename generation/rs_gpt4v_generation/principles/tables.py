@@ -1,0 +1,113 @@
+"""The principles as tables for a terminal, and as JSON."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, get_args
+
+from rs_gpt4v_generation.candidates import Result
+from rs_gpt4v_generation.principles.catalogue import CORRECTNESS, PRINCIPLES, shown
+from rs_gpt4v_generation.principles.forms import FORMS
+from rs_gpt4v_generation.principles.measure import Measured, Report
+
+ORIGINS = {
+    "templates": "annotated by people, not checked",
+    "release": "worded by the release, not checked",
+    "generated": "generated",
+}
+"""What is known of the correctness of rows, by who worded them."""
+
+FEW = "* of fewer words, or pairs of words, than the others"
+
+
+def to_text(report: Report) -> str:
+    """A table for each principle, a line for each config or product."""
+    measured = report.measured
+    parts = [_table("Measured", _SIZES, map(_size_cells, measured))]
+    for principle in PRINCIPLES:
+        parts += _sections(principle.name, measured)
+    if any(measure.few(one) for p in PRINCIPLES for measure in p.measures for one in measured):
+        parts.append(FEW)
+    parts += [f"{config} was not measured: {reason}" for config, reason in report.absent.items()]
+    if report.unreadable:
+        told = f"{len(report.unreadable):,} lines are no candidates: {report.unreadable[0]}"
+        parts.append(told)
+    return "\n\n".join(parts)
+
+
+_SIZES = ("", "task", "dialogues", "turns", "images", "sample", "origin")
+
+
+def _size_cells(one: Measured) -> list[str]:
+    counts = (one.rows, one.turns, one.images, one.diversity.sampled)
+    return [one.name, one.task, *(f"{n:,}" for n in counts), one.origin]
+
+
+def _sections(name: str, measured: Sequence[Measured]) -> Iterator[str]:
+    if name == "Correctness":
+        yield _table(name, ("", "clean", "checks and reviews"), map(_correctness_cells, measured))
+        yield from filter(None, [_checks(measured)])
+        return
+    measures = next(principle.measures for principle in PRINCIPLES if principle.name == name)
+    cells = ([one.name, *(shown(measure, one) for measure in measures)] for one in measured)
+    yield _table(name, ["", *(measure.head for measure in measures)], cells)
+    if name == "Diversity":
+        yield "\n".join(["Most frequent verb-noun pairs", *map(_pairs_line, measured)])
+    if name == "Complexity":
+        cells = (
+            [one.name, *(f"{s:.1%}" for s in one.complexity.forms.values())] for one in measured
+        )
+        yield _table("Forms of questions", ["", *FORMS], cells)
+
+
+def _pairs_line(one: Measured) -> str:
+    top = [f"{pair} {share:.1%}" for pair, share in one.diversity.pairs.top.items()]
+    return f"  {one.name}: {', '.join(top[:_TOP]) or 'none'}"
+
+
+_TOP = 5
+
+
+def _correctness_cells(one: Measured) -> list[str]:
+    return [one.name, shown(CORRECTNESS[0], one), judged(one)]
+
+
+def judged(one: Measured) -> str:
+    """What is known of its correctness, in words."""
+    found = one.correctness
+    if found is None:
+        return ORIGINS[one.origin]
+    told = f"{found.checked:,} checked" if found.checked else "not checked"
+    reviews = [f"{number:,} {name}" for name, number in found.outcomes.items() if number]
+    return f"{told}; {', '.join(reviews) or 'not reviewed'}"
+
+
+def _checks(measured: Sequence[Measured]) -> str:
+    rows = [
+        [one.name, check, *(f"{by_result[result]:,}" for result in get_args(Result))]
+        for one in measured
+        if one.correctness
+        for check, by_result in one.correctness.checks.items()
+    ]
+    return _table("Verdicts", ("", "check", *get_args(Result)), rows) if rows else ""
+
+
+_WORDS = ("", "task", "origin", "check", "checks and reviews")
+"""Columns of words: they start at the left, numbers end at the right."""
+
+
+def _table(title: str, head: Sequence[str], rows: Any) -> str:
+    lines = [list(head), *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown_lines = [
+        "  ".join(
+            f"{cell:{'<' if name in _WORDS else '>'}{width}}"
+            for cell, width, name in zip(line, widths, head, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+    return "\n".join([title, *(f"  {line}" for line in shown_lines)])
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Every number of the report."""
+    return asdict(report)

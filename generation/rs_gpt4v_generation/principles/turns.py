@@ -1,0 +1,192 @@
+"""What is measured: the turns of a config's split, or of one product of a queue of candidates.
+
+Every distinct text is looked at once, however often it is said: 1,066,316 questions have a few
+thousand distinct answers.
+"""
+
+# pyarrow makes its compute functions at import time, unseen by type checkers.
+# pyright: reportAttributeAccessIssue=false
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rs_gpt4v.conversation import FEATURES
+from rs_gpt4v_builders.stats.composition import TEMPLATES, template_of
+from rs_gpt4v_generation.candidates import Candidate, Queue
+from rs_gpt4v_generation.principles.forms import form
+from rs_gpt4v_generation.principles.words import SPATIAL, phrases, words
+from rs_gpt4v_generation.products import PRODUCTS
+
+Origin = Literal["templates", "release", "generated"]
+
+SAMPLE = 10_000
+"""Turns that are drawn where a measure depends on how many there are."""
+
+
+@dataclass(frozen=True)
+class Texts:
+    """One text a turn.
+
+    Attributes:
+        distinct: The different texts.
+        at: For each turn the place of its text in ``distinct``.
+    """
+
+    distinct: pa.Array
+    at: np.ndarray
+
+    @classmethod
+    def of(cls, texts: pa.Array) -> "Texts":
+        """Texts in the order of their turns."""
+        encoded = texts.dictionary_encode()
+        return cls(encoded.dictionary, encoded.indices.to_numpy())
+
+    @cached_property
+    def spelled(self) -> list[str]:
+        """The different texts as strings."""
+        return self.distinct.to_pylist()
+
+    def each(self, measure: Callable[[str], Any]) -> np.ndarray:
+        """The measure of each turn's text."""
+        return np.array([measure(text) for text in self.spelled])[self.at]
+
+    def matches(self, regex: str) -> np.ndarray:
+        """Whether each turn's text holds a match of ``regex`` (RE2), in whatever case."""
+        found = pc.match_substring_regex(self.distinct, regex, ignore_case=True)
+        return found.to_numpy(zero_copy_only=False)[self.at]
+
+    def drawn(self, turns: np.ndarray) -> list[str]:
+        """The texts of ``turns``, in their order."""
+        return self.distinct.take(pa.array(self.at[turns])).to_pylist()
+
+
+@dataclass(frozen=True)
+class Material:
+    """The turns that are measured together.
+
+    Attributes:
+        name: "vqa_hr/train", or "queue.jsonl: conversation".
+        origin: Who worded the instructions: the templates of `rs_gpt4v.templates`, the release, or
+            the model that generated the dialogues.
+        task: A task of `rs_gpt4v.conversation.Task`, or a product of the generation.
+        rows: Dialogues.
+        images: Distinct images.
+        row: For each turn its dialogue, from 0.
+        sizes: For each dialogue the width and height of its image, in pixels.
+        instructions: What the user says, as it stands.
+        questions: The same without the templates' words around a source's own question.
+        answers: What the assistant says.
+        candidates: The generated dialogues themselves.
+    """
+
+    name: str
+    origin: Origin
+    task: str
+    rows: int
+    images: int
+    row: np.ndarray
+    sizes: np.ndarray
+    instructions: Texts
+    questions: Texts
+    answers: Texts
+    candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def turns(self) -> int:
+        """Question-answer pairs."""
+        return len(self.row)
+
+    @cached_property
+    def forms(self) -> np.ndarray:
+        """For each turn the form of its question, one of `rs_gpt4v_generation.principles.forms`."""
+        return self.questions.each(form)
+
+    @cached_property
+    def asks_place(self) -> np.ndarray:
+        """For each turn whether its question has a word for a place or a direction."""
+        return self.questions.each(lambda text: any(phrases(words(text), SPATIAL)))
+
+    def sample(self, seed: int = 0) -> np.ndarray:
+        """At most `SAMPLE` turns in random order, the same for one seed."""
+        return np.random.default_rng(seed).permutation(self.turns)[:SAMPLE]
+
+
+def of_rows(name: str, rows: datasets.Dataset) -> Material:
+    """The turns of ``rows``, all of one task."""
+    columns = ["images", "messages", "task", "width", "height"]
+    table: Any = rows.select_columns(columns).with_format("arrow")[:]
+    task = table["task"][0].as_py()
+    paths = table["images"].combine_chunks().flatten().field("path")
+    return _material(
+        name,
+        "templates" if task in TEMPLATES else "release",
+        task,
+        table["messages"].combine_chunks(),
+        images=pc.count_distinct(paths).as_py(),
+        sizes=np.column_stack([table[side].to_numpy() for side in ("width", "height")]),
+    )
+
+
+def of_queue(queue: Queue) -> list[Material]:
+    """The turns of each product that a queue has, in the order of the products."""
+    by_product = {
+        product: [one for one in queue.candidates if one["product"] == product]
+        for product in PRODUCTS
+    }
+    return [_of_candidates(queue.path, some) for some in by_product.values() if some]
+
+
+def _of_candidates(path: Path, candidates: list[Candidate]) -> Material:
+    product = candidates[0]["product"]
+    said = [one["messages"] for one in candidates]
+    return _material(
+        f"{path.name}: {product}",
+        "generated",
+        product,
+        pa.array(said, FEATURES.arrow_schema.field("messages").type),
+        images=len({one["image"] for one in candidates}),
+        sizes=np.array([[one["width"], one["height"]] for one in candidates]),
+        candidates=tuple(candidates),
+    )
+
+
+def _material(
+    name: str, origin: Origin, task: str, messages: pa.ListArray, **facts: Any
+) -> Material:
+    said = messages.flatten()
+    asked = np.flatnonzero(pc.equal(said.field("role"), "user").to_numpy(zero_copy_only=False))
+    content = said.field("content")
+    instructions = Texts.of(content.take(pa.array(asked)))
+    return Material(
+        name=name,
+        origin=origin,
+        task=task,
+        rows=len(messages),
+        row=pc.list_parent_indices(messages).to_numpy()[asked],
+        instructions=instructions,
+        questions=_questions(instructions, task),
+        answers=Texts.of(content.take(pa.array(asked + 1))),
+        **facts,
+    )
+
+
+def _questions(instructions: Texts, task: str) -> Texts:
+    """The instructions; of visual questions what stands in place of a template's ``{}``."""
+    if task != "vqa":
+        return instructions
+    prompts = asked = instructions.distinct
+    made_by = template_of(prompts, TEMPLATES["vqa"])
+    for place, template in enumerate(TEMPLATES["vqa"]):
+        before, _, after = template.partition("{}")
+        inner = pc.utf8_slice_codeunits(prompts, len(before), -len(after) or None)
+        asked = pc.if_else(pa.array(made_by == place), inner, asked)
+    stripped = Texts.of(asked)
+    return Texts(stripped.distinct, stripped.at[instructions.at])

@@ -1,0 +1,144 @@
+"""What a reviewer decided: one JSON object a line, only ever appended to."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from typing_extensions import TypedDict
+
+from rs_gpt4v.conversation import Message, dialogue_problem
+from rs_gpt4v.files import InvalidFileError, appending, locked, parse_json, whole_lines
+from rs_gpt4v_generation.texts import Text
+
+_MEND = "Mend the line or take it out, and start again"
+
+Choice = Literal["accept", "edit", "reject", "skip"]
+
+
+class _Said(TypedDict, total=False):
+    messages: list[Message]
+    reason: str
+
+
+class Decision(_Said):
+    """One line of a reviews file.
+
+    ``id`` is the candidate's, ``of`` the `digest` of what was decided about, ``at`` the time in
+    ISO 8601, UTC. "undo" takes back the last decision on ``id`` that still stands. "edit" has
+    ``messages``, the corrected dialogue; "reject" has a ``reason``.
+    """
+
+    id: Text
+    decision: Choice | Literal["undo"]
+    reviewer: Text
+    at: Text
+    of: Text
+
+
+class ReviewsError(ValueError):
+    """A reviews file cannot be used; the message names it, the line and what to do."""
+
+
+def now() -> str:
+    """The time as decisions state it."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def standing(decisions: Iterable[Decision]) -> dict[str, Decision]:
+    """The decision that counts for each id, the oldest first: the last that was not undone."""
+    stacks: dict[str, list[tuple[int, Decision]]] = {}
+    for place, decision in enumerate(decisions):
+        stack = stacks.setdefault(decision["id"], [])
+        if decision["decision"] != "undo":
+            stack.append((place, decision))
+        elif stack:
+            stack.pop()
+    last = sorted((stack[-1] for stack in stacks.values() if stack), key=lambda one: one[0])
+    return {decision["id"]: decision for _, decision in last}
+
+
+def read_decisions(path: Path) -> list[Decision]:
+    """All lines of a reviews file; a last one that a kill cut short is left out.
+
+    Raises:
+        ReviewsError: A line before the last is no decision.
+    """
+    return [_decision(line, f"{path}, line {number}") for number, line in whole_lines(path)]
+
+
+def _decision(line: bytes, where: str) -> Decision:
+    try:
+        decision = parse_json(line, Decision, where)
+    except InvalidFileError as error:
+        raise ReviewsError(f"{error}. {_MEND}") from None
+    if problem := decision_problem(decision):
+        raise ReviewsError(f"{where}: {problem}. {_MEND}")
+    return decision
+
+
+def decision_problem(row: Mapping[str, Any]) -> str | None:
+    """Why the words of a decision do not fit it, none where they do."""
+    match row["decision"]:
+        case "edit":
+            return dialogue_problem(row.get("messages"), system=False)
+        case "reject":
+            return None if _is_text(row.get("reason")) else "a reject has no reason"
+        case other:
+            known = (*get_args(Choice), "undo")
+            return None if other in known else f"{other!r} is none of {', '.join(known)}"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+class ReviewsFile:
+    """The reviews file of one reviewer, held open; `opened` makes one.
+
+    Attributes:
+        path: The file.
+        decisions: All its lines, undone ones too, the oldest first.
+    """
+
+    def __init__(
+        self, path: Path, decisions: list[Decision], append: Callable[[bytes], None]
+    ) -> None:
+        self.path = path
+        self.decisions = decisions
+        self._append = append
+
+    def append(self, decision: Decision) -> None:
+        """Add a line, durably: on disk when this returns.
+
+        Raises:
+            OSError: It could not be written, as on a full disk; the file is as it was.
+        """
+        self._append(json.dumps(decision).encode() + b"\n")
+        self.decisions.append(decision)
+
+
+@contextmanager
+def opened(path: Path, reviewer: str) -> Iterator[ReviewsFile]:
+    """Open a reviews file to go on with it, or make it; nobody else can meanwhile.
+
+    Raises:
+        InUseError: Another process has it open.
+        ReviewsError: It is another reviewer's, or a line is broken.
+    """
+    with locked(path):
+        decisions = read_decisions(path) if path.exists() else []
+        _refuse_others(path, decisions, reviewer)
+        with appending(path) as append:
+            yield ReviewsFile(path, decisions, append)
+
+
+def _refuse_others(path: Path, decisions: list[Decision], reviewer: str) -> None:
+    others = sorted({decision["reviewer"] for decision in decisions} - {reviewer})
+    if others:
+        raise ReviewsError(
+            f"{path} has decisions of {', '.join(others)}, not of {reviewer}: "
+            f"give --reviewer {others[0]}, or --out with another file"
+        )

@@ -1,0 +1,57 @@
+"""A client of OpenAI-compatible chat servers that pays for no answer twice and loses none.
+
+Nothing here parses replies: a request is a JSON body, an answer its text or why there is none.
+"""
+
+from rs_gpt4v.chat_api.answers import (
+    REPLIED,
+    Answer,
+    ChatError,
+    ChatStoppedError,
+    Failure,
+    FailureKind,
+    Summary,
+    Usage,
+)
+from rs_gpt4v.chat_api.asking import Asker, takes_schema
+from rs_gpt4v.chat_api.batch import read_batch, write_batch
+from rs_gpt4v.chat_api.client import Answers, complete
+from rs_gpt4v.chat_api.prices import PRICES, Estimate, Price, estimate, read_prices
+from rs_gpt4v.chat_api.requests import (
+    ChatRequest,
+    Endpoint,
+    Part,
+    image_part,
+    read_body,
+    request_hash,
+    text_part,
+)
+
+__all__ = [
+    "PRICES",
+    "REPLIED",
+    "Answer",
+    "Answers",
+    "Asker",
+    "ChatError",
+    "ChatRequest",
+    "ChatStoppedError",
+    "Endpoint",
+    "Estimate",
+    "Failure",
+    "FailureKind",
+    "Part",
+    "Price",
+    "Summary",
+    "Usage",
+    "complete",
+    "estimate",
+    "image_part",
+    "read_batch",
+    "read_body",
+    "read_prices",
+    "request_hash",
+    "takes_schema",
+    "text_part",
+    "write_batch",
+]

@@ -1,0 +1,213 @@
+"""OpenAI's batch API, at half the price: files to upload, and what comes back into a journal."""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tqdm import tqdm
+from typing_extensions import TypedDict
+
+from rs_gpt4v.chat_api.answers import (
+    LONGEST_REPLY,
+    ChatError,
+    Failure,
+    Summary,
+    counted,
+    read_response,
+    shown,
+    with_whole_characters,
+)
+from rs_gpt4v.chat_api.journal import Entry, Journal
+from rs_gpt4v.chat_api.masking import Mask
+from rs_gpt4v.chat_api.prices import PRICES, Price, price_of
+from rs_gpt4v.chat_api.requests import ChatRequest, Endpoint, key_of, request_hash
+from rs_gpt4v.chat_api.transport import Reply, outcome
+from rs_gpt4v.files import InvalidFileError, parse_json
+
+_REQUESTS_A_FILE = 50_000
+_BYTES_A_FILE = 200_000_000
+_DISCOUNT = 0.5
+
+
+def write_batch(
+    requests: Iterable[tuple[str, ChatRequest]], endpoint: Endpoint, folder: Path, journal: Path
+) -> list[Path]:
+    """Write what ``journal`` does not answer to ``folder``, for the batch API.
+
+    Equal requests are written once. No file has more than 50,000 requests or 200 MB.
+
+    Returns:
+        The files, to be uploaded with purpose "batch" and run at "/v1/chat/completions".
+
+    Raises:
+        ChatError: ``folder`` has batch files already, or the journal is damaged or in use.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("batch_*.jsonl")):
+        raise ChatError(
+            f"{folder} has batch files already, which may be at work: read their answers with "
+            "read_batch and delete them, or name another folder"
+        )
+    with Journal(journal) as held:
+        parts = _Parts(folder)
+        for line in _lines(requests, endpoint, held):
+            parts.write(line)
+        return parts.finished()
+
+
+def _lines(
+    requests: Iterable[tuple[str, ChatRequest]], endpoint: Endpoint, journal: Journal
+) -> Iterator[bytes]:
+    written: set[str] = set()
+    for key, request in tqdm(requests, desc="Writing batch files", unit="request", disable=None):
+        hashed = request_hash(request, endpoint)
+        if hashed in written or journal.earlier(key, hashed):
+            continue
+        written.add(hashed)
+        line = {
+            "custom_id": hashed,
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": request,
+        }
+        yield json.dumps(line, allow_nan=False).encode("ascii") + b"\n"
+
+
+class _Parts:
+    """Files that get their names once all are whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._files: list[BinaryIO] = []
+        self._requests = 0
+
+    def write(self, line: bytes) -> None:
+        full = self._requests == _REQUESTS_A_FILE
+        if not self._files or full or self._files[-1].tell() + len(line) > _BYTES_A_FILE:
+            self._begin()
+        self._files[-1].write(line)
+        self._requests += 1
+
+    def _begin(self) -> None:
+        self._close()
+        name = f".batch_{len(self._files) + 1:05}.jsonl.part"
+        self._files.append((self._folder / name).open("wb"))
+        self._requests = 0
+
+    def _close(self) -> None:
+        if self._files:
+            self._files[-1].flush()
+            os.fsync(self._files[-1].fileno())
+            self._files[-1].close()
+
+    def finished(self) -> list[Path]:
+        self._close()
+        unfinished = [Path(file.name) for file in self._files]
+        return [path.replace(path.with_name(path.name[1:-5])) for path in unfinished]
+
+
+def read_batch(
+    files: Iterable[Path],
+    endpoint: Endpoint,
+    journal: Path,
+    prices: Mapping[str, Price] = PRICES,
+) -> Summary:
+    """Take the answers in a batch's output and error files into ``journal``; say what came.
+
+    Reading a file again changes nothing. What failed is not in the journal: it is asked by
+    `complete`, or written by `write_batch`, when next they are called.
+
+    Args:
+        files: In any order.
+        endpoint: The one that `write_batch` got.
+        journal: The one that `write_batch` got.
+        prices: Of which half is paid.
+
+    Raises:
+        ChatError: A line is none of a batch's output, or its request is not of `write_batch`.
+    """
+    price, summary = price_of(endpoint.model, prices), Summary()
+    mask = Mask([key_of(endpoint)])
+    with Journal(journal) as held:
+        for path in files:
+            for result in _results(path, mask):
+                if result is None:
+                    summary.failed["garbled"] += 1
+                elif entry := _entry(result, endpoint, held, price, summary):
+                    held.write(entry)
+        held.sync()
+    return summary
+
+
+class _Response(TypedDict):
+    status_code: int
+    body: Any
+
+
+class _Result(TypedDict):
+    """A line of a batch's output or error file; without response where no request was sent."""
+
+    custom_id: str
+    response: _Response | None
+
+
+def _entry(
+    result: _Result, endpoint: Endpoint, journal: Journal, price: Price | None, summary: Summary
+) -> Entry | None:
+    hashed, response = result["custom_id"], result["response"]
+    if journal.earlier("", hashed) or journal.answer("", hashed):
+        summary.from_journal += 1
+        return None
+    if response is None:
+        summary.failed["unsent"] += 1
+        return None
+    summary.attempts += 1
+    body = outcome(Reply(response["status_code"], {}, json.dumps(response["body"]).encode()))
+    if not isinstance(body, dict):
+        summary.failed[body.kind if isinstance(body, Failure) else "exhausted"] += 1
+        return None
+    full_usd = price and price.cost_of(counted(body))
+    cost_usd = None if full_usd is None else full_usd * _DISCOUNT
+    summary.count(read_response(hashed, hashed, body, cost_usd))
+    return Entry(hashed, hashed, endpoint.name, cost_usd, body, batch=True)
+
+
+def _results(path: Path, mask: Mask) -> Iterator[_Result | None]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.isspace():
+                yield _parsed(mask.body(line), f"{path}, line {number}")
+
+
+def _parsed(line: bytes, where: str) -> _Result | None:
+    """What a line says; None where it is JSON that is too long, too deep or has a huge number."""
+    if len(line) > LONGEST_REPLY:
+        return None
+    try:
+        parse_json(with_whole_characters(line), _Result, where)
+        result = json.loads(line)
+    except InvalidFileError as error:
+        if "not JSON" in str(error) and not _is_malformed(line):
+            return None
+        raise ChatError(
+            f"{where}: no line of a batch's output or error file, for "
+            f"{str(error).removeprefix(f'{where}: ')}. Download the files that the batch names as "
+            "output_file_id and error_file_id"
+        ) from None
+    if not re.fullmatch(r"[0-9a-f]{64}", result["custom_id"]):
+        told = shown(result["custom_id"])
+        raise ChatError(f"{where}: custom_id {told!r} is not of a file made by write_batch")
+    return result
+
+
+def _is_malformed(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except json.JSONDecodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
