@@ -13,6 +13,7 @@ import numpy as np
 
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import from_rotated, iou
+from rs_gpt4v_evaluation.bootstrap import intervals, paired
 from rs_gpt4v_evaluation.rs_caption.bleu import corpus_bleu
 from rs_gpt4v_evaluation.rs_caption.cider import cider
 from rs_gpt4v_evaluation.rs_caption.ptb import tokenize
@@ -25,7 +26,6 @@ from rs_gpt4v_evaluation.rs_vqa.rs_vqa import (
     right_answers,
     vqa_accuracy,
 )
-from rs_gpt4v_evaluation.score.bootstrap import intervals, paired
 
 ANSWERS, IMAGES, BOXES, CAPTIONS, DRAWS = 222_684, 2_226, 18_677, 1_000, 1_000
 SIZE = (800, 800)

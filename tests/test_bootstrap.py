@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("evaluate")
 
+from rs_gpt4v_evaluation.bootstrap import Sums, intervals, joined, paired, summed
 from rs_gpt4v_evaluation.rs_caption import rs_caption
 from rs_gpt4v_evaluation.rs_caption.rs_caption import score_captions
 from rs_gpt4v_evaluation.rs_vqa.rs_vqa import answer_sums
-from rs_gpt4v_evaluation.score.bootstrap import Sums, intervals, joined, paired, summed
 
 CAPTIONS = ["a road by a river", "two planes near a road", "many trees", "a road and a river"]
 REFERENCES = [["a road by the river", "a river"], ["two planes"], ["many trees"], ["a road", "x"]]

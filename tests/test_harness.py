@@ -24,11 +24,11 @@ pytest.importorskip("transformers")
 from rs_gpt4v import NAME
 from rs_gpt4v.cli import app
 from rs_gpt4v.conversation import fingerprint
-from rs_gpt4v_builders.export import HARNESSES, WRITERS, export
+from rs_gpt4v_builders.export import FORMATS, export
 from rs_gpt4v_builders.export._folder import ExportFolderError
 from rs_gpt4v_builders.export._job import Material
+from rs_gpt4v_evaluation.harnesses import HARNESSES, lmms_eval
 from rs_gpt4v_evaluation.harnesses import _lmms_eval_export as lmms_eval_tasks
-from rs_gpt4v_evaluation.harnesses import lmms_eval
 from rs_gpt4v_evaluation.harnesses.vlmevalkit import read_result
 from rs_gpt4v_evaluation.predict import describe
 from rs_gpt4v_evaluation.predict.predictions import (
@@ -49,10 +49,17 @@ HARNESS = pytest.mark.parametrize("kind", HARNESSES)
 def exported(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """An export of each kind, and one with another codec. Read only."""
     root = tmp_path_factory.mktemp("harness")
-    made = {kind: export(kind, root / kind, CONFIGS, data_dir=str(releases)) for kind in HARNESSES}
+    made = {
+        kind: export(HARNESSES[kind], root / kind, CONFIGS, data_dir=str(releases))
+        for kind in HARNESSES
+    }
     for kind in HARNESSES:
         made[f"{kind}_qwen"] = export(
-            kind, root / f"{kind}q", ["grounding"], data_dir=str(releases), box_format="qwen2_5_vl"
+            HARNESSES[kind],
+            root / f"{kind}q",
+            ["grounding"],
+            data_dir=str(releases),
+            box_format="qwen2_5_vl",
         )
     return made
 
@@ -468,7 +475,7 @@ def test_same_call_goes_on_with_the_same_bytes(
     before = content(out)
     stored = {path: path.stat().st_ino for path in out.rglob("images/**/*") if path.is_file()}
     next(path for path in out.iterdir() if path.suffix in (".yaml", ".tsv")).unlink()
-    export(kind, out, CONFIGS, data_dir=str(releases))
+    export(HARNESSES[kind], out, CONFIGS, data_dir=str(releases))
     assert content(out) == before
     assert {path: path.stat().st_ino for path in stored} == stored
 
@@ -488,13 +495,13 @@ def test_what_a_harness_cannot_score_is_refused_before_the_folder_is_taken(
 ) -> None:
     out = tmp_path / "out"
     with pytest.raises(ValueError, match=problem):
-        export(kind, out, ["cap_ucm", config], data_dir=str(releases))
+        export(HARNESSES[kind], out, ["cap_ucm", config], data_dir=str(releases))
     assert not out.exists()
 
 
 def test_folder_of_another_harness_is_refused(exported: dict[str, Path], releases: Path) -> None:
     with pytest.raises(ExportFolderError, match="holds another export"):
-        export("vlmevalkit", exported["lmms_eval"], CONFIGS, data_dir=str(releases))
+        export(HARNESSES["vlmevalkit"], exported["lmms_eval"], CONFIGS, data_dir=str(releases))
 
 
 def test_tasks_of_the_sample_name_no_data_root(releases: Path, tmp_path: Path) -> None:
@@ -509,6 +516,6 @@ def test_tasks_of_the_sample_name_no_data_root(releases: Path, tmp_path: Path) -
 def test_help_and_error_name_every_format(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["export", "--help"], env={"COLUMNS": "200"}).output
     wrong = CliRunner().invoke(app, ["export", "lm_eval", str(tmp_path / "out"), "cap_ucm"])
-    for kind in WRITERS:
+    for kind in FORMATS | HARNESSES:
         assert kind in shown
         assert kind in str(wrong.exception)

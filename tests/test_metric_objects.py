@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
 from rs_gpt4v.conversation import FEATURES, fingerprint
+from rs_gpt4v_evaluation.bootstrap import Sums
 from rs_gpt4v_evaluation.harnesses import lmms_eval
 from rs_gpt4v_evaluation.judge import judge_scores
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Metric
@@ -25,7 +26,6 @@ from rs_gpt4v_evaluation.rs_grounding import rs_grounding
 from rs_gpt4v_evaluation.rs_judge import rs_judge
 from rs_gpt4v_evaluation.rs_vqa import rs_vqa
 from rs_gpt4v_evaluation.score import METRICS
-from rs_gpt4v_evaluation.score.bootstrap import Sums
 
 MODULES = {"vqa": (rs_vqa, "answer_sums"), "grounding": (rs_grounding, "box_sums")}
 

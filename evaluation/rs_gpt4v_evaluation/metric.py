@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rs_gpt4v.box_codecs import ParseFailure
 from rs_gpt4v.boxes import Points
-from rs_gpt4v_evaluation.score.bootstrap import Sums
+from rs_gpt4v_evaluation.bootstrap import Sums
 
 _KNOWN_RULES = {
     "counts": ("source", "bucket", "exact"),

@@ -3,7 +3,7 @@
 On disk, for ``load_dataset("rs_gpt4v", "conversation", data_dir=ROOT)`` and for LLaVA::
 
     RS_GPT4V_Instruct/
-      {conversation,detail}_SPLIT.json   as `rs_gpt4v_builders.sources.rs_gpt4v_instruct` says; each item
+      {conversation,detail}_SPLIT.json   as the source `rs_gpt4v_instruct` says; each item
                                          has "provenance": model, prompt, request, checks, reviews
       images/...                         those that are not DIOR's
 """

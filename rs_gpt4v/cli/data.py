@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -252,6 +252,17 @@ def principles(
         typer.echo(f"{to_text(measured)}\n\nCharts: {out}")
 
 
+def _harness(kind: str) -> Any:
+    """The format of test rows called ``kind``; other formats need no metric."""
+    from rs_gpt4v_builders.export import FORMATS
+    from rs_gpt4v_evaluation.harnesses import HARNESSES
+
+    if kind not in HARNESSES:
+        known = ", ".join([*FORMATS, *HARNESSES])
+        raise ValueError(f"format {kind!r}: expected one of {known}")
+    return HARNESSES[kind]
+
+
 @app.command()
 def export(
     kind: Annotated[
@@ -281,6 +292,7 @@ def export(
 
     Example: `rs-gpt4v export hub exported/ cap_ucm vqa_lr --data-dir /data/rs`
     """
+    from rs_gpt4v_builders.export import FORMATS
     from rs_gpt4v_builders.export import export as write
     from rs_gpt4v_builders.export.hub import push as upload
 
@@ -289,7 +301,7 @@ def export(
     if public and not push:
         raise ValueError("--public is for what is pushed: give --push USER/NAME as well")
     folder = write(
-        kind,
+        FORMATS.get(kind) or _harness(kind),
         out,
         configs,
         images=images,

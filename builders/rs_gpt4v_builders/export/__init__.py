@@ -3,9 +3,9 @@
 To add a format: write its module (copy the nearest one), then name it here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import datasets
 
@@ -16,33 +16,41 @@ from rs_gpt4v_builders.export import hub, llava, ms_swift, sharegpt, web_dataset
 from rs_gpt4v_builders.export._folder import MARKER, claim, refuse_other
 from rs_gpt4v_builders.export._images import PUT, image_names
 from rs_gpt4v_builders.export._job import Material, image_paths, refuse_marked
-from rs_gpt4v_evaluation.harnesses import _lmms_eval_export as lmms_eval
-from rs_gpt4v_evaluation.harnesses import _vlmevalkit_export as vlmevalkit
-from rs_gpt4v_evaluation.harnesses.splits import test_splits
 
-FORMATS: dict[str, Callable[[Material], None]] = {
-    "hub": hub.write,
-    "llava": llava.write,
-    "sharegpt": sharegpt.write,
-    "ms_swift": ms_swift.write,
-    "webdataset": web_dataset.write,
+Built: TypeAlias = Mapping[str, datasets.DatasetDict]
+
+
+class Format(NamedTuple):
+    """A layout that some tool reads.
+
+    Attributes:
+        name: What ``rs-gpt4v export`` calls it.
+        write: Writes the rows into the folder of the export.
+        markers: What the tool takes for signs of its own, beside the markers that no row holds.
+        chosen: From the built splits to those that are written.
+    """
+
+    name: str
+    write: Callable[[Material], None]
+    markers: tuple[str, ...] = ()
+    chosen: Callable[[Built], Built] = dict
+
+
+FORMATS = {
+    format.name: format
+    for format in (
+        Format("hub", hub.write),
+        Format("llava", llava.write, llava.MARKERS),
+        Format("sharegpt", sharegpt.write),
+        Format("ms_swift", ms_swift.write, ms_swift.MARKERS),
+        Format("webdataset", web_dataset.write),
+    )
 }
-"""All rows, for whoever trains."""
-
-HARNESSES: dict[str, Callable[[Material], None]] = {
-    "lmms_eval": lmms_eval.write,
-    "vlmevalkit": vlmevalkit.write,
-}
-"""Test rows, for whoever evaluates."""
-
-WRITERS = FORMATS | HARNESSES
-
-_MARKERS = {"llava": llava.MARKERS, "ms_swift": ms_swift.MARKERS}
-"""What a tool takes for signs of its own, beside the markers that no row holds."""
+"""All rows, for whoever trains; `rs_gpt4v_evaluation.harnesses` has those of test rows."""
 
 
 def export(
-    kind: str,
+    kind: str | Format,
     out: Path,
     configs: Sequence[str] = (DEFAULT_CONFIG,),
     *,
@@ -50,10 +58,10 @@ def export(
     shard_bytes: int = web_dataset.SHARD_BYTES,
     **options: Any,
 ) -> Path:
-    """Write ``configs`` into the folder ``out`` as one of `WRITERS`; interrupted, it goes on.
+    """Write ``configs`` into the folder ``out`` as one of `FORMATS`; interrupted, it goes on.
 
     Args:
-        kind: One of `WRITERS`.
+        kind: The name of one of `FORMATS`, or another format.
         out: A new or empty folder, or that of the same export begun earlier.
         configs: Configs or groups of ``load_dataset("rs_gpt4v", ...)``.
         images: "copy", "hardlink" or "symlink"; shards hold copies in any case.
@@ -70,9 +78,12 @@ def export(
         InUseError: Another export into ``out`` is at work.
         RecordError: A release is incomplete, and ``on_missing`` is "raise".
     """
-    for name, given, choices in (("format", kind, WRITERS), ("images", images, PUT)):
-        if given not in choices:
-            raise ValueError(f"{name} {given!r}: expected one of {', '.join(choices)}")
+    if isinstance(kind, str):
+        if kind not in FORMATS:
+            raise ValueError(f"format {kind!r}: expected one of {', '.join(FORMATS)}")
+        kind = FORMATS[kind]
+    if images not in PUT:
+        raise ValueError(f"images {images!r}: expected one of {', '.join(PUT)}")
     if shard_bytes < 1:
         raise ValueError(f"shard_bytes {shard_bytes}: expected a size above 0")
     out = out.expanduser().absolute()
@@ -82,7 +93,7 @@ def export(
     }
     root = next(iter(builders.values())).config.data_dir
     asked: dict[str, Any] = {
-        "format": kind,
+        "format": kind.name,
         "configs": list(builders),
         "images": images,
         "shard_bytes": shard_bytes,
@@ -93,18 +104,16 @@ def export(
         "releases": {config: builder.hash for config, builder in builders.items()},
     }
     refuse_other(out, asked)
-    built = {config: _built(builder) for config, builder in builders.items()}
-    if kind in HARNESSES:
-        built = test_splits(built)
+    built = kind.chosen({config: _built(builder) for config, builder in builders.items()})
     every = [rows for splits in built.values() for rows in splits.values()]
-    refuse_marked(every, _MARKERS.get(kind, ()), kind)
+    refuse_marked(every, kind.markers, kind.name)
     used = image_paths(every)
     names = image_names(used, Path(str(root)))
     asked_of_rows = options if options.get("sample") else options | {"data_dir": str(root)}
     with locked(out / MARKER):
         refuse_other(out, asked)  # another export may have come since
         claim(out, asked)  # not before: who has to mend a release may call with other options then
-        WRITERS[kind](Material(built, names, out, images, shard_bytes, asked_of_rows))
+        kind.write(Material(built, names, out, images, shard_bytes, asked_of_rows))
     return out
 
 

@@ -37,7 +37,7 @@ _MANY = 10  # boxes, of which all would lie in one corner by chance only
 def own_source(
     path: Path, layout: Layout, images: Path, split: str, conversion: Conversion = AS_IS
 ) -> Source:
-    """The source of one split of `rs_gpt4v_builders.folder.detection_formats`; its folder is that of ``path``.
+    """The source of one split of `detection_formats`; its folder is that of ``path``.
 
     Args:
         path: As in `rs_gpt4v_builders.folder.detection_formats.read_objects`.

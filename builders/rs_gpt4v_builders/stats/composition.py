@@ -86,7 +86,7 @@ class Composition:
 def compositions(
     loaded: Mapping[str, datasets.DatasetDict | str],
 ) -> list[Composition]:
-    """Of each split of each config that could be built (see `rs_gpt4v_builders.stats.table1.load`)."""
+    """Of each split of each config that could be built (see `table1.load`)."""
     return [
         composition(config, str(split), rows)
         for config, splits in loaded.items()

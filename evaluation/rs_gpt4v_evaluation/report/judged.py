@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rs_gpt4v_evaluation.bootstrap import Sums, intervals
 from rs_gpt4v_evaluation.judge import JudgeScore, scores_of
 from rs_gpt4v_evaluation.judge.lines import ScoredPair, ScoreVerdict, distinct
 from rs_gpt4v_evaluation.judge.pointwise import measured, usable
@@ -12,7 +13,6 @@ from rs_gpt4v_evaluation.predict.predictions import PredictedRows
 from rs_gpt4v_evaluation.report.columns import Column, Row, column
 from rs_gpt4v_evaluation.rs_judge.rs_judge import METRIC
 from rs_gpt4v_evaluation.score import Score, signature
-from rs_gpt4v_evaluation.score.bootstrap import Sums, intervals
 
 
 def judged_column(

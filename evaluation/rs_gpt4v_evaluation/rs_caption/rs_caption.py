@@ -8,6 +8,7 @@ import datasets
 import evaluate
 import numpy as np
 
+from rs_gpt4v_evaluation.bootstrap import Sums, joined
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import Prediction
 from rs_gpt4v_evaluation.rs_caption.bleu import bleu_counts, bleu_scores
@@ -17,7 +18,6 @@ from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts
 from rs_gpt4v_evaluation.rs_caption.ptb import tokenize
 from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l_items
 from rs_gpt4v_evaluation.rs_caption.spice import find_spice, image_scores
-from rs_gpt4v_evaluation.score.bootstrap import Sums, joined
 
 VERSION = 1
 METRICS = ("bleu", "meteor", "rouge_l", "cider")

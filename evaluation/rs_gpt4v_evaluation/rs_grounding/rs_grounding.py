@@ -12,10 +12,10 @@ import numpy as np
 
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v.boxes import Points, clip
+from rs_gpt4v_evaluation.bootstrap import Sums
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import Prediction
 from rs_gpt4v_evaluation.rs_grounding.overlaps import overlaps
-from rs_gpt4v_evaluation.score.bootstrap import Sums
 
 VERSION = 1
 

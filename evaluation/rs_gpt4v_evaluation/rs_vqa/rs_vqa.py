@@ -12,9 +12,9 @@ import datasets
 import evaluate
 import numpy as np
 
+from rs_gpt4v_evaluation.bootstrap import Sums
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import Prediction
-from rs_gpt4v_evaluation.score.bootstrap import Sums
 
 VERSION = 1
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
+from rs_gpt4v_evaluation.bootstrap import intervals
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     PredictedRows,
@@ -16,7 +17,6 @@ from rs_gpt4v_evaluation.rs_caption.meteor_files import EXTRA, missing
 from rs_gpt4v_evaluation.rs_grounding import rs_grounding
 from rs_gpt4v_evaluation.rs_judge import rs_judge
 from rs_gpt4v_evaluation.rs_vqa import rs_vqa
-from rs_gpt4v_evaluation.score.bootstrap import intervals
 
 __all__ = ["DEFAULT_RULES", "METRICS", "Rules", "Score", "score", "scores_of"]
 

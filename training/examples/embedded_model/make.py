@@ -75,7 +75,7 @@ def _texts(scenes: Scenes) -> Iterator[str]:
             yield text.split("[")[0]  # boxes have tokens of their own
 
 
-class Batches(Dataset):
+class Batches(Dataset[dict[str, Tensor]]):
     """Item i is what step i learns from; it depends on the seed and on i alone."""
 
     def __init__(self, scenes: Scenes, tokenizer: PreTrainedTokenizerFast, given: Any) -> None:
@@ -123,9 +123,9 @@ class Packer:
         image = [tokenizer.convert_tokens_to_ids("<image>")] * GRID**2
         self._prefix = [tokenizer.bos_token_id, *self._ids("USER: "), *image, *self._ids("\n")]
         self._ask = self._ids(" ASSISTANT:")
-        convert = tokenizer.convert_tokens_to_ids
-        self._starts = set(convert(box_starts()))
-        self._digits = set(convert([str(digit) for digit in range(10)]))
+        known = tokenizer.get_vocab()
+        self._starts = {known[text] for text in box_starts()}
+        self._digits = {known[str(digit)] for digit in range(10)}
         self.image_start = self._prefix.index(image[0])
 
     def pack(

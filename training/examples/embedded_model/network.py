@@ -123,6 +123,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditi
 
 
 def _vision() -> DPTConfig:
+    convolutions: dict[str, Any] = {"out_features": ["stage1", "stage2", "stage3"]}
     backbone = BitConfig(
         embedding_size=32,
         hidden_sizes=list(_CONVOLUTIONS),
@@ -131,7 +132,7 @@ def _vision() -> DPTConfig:
         num_groups=8,
         global_padding="same",
         embedding_dynamic_padding=True,
-        out_features=["stage1", "stage2", "stage3"],
+        **convolutions,
     )
     options: dict[str, Any] = {
         "is_hybrid": True,

@@ -131,7 +131,7 @@ def _grids(scene: Scene) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     centres = np.zeros((len(SEEN), GRID, GRID), np.uint8)
     boxes = np.full((4, GRID, GRID), np.nan, np.float16)
     cell = scene.size / GRID
-    masks = {name: Image.new("L", (GRID * _FINE,) * 2) for name in SEEN}
+    masks = {name: Image.new("L", (GRID * _FINE, GRID * _FINE)) for name in SEEN}
     for thing in scene.things:
         if thing.name not in masks:
             continue
