@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
-from report_files import AFTER, BEFORE, made, vqa, written
+from report_files import AFTER, BEFORE, grounding, made, vqa, written
 
 pytest.importorskip("jinja2")
+
+BOX = [40.0, 20.0, 120.0, 60.0]
 
 
 def shortened(path: Path, left_out: int) -> Path:
@@ -18,8 +20,10 @@ def shortened(path: Path, left_out: int) -> Path:
 
 
 def test_a_reply_of_blanks_is_an_empty_reply(tmp_path: Path) -> None:
-    page = made([vqa(tmp_path / "a/vqa_hr.jsonl", ["", " ", "\n\t", *AFTER[3:]])])
-    assert re.findall(r"Empty replies.*?<td[^>]*>\s*(\d+)", page, re.DOTALL) == ["3"]
+    answers = vqa(tmp_path / "a/vqa_hr.jsonl", ["", " ", "\n\t", *AFTER[3:]])
+    boxes = grounding(tmp_path / "a/grounding.jsonl", [(BOX, said) for said in (" ", "", "x")])
+    page = made([answers, boxes])
+    assert re.findall(r"Empty replies.*?<td[^>]*>\s*(\d+)", page, re.DOTALL) == ["3", "2"]
 
 
 def test_rows_behind_a_score_are_told_of_each_column(tmp_path: Path) -> None:
