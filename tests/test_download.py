@@ -577,7 +577,7 @@ class TestCommand:
 def test_what_has_no_address_is_not_done(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["download", "cap_sydney", "--data-dir", str(tmp_path)])
     assert told.exit_code == 1
-    assert "Not complete" in told.stderr
+    assert "Incomplete" in told.stderr
     assert "sydney_captions" in told.stderr
 
 

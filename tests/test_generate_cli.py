@@ -125,7 +125,7 @@ def test_what_is_left_to_ask_ends_with_an_error_and_how_to_go_on(tmp_path: Path)
     assert done.exit_code == 1
     assert "0 came, 0 came to nothing, 1 are to be asked again" in done.output
     assert "cap" in done.output
-    assert "The same command goes on." in done.output
+    assert "Run the same command to continue." in done.output
 
 
 def _prices(folder: Path) -> Path:

@@ -499,7 +499,7 @@ def test_verb_ends_with_an_error_where_requests_failed(write: Any, tmp_path: Pat
         done = run(write("turns", ["a", "b"]), *asked)
     assert done.exit_code == 1
     assert "failed conversation/1" in done.stdout
-    assert "1 pairs failed; the same command asks them again." in done.stderr
+    assert "1 pairs failed; run the same command to ask again." in done.stderr
 
 
 def test_verb_says_in_one_line_why_it_cannot_ask(write: Any, tmp_path: Path) -> None:

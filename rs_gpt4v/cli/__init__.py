@@ -26,9 +26,9 @@ for verbs in (data, training, evaluation, generation):  # the order of --help
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything made.")] = Path("outputs/demo"),
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("outputs/demo"),
 ) -> None:
-    """Build, train, predict, score and report on the embedded sample: minutes on a CPU.
+    """Build, train, predict, score and report on the embedded sample; minutes on a CPU.
 
     Example: `rs-gpt4v demo`
     """
@@ -53,7 +53,7 @@ def main() -> None:
         said = str(error)
         if isinstance(error, ImportError):
             extra = "plot" if error.name == "matplotlib" else "all"
-            said += f'. This verb needs more than the data: pip install "rs-gpt4v[{extra}]"'
+            said += f'. This verb needs an extra: pip install "rs-gpt4v[{extra}]"'
         if isinstance(error, OSError) and error.errno in _FULL:
             said += ". Make room there, and give the same command again"
         typer.secho(f"Error: {said}", err=True, fg=typer.colors.RED)

@@ -15,59 +15,62 @@ def _from_home(path: Path | None) -> Path | None:
 def finite(value: float | None) -> float | None:
     """For options with bounds, which "nan" would pass."""
     if value is not None and not math.isfinite(value):
-        raise typer.BadParameter("not a number to reckon with")
+        raise typer.BadParameter("expected a finite number")
     return value
 
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder that holds the releases.", envvar="RS_GPT4V_DATA", callback=_from_home
-    ),
+    typer.Option(help="Folder with the releases.", envvar="RS_GPT4V_DATA", callback=_from_home),
 ]
 ReleasesDir = Annotated[
     Path,
-    typer.Option(help="Folder for the releases.", envvar="RS_GPT4V_DATA", callback=_from_home),
+    typer.Option(help="Folder with the releases.", envvar="RS_GPT4V_DATA", callback=_from_home),
 ]
 Sample = Annotated[bool, typer.Option("--sample", help="Use the embedded synthetic sample.")]
-Protocol = Annotated[str, typer.Option(help="paper: the rows of Table 1. release: all rows.")]
-OnMissing = Annotated[str, typer.Option(help="raise, or skip unusable records and list them.")]
+Protocol = Annotated[str, typer.Option(help="paper: the rows of Table 1; release: all rows.")]
+OnMissing = Annotated[
+    str, typer.Option(help="raise: stop at an unusable record; skip: list and omit it.")
+]
 Stretch = Annotated[
-    str | None, typer.Option(help="percentile: make 8 bits of deeper pixels, else refused.")
+    str | None, typer.Option(help="percentile: convert deeper images to 8 bits (refused else).")
 ]
 Bands = Annotated[
-    str | None, typer.Option(help="Of many-band images: 3,2,1 for red, green and blue; 1 for grey.")
+    str | None,
+    typer.Option(help="Bands to use of many-band images: 3,2,1 (red, green, blue) or 1."),
 ]
-Split = Annotated[str, typer.Option(help="Split of the config.")]
+Split = Annotated[str, typer.Option(help="Split to read.")]
 Files = Annotated[list[Path], typer.Argument(help="Predictions files (JSON lines).")]
 Intervals = Annotated[
-    bool, typer.Option("--intervals", help="95 % intervals: a bootstrap over images.")
+    bool, typer.Option("--intervals", help="Add 95 % bootstrap intervals over images.")
 ]
 Counts = Annotated[
-    str, typer.Option(help="Compare counts by bucket, exact, or as each row's source does.")
+    str, typer.Option(help="Compare counts: bucket, exact, or source (each source's rule).")
 ]
-Areas = Annotated[str, typer.Option(help="The same of areas.")]
-Normalise = Annotated[str, typer.Option(help="Answers: lenient or strict.")]
+Areas = Annotated[str, typer.Option(help="Compare areas: bucket, exact or source.")]
+Normalise = Annotated[str, typer.Option(help="Compare answers: lenient or strict.")]
 StrictIou = Annotated[
-    bool, typer.Option("--strict-iou", help="IoU above the threshold, not of at least it.")
+    bool, typer.Option("--strict-iou", help="Require IoU > threshold instead of >=.")
 ]
 SkipBadBoxes = Annotated[
     bool,
-    typer.Option("--skip-bad-boxes", help="Leave out, and list, rows without a true box."),
+    typer.Option("--skip-bad-boxes", help="Omit and list rows whose true box is invalid."),
 ]
 
-BaseUrl = Annotated[str, typer.Option(help="OpenAI-compatible server.")]
+BaseUrl = Annotated[str, typer.Option(help="Address of the OpenAI-compatible server.")]
 OPENAI = "https://api.openai.com/v1"
-ApiKeyEnv = Annotated[str, typer.Option(help="Variable with the key.")]
-Temperature = Annotated[float, typer.Option(min=0, callback=finite, help="Passed on.")]
-Concurrency = Annotated[int, typer.Option(min=1, help="Requests at once.")]
+ApiKeyEnv = Annotated[str, typer.Option(help="Environment variable that holds the API key.")]
+Temperature = Annotated[float, typer.Option(min=0, callback=finite, help="Sampling temperature.")]
+Concurrency = Annotated[int, typer.Option(min=1, help="Requests in flight at once.")]
 MaxCost = Annotated[
     float | None,
-    typer.Option(min=0, callback=finite, help="USD; the most to spend in all runs with this OUT."),
+    typer.Option(min=0, callback=finite, help="Limit in USD over all runs with this --out."),
 ]
-Prices = Annotated[Path | None, typer.Option(help="Table of prices for --max-cost.")]
-Body = Annotated[str, typer.Option(help="JSON: more fields of each request; null takes one out.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what it takes.")]
+Prices = Annotated[Path | None, typer.Option(help="JSON file of model prices.")]
+Body = Annotated[str, typer.Option(help="JSON fields to add to each request; null removes one.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Estimate requests and cost; send nothing.")
+]
 
 
 def keep_inputs(

@@ -30,11 +30,11 @@ app = typer.Typer()
 @app.command()
 def sources(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Sources, configs or groups; all if none is named.")
+        list[str] | None, typer.Argument(help="Sources, configs or groups; default: all.")
     ] = None,
     data_dir: DataDir = None,
     citations: Annotated[bool, typer.Option("--citations", help="Show their BibTeX.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: all that is known.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show which releases are found, what is missing, and where to get it.
 
@@ -44,7 +44,9 @@ def sources(
 
     root = data_dir and data_dir.absolute()
     if root and not root.is_dir():
-        raise FileNotFoundError(f"{root} is no folder: give the releases' parent with --data-dir")
+        raise FileNotFoundError(
+            f"{root} is no folder: give the releases' parent with --data-dir"
+        )
     found = inventory.inventory(root, inventory.choose(names) if names else None)
     if as_json:
         typer.echo(json.dumps(overview.to_json(found), indent=2))
@@ -54,16 +56,18 @@ def sources(
 
 @app.command()
 def download(
-    names: Annotated[list[str], typer.Argument(help="Sources, configs or groups: rsvqa_lr.")],
+    names: Annotated[
+        list[str], typer.Argument(help="Sources, configs or groups, such as rsvqa_lr.")
+    ],
     data_dir: ReleasesDir,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what there is to fetch.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files to fetch.")] = False,
     keep_archives: Annotated[
-        bool, typer.Option("--keep-archives", help="Keep archives once they are unpacked.")
+        bool, typer.Option("--keep-archives", help="Keep archives after unpacking.")
     ] = False,
 ) -> None:
-    """Fetch what has a stable public address; interrupted, the same command goes on.
+    """Fetch the files that have a stable public address; run again to resume.
 
-    The exit status is 1 where something is left for you to fetch by hand.
+    The exit status is 1 if files remain that you have to fetch by hand.
 
     Example: `rs-gpt4v download rsvqa_lr --data-dir /data/rs`
     """
@@ -82,25 +86,26 @@ def download(
     typer.echo(downloads.rest(inventory.choose(names), root))
     lacking = downloads.incomplete(inventory.choose(names), root)
     if lacking:
-        typer.echo(
-            f"Not complete (above: what lacks, and where to get it): {', '.join(lacking)}", err=True
-        )
+        typer.echo(f"Incomplete (see above for what is missing): {', '.join(lacking)}", err=True)
     raise typer.Exit(1 if kept or lacking else 0)
 
 
 @app.command()
 def build(
-    configs: Annotated[list[str], typer.Argument(help="For instance vqa_hr cap_ucm.")],
+    configs: Annotated[
+        list[str], typer.Argument(help="Configs or groups, such as vqa_hr cap_ucm.")
+    ],
     data_dir: DataDir = None,
     sample: Sample = False,
     protocol: Protocol = "paper",
     on_missing: OnMissing = "raise",
     exclude_leaks: Annotated[
-        bool, typer.Option("--exclude-leaks", help="Leave out training rows on test images.")
+        bool,
+        typer.Option("--exclude-leaks", help="Omit training rows whose image is a test image."),
     ] = False,
     stretch: Stretch = None,
     bands: Bands = None,
-    num_proc: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
+    num_proc: Annotated[int | None, typer.Option(min=1, help="Number of processes.")] = None,
 ) -> None:
     """Build configs into the `datasets` cache and count their rows.
 
@@ -128,14 +133,14 @@ def stats(
     on_missing: OnMissing = "raise",
     stretch: Stretch = None,
     bands: Bands = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows a step, to count the steps.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows per step, to count steps.")] = 64,
     details: Annotated[
-        bool, typer.Option("--details", help="Lengths, answers, question types, templates too.")
+        bool, typer.Option("--details", help="Add lengths, answers, question types and templates.")
     ] = False,
-    plot: Annotated[Path | None, typer.Option(help="Picture to write: .png or .svg.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, details and all.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Chart to write (.png or .svg).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all details.")] = False,
 ) -> None:
-    """Compare what the releases give with the paper's Table 1, row by row.
+    """Compare the row counts of your releases with the paper's Table 1.
 
     Example: `rs-gpt4v stats --data-dir /data/rs --details --plot stats.png`
     """
@@ -165,7 +170,7 @@ def stats(
 @app.command()
 def audit(
     configs: Annotated[
-        list[str] | None, typer.Argument(help="Configs or groups; default: all that are there.")
+        list[str] | None, typer.Argument(help="Configs or groups; default: all that are present.")
     ] = None,
     data_dir: DataDir = None,
     sample: Sample = False,
@@ -174,9 +179,9 @@ def audit(
     stretch: Stretch = None,
     bands: Bands = None,
     out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("audit.html"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with every row id.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all row ids.")] = False,
 ) -> None:
-    """Find test images and questions in training data, and repetition; write pictures of it.
+    """Find test images and questions in training data, and duplicates; write a page of them.
 
     Example: `rs-gpt4v audit --data-dir /data/rs --out audit.html`
     """
@@ -204,13 +209,13 @@ def audit(
 @app.command()
 def principles(
     configs: Annotated[
-        list[str] | None, typer.Argument(help="Configs or groups: conversation vqa_lr.")
+        list[str] | None, typer.Argument(help="Configs or groups, such as conversation vqa_lr.")
     ] = None,
     data_dir: DataDir = None,
     sample: Sample = False,
     protocol: Protocol = "paper",
     on_missing: Annotated[
-        str, typer.Option(help="raise, or skip unusable records, and configs that are absent.")
+        str, typer.Option(help="raise, or skip unusable records and absent configs.")
     ] = "raise",
     stretch: Stretch = None,
     bands: Bands = None,
@@ -224,7 +229,7 @@ def principles(
     out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("principles.html"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure the paper's six design principles, of any configs and of generated dialogues.
+    """Measure the paper's six design principles on configs and generated dialogues.
 
     Example: `rs-gpt4v principles conversation cap_ucm vqa_lr --candidates candidates.jsonl`
     """
@@ -268,27 +273,36 @@ def export(
     kind: Annotated[
         str,
         typer.Argument(
-            help="hub, llava, sharegpt, ms_swift or webdataset; of test rows lmms_eval, vlmevalkit."
+            help="hub, llava, sharegpt, ms_swift, webdataset; for test rows: lmms_eval, vlmevalkit."
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="New folder, or that of the same export begun.")],
-    configs: Annotated[list[str], typer.Argument(help="For instance vqa_hr cap_ucm.")],
+    out: Annotated[Path, typer.Argument(help="New folder, or one to resume.")],
+    configs: Annotated[
+        list[str], typer.Argument(help="Configs or groups, such as vqa_hr cap_ucm.")
+    ],
     data_dir: DataDir = None,
     sample: Sample = False,
     protocol: Protocol = "paper",
     on_missing: OnMissing = "raise",
-    box_format: Annotated[str, typer.Option(help="Text form of boxes in the messages.")] = "llava",
+    box_format: Annotated[
+        str, typer.Option(help="How boxes are written in the messages.")
+    ] = "llava",
     exclude_leaks: Annotated[
-        bool, typer.Option("--exclude-leaks", help="Leave out training rows on test images.")
+        bool,
+        typer.Option("--exclude-leaks", help="Omit training rows whose image is a test image."),
     ] = False,
     stretch: Stretch = None,
     bands: Bands = None,
-    images: Annotated[str, typer.Option(help="copy, hardlink or symlink.")] = "copy",
-    shard_mb: Annotated[int, typer.Option(min=1, help="Size of a webdataset shard, in MB.")] = 500,
-    push: Annotated[str | None, typer.Option(help="Upload to USER/NAME (hub alone).")] = None,
-    public: Annotated[bool, typer.Option("--public", help="Let all see what is pushed.")] = False,
+    images: Annotated[
+        str, typer.Option(help="Place images by copy, hardlink or symlink.")
+    ] = "copy",
+    shard_mb: Annotated[int, typer.Option(min=1, help="Size of a WebDataset shard, in MB.")] = 500,
+    push: Annotated[str | None, typer.Option(help="Upload to USER/NAME (hub only).")] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Make the pushed repository public.")
+    ] = False,
 ) -> None:
-    """Write rows and images as other tools read them; interrupted, it goes on where it was.
+    """Write rows and images in the format of another tool; run again to resume.
 
     Example: `rs-gpt4v export hub exported/ cap_ucm vqa_lr --data-dir /data/rs`
     """

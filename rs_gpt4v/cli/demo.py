@@ -17,7 +17,7 @@ TESTED = ("vqa_hr", "vqa_lr", "cap_ucm")
 def run(out: Path) -> None:
     """Do it all below ``out``, and print the scores and the path of the report.
 
-    What is there already is not done again, so that an interrupted demo goes on.
+    Finished steps are not repeated, so an interrupted demo continues.
     """
     _say("1/5  Building the sample's conversations")
     rows = {name: datasets.load_dataset(NAME, name, sample=True) for name in TRAINED}
@@ -88,5 +88,5 @@ def _finish(before: list[Path], after: list[Path], page: Path, training_log: Pat
                 label = f"{pair[0]['dataset']['config']} {name}"
                 _say(f"     {label:27} {value:8.3f} {pair[1]['scores'][name]:8.3f}")
     report([*before, *after], page, training_log)
-    _say("These numbers are of a synthetic sample: they show that the path works, no more.")
+    _say("The sample is synthetic: these scores only show that every step works.")
     _say(f"Report: {page.absolute()}")

@@ -45,8 +45,8 @@ app = typer.Typer()
 @app.command()
 def predict(
     model: Annotated[str, typer.Argument(help="Checkpoint: a folder or a Hub name.")],
-    config: Annotated[str, typer.Argument(help="For instance vqa_lr.")],
-    out: Annotated[Path, typer.Option(help="Predictions file; an existing one is resumed.")],
+    config: Annotated[str, typer.Argument(help="Config or group, such as vqa_lr.")],
+    out: Annotated[Path, typer.Option(help="Predictions file; resumed if it exists.")],
     adapter: Annotated[str | None, typer.Option(help="PEFT adapter for the model.")] = None,
     split: Split = "test",
     data_dir: DataDir = None,
@@ -56,34 +56,36 @@ def predict(
     stretch: Stretch = None,
     bands: Bands = None,
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Rows at once; answers do not depend on it.")
+        int, typer.Option(min=1, help="Rows per batch; does not change answers.")
     ] = 8,
     max_new_tokens: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Longest reply, in tokens; by default 512 in conversation and detail, else 64; "
-            "as before where OUT is resumed.",
+            help="Longest reply in tokens; default: 512 for conversation and detail, else 64; "
+            "a resumed file keeps its own.",
         ),
     ] = None,
-    box_format: Annotated[str, typer.Option(help="A codec; auto: the model's own.")] = "auto",
+    box_format: Annotated[
+        str, typer.Option(help="How the model writes boxes; auto: by family.")
+    ] = "auto",
     share_images: Annotated[
-        bool, typer.Option(help="Read an image once for all its questions, where that is the same.")
+        bool, typer.Option(help="Encode an image once for all its questions.")
     ] = True,
     server: Annotated[
-        str | None, typer.Option(help="OpenAI-compatible server that calls its model MODEL.")
+        str | None, typer.Option(help="Address of an OpenAI-compatible server that serves MODEL.")
     ] = None,
     concurrency: Concurrency = 16,
     trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run code that the checkpoint brings.")
+        bool, typer.Option("--trust-remote-code", help="Run the checkpoint's own code.")
     ] = False,
 ) -> None:
-    """Let a model answer a split, greedily; interrupted, it goes on where it was.
+    """Answer a split with a model by greedy decoding; run again to resume.
 
     Example: `rs-gpt4v predict llava-hf/llava-1.5-7b-hf vqa_lr --out outputs/base/vqa_lr.jsonl`
 
-    On several GPUs: `accelerate launch -m rs_gpt4v.cli predict ...`. A model behind vLLM, SGLang,
-    llama.cpp or transformers serve: `--server http://localhost:8000/v1`
+    On several GPUs: `accelerate launch -m rs_gpt4v.cli predict ...`. With vLLM, SGLang, llama.cpp
+    or transformers serve: `--server http://localhost:8000/v1`
     """
     from rs_gpt4v_builders import members
     from rs_gpt4v_evaluation.predict.predictions import describe, longest_reply
@@ -153,7 +155,7 @@ def _ask(
 
     endpoint = Endpoint(base_url=server, model=model, concurrency=concurrency)
     if failed := predict_by_server(endpoint, rows, described, out, max_new_tokens):
-        typer.echo(f"{len(failed):,} rows have no reply; the same command asks them again:")
+        typer.echo(f"{len(failed):,} rows have no reply; run the same command to ask again:")
         typer.echo("\n".join(failed))
         raise typer.Exit(1)
 
@@ -163,11 +165,11 @@ def collect(
     result: Annotated[Path, typer.Argument(help="Table that VLMEvalKit wrote: .tsv or .xlsx.")],
     out: Annotated[Path, typer.Option(help="Predictions file to write.")],
 ) -> None:
-    """Make a predictions file of the replies that VLMEvalKit wrote to an exported table.
+    """Turn a result table of VLMEvalKit into a predictions file.
 
     Example: `rs-gpt4v collect outputs/Qwen/Qwen_rs_gpt4v_vqa_lr_openended.tsv --out qwen.jsonl`
 
-    lmms-eval needs no such step: tasks of `rs-gpt4v export lmms_eval` are scored there.
+    lmms-eval needs no such step: it scores the tasks of `rs-gpt4v export lmms_eval` itself.
     """
     from rs_gpt4v.files import write_json_lines
     from rs_gpt4v_evaluation.harnesses.vlmevalkit import read_result
@@ -187,9 +189,9 @@ def score(
     files: Files,
     intervals: Intervals = False,
     against: Annotated[
-        Path | None, typer.Option(help="Also test each file against this one, row by row.")
+        Path | None, typer.Option(help="Also compare each file with this one in a paired test.")
     ] = None,
-    resamples: Annotated[int, typer.Option(min=1, help="Draws of both.")] = 1000,
+    resamples: Annotated[int, typer.Option(min=1, help="Resamples of intervals and test.")] = 1000,
     counts: Counts = "source",
     areas: Areas = "source",
     normalise: Normalise = "lenient",
@@ -197,7 +199,7 @@ def score(
     skip_bad_boxes: SkipBadBoxes = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score predictions files, and say whether two differ by more than chance.
+    """Score predictions files, and test whether two differ by more than chance.
 
     Example: `rs-gpt4v score tuned/vqa_lr.jsonl --intervals --against base/vqa_lr.jsonl`
     """
@@ -229,13 +231,13 @@ def score(
 
 @app.command()
 def report(
-    files: Annotated[
-        list[Path], typer.Argument(help="Predictions files, and those that judge wrote.")
-    ],
+    files: Annotated[list[Path], typer.Argument(help="Predictions files, and outputs of judge.")],
     out: Annotated[
         Path, typer.Option(help="HTML page to write; Markdown if it ends in .md.")
     ] = Path("report.html"),
-    training_log: Annotated[Path | None, typer.Option(help="A trainer_state.json.")] = None,
+    training_log: Annotated[
+        Path | None, typer.Option(help="trainer_state.json, for the loss curve.")
+    ] = None,
     intervals: Intervals = False,
     counts: Counts = "source",
     areas: Areas = "source",
@@ -243,10 +245,10 @@ def report(
     strict_iou: StrictIou = False,
     skip_bad_boxes: SkipBadBoxes = False,
     pictures: Annotated[
-        int, typer.Option(min=0, help="Different images in the page, at most.")
+        int, typer.Option(min=0, help="Most different images to put into the page.")
     ] = 240,
     model_card: Annotated[
-        Path | None, typer.Option(help="Also write the scores as metadata of a model card.")
+        Path | None, typer.Option(help="Also write a model card with the scores as metadata.")
     ] = None,
 ) -> None:
     """Write one self-contained HTML page: scores side by side and beside the paper's, charts, rows.
@@ -273,17 +275,23 @@ def report(
 @app.command()
 def judge(
     files: Files,
-    judge_model: Annotated[str, typer.Option(help="The judge, as its server names it.")],
-    out: Annotated[Path, typer.Option(help="File of verdicts, one JSON line a pair.")],
+    judge_model: Annotated[str, typer.Option(help="Name of the judge model at its server.")],
+    out: Annotated[Path, typer.Option(help="Verdicts to write, one JSON line per pair.")],
     against: Annotated[
-        list[Path] | None, typer.Option(help="Another model's predictions: which is better?")
+        list[Path] | None, typer.Option(help="Another model's predictions, to compare with.")
     ] = None,
     base_url: BaseUrl = OPENAI,
     api_key_env: ApiKeyEnv = "OPENAI_API_KEY",
-    repeats: Annotated[int, typer.Option(min=1, help="Ask so often, for the spread.")] = 1,
-    seed: Annotated[int, typer.Option(help="Passed on; a repeat adds 1.")] = 0,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Samples per answer, to measure the spread.")
+    ] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the first sample; each further one adds 1.")
+    ] = 0,
     temperature: Temperature = 0.0,
-    image: Annotated[bool, typer.Option(help="Show the image; else the reference decides.")] = True,
+    image: Annotated[
+        bool, typer.Option(help="Show the image to the judge, or only the reference.")
+    ] = True,
     concurrency: Concurrency = 16,
     max_cost: MaxCost = None,
     prices: Prices = None,
@@ -291,12 +299,12 @@ def judge(
     dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Let a strong model judge conversations and descriptions (Table 3); interrupted, it goes on.
+    """Score dialogues and descriptions with a strong model (Table 3); run again to resume.
 
     Example: `rs-gpt4v judge outputs/tuned/conversation.jsonl outputs/tuned/detail.jsonl
     --judge-model gpt-4o-2024-11-20 --max-cost 20 --out outputs/tuned/judged.jsonl`
 
-    With `--against outputs/base/conversation.jsonl` it says which of two models answers better.
+    With `--against outputs/base/conversation.jsonl`, decide which of two models answers better.
     """
     from rs_gpt4v import chat_api as chat
     from rs_gpt4v_evaluation import judge as judging
@@ -351,5 +359,5 @@ def _compare(
 
 def _ask_failed_again(failed: dict[str, list[str]]) -> None:
     if failed:
-        typer.echo(f"{len(failed):,} pairs failed; the same command asks them again.", err=True)
+        typer.echo(f"{len(failed):,} pairs failed; run the same command to ask again.", err=True)
         raise typer.Exit(1)

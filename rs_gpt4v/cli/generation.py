@@ -38,71 +38,83 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-Queue = Annotated[Path, typer.Argument(help="Candidates (JSON lines).")]
+Queue = Annotated[Path, typer.Argument(help="Candidates file of generate (JSON lines).")]
 _TOLD = 10  # problems that are named, of however many
 
 
 @app.command()
 def generate(
-    model: Annotated[str, typer.Argument(help="Who writes, as its server names it.")],
-    out: Annotated[Path, typer.Option(help="Folder; an interrupted run is gone on with.")],
+    model: Annotated[str, typer.Argument(help="Name of the model at its server.")],
+    out: Annotated[Path, typer.Option(help="Output folder; run again to resume.")],
     product: Annotated[
-        list[str] | None, typer.Option(help="conversation, reasoning, detail; all unless given.")
+        list[str] | None,
+        typer.Option(help="conversation, reasoning or detail; repeatable; default: all."),
     ] = None,
     data_dir: DataDir = None,
     sample: Sample = False,
-    oriented: Annotated[bool, typer.Option("--oriented", help="DIOR-R, not DIOR.")] = False,
+    oriented: Annotated[
+        bool, typer.Option("--oriented", help="Use DIOR-R (oriented boxes) instead of DIOR.")
+    ] = False,
     split: Split = "train",
     protocol: Protocol = "paper",
     on_missing: OnMissing = "raise",
     stretch: Stretch = None,
     bands: Bands = None,
     boxes: Annotated[
-        Path | None, typer.Option(help="Your own: a COCO file, or a folder of DOTA or VOC files.")
+        Path | None,
+        typer.Option(help="Your own boxes: a COCO file, or a folder of DOTA or VOC files."),
     ] = None,
-    layout: Annotated[str, typer.Option(help="Of --boxes: coco, dota or voc.")] = "coco",
+    layout: Annotated[str, typer.Option(help="Format of --boxes: coco, dota or voc.")] = "coco",
     images: Annotated[
-        Path | None, typer.Option(help="Where names of images in --boxes start; beside it.")
+        Path | None, typer.Option(help="Folder of the images of --boxes; default: beside it.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="The first so many images.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Use only the first N images.")] = None,
     base_url: BaseUrl = OPENAI,
     api_key_env: ApiKeyEnv = "OPENAI_API_KEY",
-    image: Annotated[bool, typer.Option(help="Show the image; else the facts are all.")] = True,
-    tries: Annotated[int, typer.Option(min=1, help="Times to ask until a reply is usable.")] = 2,
-    seed: Annotated[int, typer.Option(help="Passed on; a further try adds 1.")] = 0,
+    image: Annotated[
+        bool, typer.Option(help="Show the image to the model, or only the facts.")
+    ] = True,
+    tries: Annotated[
+        int, typer.Option(min=1, help="Attempts per dialogue until a reply is usable.")
+    ] = 2,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the first attempt; each further one adds 1.")
+    ] = 0,
     temperature: Temperature = 0.7,
-    max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply.")] = 2000,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply in tokens.")] = 2000,
     body: Body = "{}",
     probes: Annotated[
-        int, typer.Option(min=0, help="Templated yes-or-no questions an image, from the boxes.")
+        int,
+        typer.Option(min=0, help="Templated yes-or-no questions per image, made from the boxes."),
     ] = 0,
     negatives: Annotated[
-        float, typer.Option(min=0, max=1, callback=finite, help="Share of these answered no.")
+        float, typer.Option(min=0, max=1, callback=finite, help="Share of --probes answered no.")
     ] = 0.5,
     concurrency: Concurrency = 16,
     requests_per_minute: Annotated[
-        float | None, typer.Option(min=0.001, callback=finite, help="At most.")
+        float | None, typer.Option(min=0.001, callback=finite, help="Limit on requests per minute.")
     ] = None,
     tokens_per_minute: Annotated[
-        float | None, typer.Option(min=1, callback=finite, help="At most.")
+        float | None, typer.Option(min=1, callback=finite, help="Limit on tokens per minute.")
     ] = None,
     max_cost: MaxCost = None,
     prices: Prices = None,
     num_proc: Annotated[int, typer.Option(min=1, help="Processes that check replies.")] = 1,
     dry_run: DryRun = False,
     write_batch: Annotated[
-        Path | None, typer.Option(help="Write the requests here for OpenAI's batch API, and end.")
+        Path | None, typer.Option(help="Only write the requests here, for OpenAI's batch API.")
     ] = None,
     read_batch: Annotated[
-        list[Path] | None, typer.Option(help="Take in a batch's output and error files first.")
+        list[Path] | None,
+        typer.Option(help="Read a batch's output and error files first; repeatable."),
     ] = None,
 ) -> None:
-    """Let a model write dialogues on annotated images, and check them against the boxes.
+    """Let a model write dialogues about annotated images, and check them against the boxes.
 
-    Interrupted, it goes on where it was, and nothing is paid twice. Example: `rs-gpt4v generate
-    gpt-4o-2024-11-20 --data-dir /data/rs --oriented --max-cost 50 --out outputs/generated`
+    Run again to resume; nothing is paid for twice. Example: `rs-gpt4v generate gpt-4o-2024-11-20
+    --data-dir /data/rs --oriented --max-cost 50 --out outputs/generated`
 
-    A model of your own: `--base-url http://localhost:8000/v1`. Then `rs-gpt4v review`.
+    For a server of your own: `--base-url http://localhost:8000/v1`. Then run `rs-gpt4v review`.
     """
     from rs_gpt4v import chat_api as chat
     from rs_gpt4v.images import Conversion
@@ -170,7 +182,7 @@ def _write_batch(scenes: "list[Scene]", generator: "Generator", folder: Path) ->
 
     asked = requests(wishes(scenes, generator.products), generator)
     files = chat.write_batch(asked, generator.endpoint, folder, generator.journal)
-    typer.echo("\n".join(map(str, files)) or "Nothing to ask: the journal answers it all.")
+    typer.echo("\n".join(map(str, files)) or "Nothing to ask: the journal has every reply.")
 
 
 def _generate(
@@ -182,7 +194,7 @@ def _generate(
     typer.echo(account)
     typer.echo(f"Candidates: {out / CANDIDATES}\nFailed: {out / FAILED}")
     if account.pending:
-        typer.echo("The same command goes on.", err=True)
+        typer.echo("Run the same command to continue.", err=True)
         raise typer.Exit(1)
 
 
@@ -190,18 +202,14 @@ def _generate(
 def review(
     queue: Queue,
     images: Annotated[
-        Path | None, typer.Option(help="What relative paths of images start from.")
+        Path | None, typer.Option(help="Folder that relative image paths start from.")
     ] = None,
-    reviewer: Annotated[
-        str | None, typer.Option(help="Your name; the login's unless given.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Reviews file; an existing one is gone on with.")
-    ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 0,
-    browser: Annotated[bool, typer.Option("--browser", help="Open the page.")] = False,
+    reviewer: Annotated[str | None, typer.Option(help="Your name; default: your login.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Reviews file; continued if it exists.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
+    browser: Annotated[bool, typer.Option("--browser", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Correct generated dialogues by hand, on a page that this machine alone can open.
+    """Review generated dialogues on a local page: accept, edit or reject each.
 
     Example: `rs-gpt4v review outputs/candidates.jsonl --images /data/rs/DIOR/JPEGImages`
     """
@@ -222,14 +230,14 @@ def review(
 @app.command()
 def reconcile(
     queue: Queue,
-    reviews: Annotated[list[Path], typer.Argument(help="Reviews files, one a reviewer.")],
+    reviews: Annotated[list[Path], typer.Argument(help="Reviews files, one per reviewer.")],
     out: Annotated[Path, typer.Option(help="Final dialogues (JSON lines) to write.")],
     final_say: Annotated[
-        Path | None, typer.Option(help="Reviews file of who settles the conflicts.")
+        Path | None, typer.Option(help="Reviews file that settles the conflicts.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Merge reviewers' decisions: the final dialogues, agreement, and what is in conflict.
+    """Merge reviewers' decisions into final dialogues; report agreement and conflicts.
 
     Example: `rs-gpt4v reconcile queue.jsonl queue.jsonl.reviews.{ann,ben}.jsonl --out final.jsonl`
     """
@@ -243,19 +251,17 @@ def reconcile(
 
 @app.command()
 def release(
-    files: Annotated[
-        list[Path], typer.Argument(help="Final dialogues of reconcile, or candidates.")
-    ],
+    files: Annotated[list[Path], typer.Argument(help="Output of reconcile, or candidates.")],
     data_dir: ReleasesDir,
     images: Annotated[
-        str, typer.Option(help="Of your own images: copy, hardlink or symlink.")
+        str, typer.Option(help="Place your own images by copy, hardlink or symlink.")
     ] = "copy",
     images_from: Annotated[
         list[Path] | None,
-        typer.Option(help="Where else images may be than with FILES or in --data-dir; repeatable."),
+        typer.Option(help="Further folder in which images may lie; repeatable."),
     ] = None,
 ) -> None:
-    """Write generated dialogues as a release that configs conversation and detail read.
+    """Write dialogues as a release that the configs conversation and detail read.
 
     Example: `rs-gpt4v release outputs/generated/final.jsonl --data-dir /data/rs`
     """
@@ -266,7 +272,7 @@ def release(
     for name, items in written.written.items():
         typer.echo(f"{written.folder / name}: {items:,} dialogues")
     if written.left_out:
-        why = "that nobody reviewed, and that fail a check or say nothing the boxes confirm"
+        why = "not reviewed, and failing a check or saying nothing that the boxes confirm"
         typer.echo(f"left out: {written.left_out:,} {why}")
 
 
@@ -274,7 +280,7 @@ def _login() -> str:
     try:
         return getpass.getuser()
     except (ImportError, KeyError, OSError) as error:  # on Windows, ImportError
-        raise ValueError("who reviews is not known here: give --reviewer NAME") from error
+        raise ValueError("the login name is not known: give --reviewer NAME") from error
 
 
 def _tell_problems(problems: list[str]) -> None:

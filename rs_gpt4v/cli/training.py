@@ -10,15 +10,14 @@ app = typer.Typer()
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def train(
     context: typer.Context,
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped recipe.")],
+    recipe: Annotated[str, typer.Argument(help="YAML file, or name of a shipped recipe.")],
     accelerate: Annotated[
         str | None,
-        typer.Option(
-            help="Configuration of accelerate: a YAML file, or the name of a shipped one."
-        ),
+        typer.Option(help="Configuration of accelerate: YAML file, or name of a shipped one."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it takes and what would fail.")
+        bool,
+        typer.Option("--dry-run", help="Report steps, tokens, memory and errors; do not train."),
     ] = False,
 ) -> None:
     """Fine-tune with `accelerate launch`; further flags override the recipe.
