@@ -33,7 +33,7 @@ OnMissing = Annotated[
     str, typer.Option(help="raise: stop at an unusable record; skip: list and omit it.")
 ]
 Stretch = Annotated[
-    str | None, typer.Option(help="percentile: convert deeper images to 8 bits (refused else).")
+    str | None, typer.Option(help="percentile: convert deeper images to 8 bits, not refuse them.")
 ]
 Bands = Annotated[
     str | None,

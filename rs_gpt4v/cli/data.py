@@ -44,9 +44,7 @@ def sources(
 
     root = data_dir and data_dir.absolute()
     if root and not root.is_dir():
-        raise FileNotFoundError(
-            f"{root} is no folder: give the releases' parent with --data-dir"
-        )
+        raise FileNotFoundError(f"{root} is no folder: give the releases' parent with --data-dir")
     found = inventory.inventory(root, inventory.choose(names) if names else None)
     if as_json:
         typer.echo(json.dumps(overview.to_json(found), indent=2))
@@ -294,7 +292,7 @@ def export(
     stretch: Stretch = None,
     bands: Bands = None,
     images: Annotated[
-        str, typer.Option(help="Place images by copy, hardlink or symlink.")
+        str, typer.Option(help="How to place images: copy, hardlink or symlink.")
     ] = "copy",
     shard_mb: Annotated[int, typer.Option(min=1, help="Size of a WebDataset shard, in MB.")] = 500,
     push: Annotated[str | None, typer.Option(help="Upload to USER/NAME (hub only).")] = None,

@@ -191,7 +191,9 @@ def score(
     against: Annotated[
         Path | None, typer.Option(help="Also compare each file with this one in a paired test.")
     ] = None,
-    resamples: Annotated[int, typer.Option(min=1, help="Resamples of intervals and test.")] = 1000,
+    resamples: Annotated[
+        int, typer.Option(min=1, help="Resamples for the intervals and the test.")
+    ] = 1000,
     counts: Counts = "source",
     areas: Areas = "source",
     normalise: Normalise = "lenient",
@@ -245,7 +247,7 @@ def report(
     strict_iou: StrictIou = False,
     skip_bad_boxes: SkipBadBoxes = False,
     pictures: Annotated[
-        int, typer.Option(min=0, help="Most different images to put into the page.")
+        int, typer.Option(min=0, help="Maximum number of images in the page.")
     ] = 240,
     model_card: Annotated[
         Path | None, typer.Option(help="Also write a model card with the scores as metadata.")
@@ -275,7 +277,7 @@ def report(
 @app.command()
 def judge(
     files: Files,
-    judge_model: Annotated[str, typer.Option(help="Name of the judge model at its server.")],
+    judge_model: Annotated[str, typer.Option(help="Name of the judge model on its server.")],
     out: Annotated[Path, typer.Option(help="Verdicts to write, one JSON line per pair.")],
     against: Annotated[
         list[Path] | None, typer.Option(help="Another model's predictions, to compare with.")

@@ -44,7 +44,7 @@ _TOLD = 10  # problems that are named, of however many
 
 @app.command()
 def generate(
-    model: Annotated[str, typer.Argument(help="Name of the model at its server.")],
+    model: Annotated[str, typer.Argument(help="Name of the model on the server.")],
     out: Annotated[Path, typer.Option(help="Output folder; run again to resume.")],
     product: Annotated[
         list[str] | None,
@@ -254,7 +254,7 @@ def release(
     files: Annotated[list[Path], typer.Argument(help="Output of reconcile, or candidates.")],
     data_dir: ReleasesDir,
     images: Annotated[
-        str, typer.Option(help="Place your own images by copy, hardlink or symlink.")
+        str, typer.Option(help="How to place your own images: copy, hardlink or symlink.")
     ] = "copy",
     images_from: Annotated[
         list[Path] | None,
