@@ -1,7 +1,6 @@
 """Damaged releases: each fault is named with its place, and costs no good record beside it."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -161,13 +160,6 @@ def test_split_that_is_missing_points_at_no_other_split(root: Path) -> None:
     (root / "RSVQA_HR/USGS_split_val_answers.json").unlink()
     with pytest.raises(SourceNotFoundError, match=r"USGS_split_val_answers\.json\. Fetch it"):
         load("vqa_hr", root)
-
-
-def test_data_root_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
-    root = os.fsencode(tmp_path) + b"/caf\xe9"
-    os.mkdir(root)  # noqa: PTH102
-    with pytest.raises(ValueError, match="its name is no UTF-8, rename it"):
-        load("cap_ucm", Path(os.fsdecode(root)))
 
 
 def test_missing_split_file_is_named(root: Path) -> None:

@@ -142,8 +142,8 @@ def test_a_copy_is_made_once_and_anew_for_a_changed_file(
 ) -> None:
     path = write(tmp_path / "a.png", 100, 100)
     decoded: list[str] = []
-    real = module._decoded
-    monkeypatch.setattr(module, "_decoded", lambda path: decoded.append(path) or real(path))
+    real = module.open_image
+    monkeypatch.setattr(module, "open_image", lambda path: decoded.append(path) or real(path))
     first = cache.add(path)
     assert cache.add(path) == first
     assert decoded == [path]

@@ -255,10 +255,12 @@ def test_errors(change: dict[str, Any], message: str) -> None:
         vqa_accuracy(**{**COLUMNS, **change})
 
 
-def test_load_and_batches_give_the_same_scores(tmp_path: Path) -> None:
+def test_single_rows_and_batches_give_the_same_scores(tmp_path: Path) -> None:
     metric = evaluate.load(str(FOLDER), cache_dir=str(tmp_path))
-    for rows in (slice(0, 3), slice(3, 8)):
-        metric.add_batch(**{name: column[rows] for name, column in COLUMNS.items()})
+    singular = {"predictions": "prediction", "references": "reference"}
+    metric.add(**{name: column[0] for name, column in COLUMNS.items()})
+    metric.add(**{singular.get(name, name): column[1] for name, column in COLUMNS.items()})
+    metric.add_batch(**{name: column[2:] for name, column in COLUMNS.items()})
     assert metric.compute(counts="exact") == vqa_accuracy(**COLUMNS, counts="exact")
 
 

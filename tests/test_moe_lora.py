@@ -568,8 +568,10 @@ def test_statistics_are_loads_and_entropies_by_layer_and_task(tmp_path: Path) ->
     state = type(
         "State", (), {"log_history": [{}], "global_step": 3, "is_world_process_zero": True}
     )
-    earlier = '{"step": 2}\n'
-    statistics.path.write_text(earlier + '{"step": 5}\n')  # the run was cut, and went on from 3
+    earlier = '{"step": 2, "layers": {}}\n'
+    statistics.path.write_text(
+        earlier + earlier.replace("2", "5")
+    )  # the run was cut, and went on from 3
     statistics.on_train_begin(None, state, None, model=model)
     assert statistics.path.read_text() == earlier
     statistics.path.unlink()

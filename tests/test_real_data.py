@@ -120,5 +120,7 @@ def test_rsivqa_annotations(root: Path) -> None:
 
 
 def test_rsivqa_without_its_images_says_where_they_are(root: Path) -> None:
-    with pytest.raises(RecordError, match=r"HRRSD/JPEGImages/00001\.jpg is missing .*19218 .*DOTA"):
+    with pytest.raises(
+        RecordError, match=r"HRRSD/JPEGImages/00001\.jpg is missing .*19,218 .*DOTA"
+    ):
         datasets.load_dataset(NAME, "vqa_rsivqa", data_dir=str(root))

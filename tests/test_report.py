@@ -32,7 +32,7 @@ from rs_gpt4v_evaluation.score import Rules, score
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    Image.new("I;16", (600, 300)).save(tmp_path / "0.png")
+    Image.linear_gradient("L").convert("I;16").resize((600, 300)).save(tmp_path / "0.png")
     (tmp_path / "1.png").write_bytes(b"no image")
     return [
         vqa(tmp_path / "before/vqa_hr.jsonl", BEFORE),

@@ -309,7 +309,7 @@ def test_image_that_is_broken_is_told(browser: Any, tmp_path: Path) -> None:
     (tmp_path / "scene.png").write_bytes(b"no image")
     with opened_page(browser, queue, refused=415) as page:
         page.wait_for_selector("#picture-note:not([hidden])")
-        assert "cannot be shown" in page.inner_text("#picture-note")
+        assert "is no image that can be read here" in page.inner_text("#picture-note")
 
 
 def test_ten_thousand_candidates(browser: Any, tmp_path: Path) -> None:

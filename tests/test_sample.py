@@ -241,7 +241,7 @@ def _capital(holds: bool) -> str:
 def test_rsivqa_asks_of_images_that_are_there(sample: Path) -> None:
     rows = rsivqa.SOURCE.read(sample / "RSIVQA", "train", "release")
     measured = ImageFinder(rsivqa.SOURCE, sample / "RSIVQA").measure(rows["image"].combine_chunks())
-    assert set(measured["problem"].to_pylist()) == {None}
+    assert set(measured["image_problem"].to_pylist()) == {None}
     parts = {image.split("/")[0] for image in rows["image"].to_pylist()}
     assert parts == set(rsivqa.SOURCE.other_images)
 

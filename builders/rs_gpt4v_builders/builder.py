@@ -361,10 +361,6 @@ def data_root(
     root = Path(chosen).expanduser().absolute()
     try:
         str(root).encode()
-    except UnicodeEncodeError as error:
-        raise NoDataRootError(f"{str(root)!a}: its name is no UTF-8, rename it") from error
-    try:
-        str(root).encode()
     except UnicodeEncodeError:
         raise NoDataRootError(
             f"{os.fsencode(root)!r}: the name is not UTF-8, which rows cannot hold: rename the "

@@ -355,9 +355,9 @@ class RSVQA(evaluate.Metric):
             reference_urls=["https://rsvqa.sylvainlobry.com", "https://github.com/syvlo/RSVQA"],
         )
 
-    def add(self, *, reference: str | Sequence[str], **row: Any) -> None:
-        """As of any metric; a reference may be one answer or several."""
-        super().add(reference=_listed(reference), **row)
+    def add(self, *, reference: str | Sequence[str] | None = None, **row: Any) -> None:
+        """As of any metric, in the singular or the plural; a reference is one answer or several."""
+        super().add(**{**row, "references": _listed(row.get("references", reference))})
 
     def add_batch(self, *, references: Iterable[Any], **columns: Any) -> None:
         """As of any metric; each reference may be one answer or several."""
