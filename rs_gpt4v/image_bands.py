@@ -4,31 +4,23 @@ Satellites deliver 11 bits in 16, radar floats, and more bands than three. Pillo
 these the first bands, or cut what is above 255; so the samples are read here, as they are.
 """
 
-import io
-import math
-import struct
-import zlib
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
-from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 Stretch = Literal["percentile"]
 LOW, HIGH = 2, 98
 """Percentiles of a band that become 0 and 255."""
 
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
-_STRIPS, _ORIENTATION, _SAMPLES, _STRIP_ROWS, _STRIP_BYTES, _PLANAR = 273, 274, 277, 278, 279, 284
-_PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 317, 322, 323, 324, 325
-_EXTRA, _FORMAT, _GDAL_NODATA = 338, 339, 42113
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 262, 274, 277
+_EXTRA, _FORMAT, _GDAL_NODATA = 338, 339, 42113  # tags of TIFF
 
 _GREY, _RGB, _LAB = (0, 1), 2, 8  # photometric
 _WHITE_IS_ZERO = 0
 _GREY_OR_RGB = (*_GREY, _RGB)
-_HORIZONTAL, _FLOATING = 2, 3  # predictors
-_RAW, _DEFLATE, _IN_LIBTIFF = 1, (8, 32946), (5, 32773, 34925, 50000)  # LZW, PackBits, LZMA, ZSTD
 _TYPES = {1: "u", 2: "i", 3: "f", 4: "u"}  # sample formats; 4 is "undefined", which GDAL reads so
 _TYPE_WORDS = {"u": "whole numbers", "i": "whole numbers with a sign", "f": "floats"}
 _GDAL = "make copies that are: gdal_translate -ot Byte -scale -b 3 -b 2 -b 1 IN OUT.png"
@@ -143,9 +135,6 @@ class Samples:
             return "deep or many bands in colours other than grey or RGB"
         if self.kind is None or self.bits not in (8, 16, 32, 64):
             return f"pixels of {self}"
-        compression = self.tags.get(_COMPRESSION, _RAW)
-        if compression not in (_RAW, *_DEFLATE, *_IN_LIBTIFF) or self.tags.get(_FILL_ORDER, 1) != 1:
-            return f"pixels of {self} in TIFF compression {compression}"
         return None
 
     def eight_bits(self, conversion: Conversion) -> Image.Image:
@@ -241,77 +230,23 @@ def _no_data(tags: Any) -> float | None:
 
 def _read(samples: Samples, chosen: list[int]) -> np.ndarray:
     """The bands ``chosen`` (from 0): ``(bands, height, width)``."""
-    tags, (width, height) = samples.tags, (samples.width, samples.height)
-    across, down = (
-        tags.get(_TILE_WIDTH, width),
-        tags.get(_TILE_HEIGHT, tags.get(_STRIP_ROWS, height)),
-    )
-    columns, rows = math.ceil(width / across), math.ceil(height / down)
-    in_planes = tags.get(_PLANAR, 1) == 2
-    found = []
-    read = np.zeros((len(chosen), height, width), f"{samples.kind}{(samples.bits or 0) // 8}")
-    for place in range(columns * rows):
-        y, x = place // columns * down, place % columns * across
-        tall = down if _TILES in tags else min(down, height - y)
-        shape = (tall, across, 1 if in_planes else samples.bands)
-        if in_planes:
-            found = [
-                _block(samples, band * columns * rows + place, shape)[..., 0] for band in chosen
-            ]
-        else:
-            found = np.moveaxis(_block(samples, place, shape)[..., chosen], 2, 0)
-        for band, block in zip(read, found, strict=True):
-            band[y : y + tall, x : x + across] = block[: height - y, : width - x]
+    try:
+        from tifffile import TiffFile
+    except ImportError:
+        raise ImportError(
+            f'to read a TIFF with pixels of {samples}: pip install "rs-gpt4v[tiff]"'
+        ) from None
+    samples.content.seek(0)
+    with TiffFile(samples.content) as file:
+        page: Any = file.pages.first
+        read = np.zeros((len(chosen), samples.height, samples.width), page.dtype)
+        # Block by block: all bands of a scene at once fill gigabytes.
+        for block, (plane, _, y, x, _), _ in page.segments(maxworkers=1):
+            if block is None:  # GDAL leaves out blocks without data
+                continue
+            for band, number in zip(read, chosen, strict=True):
+                if page.planarconfig == 1 or plane == number:
+                    rows = block[0, ..., number if page.planarconfig == 1 else 0]
+                    part = band[y : y + rows.shape[0], x : x + rows.shape[1]]
+                    part[:] = rows[: part.shape[0], : part.shape[1]]
     return read
-
-
-def _block(samples: Samples, place: int, shape: tuple[int, int, int]) -> np.ndarray:
-    """One strip or tile: ``(rows, columns, bands in it)``."""
-    tags, width = samples.tags, (samples.bits or 0) // 8
-    tiled = _TILES in tags
-    offset = tags[_TILES if tiled else _STRIPS][place]
-    count = tags[_TILE_BYTES if tiled else _STRIP_BYTES][place]
-    if not count:  # GDAL leaves out blocks without data
-        return np.zeros(shape, f"{samples.kind}{width}")
-    samples.content.seek(offset)
-    size = math.prod(shape) * width
-    raw = _decompressed(samples.content.read(count), tags.get(_COMPRESSION, _RAW), size, shape[0])
-    if len(raw) < size:
-        raise OSError(f"strip or tile {place} is cut short")
-    predictor, order = tags.get(_PREDICTOR, 1), ">" if tags.prefix == b"MM" else "<"
-    if predictor == _FLOATING:
-        raw, order = _unpredicted_floats(raw, shape, width), ">"
-    read = np.frombuffer(raw, f"{order}{samples.kind}{width}", math.prod(shape)).reshape(shape)
-    if predictor == _HORIZONTAL:
-        differences = read.view(f"{order}u{width}").astype(f"u{width}")
-        read = np.cumsum(differences, axis=1, dtype=differences.dtype).view(
-            f"{samples.kind}{width}"
-        )
-    return read
-
-
-def _decompressed(data: bytes, compression: int, size: int, rows: int) -> bytes:
-    """At most ``size`` bytes, in so many rows."""
-    if compression == _RAW:
-        return data[:size]
-    if compression in _DEFLATE:
-        return zlib.decompressobj().decompress(data, size)
-    # A file around the one block, for libtiff, which takes the samples for bytes.
-    tags = ImageFileDirectory_v2(b"II*\0\0\0\0\0")
-    values = {_WIDTH: size // rows, _HEIGHT: rows, _BITS: 8, _COMPRESSION: compression}
-    values |= {_PHOTOMETRIC: 1, _STRIPS: 0, _SAMPLES: 1, _STRIP_ROWS: rows, _STRIP_BYTES: len(data)}
-    for tag, value in values.items():
-        tags[tag] = value
-    file = (
-        b"II*\0" + struct.pack("<L", 8) + tags.tobytes(8) + data
-    )  # tobytes adds the strip's place
-    with TiffImageFile(io.BytesIO(file)) as block:
-        return block.tobytes()
-
-
-def _unpredicted_floats(raw: bytes, shape: tuple[int, int, int], width: int) -> bytes:
-    """Big-endian floats: in a row all first bytes stand before all second ones, as differences."""
-    rows, columns, bands = shape
-    differences = np.frombuffer(raw, np.uint8, math.prod(shape) * width)
-    summed = np.cumsum(differences.reshape(rows, -1, bands), axis=1, dtype=np.uint8)
-    return summed.reshape(rows, width, columns * bands).transpose(0, 2, 1).tobytes()

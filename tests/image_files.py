@@ -2,13 +2,18 @@
 
 import io
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 ORIENTATION = 274
+needs_tifffile = pytest.mark.skipif(
+    find_spec("tifffile") is None, reason='needs the extra tiff: pip install "rs-gpt4v[tiff]"'
+)
 _FORMATS = {"u": 1, "i": 2, "f": 3}
 
 

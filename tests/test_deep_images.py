@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
-from image_files import ghostscript_trap, tiff, turned
+from image_files import ghostscript_trap, needs_tifffile, tiff, turned
 from PIL import Image
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -66,6 +66,7 @@ def test_a_build_refuses_deep_pixels_and_names_the_remedy(
     assert ("--bands 3,2,1" in told) == (len(bands) > 1)
 
 
+@needs_tifffile
 def test_a_stretched_row_says_how_it_was_made(tmp_path: Path) -> None:
     image = release(tmp_path, tiff(BANDS))
     rows = load(tmp_path, stretch="percentile", bands=(3, 2, 1))
@@ -80,6 +81,7 @@ def test_a_stretched_row_says_how_it_was_made(tmp_path: Path) -> None:
     assert image.read_bytes() == tiff(BANDS)
 
 
+@needs_tifffile
 def test_other_bands_are_other_rows(tmp_path: Path) -> None:
     content = tiff(np.stack([RAMP % 251, RAMP % 241, RAMP % 239, RAMP % 233, RAMP]).astype("u1"))
     release(tmp_path, content)
@@ -88,6 +90,7 @@ def test_other_bands_are_other_rows(tmp_path: Path) -> None:
     assert one["images"][0].getpixel((95, 0)) == (95, 95, 95)
 
 
+@needs_tifffile
 def test_an_edited_image_is_converted_anew(tmp_path: Path) -> None:
     image = release(tmp_path, tiff(BANDS))
     options: dict[str, Any] = {"stretch": "percentile", "bands": (1,)}
@@ -98,6 +101,7 @@ def test_an_edited_image_is_converted_anew(tmp_path: Path) -> None:
     assert np.array_equal(after, before[::-1])
 
 
+@needs_tifffile
 def test_a_lost_copy_is_made_again(tmp_path: Path) -> None:
     release(tmp_path, tiff(BANDS[:1]))
     load(tmp_path, stretch="percentile")
@@ -107,6 +111,7 @@ def test_a_lost_copy_is_made_again(tmp_path: Path) -> None:
     assert rows[0]["images"][0].size == (96, 64)
 
 
+@needs_tifffile
 def test_the_verbs_take_the_options(tmp_path: Path) -> None:
     release(tmp_path, tiff(BANDS))
     asked = ["build", "cap_sydney", "--data-dir", str(tmp_path), "--on-missing", "skip"]
@@ -124,6 +129,7 @@ def test_every_verb_on_rows_has_the_options(verb: str) -> None:
     assert {"--stretch", "--bands"} <= options
 
 
+@needs_tifffile
 def test_a_recipe_takes_the_options(tmp_path: Path) -> None:
     arguments = pytest.importorskip("rs_gpt4v_training.arguments")
     rows = pytest.importorskip("rs_gpt4v_training.rows")
@@ -141,6 +147,7 @@ def test_a_recipe_takes_the_options(tmp_path: Path) -> None:
         arguments.DataArguments(["a"], repository="b", stretch="percentile")
 
 
+@needs_tifffile
 def test_an_export_of_converted_images_is_the_same_on_each_machine(tmp_path: Path) -> None:
     release(tmp_path, tiff(BANDS[:1]))
     out = export(

@@ -7,6 +7,7 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
+from image_files import needs_tifffile
 from PIL import Image
 
 pytest.importorskip("trl")
@@ -137,6 +138,7 @@ def test_small_images_are_enlarged_only_where_the_processor_would() -> None:
     assert larger.folder != at_most.folder
 
 
+@needs_tifffile
 def test_a_copy_is_made_once_and_anew_for_a_changed_file(
     cache: ImageCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

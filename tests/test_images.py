@@ -3,13 +3,14 @@
 import ast
 import io
 import os
+import sys
 import zlib
 from pathlib import Path
 
 import datasets
 import numpy as np
 import pytest
-from image_files import POSTSCRIPT, encoded, ghostscript_trap, tiff, turned
+from image_files import POSTSCRIPT, encoded, ghostscript_trap, needs_tifffile, tiff, turned
 from PIL import Image
 
 from rs_gpt4v import images
@@ -97,6 +98,7 @@ def test_deep_pixels_are_refused_with_the_remedy(kind: str) -> None:
         images.checked(DEEP[kind])
 
 
+@needs_tifffile
 @pytest.mark.parametrize("kind", sorted(DEEP))
 def test_deep_pixels_are_stretched_when_asked(kind: str) -> None:
     bands = (3, 2, 1) if kind.startswith("8") else None
@@ -108,6 +110,7 @@ def test_deep_pixels_are_stretched_when_asked(kind: str) -> None:
     assert 100 < pixels.mean() < 135
 
 
+@needs_tifffile
 def test_stretched_values() -> None:
     band = np.full((10, 10), 1000, np.uint16)
     band[:, 0], band[:, 9], band[0, 5] = 0, 2000, 500
@@ -116,6 +119,7 @@ def test_stretched_values() -> None:
     assert np.asarray(image)[:2, [0, 4, 5, 9]].tolist() == [[0, 128, 64, 255], [0, 128, 128, 255]]
 
 
+@needs_tifffile
 def test_what_has_no_value_does_not_stretch_the_rest() -> None:
     band = np.linspace(0, 1, 100, dtype=np.float32).reshape(10, 10)
     band[0] = np.nan, np.inf, -np.inf, -9999, -9999, *band[0, 5:]
@@ -124,12 +128,14 @@ def test_what_has_no_value_does_not_stretch_the_rest() -> None:
     assert 120 < pixels[5].mean() < 150
 
 
+@needs_tifffile
 def test_one_value_all_over_is_refused() -> None:
     flat = tiff(np.full((1, 8, 8), 700, np.uint16))
     with pytest.raises(ImageError, match="one value all over"):
         images.open_image(flat, STRETCHED)
 
 
+@needs_tifffile
 def test_white_is_zero_is_turned_round() -> None:
     band = np.arange(100, dtype=np.uint16).reshape(1, 10, 10)
     one, other = (
@@ -138,6 +144,7 @@ def test_white_is_zero_is_turned_round() -> None:
     assert np.array_equal(255 - one, other)
 
 
+@needs_tifffile
 @pytest.mark.parametrize("kind", sorted(MANY))
 def test_many_bands_are_refused_and_chosen_when_asked(kind: str) -> None:
     with pytest.raises(ImageError, match=r"--bands 3,2,1.*gdal_translate"):
@@ -151,6 +158,7 @@ def test_many_bands_are_refused_and_chosen_when_asked(kind: str) -> None:
         images.open_image(MANY[kind], Conversion(bands=(9,)))
 
 
+@needs_tifffile
 def test_a_fourth_byte_is_alpha_unless_bands_are_named() -> None:
     content = tiff(BYTES[:4], photometric=2, t338=2)
     plain = images.open_image(content).convert("RGB")
@@ -167,6 +175,7 @@ def test_ordinary_images_stay_as_they_are_under_a_conversion() -> None:
         assert np.array_equal(images.open_image(content, conversion), as_datasets(content))
 
 
+@needs_tifffile
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_compressed_deep_pixels(compression: str, dtype: type) -> None:
@@ -179,6 +188,7 @@ def test_compressed_deep_pixels(compression: str, dtype: type) -> None:
         assert np.array_equal(images.open_image(content, STRETCHED), plain), predictor
 
 
+@needs_tifffile
 def test_deep_tiff_is_turned_too() -> None:
     band = np.arange(24, dtype=np.uint16).reshape(1, 4, 6)
     plain = images.open_image(tiff(band), STRETCHED)
@@ -355,3 +365,32 @@ def test_nothing_else_opens_images() -> None:
         and (node.attr == "decode_example" or ast.unparse(node).endswith("Image.open"))
     }
     assert opening == {"images.py"}
+
+
+def test_without_tifffile_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tifffile", None)
+    with pytest.raises(ImportError, match=r'16-bit whole numbers.*pip install "rs-gpt4v\[tiff\]"'):
+        images.open_image(tiff(RAMP[None].astype(np.uint16)), STRETCHED)
+
+
+@needs_tifffile
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_tiled_and_compressed_bands(planes: str, big_endian: bool) -> None:
+    from tifffile import imwrite
+
+    bands = np.stack([RAMP % 2048 + 100 * n for n in range(4)]).astype(np.uint16)
+    file = io.BytesIO()
+    imwrite(
+        file,
+        bands if planes == "separate" else np.moveaxis(bands, 0, 2),
+        photometric="minisblack",
+        planarconfig=planes,
+        tile=(32, 48),
+        compression="zstd",
+        predictor=True,
+        byteorder=">" if big_endian else "<",
+    )
+    conversion = Conversion(stretch="percentile", bands=(3, 2, 1))
+    image = images.open_image(file.getvalue(), conversion)
+    assert np.array_equal(image, images.open_image(tiff(bands), conversion))

@@ -82,7 +82,7 @@ class RsGpt4vConfig(datasets.BuilderConfig):
 UNUSABLE = (AnnotationError, InvalidConversationError, RecordError, SourceNotFoundError)
 """Errors that say why one config cannot be built; others may be."""
 
-_TOLD = (*UNUSABLE, NoDataRootError, OSError)
+_TOLD = (*UNUSABLE, NoDataRootError, OSError, ImportError)
 """Errors whose message is for the person who called ``load_dataset``."""
 
 _CHOICES = {

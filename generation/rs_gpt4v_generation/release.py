@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 from datasets.config import HF_DATASETS_CACHE
 
 from rs_gpt4v.files import refuse_overwriting
-from rs_gpt4v.image_checks import CONVERTED
 from rs_gpt4v.images import ImageError, checked, refuse_outside
 from rs_gpt4v_builders.export._images import image_names, store
 from rs_gpt4v_builders.export._job import write_json_list
 from rs_gpt4v_builders.export.llava import conversations
+from rs_gpt4v_builders.image_checks import CONVERTED
 from rs_gpt4v_builders.sample.cache import SAMPLE
 from rs_gpt4v_builders.sources import dior
 from rs_gpt4v_builders.sources import voc_xml as _dior_xml

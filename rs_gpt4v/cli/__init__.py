@@ -51,7 +51,7 @@ def main() -> None:
         if os.environ.get("RS_GPT4V_TRACEBACK") or not _is_expected(error):
             raise
         said = str(error)
-        if isinstance(error, ImportError):
+        if isinstance(error, ImportError) and error.name:
             extra = "plot" if error.name == "matplotlib" else "all"
             said += f'. This verb needs an extra: pip install "rs-gpt4v[{extra}]"'
         if isinstance(error, OSError) and error.errno in _FULL:

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from rs_gpt4v.files import UNFINISHED, relative
-from rs_gpt4v.image_checks import CONVERTED
 from rs_gpt4v.images import upright_file
+from rs_gpt4v_builders.image_checks import CONVERTED
 
 FOLDER = "images"
 MOST_IN_A_FOLDER = 9_000

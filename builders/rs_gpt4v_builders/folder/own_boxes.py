@@ -20,9 +20,9 @@ from datasets.config import HF_DATASETS_CACHE
 from rs_gpt4v import records
 from rs_gpt4v.boxes import Points, to_hbb
 from rs_gpt4v.files import relative
-from rs_gpt4v.image_checks import check_images
 from rs_gpt4v.images import AS_IS, SUFFIXES, Conversion
 from rs_gpt4v_builders.folder.detection_formats import Layout, Row, read_rows
+from rs_gpt4v_builders.image_checks import check_images
 from rs_gpt4v_builders.sources.source import AnnotationError, Source
 
 logger = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from datasets.config import HF_DATASETS_CACHE
 
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
-from rs_gpt4v.image_checks import Checked, check_images
 from rs_gpt4v.images import AS_IS, Conversion
+from rs_gpt4v_builders.image_checks import Checked, check_images
 from rs_gpt4v_builders.sources.remote import Download
 
 
@@ -367,7 +367,7 @@ class ImageFinder:
         Args:
             source: Which release.
             folder: Where it is.
-            cache: The cache folder of `datasets`, for what `rs_gpt4v.image_checks` keeps.
+            cache: The cache folder of `datasets`, for what `rs_gpt4v_builders.image_checks` keeps.
             conversion: What is done with deep pixels.
         """
         own = {"": source.images} if source.images else {}
