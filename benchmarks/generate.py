@@ -21,10 +21,10 @@ from chat_client import DELAY_S, serve
 from PIL import Image
 
 from rs_gpt4v import chat_api as chat
-from rs_gpt4v_generation.asking import Asked, Generator, ask, wishes
+from rs_gpt4v_generation.asking import Attempt, Generator, ask
 from rs_gpt4v_generation.classes import DIOR
 from rs_gpt4v_generation.generate import checked
-from rs_gpt4v_generation.lines import Probing, Work
+from rs_gpt4v_generation.probes import ProbeOptions
 from rs_gpt4v_generation.scene import Scene
 
 CONCURRENCY = 64
@@ -62,7 +62,7 @@ def server() -> Iterator[str]:
     process.terminate()
 
 
-def asking(scenes: list[Scene], url: str, folder: Path, *, with_image: bool) -> Asked:
+def asking(scenes: list[Scene], url: str, folder: Path, *, with_image: bool) -> list[Attempt]:
     """Ask, and print how fast."""
     folder.mkdir()
     endpoint = chat.Endpoint(model="m", base_url=url, api_key_env=None, concurrency=CONCURRENCY)
@@ -73,19 +73,18 @@ def asking(scenes: list[Scene], url: str, folder: Path, *, with_image: bool) -> 
         with_image=with_image,
     )
     start = time.perf_counter()
-    asked = ask(wishes(scenes, generator.products), generator)
+    attempts, _ = ask(generator.tasks(scenes), generator)
     a_second = len(scenes) / (time.perf_counter() - start)
     what = "images" if with_image else "facts alone"
     print(f"asking, {what:11} {a_second:7.1f} a second  {a_second * DELAY_S / CONCURRENCY:6.1%}")
-    return asked
+    return attempts
 
 
-def checking(scenes: list[Scene], asked: Asked, folder: Path, num_proc: int) -> None:
+def checking(scenes: list[Scene], attempts: list[Attempt], folder: Path, num_proc: int) -> None:
     """Check, and print how fast."""
-    pairs = zip(scenes, asked.drafts, strict=True)
-    works = [Work(scene, (draft,), Probing(), folder) for scene, draft in pairs]
+    by_scene = [[attempt] for attempt in attempts]
     start = time.perf_counter()
-    count = sum(len(lines) for lines in checked(works, num_proc))
+    count = sum(map(len, checked(scenes, by_scene, ProbeOptions(), folder, num_proc)))
     print(f"checking, {num_proc} process(es) {count / (time.perf_counter() - start):7.1f} a second")
 
 
@@ -100,11 +99,12 @@ def main() -> None:
         Image.effect_noise((SIDE, SIDE), 60).convert("RGB").save(image, quality=80)
         print(f"image of {image.stat().st_size / 1000:.0f} kB")
         scenes = [scene(number, options.objects, image) for number in range(options.images)]
+        attempts: list[Attempt] = []
         for time_ in range(3):
-            asked = asking(scenes, url, Path(name, f"facts{time_}"), with_image=False)
+            attempts = asking(scenes, url, Path(name, f"facts{time_}"), with_image=False)
             asking(scenes, url, Path(name, f"images{time_}"), with_image=True)
         for num_proc in (1, 2):
-            checking(scenes, asked, Path(name), num_proc)
+            checking(scenes, attempts, Path(name), num_proc)
 
 
 if __name__ == "__main__":

@@ -90,10 +90,11 @@ def _dialogues(root: Path, home: Path) -> None:
     from review_queue import candidate, write_queue
 
     from rs_gpt4v_generation.candidates import read_queue, with_images
-    from rs_gpt4v_generation.lines import Probing, Work, lines
+    from rs_gpt4v_generation.generate import scene_rows
+    from rs_gpt4v_generation.probes import ProbeOptions
     from rs_gpt4v_generation.review.server import reviewing
 
-    (line,) = lines(Work(scenes(1, root)[0], (), Probing(2), home))
+    (line,) = scene_rows(scenes(1, root)[0], (), ProbeOptions(2), home)
     assert line["image"] == (root / "scene.png").as_posix()
     queue = write_queue(home, [candidate(0, split="train", reviews=[{}]), line])
     assert len(with_images(read_queue(queue)).candidates) == 2

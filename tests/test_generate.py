@@ -15,11 +15,10 @@ from chat_server import ChatServer, Reply, broken, error, refused, slow
 from generating import LASTING, Faulty, dialogue, fault_of, number_of, right, scenes
 
 from rs_gpt4v import chat_api as chat
-from rs_gpt4v_generation.account import Account
 from rs_gpt4v_generation.asking import Generator
 from rs_gpt4v_generation.candidates import read_queue
-from rs_gpt4v_generation.generate import generate
-from rs_gpt4v_generation.lines import Probing
+from rs_gpt4v_generation.generate import RunReport, generate
+from rs_gpt4v_generation.probes import ProbeOptions
 from rs_gpt4v_generation.prompts import prompt_version
 
 
@@ -29,7 +28,7 @@ def generator(server: ChatServer, out: Path, concurrency: int = 8, **options: An
     return Generator(endpoint=endpoint, journal=out / "journal.jsonl", **options)
 
 
-def run(server: ChatServer, out: Path, count: int, **options: Any) -> Account:
+def run(server: ChatServer, out: Path, count: int, **options: Any) -> RunReport:
     out.mkdir(exist_ok=True)
     return generate(scenes(count, out.parent), generator(server, out, **options), out)
 
@@ -209,7 +208,7 @@ def test_processes_make_no_difference(tmp_path: Path) -> None:
             out = tmp_path / f"with_{num_proc}"
             out.mkdir()
             asked = generator(server, out)
-            generate(scenes(40, tmp_path), asked, out, Probing(4), num_proc)
+            generate(scenes(40, tmp_path), asked, out, ProbeOptions(4), num_proc)
     assert written(tmp_path / "with_1") == written(tmp_path / "with_2")
 
 
@@ -217,8 +216,10 @@ def test_templated_questions_come_beside_and_are_half_negative(tmp_path: Path) -
     out = tmp_path / "out"
     out.mkdir()
     with ChatServer(right) as server:
-        account = generate(scenes(20, tmp_path), generator(server, out), out, Probing(4, 0.5, 1))
-        generate(scenes(20, tmp_path), generator(server, out), out, Probing(4, 0.75, 1))
+        account = generate(
+            scenes(20, tmp_path), generator(server, out), out, ProbeOptions(4, 0.5, 1)
+        )
+        generate(scenes(20, tmp_path), generator(server, out), out, ProbeOptions(4, 0.75, 1))
     assert account.probes == {True: 40, False: 40}
     probed = [one for one in lines(out / "candidates.jsonl") if one["model"] == "templates"]
     assert Counter(holds for one in probed for holds in one["holds"]) == {True: 20, False: 60}
@@ -236,7 +237,7 @@ import os, sys
 from pathlib import Path
 from chat_server import ChatServer
 from generating import scenes
-from rs_gpt4v import chat
+from rs_gpt4v import chat_api as chat
 from rs_gpt4v_generation.asking import Generator
 from rs_gpt4v_generation.generate import generate
 for line in sys.stdin:

@@ -55,7 +55,7 @@ def test_sample_gives_all_three_products(tmp_path: Path) -> None:
     with ChatServer(answering) as server:
         done = generate("--sample", "--limit", "2", "--base-url", server.url, "--out", tmp_path)
     assert done.exit_code == 0, done.output
-    assert "2 images, 6 dialogues asked for: 6 came, 0 came to nothing" in done.output
+    assert "2 images, 6 dialogues asked for: 6 came, 0 failed" in done.output
     products = [one["product"] for one in lines(tmp_path / "candidates.jsonl")]
     assert products == ["conversation", "reasoning", "detail"] * 2
     sizes = {(one["width"], one["height"]) for one in lines(tmp_path / "candidates.jsonl")}
@@ -123,9 +123,9 @@ def test_what_is_left_to_ask_ends_with_an_error_and_how_to_go_on(tmp_path: Path)
         *("--max-cost", "0.000001", "--base-url", "http://127.0.0.1:9/v1", "--out", tmp_path),
     )
     assert done.exit_code == 1
-    assert "0 came, 0 came to nothing, 1 are to be asked again" in done.output
+    assert "0 came, 0 failed, 1 are pending" in done.output
     assert "cap" in done.output
-    assert "Run the same command to continue." in done.output
+    assert "Run the same command to continue" in done.output
 
 
 def _prices(folder: Path) -> Path:
@@ -138,7 +138,7 @@ def test_refusals_are_listed_with_their_reason(tmp_path: Path) -> None:
     with ChatServer(lambda _: refused("I will not.")) as server:
         sample = ("--sample", "--limit", "1", "--product", "detail")
         done = generate(*sample, "--base-url", server.url, "--out", tmp_path)
-    assert "came to nothing: refused 1" in done.output
+    assert "failed: refused 1" in done.output
     (failed,) = lines(tmp_path / "failed.jsonl")
     assert failed["id"] == "train/11680/detail"
     assert failed["reason"] == "the model refused: I will not."

@@ -15,8 +15,8 @@ from rs_gpt4v_builders.sources.dior import SOURCE
 from rs_gpt4v_generation import spatial
 from rs_gpt4v_generation.classes import CONFUSED, DIOR, class_words, plural
 from rs_gpt4v_generation.facts import MOST_LISTED, MOST_RELATIONS, fact_sheet, text
-from rs_gpt4v_generation.products import PRODUCTS
 from rs_gpt4v_generation.prompts import SCHEMAS, prompt_version, request_body
+from rs_gpt4v_generation.scene import PRODUCTS
 
 SIZE = (800, 600)
 IMAGE = {"type": "image_url", "image_url": {"url": "data:x", "detail": "auto"}}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from rs_gpt4v_generation.checks import check, failures
 from rs_gpt4v_generation.facts import fact_sheet, text
-from rs_gpt4v_generation.products import PRODUCTS, Product
 from rs_gpt4v_generation.replies import Dialogue, Unusable, parse
+from rs_gpt4v_generation.scene import PRODUCTS, Product
 
 TURN = {"question": "How many ships are there?", "answer": "There are two ships."}
 GOOD = json.dumps({"turns": [TURN, {"question": "Where?", "answer": "On the left."}]})
@@ -124,7 +124,7 @@ def test_what_is_wrong_is_named(
 ) -> None:
     told = parse(reply, "conversation", finish)
     assert isinstance(told, Unusable)
-    assert told.wrong == wrong
+    assert told.kind == wrong
     assert re.search(reason, told.reason)
 
 
@@ -137,4 +137,4 @@ def test_no_text_raises(reply: str, product: Product) -> None:
 def test_every_cut_of_a_good_reply_is_unusable(end: int) -> None:
     told = parse(GOOD[:end], "conversation")
     assert isinstance(told, Unusable)
-    assert told.wrong in ("empty", "truncated")
+    assert told.kind in ("empty", "truncated")

@@ -10,11 +10,12 @@ from datasets.config import HF_DATASETS_CACHE
 from generating import scenes
 from PIL import Image
 
-from rs_gpt4v_generation.asking import Draft, Wish
-from rs_gpt4v_generation.lines import Probing, Work, lines
-from rs_gpt4v_generation.products import Product
+from rs_gpt4v_generation.asking import Attempt, GenerationTask
+from rs_gpt4v_generation.generate import scene_rows
+from rs_gpt4v_generation.probes import ProbeOptions
 from rs_gpt4v_generation.release import ReleaseError, release
 from rs_gpt4v_generation.replies import Dialogue
+from rs_gpt4v_generation.scene import Product
 
 RIGHT = "The image shows one ship and one harbor, and the ship lies left of the harbor."
 WRONG = "The image shows nine ships."
@@ -26,8 +27,8 @@ def candidate(folder: Path, answer: str, product: Product = "conversation", **ch
     one = scenes(1, folder)[0]
     said = [("user", "What is in this image?"), ("assistant", answer)]
     messages: Any = tuple({"role": role, "content": content} for role, content in said)
-    draft = Draft(Wish(one, product), Dialogue(messages), "f" * 64, "some-model")
-    return lines(Work(one, (draft,), Probing(), folder))[0] | changes
+    attempt = Attempt(GenerationTask(one, product), Dialogue(messages), "f" * 64, "some-model")
+    return scene_rows(one, [attempt], ProbeOptions(), folder)[0] | changes
 
 
 def write(path: Path, *rows: Any) -> Path:

@@ -1,26 +1,49 @@
-"""Asking a model for dialogues, and again where its reply makes none."""
+"""Asking a model for dialogues, and again where a reply holds none."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, get_args
 
 from rs_gpt4v import chat_api as chat
-from rs_gpt4v_generation.products import PRODUCTS, Product
 from rs_gpt4v_generation.prompts import request_body
 from rs_gpt4v_generation.replies import Dialogue, Unusable, parse
-from rs_gpt4v_generation.scene import Scene
+from rs_gpt4v_generation.scene import PRODUCTS, Product, Scene
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GenerationTask:
+    """One product of one image."""
+
+    scene: Scene
+    product: Product
+
+
+class Attempt(NamedTuple):
+    """The last reply to a task.
+
+    Attributes:
+        task: What was asked for.
+        result: The dialogue, or why there is none.
+        request: Hash of the request; None where none was sent.
+        model: Who answered, as the server names it; None where nobody did.
+    """
+
+    task: GenerationTask
+    result: Dialogue | Unusable
+    request: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Generator(chat.Asker):
-    """Who writes the dialogues, and how it is asked; without the image, the facts are all.
+    """The model that writes the dialogues, and how it is asked.
 
     At temperature 0, a second try is pointless.
 
     Args:
         products: What to ask for of each image.
-        tries: Times that a product of an image is asked for until a reply makes a dialogue, with
-            the seeds ``seed``, ``seed`` + 1, ...
+        tries: Requests per task until a reply is a dialogue, with the seeds ``seed``, ``seed`` + 1,
+            ...
     """
 
     products: tuple[Product, ...] = PRODUCTS
@@ -28,109 +51,52 @@ class Generator(chat.Asker):
     temperature: float = 0.7
     max_tokens: int = 2000
 
+    def tasks(self, scenes: Iterable[Scene]) -> list[GenerationTask]:
+        """Every product of every image, image by image."""
+        return [GenerationTask(scene, product) for scene in scenes for product in self.products]
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Wish:
-    """What is asked for: a product of an image."""
-
-    scene: Scene
-    product: Product
-
-    @property
-    def id(self) -> str:
-        """Of the candidate that comes of it."""
-        return f"{self.scene.split}/{self.scene.key}/{self.product}"
-
-
-class Draft(NamedTuple):
-    """What came of a wish.
-
-    Attributes:
-        wish: What was asked for.
-        told: The dialogue, or why there is none.
-        request: Hash of the request that was answered last; None where none was sent.
-        model: Who answered, as the server names it; None where nobody did.
-    """
-
-    wish: Wish
-    told: Dialogue | Unusable
-    request: str | None = None
-    model: str | None = None
+    def request_for(self, task: GenerationTask, time: int = 0) -> tuple[str, chat.ChatRequest]:
+        """The key and body of the request for a task, the first time (0), the second, ..."""
+        scene, product = task.scene, task.product
+        body = request_body(
+            scene.sheet(),
+            product,
+            self.endpoint.model,
+            image=next(iter(self.images(scene.image)), None),
+            temperature=self.temperature,
+            max_tokens=self.max_tokens,
+            seed=self.seed + time,
+        )
+        return scene.row_id(product), self.request(body)
 
 
-class Asked(NamedTuple):
-    """The drafts in the order of their wishes, and the account of each time of asking.
-
-    ``stopped`` says why not all was asked; it is None where all was.
-    """
-
-    drafts: list[Draft]
-    summaries: list[chat.Summary]
-    stopped: str | None
+_FINAL = {*get_args(chat.FailureKind)} - chat.REPLIED
+"""Without a reply; asking again would get none either."""
 
 
-def wishes(scenes: Sequence[Scene], products: Sequence[Product]) -> list[Wish]:
-    """Everything to ask for, image by image."""
-    return [Wish(scene, product) for scene in scenes for product in products]
-
-
-def ask(wished: Sequence[Wish], generator: Generator) -> Asked:
-    """Ask for all of ``wished``; what is no dialogue is asked for again, up to ``tries`` times.
+def ask(
+    tasks: Sequence[GenerationTask], generator: Generator
+) -> tuple[list[Attempt], chat.Rounds[GenerationTask]]:
+    """An attempt per task, in order; a reply without a dialogue is asked for again.
 
     A run that stops early (no credit, cap reached, server gone) gives what there is by then.
 
     Raises:
         ChatError: Asking could not begin.
     """
-    drafts: dict[Wish, Draft] = {}
+    attempts: dict[GenerationTask, Attempt] = {}
 
-    def is_usable(wish: Wish, answer: chat.Answer) -> bool:
-        drafts[wish] = _draft(wish, answer)
-        return not _can_do_better(drafts[wish])
+    def is_usable(task: GenerationTask, answer: chat.Answer) -> bool:
+        if answer.failure:
+            result = Unusable(*answer.failure)
+        else:
+            result = parse(answer.text, task.product, answer.finish_reason)
+        attempts[task] = Attempt(task, result, answer.hash, answer.model)
+        return isinstance(result, Dialogue) or result.kind in _FINAL
 
-    def request(wish: Wish, time: int) -> tuple[str, chat.ChatRequest]:
-        return request_for(wish, generator, time)
-
-    rounds = generator.ask(wished, request, is_usable, generator.tries, "Generating")
-    unsent = Unusable("unsent", "the run stopped")
-    drafts |= {wish: Draft(wish, unsent) for wish in rounds.unanswered}
-    return Asked([drafts[wish] for wish in wished], rounds.summaries, rounds.stopped)
-
-
-def request_for(wish: Wish, generator: Generator, time: int = 0) -> tuple[str, chat.ChatRequest]:
-    """What asks for ``wish`` the first time (0), the second, ..."""
-    image = next(iter(generator.images(wish.scene.image)), None)
-    body = request_body(
-        wish.scene.sheet(),
-        wish.product,
-        generator.endpoint.model,
-        image=image,
-        temperature=generator.temperature,
-        max_tokens=generator.max_tokens,
-        seed=generator.seed + time,
+    rounds = generator.ask(
+        tasks, generator.request_for, is_usable, generator.tries, desc="Generating"
     )
-    return wish.id, generator.request(body)
-
-
-def requests(
-    wished: Iterable[Wish], generator: Generator
-) -> Iterator[tuple[str, chat.ChatRequest]]:
-    """What asks for all of ``wished`` once, made one by one: it holds the image."""
-    return (request_for(wish, generator) for wish in wished)
-
-
-def _draft(wish: Wish, answer: chat.Answer) -> Draft:
-    if answer.failure:
-        told = Unusable(*answer.failure)
-    else:
-        told = parse(answer.text, wish.product, answer.finish_reason)
-    return Draft(wish, told, answer.hash, answer.model)
-
-
-def _can_do_better(draft: Draft) -> bool:
-    """Whether there was a reply of which another of the same model may differ."""
-    wrong = getattr(draft.told, "wrong", None)
-    return wrong is not None and wrong not in _WITHOUT_REPLY
-
-
-_WITHOUT_REPLY = {*get_args(chat.FailureKind)} - chat.REPLIED
+    unsent = Unusable("unsent", "the run stopped")
+    attempts |= {task: Attempt(task, unsent) for task in rounds.unanswered}
+    return [attempts[task] for task in tasks], rounds

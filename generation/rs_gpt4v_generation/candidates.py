@@ -2,17 +2,28 @@
 
 import hashlib
 import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 from typing_extensions import TypedDict
 
 from rs_gpt4v.conversation import LabelledBox, Message, dialogue_problem
 from rs_gpt4v.files import InvalidFileError, parse_json, whole_lines
-from rs_gpt4v_generation.products import Product
-from rs_gpt4v_generation.texts import Text
+from rs_gpt4v_generation.checks import FACTUAL, Result
+from rs_gpt4v_generation.scene import Product
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a text that is not empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_blank)]
 
 
 def _whole_points(points: list[float]) -> list[float]:
@@ -27,15 +38,8 @@ def _whole_box(box: LabelledBox) -> LabelledBox:
     return box
 
 
-Result = Literal["pass", "fail", "cannot tell"]
-
-
-class Verdict(TypedDict):
-    """What one check says of one turn, a question with its answer, from 0.
-
-    ``sentence`` is what was judged, ``rule`` what it was compared with and how, ``boxes`` the
-    boxes it was compared with, in pixels.
-    """
+class VerdictRow(TypedDict):
+    """A `rs_gpt4v_generation.checks.Verdict` as a queue holds it."""
 
     check: str
     result: Result
@@ -66,7 +70,7 @@ class Candidate(_Made):
     product: Product
     messages: list[Message]
     boxes: list[Annotated[LabelledBox, AfterValidator(_whole_box)]]
-    verdicts: list[Verdict]
+    verdicts: list[VerdictRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,24 @@ def digest(candidate: Candidate) -> str:
     return hashlib.sha256(json.dumps(judged, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def checks_with(result: Result, verdicts: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The checks that have a verdict of ``result``."""
+    return {verdict["check"] for verdict in verdicts if verdict["result"] == result}
+
+
+def is_sound(verdicts: Collection[Mapping[str, Any]]) -> bool:
+    """Whether no check fails, and the boxes confirm something that is said."""
+    return not checks_with("fail", verdicts) and bool(checks_with("pass", verdicts) & FACTUAL)
+
+
+def tally(verdicts: Iterable[Mapping[str, Any]]) -> dict[str, Counter[str]]:
+    """How often each check passed, failed or could not tell, in order of first occurrence."""
+    counts: dict[str, Counter[str]] = {}
+    for verdict in verdicts:
+        counts.setdefault(verdict["check"], Counter())[verdict["result"]] += 1
+    return counts
+
+
 def _filled(queue: Queue) -> Queue:
     if not queue.candidates:
         first = queue.problems[0] if queue.problems else "it has no lines"
@@ -150,11 +172,6 @@ def _filled(queue: Queue) -> Queue:
 
 
 def _candidate(line: bytes, where: str) -> Candidate:
-    """The candidate that a line holds.
-
-    Raises:
-        InvalidFileError: It holds none.
-    """
     parse_json(line, Candidate, where)
     row: Candidate = json.loads(line, parse_constant=_no_number)  # its numbers as they are written
     problem = dialogue_problem(row["messages"], system=False) or _turn_problem(row)

@@ -8,7 +8,7 @@ accident, as far as every object of the classes is annotated.
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rs_gpt4v_generation import spatial
 from rs_gpt4v_generation.classes import CONFUSED, DIOR, Vocabulary, counted, plural
@@ -16,6 +16,14 @@ from rs_gpt4v_generation.facts import FactSheet, Item
 
 Topic = Literal["presence", "count", "relation"]
 _FEWEST_OFF, _MOST_OFF = 1, 3
+
+
+class ProbeOptions(NamedTuple):
+    """Questions an image, and the share of those answered no."""
+
+    count: int = 0
+    share: float = 0.5
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +130,17 @@ def deniable(sheet: FactSheet, vocabulary: Vocabulary = DIOR) -> list[str]:
 
 def _presences(sheet: FactSheet, vocabulary: Vocabulary, rng: random.Random) -> Iterator[Probe]:
     for name in deniable(sheet, vocabulary):
-        question = _asked(rng, _PRESENCE, name)
+        question = _question(rng, _PRESENCE, name)
         yield Probe("presence", question, f"No, there is no {name} in the image.", False, (name,))
     for name, count in sheet.counts.items():
         verb = "is" if count == 1 else "are"
         answer = f"Yes, there {verb} {_spelled(count, name)} in the image."
-        yield Probe("presence", _asked(rng, _PRESENCE, name), answer, True, (name,))
+        yield Probe("presence", _question(rng, _PRESENCE, name), answer, True, (name,))
 
 
-def _asked(rng: random.Random, wordings: Sequence[str], name: str) -> str:
+def _question(rng: random.Random, templates: Sequence[str], name: str) -> str:
     article = "an" if name[0] in "aeiou" else "a"
-    return rng.choice(wordings).format(a=f"{article} {name}", many=plural(name))
+    return rng.choice(templates).format(a=f"{article} {name}", many=plural(name))
 
 
 def _spelled(count: int, name: str) -> str:
@@ -165,9 +173,9 @@ def _relations(sheet: FactSheet, rng: random.Random) -> Iterator[Probe]:
 
 
 def _relation(
-    rng: random.Random, a: Item, asked: spatial.Direction, b: Item, *, true: spatial.Direction
+    rng: random.Random, a: Item, direction: spatial.Direction, b: Item, *, true: spatial.Direction
 ) -> Probe:
-    holds = asked == true
-    question = rng.choice(_RELATION).format(one=a.name, how=_HOW[asked], other=b.name)
+    holds = direction == true
+    question = rng.choice(_RELATION).format(one=a.name, how=_HOW[direction], other=b.name)
     answer = f"{'Yes' if holds else 'No'}, the {a.name} is {_HOW[true]} the {b.name}."
-    return Probe("relation", question, answer, holds, (a.name, b.name), asked)
+    return Probe("relation", question, answer, holds, (a.name, b.name), direction)

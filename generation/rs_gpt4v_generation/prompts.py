@@ -11,14 +11,14 @@ from typing import Any
 
 from rs_gpt4v.chat_api import ChatRequest, Part, text_part
 from rs_gpt4v_generation.facts import FactSheet, text
-from rs_gpt4v_generation.products import Product
+from rs_gpt4v_generation.scene import Product
 
 _VERSION = 1
 REASONING_KINDS = ("purpose", "relation", "comparison", "activity", "condition")
 
 
 @cache
-def _words(name: str) -> str:
+def _prompt(name: str) -> str:
     path = files("rs_gpt4v_generation") / "prompt_texts" / f"{name}-{_VERSION}.txt"
     return path.read_text(encoding="utf-8").strip()
 
@@ -29,8 +29,9 @@ def prompt_version(product: Product) -> str:
     >>> prompt_version("detail")[:9]
     'detail-1-'
     """
-    said = "\n".join([_words("rules"), _words("no_image"), _words(product), str(SCHEMAS[product])])
-    return f"{product}-{_VERSION}-{hashlib.sha256(said.encode()).hexdigest()[:8]}"
+    parts = [_prompt(name) for name in ("rules", "no_image", product)] + [str(SCHEMAS[product])]
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return f"{product}-{_VERSION}-{digest[:8]}"
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -81,14 +82,14 @@ def request_body(
         image: As `rs_gpt4v.chat_api.image_part` makes it; None asks on the facts alone.
         sampling: Further fields of the body: ``temperature``, ``seed``, ``max_tokens``, ...
     """
-    told = f"Facts:\n{text(sheet)}"
-    content: Any = f"{told}\n\n{_words('no_image')}"
+    facts = f"Facts:\n{text(sheet)}"
+    content: Any = f"{facts}\n\n{_prompt('no_image')}"
     if image is not None:
-        content = [text_part(told), image]
+        content = [text_part(facts), image]
     return {
         "model": model,
         "messages": [
-            {"role": "system", "content": f"{_words('rules')}\n\n{_words(product)}"},
+            {"role": "system", "content": f"{_prompt('rules')}\n\n{_prompt(product)}"},
             {"role": "user", "content": content},
         ],
         "response_format": {

@@ -23,12 +23,10 @@ from rs_gpt4v_builders.export._job import write_json_list
 from rs_gpt4v_builders.export.llava import conversations
 from rs_gpt4v_builders.image_checks import CONVERTED
 from rs_gpt4v_builders.sample.cache import SAMPLE
-from rs_gpt4v_builders.sources import dior
-from rs_gpt4v_builders.sources import voc_xml as _dior_xml
+from rs_gpt4v_builders.sources import dior, voc_xml
 from rs_gpt4v_builders.sources.rs_gpt4v_instruct import SOURCE
 from rs_gpt4v_builders.sources.source import ImageFinder, read_json
-from rs_gpt4v_generation.candidates import image_path, read_queue
-from rs_gpt4v_generation.verdicts import is_sound, tally
+from rs_gpt4v_generation.candidates import image_path, is_sound, read_queue, tally
 
 _DIOR = {dior.SOURCE.name, dior.ORIENTED.name}
 
@@ -163,7 +161,7 @@ def _is_diors(path: Path, folders: Mapping[str, Path]) -> bool:
     """Whether the reader will find just this image by its number: not the sample's of that name."""
     if not path.stem.isdecimal():
         return False
-    is_test = _dior_xml.dior_split(path) == "test"
+    is_test = voc_xml.dior_split(path) == "test"
     there = folders["DIOR_test" if is_test else "DIOR_trainval"] / path.name
     return there.is_file() and (not path.exists() or path.samefile(there))
 

@@ -5,17 +5,17 @@ import re
 import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 from rs_gpt4v.chat_api import FailureKind
 from rs_gpt4v.chat_api.answers import half_character, shown
 from rs_gpt4v.conversation import Message, dialogue_problem
-from rs_gpt4v_generation.products import Product
+from rs_gpt4v_generation.scene import Product
 
 LONGEST = 100_000
-"""Characters of a reply; a longer one makes no dialogue, and is not searched for one."""
+"""Characters; a longer reply is not searched for a dialogue."""
 
-Wrong: TypeAlias = (
+UnusableKind: TypeAlias = (
     Literal["empty", "refused", "truncated", "no JSON", "missing field", "roles", "empty turn"]
     | FailureKind
 )
@@ -39,16 +39,16 @@ class Dialogue:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Why a reply makes no dialogue: ``wrong`` for programs, ``reason`` for people."""
+    """Why a reply is no dialogue: ``kind`` for programs, ``reason`` for people."""
 
-    wrong: Wrong
+    kind: UnusableKind
     reason: str
 
 
 class _UnusableError(Exception):
-    def __init__(self, wrong: Wrong, reason: str) -> None:
+    def __init__(self, kind: UnusableKind, reason: str) -> None:
         super().__init__(reason)
-        self.told = Unusable(wrong, shown(reason))
+        self.result = Unusable(kind, shown(reason))
 
 
 def parse(
@@ -60,10 +60,9 @@ def parse(
     role and content. ``finish_reason`` is the server's; "length" makes a reply truncated.
     """
     try:
-        content = _content((reply or "").strip(), finish_reason)
-        return _learnable(_READERS[product](content))
+        return _checked(_READERS[product](_content((reply or "").strip(), finish_reason)))
     except _UnusableError as error:
-        return error.told
+        return error.result
 
 
 _REFUSAL = re.compile(
@@ -82,8 +81,8 @@ def _content(reply: str, finish_reason: str | None) -> dict[str, Any]:
         raise _UnusableError("refused", "the server's content filter withheld the reply")
     start = reply.find("{")
     if start < 0 or (_REFUSAL.match(reply) and "}" not in reply):
-        wrong = "refused" if _REFUSAL.match(reply) else "no JSON"
-        raise _UnusableError(wrong, f"expected a JSON object, found {reply[:80]!r}")
+        kind = "refused" if _REFUSAL.match(reply) else "no JSON"
+        raise _UnusableError(kind, f"expected a JSON object, found {reply[:80]!r}")
     return _json_at(start, reply)
 
 
@@ -93,8 +92,8 @@ def _json_at(start: int, reply: str) -> dict[str, Any]:
     try:
         return json.JSONDecoder(strict=False).raw_decode(reply, start)[0]
     except json.JSONDecodeError as error:
-        wrong = "truncated" if _is_cut(reply, error) else "no JSON"
-        raise _UnusableError(wrong, f"{error} in {reply[:80]!r}") from error
+        kind = "truncated" if _is_cut(reply, error) else "no JSON"
+        raise _UnusableError(kind, f"{error} in {reply[:80]!r}") from error
     except ValueError as error:
         raise _UnusableError("no JSON", "a number has thousands of digits") from error
     except RecursionError as error:
@@ -110,8 +109,8 @@ def _is_cut(reply: str, error: json.JSONDecodeError) -> bool:
 def _field(content: dict[str, Any], name: str, where: str = "the reply") -> str:
     value = content.get(name)
     if not isinstance(value, str):
-        found = f"found {sorted(content)}" if value is None else f"it is a {type(value).__name__}"
-        raise _UnusableError("missing field", f"{where} has no text {name!r}: {found}")
+        problem = f"found {sorted(content)}" if value is None else f"it is a {type(value).__name__}"
+        raise _UnusableError("missing field", f"{where} has no text {name!r}: {problem}")
     if not value.strip():
         raise _UnusableError("empty turn", f"{where} has an empty {name!r}")
     if half := half_character(value):
@@ -143,22 +142,16 @@ def _turns(content: dict[str, Any]) -> tuple[Message, ...]:
     return tuple(messages)
 
 
-def _messages(said: list[Any]) -> tuple[Message, ...]:
+def _messages(items: list[Any]) -> tuple[Message, ...]:
     """Messages with a role and content, where a model wrote these; a system message is dropped."""
-    objects = [one for one in said if isinstance(one, dict) and one.get("role") != "system"]
-    roles: list[Any] = [one.get("role") for one in objects]
-    contents = [_field(one, "content", f"message {index}") for index, one in enumerate(objects)]
-    return tuple({"role": r, "content": c} for r, c in zip(roles, contents, strict=True))
-
-
-def _learnable(dialogue: Dialogue) -> Dialogue:
-    if problem := dialogue_problem(list(dialogue.messages), system=False):
-        raise _UnusableError("empty turn" if problem.endswith("is empty") else "roles", problem)
-    return dialogue
-
-
-def _conversation(content: dict[str, Any]) -> Dialogue:
-    return Dialogue(_turns(content))
+    objects = [item for item in items if isinstance(item, dict) and item.get("role") != "system"]
+    return tuple(
+        {
+            "role": cast(Any, item.get("role")),
+            "content": _field(item, "content", f"message {index}"),
+        }
+        for index, item in enumerate(objects)
+    )
 
 
 def _reasoning(content: dict[str, Any]) -> Dialogue:
@@ -169,18 +162,21 @@ def _reasoning(content: dict[str, Any]) -> Dialogue:
     )
 
 
+def _checked(dialogue: Dialogue) -> Dialogue:
+    if problem := dialogue_problem(list(dialogue.messages), system=False):
+        raise _UnusableError("empty turn" if problem.endswith("is empty") else "roles", problem)
+    return dialogue
+
+
 def _detail(content: dict[str, Any]) -> Dialogue:
-    asked, described = (_field(content, name) for name in ("instruction", "description"))
-    local = tuple(_field({"local": one}, "local") for one in _listed(content, "local"))
-    messages: tuple[Message, ...] = (
-        {"role": "user", "content": asked},
-        {"role": "assistant", "content": described},
-    )
-    return Dialogue(messages, local=local)
+    question: Message = {"role": "user", "content": _field(content, "instruction")}
+    answer: Message = {"role": "assistant", "content": _field(content, "description")}
+    local = tuple(_field({"local": text}, "local") for text in _listed(content, "local"))
+    return Dialogue((question, answer), local=local)
 
 
 _READERS: dict[Product, Callable[[dict[str, Any]], Dialogue]] = {
-    "conversation": _conversation,
+    "conversation": lambda content: Dialogue(_turns(content)),
     "reasoning": _reasoning,
     "detail": _detail,
 }

@@ -1,20 +1,24 @@
-"""Images with their boxes: what there is to generate from."""
+"""An image with its boxes, and the three products that are generated from it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
 from rs_gpt4v.conversation import LabelledBox
 from rs_gpt4v_generation.classes import Vocabulary
 from rs_gpt4v_generation.facts import FactSheet, fact_sheet
 
+Product = Literal["conversation", "reasoning", "detail"]
+PRODUCTS: tuple[Product, ...] = get_args(Product)
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """An image that can be read, with every object that is annotated in it.
+    """A readable image with all its annotated objects.
 
     Attributes:
-        source: What names the annotation: "dior", ...
-        key: What names it in its split.
+        source: Name of the annotation: "dior", ...
+        key: Name of the image in its split.
         split: "train", "test", ...
         image: The file.
         width: Of the image, in pixels; so is ``height``.
@@ -34,3 +38,7 @@ class Scene:
     def sheet(self) -> FactSheet:
         """Its facts."""
         return fact_sheet(self.boxes, self.width, self.height)
+
+    def row_id(self, name: str) -> str:
+        """The id of a row made from it; ``name`` is the product, or "probes"."""
+        return f"{self.split}/{self.key}/{name}"

@@ -13,7 +13,7 @@ from rs_gpt4v.chat_api.answers import (
     Summary,
     Usage,
 )
-from rs_gpt4v.chat_api.asking import Asker, takes_schema
+from rs_gpt4v.chat_api.asking import Asker, Rounds, takes_schema
 from rs_gpt4v.chat_api.batch import read_batch, write_batch
 from rs_gpt4v.chat_api.client import Answers, complete
 from rs_gpt4v.chat_api.prices import PRICES, Estimate, Price, estimate, read_prices
@@ -42,6 +42,7 @@ __all__ = [
     "FailureKind",
     "Part",
     "Price",
+    "Rounds",
     "Summary",
     "Usage",
     "complete",

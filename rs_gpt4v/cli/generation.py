@@ -33,7 +33,7 @@ from rs_gpt4v.cli.common import (
 
 if TYPE_CHECKING:
     from rs_gpt4v_generation.asking import Generator
-    from rs_gpt4v_generation.lines import Probing
+    from rs_gpt4v_generation.probes import ProbeOptions
     from rs_gpt4v_generation.scene import Scene
 
 app = typer.Typer()
@@ -119,11 +119,11 @@ def generate(
     from rs_gpt4v import chat_api as chat
     from rs_gpt4v.images import Conversion
     from rs_gpt4v_builders.builder import data_root as find_root
-    from rs_gpt4v_generation.asking import Generator, requests, wishes
+    from rs_gpt4v_generation.asking import Generator
     from rs_gpt4v_generation.generate import CANDIDATES, FAILED, JOURNAL
-    from rs_gpt4v_generation.lines import Probing
     from rs_gpt4v_generation.load import dior_scenes, own_scenes
-    from rs_gpt4v_generation.products import PRODUCTS
+    from rs_gpt4v_generation.probes import ProbeOptions
+    from rs_gpt4v_generation.scene import PRODUCTS
 
     if unknown := set(product or ()) - set(PRODUCTS):
         raise ValueError(f"--product {unknown.pop()}: expected one of {', '.join(PRODUCTS)}")
@@ -168,32 +168,25 @@ def generate(
     )
     if read_batch:
         typer.echo(chat.read_batch(read_batch, generator.endpoint, generator.journal))
+    requests = map(generator.request_for, generator.tasks(scenes))
     if dry_run:
-        typer.echo(generator.estimate(requests(wishes(scenes, generator.products), generator)))
+        typer.echo(generator.estimate(requests))
     elif write_batch:
-        _write_batch(scenes, generator, write_batch)
+        files = chat.write_batch(requests, generator.endpoint, write_batch, generator.journal)
+        typer.echo("\n".join(map(str, files)) or "Nothing to ask: the journal has every reply.")
     else:
-        _generate(scenes, generator, out, Probing(probes, negatives, seed), num_proc)
-
-
-def _write_batch(scenes: "list[Scene]", generator: "Generator", folder: Path) -> None:
-    from rs_gpt4v import chat_api as chat
-    from rs_gpt4v_generation.asking import requests, wishes
-
-    asked = requests(wishes(scenes, generator.products), generator)
-    files = chat.write_batch(asked, generator.endpoint, folder, generator.journal)
-    typer.echo("\n".join(map(str, files)) or "Nothing to ask: the journal has every reply.")
+        _generate(scenes, generator, out, ProbeOptions(probes, negatives, seed), num_proc)
 
 
 def _generate(
-    scenes: "list[Scene]", generator: "Generator", out: Path, probing: "Probing", num_proc: int
+    scenes: "list[Scene]", generator: "Generator", out: Path, probing: "ProbeOptions", num_proc: int
 ) -> None:
     from rs_gpt4v_generation.generate import CANDIDATES, FAILED, generate
 
-    account = generate(scenes, generator, out, probing, num_proc)
-    typer.echo(account)
+    report = generate(scenes, generator, out, probing, num_proc)
+    typer.echo(report)
     typer.echo(f"Candidates: {out / CANDIDATES}\nFailed: {out / FAILED}")
-    if account.pending:
+    if report.pending:
         typer.echo("Run the same command to continue.", err=True)
         raise typer.Exit(1)
 

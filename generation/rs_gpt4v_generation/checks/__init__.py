@@ -14,7 +14,7 @@ from rs_gpt4v_generation.checks._verdict import Check, Result, Verdict
 from rs_gpt4v_generation.claims import Claim, Topic, claims, plain
 from rs_gpt4v_generation.classes import DIOR, Vocabulary
 from rs_gpt4v_generation.facts import FactSheet
-from rs_gpt4v_generation.products import Product
+from rs_gpt4v_generation.scene import Product
 
 __all__ = ["FACTUAL", "LIMITS", "Check", "Limits", "Result", "Verdict", "check", "failures"]
 

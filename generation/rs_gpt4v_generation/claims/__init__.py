@@ -17,6 +17,7 @@ from rs_gpt4v_generation.claims._words import (
     number,
     plain,
     sentences,
+    word_list,
     yes_or_no,
 )
 from rs_gpt4v_generation.classes import Vocabulary
@@ -30,6 +31,7 @@ __all__ = [
     "number",
     "plain",
     "sentences",
+    "word_list",
     "yes_or_no",
 ]
 

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from rs_gpt4v_generation.candidates import Candidate, Result
-from rs_gpt4v_generation.checks import Check
+from rs_gpt4v_generation.candidates import Candidate, checks_with, tally
+from rs_gpt4v_generation.checks import Check, Result
 from rs_gpt4v_generation.review.reconcile import Outcome
-from rs_gpt4v_generation.verdicts import checks_with, tally
 
 
 @dataclass(frozen=True, slots=True)

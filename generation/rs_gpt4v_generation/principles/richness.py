@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
+from rs_gpt4v_generation.claims import word_list
 from rs_gpt4v_generation.classes import BESIDE, DIOR, plural
-from rs_gpt4v_generation.lists import word_list
 from rs_gpt4v_generation.principles.turns import Material
 from rs_gpt4v_generation.principles.words import (
     BACKGROUND,

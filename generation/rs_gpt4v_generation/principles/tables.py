@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, get_args
 
-from rs_gpt4v_generation.candidates import Result
+from rs_gpt4v_generation.checks import Result
 from rs_gpt4v_generation.principles.catalogue import CORRECTNESS, PRINCIPLES, shown
 from rs_gpt4v_generation.principles.forms import FORMS
 from rs_gpt4v_generation.principles.measure import Measured, Report

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from rs_gpt4v.conversation import Message, dialogue_problem
 from rs_gpt4v.files import InvalidFileError, appending, locked, parse_json, whole_lines
-from rs_gpt4v_generation.texts import Text
+from rs_gpt4v_generation.candidates import Text
 
 _MEND = "Mend the line or take it out, and start again"
 

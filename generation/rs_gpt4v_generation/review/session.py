@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypedDict, cast, get_args
 
-from rs_gpt4v_generation.candidates import Candidate, Product, Queue, digest, image_path
+from rs_gpt4v_generation.candidates import Candidate, Queue, digest, image_path
 from rs_gpt4v_generation.review.decisions import (
     Choice,
     Decision,
@@ -17,6 +17,7 @@ from rs_gpt4v_generation.review.decisions import (
     now,
     standing,
 )
+from rs_gpt4v_generation.scene import Product
 
 _SHOWN = (*Candidate.__required_keys__, "model", "prompt", "request", "reviews")
 _LONGEST_REASON = 500
