@@ -155,7 +155,7 @@ def test_repeated_call_copies_nothing(kind: str, releases: Path, tmp_path: Path)
 _KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from rs_gpt4v_builders.export import _images, export
+from rs_gpt4v_builders.export import export, job
 
 def copy_some(source, target, done=[]):
     done.append(target)
@@ -164,7 +164,7 @@ def copy_some(source, target, done=[]):
         os.kill(os.getpid(), signal.SIGKILL)
     shutil.copyfile(source, target)
 
-_images.PUT["copy"] = copy_some
+job.PUT["copy"] = copy_some
 export("hub", Path(sys.argv[1]), ["cap_ucm"], data_dir=sys.argv[2])
 """
 
@@ -373,7 +373,9 @@ def test_words_that_a_tool_would_take_for_its_own_are_refused(
     kind: str, marker: str, odd: Path, tmp_path: Path
 ) -> None:
     row = with_caption(odd, f"a {marker}plane .")
-    with pytest.raises(ValueError, match=rf"^{row}: its words hold '{marker}', which {kind} takes"):
+    with pytest.raises(
+        ValueError, match=rf"^{row}: its text holds '{marker}', a special token of {kind}\."
+    ):
         export(kind, tmp_path / "out", ["cap_ucm"], data_dir=str(odd))
     assert not (tmp_path / "out").exists()
 

@@ -29,7 +29,7 @@ def test_shards_beyond_the_last_are_removed(releases: Path, tmp_path: Path, extr
     assert sorted(path.name for path in out.glob("train-*.tar")) == shards
 
 
-class Material:
+class Job:
     """Rows of one split, as `web_dataset` looks at them."""
 
     def __init__(self, rows: datasets.Dataset) -> None:
@@ -41,7 +41,7 @@ def test_rows_on_an_image_keep_their_order_however_many_there_are() -> None:
     rows = datasets.Dataset.from_dict(
         {"id": [*range(400)], "images": [[{"bytes": None, "path": name}] for name in names]}
     )
-    ordered = web_dataset._by_image(Material(rows), "train")["id"]  # type: ignore[arg-type]
+    ordered = web_dataset._by_image(Job(rows), "train")["id"]  # type: ignore[arg-type]
     first = list(dict.fromkeys(names))
     assert ordered == [place for name in first for place in range(400) if names[place] == name]
 

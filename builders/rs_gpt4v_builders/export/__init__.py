@@ -14,8 +14,8 @@ from rs_gpt4v.files import locked
 from rs_gpt4v_builders import DEFAULT_CONFIG
 from rs_gpt4v_builders.export import hub, llava, ms_swift, sharegpt, web_dataset
 from rs_gpt4v_builders.export._folder import MARKER, claim, refuse_other
-from rs_gpt4v_builders.export._images import PUT, image_names
-from rs_gpt4v_builders.export._job import Material, image_paths, refuse_marked
+from rs_gpt4v_builders.export._images import image_names
+from rs_gpt4v_builders.export.job import PUT, ExportJob, image_paths, refuse_special_tokens
 
 Built: TypeAlias = Mapping[str, datasets.DatasetDict]
 
@@ -26,13 +26,14 @@ class Format(NamedTuple):
     Attributes:
         name: What ``rs-gpt4v export`` calls it.
         write: Writes the rows into the folder of the export.
-        markers: What the tool takes for signs of its own, beside the markers that no row holds.
-        chosen: From the built splits to those that are written.
+        special_tokens: What the tool does not read as text, beside the image tokens that no row
+            holds; rows with one are refused.
+        chosen: Picks the splits to write from those that were built.
     """
 
     name: str
-    write: Callable[[Material], None]
-    markers: tuple[str, ...] = ()
+    write: Callable[[ExportJob], None]
+    special_tokens: tuple[str, ...] = ()
     chosen: Callable[[Built], Built] = dict
 
 
@@ -40,13 +41,13 @@ FORMATS = {
     format.name: format
     for format in (
         Format("hub", hub.write),
-        Format("llava", llava.write, llava.MARKERS),
+        Format("llava", llava.write, llava.SPECIAL_TOKENS),
         Format("sharegpt", sharegpt.write),
-        Format("ms_swift", ms_swift.write, ms_swift.MARKERS),
+        Format("ms_swift", ms_swift.write, ms_swift.SPECIAL_TOKENS),
         Format("webdataset", web_dataset.write),
     )
 }
-"""All rows, for whoever trains; `rs_gpt4v_evaluation.harnesses` has those of test rows."""
+"""Formats of all rows, for training; `rs_gpt4v_evaluation.harnesses` has those of test rows."""
 
 
 def export(
@@ -58,7 +59,9 @@ def export(
     shard_bytes: int = web_dataset.SHARD_BYTES,
     **options: Any,
 ) -> Path:
-    """Write ``configs`` into the folder ``out`` as one of `FORMATS`; interrupted, it goes on.
+    """Write ``configs`` into the folder ``out`` as one of `FORMATS`.
+
+    The same call continues an interrupted export.
 
     Args:
         kind: The name of one of `FORMATS`, or another format.
@@ -72,10 +75,10 @@ def export(
         ``out``, absolute.
 
     Raises:
-        ValueError: ``kind`` or ``images`` is unknown, a harness is to have what it cannot score, or
-            the words of a row hold what the tool takes for a sign of its own.
+        ValueError: ``kind`` or ``images`` is unknown, the harness cannot score a config, or a row
+            holds a special token of the tool.
         ExportFolderError: ``out`` holds something else.
-        InUseError: Another export into ``out`` is at work.
+        InUseError: Another export into ``out`` is running.
         RecordError: A release is incomplete, and ``on_missing`` is "raise".
     """
     if isinstance(kind, str):
@@ -92,7 +95,7 @@ def export(
         for config in configs
     }
     root = next(iter(builders.values())).config.data_dir
-    asked: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "format": kind.name,
         "configs": list(builders),
         "images": images,
@@ -103,22 +106,21 @@ def export(
         # Changed releases would leave files of splits and images that are no more.
         "releases": {config: builder.hash for config, builder in builders.items()},
     }
-    refuse_other(out, asked)
+    refuse_other(out, settings)
     built = kind.chosen({config: _built(builder) for config, builder in builders.items()})
-    every = [rows for splits in built.values() for rows in splits.values()]
-    refuse_marked(every, kind.markers, kind.name)
-    used = image_paths(every)
-    names = image_names(used, Path(str(root)))
-    asked_of_rows = options if options.get("sample") else options | {"data_dir": str(root)}
+    parts = [rows for splits in built.values() for rows in splits.values()]
+    refuse_special_tokens(parts, kind.special_tokens, kind.name)
+    names = image_names(image_paths(parts), Path(str(root)))
+    row_options = options if options.get("sample") else options | {"data_dir": str(root)}
     with locked(out / MARKER):
-        refuse_other(out, asked)  # another export may have come since
-        claim(out, asked)  # not before: who has to mend a release may call with other options then
-        kind.write(Material(built, names, out, images, shard_bytes, asked_of_rows))
+        refuse_other(out, settings)  # another export may have come since
+        claim(out, settings)  # not before: a release may have to be corrected first
+        kind.write(ExportJob(built, names, out, images, shard_bytes, row_options))
     return out
 
 
 def _built(builder: datasets.DatasetBuilder) -> datasets.DatasetDict:
     builder.download_and_prepare()
     rows = builder.as_dataset()
-    assert isinstance(rows, datasets.DatasetDict)  # no split was asked for
+    assert isinstance(rows, datasets.DatasetDict)  # all splits
     return rows

@@ -1,4 +1,4 @@
-"""The card of a Hub export: its head tells `datasets` what is where, its text tells people."""
+"""The card of a Hub export: its head is for `datasets`, its text for people."""
 
 import bisect
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, members
 from rs_gpt4v_builders._dropped import cache_folder, dropped, lists
 from rs_gpt4v_builders.card import LIMITS, PAPER, USE, sources_table
 from rs_gpt4v_builders.export._images import FOLDER
-from rs_gpt4v_builders.export._job import Material, image_paths
+from rs_gpt4v_builders.export.job import ExportJob, image_paths
 
 _TASKS = {
     "captions": "image-to-text",
@@ -28,53 +28,52 @@ _SIZES = (1_000, 10_000, 100_000, 1_000_000)
 _SIZE_NAMES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M")
 
 
-def card(material: Material) -> str:
+def card(job: ExportJob) -> str:
     """The README.md of the repository."""
-    return f"---\n{_head(material)}\n---\n\n{_text(material)}"
+    return f"---\n{_head(job)}\n---\n\n{_text(job)}"
 
 
-def _head(material: Material) -> DatasetCardData:
-    rows = sum(rows.num_rows for _, rows in material.splits())
+def _head(job: ExportJob) -> DatasetCardData:
+    rows = sum(rows.num_rows for _, rows in job.splits())
     head = DatasetCardData(
         pretty_name="RS-GPT4V",
         license="other",
         license_name="per-source",
         language="en",
-        task_categories=_task_categories(material),
+        task_categories=_task_categories(job),
         size_categories=_SIZE_NAMES[bisect.bisect_right(_SIZES, rows)],
         tags=["remote-sensing", "earth-observation", "instruction-tuning", "vision-language"]
-        + ["synthetic"] * material.sample,
+        + ["synthetic"] * job.sample,
     )
-    configs = {config: _data_files(material, config) for config in material.configs}
+    configs = {config: _data_files(job, config) for config in job.configs}
     MetadataConfigs(configs).to_dataset_card_data(head)
-    infos = {config: _info(material, config) for config in material.configs}
+    infos = {config: _info(job, config) for config in job.configs}
     DatasetInfosDict(infos).to_dataset_card_data(head)
     return head
 
 
-def _task_categories(material: Material) -> list[str]:
-    every = {member for config in material.configs for member in members(config)}
+def _task_categories(job: ExportJob) -> list[str]:
+    every = {member for config in job.configs for member in members(config)}
     tasks = {CONFIGS[member].adapt.__name__ for member in every}
     return sorted({"image-text-to-text", *(_TASKS[t] for t in tasks if t in _TASKS)})
 
 
-def _data_files(material: Material, config: str) -> dict[str, Any]:
-    """What "imagefolder" is told: the rows' file, and the folders of the images they name."""
-    splits = material.configs[config]
+def _data_files(job: ExportJob, config: str) -> dict[str, Any]:
+    """For "imagefolder": the rows' files, and the folders of the images they name."""
+    splits = job.configs[config]
     files = [
-        {"split": split, "path": [f"{config}-{split}.parquet", *_patterns(material, rows)]}
+        {"split": split, "path": [f"{config}-{split}.parquet", *_patterns(job, rows)]}
         for split, rows in splits.items()
     ]
-    told = {
+    return {
         "data_files": files,
         "metadata_filenames": [f"{config}-{split}.parquet" for split in splits],
         "drop_labels": True,
-    }
-    return told | ({"default": True} if config == DEFAULT_CONFIG else {})
+    } | ({"default": True} if config == DEFAULT_CONFIG else {})
 
 
-def _patterns(material: Material, rows: datasets.Dataset) -> list[str]:
-    names = (material.names[path] for path in image_paths([rows]))
+def _patterns(job: ExportJob, rows: datasets.Dataset) -> list[str]:
+    names = (job.names[path] for path in image_paths([rows]))
     return sorted({_pattern(PurePosixPath(name)) for name in names})
 
 
@@ -84,10 +83,10 @@ def _pattern(image: PurePosixPath) -> str:
     return f"{FOLDER}/{release[0]}/**" if release else f"{FOLDER}/*"
 
 
-def _info(material: Material, config: str) -> datasets.DatasetInfo:
-    splits = material.configs[config]
+def _info(job: ExportJob, config: str) -> datasets.DatasetInfo:
+    splits = job.configs[config]
     built: Any = next(iter(splits.values())).info.splits
-    files = [material.out / f"{config}-{split}.parquet" for split in splits]
+    files = [job.out / f"{config}-{split}.parquet" for split in splits]
     images = image_paths(splits.values())
     return datasets.DatasetInfo(
         features=FEATURES,
@@ -101,25 +100,25 @@ def _size(files: Iterable[Path]) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def _text(material: Material) -> str:
+def _text(job: ExportJob) -> str:
     return _TEXT.format(
-        synthetic=_SYNTHETIC if material.sample else "",
-        config=next(iter(material.configs)),
-        sources=sources_table(_configs(material)),
-        rows=_rows(material),
-        left_out=_left_out(material),
+        synthetic=_SYNTHETIC if job.sample else "",
+        config=next(iter(job.configs)),
+        sources=sources_table(_configs(job)),
+        rows=_rows(job),
+        left_out=_left_out(job),
         use=USE,
         limits=LIMITS,
-        citations="\n\n".join(_citations(_configs(material))),
+        citations="\n\n".join(_citations(_configs(job))),
     )
 
 
-def _configs(material: Material) -> list[str]:
+def _configs(job: ExportJob) -> list[str]:
     """The configs that the rows are of: of a group, what could be built."""
-    every = {member for config in material.configs for member in members(config)}
+    every = {member for config in job.configs for member in members(config)}
     built = {
         source
-        for splits in material.configs.values()
+        for splits in job.configs.values()
         for rows in splits.values()
         for source in rows.unique("source")
     }
@@ -132,20 +131,20 @@ def _citations(configs: list[str]) -> list[str]:
     return [PAPER, *dict.fromkeys(c for c in of_sources if not c.startswith(_PAPER_ENTRY))]
 
 
-def _rows(material: Material) -> str:
+def _rows(job: ExportJob) -> str:
     lines = [
         f"| `{config}` | {split} | {rows.num_rows:,} |"
-        for config, splits in material.configs.items()
+        for config, splits in job.configs.items()
         for split, rows in splits.items()
     ]
     return "\n".join(["| config | split | rows |", "|---|---|---|", *lines])
 
 
-def _left_out(material: Material) -> str:
+def _left_out(job: ExportJob) -> str:
     """Which records of the releases the rows lack (``on_missing="skip"``, ``exclude_leaks``)."""
     lines = [
         f"| `{config}` | {split} | {source} | {count:,} | {reason} |"
-        for config, splits in material.configs.items()
+        for config, splits in job.configs.items()
         for source, split in lists(cache_folder(splits))
         for reason, count in dropped(cache_folder(splits), source, split).items()
     ]

@@ -21,7 +21,7 @@ from rs_gpt4v.conversation import SCHEMA
 from rs_gpt4v.files import UNFINISHED, replacing
 from rs_gpt4v_builders.export._folder import LOCK, MARKER
 from rs_gpt4v_builders.export._hub_card import card
-from rs_gpt4v_builders.export._job import Material
+from rs_gpt4v_builders.export.job import ExportJob
 
 _PARQUET_SCHEMA = pa.schema(
     [
@@ -31,21 +31,21 @@ _PARQUET_SCHEMA = pa.schema(
 )
 
 
-def write(material: Material) -> None:
+def write(job: ExportJob) -> None:
     """Write images, Parquet files, and last the card."""
-    material.store_images()
-    for name, rows in material.splits():
-        _write_parquet(material, rows, name)
-    with replacing(material.out / "README.md") as file:
-        file.write(card(material).encode())
+    job.store_images()
+    for name, rows in job.splits():
+        _write_parquet(job, rows, name)
+    with replacing(job.out / "README.md") as file:
+        file.write(card(job).encode())
 
 
-def _write_parquet(material: Material, rows: datasets.Dataset, name: str) -> None:
+def _write_parquet(job: ExportJob, rows: datasets.Dataset, name: str) -> None:
     with (
-        replacing(material.out / f"{name}.parquet") as file,
+        replacing(job.out / f"{name}.parquet") as file,
         pq.ParquetWriter(file, _PARQUET_SCHEMA, compression="zstd") as parquet,
     ):
-        for table in material.batches(rows, name):
+        for table in job.tables(rows, name):
             columns = table.rename_columns({"images": "images_file_names"})
             parquet.write_table(columns.cast(_PARQUET_SCHEMA))
 

@@ -11,20 +11,27 @@ Train with ``--data_path OUT/<config>-<split>.json --image_folder OUT``.
 
 from typing import Any
 
-from rs_gpt4v_builders.export._job import Material, marked, to_rows, write_json_list
+from rs_gpt4v_builders.export.job import ExportJob, with_image_tokens, write_json_list
 
-MARKERS = ("</s>", "ASSISTANT: ", "<im_start>", "<im_end>", "<im_patch>", "<image-placeholder>")
-"""Where LLaVA ends a turn, parts a question from its answer, or puts an image."""
+# They end a turn, separate a question from its answer, or stand for an image.
+SPECIAL_TOKENS = (
+    "</s>",
+    "ASSISTANT: ",
+    "<im_start>",
+    "<im_end>",
+    "<im_patch>",
+    "<image-placeholder>",
+)
 
 _SPEAKERS = {"system": "system", "user": "human", "assistant": "gpt"}
 
 
-def write(material: Material) -> None:
+def write(job: ExportJob) -> None:
     """Write one list a split."""
-    material.store_images()
-    for name, rows in material.splits():
-        items = map(_item, to_rows(material.batches(rows, name)))
-        write_json_list(material.out / f"{name}.json", items)
+    job.store_images()
+    for name, rows in job.splits():
+        items = map(_item, job.rows(rows, name))
+        write_json_list(job.out / f"{name}.json", items)
 
 
 def _item(row: dict[str, Any]) -> dict[str, Any]:
@@ -36,5 +43,5 @@ def conversations(messages: list[dict[str, str]], images: list[str]) -> list[dic
     """Messages as LLaVA has them, the images marked in the first question."""
     return [
         {"from": _SPEAKERS[message["role"]], "value": message["content"]}
-        for message in marked(messages, images)
+        for message in with_image_tokens(messages, images)
     ]

@@ -19,56 +19,45 @@ ROOT_IMAGE_DIR.
 # pyarrow makes its compute functions at import time, unseen by type checkers.
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Iterator
 from typing import Any
 
 import datasets
-import pyarrow as pa
+import numpy as np
 import pyarrow.compute as pc
 
 from rs_gpt4v import templates as wordings
 from rs_gpt4v.boxes import to_hbb
 from rs_gpt4v.files import write_json_lines
-from rs_gpt4v_builders.export._job import Material, marked, to_rows
+from rs_gpt4v_builders.export.job import ExportJob, with_image_tokens
 
-MARKERS = ("<bbox>", "<ref-object>", "<cot-process>", "<start-image>")
-"""What ms-swift fills from ``objects``, or reads as an order, wherever it stands."""
+# ms-swift replaces them with what ``objects`` hold, or reads them as instructions.
+SPECIAL_TOKENS = ("<bbox>", "<ref-object>", "<cot-process>", "<start-image>")
 
 
-def write(material: Material) -> None:
+def write(job: ExportJob) -> None:
     """Write one or two files a split: rows without boxes, rows with them."""
-    material.store_images()
-    for name, rows in material.splits():
+    job.store_images()
+    for name, rows in job.splits():
         has_boxes = _has_boxes(rows)
-        if not all(has_boxes):
-            plain = (_item(row) for row in _some(material, rows, name, boxes=False))
-            write_json_lines(material.out / f"{name}.jsonl", plain)
-        if any(has_boxes):
-            boxed = (_boxed(row) for row in _some(material, rows, name, boxes=True))
-            write_json_lines(material.out / f"{name}-boxes.jsonl", boxed)
+        for file, item, chosen in (
+            (f"{name}.jsonl", _item, ~has_boxes),
+            (f"{name}-boxes.jsonl", _boxed, has_boxes),
+        ):
+            if chosen.any():
+                part = rows.select(np.flatnonzero(chosen))
+                write_json_lines(job.out / file, map(item, job.rows(part, file)))
 
 
-def _has_boxes(rows: datasets.Dataset) -> set[bool]:
-    """Whether there are rows with boxes (True), and without (False)."""
-    tables = rows.select_columns("boxes").with_format("arrow").iter(10_000)
-    return {has for table in tables for has in pc.unique(_with_boxes(table)).to_pylist()}
-
-
-def _with_boxes(table: Any) -> pa.ChunkedArray:
-    return pc.greater(pc.list_value_length(table["boxes"]), 0)
-
-
-def _some(
-    material: Material, rows: datasets.Dataset, what: str, *, boxes: bool
-) -> Iterator[dict[str, Any]]:
-    """The rows with, or those without boxes."""
-    for table in material.batches(rows, what):
-        yield from to_rows([table.filter(pc.equal(_with_boxes(table), boxes))])
+def _has_boxes(rows: datasets.Dataset) -> np.ndarray:
+    """Whether each row has boxes."""
+    boxes: Any = rows.select_columns("boxes").with_format("arrow")[:]["boxes"]
+    return pc.greater(pc.list_value_length(boxes), 0).to_numpy()
 
 
 def _item(row: dict[str, Any]) -> dict[str, Any]:
     images = row["images"]
-    return {"id": row["id"], "messages": marked(row["messages"], images), "images": images}
+    messages = with_image_tokens(row["messages"], images)
+    return {"id": row["id"], "messages": messages, "images": images}
 
 
 def _boxed(row: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import json
 from typing import Any
 
 from rs_gpt4v.files import replacing
-from rs_gpt4v_builders.export._job import Material, marked, to_rows, write_json_list
+from rs_gpt4v_builders.export.job import ExportJob, with_image_tokens, write_json_list
 
 _ENTRY: dict[str, Any] = {
     "formatting": "sharegpt",
@@ -28,18 +28,18 @@ _ENTRY: dict[str, Any] = {
 }
 
 
-def write(material: Material) -> None:
+def write(job: ExportJob) -> None:
     """Write one list a split, and the file that names them."""
-    material.store_images()
+    job.store_images()
     known: dict[str, Any] = {}
-    for name, rows in material.splits():
-        items = map(_item, to_rows(material.batches(rows, name)))
-        write_json_list(material.out / f"{name}.json", items)
+    for name, rows in job.splits():
+        items = map(_item, job.rows(rows, name))
+        write_json_list(job.out / f"{name}.json", items)
         known[name] = {"file_name": f"{name}.json", **_ENTRY}
-    with replacing(material.out / "dataset_info.json") as file:
+    with replacing(job.out / "dataset_info.json") as file:
         file.write((json.dumps(known, indent=2) + "\n").encode())
 
 
 def _item(row: dict[str, Any]) -> dict[str, Any]:
     images = row["images"]
-    return {"messages": marked(row["messages"], images), "images": images}
+    return {"messages": with_image_tokens(row["messages"], images), "images": images}

@@ -32,7 +32,7 @@ from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v.files import replacing
 from rs_gpt4v.images import read_file, upright_file
 from rs_gpt4v_builders import members
-from rs_gpt4v_builders.export._job import Material, to_rows
+from rs_gpt4v_builders.export.job import ExportJob
 
 SHARD_BYTES = 500_000_000
 
@@ -53,61 +53,64 @@ class Sample(NamedTuple):
         yield f"{self.key}.json", len(self.about)
 
 
-def write(material: Material) -> None:
+def write(job: ExportJob) -> None:
     """Write the shards of each split; one that is there and whole is left alone.
 
     Raises:
         ValueError: Two of the configs have the same rows, such as a group and its member.
     """
-    _refuse_overlap(list(material.configs))
-    for split in material.split_names():
+    _refuse_overlap(list(job.configs))
+    splits = list(dict.fromkeys(str(split) for of in job.configs.values() for split in of))
+    for split in splits:
         count = 0
-        for count, samples in enumerate(_shards(material, split), start=1):
-            _write_shard(material.out / f"{split}-{count - 1:06d}.tar", samples)
-        for older in material.out.glob(f"{split}-[0-9]*.tar"):
+        for count, samples in enumerate(_shards(job, split), start=1):
+            _write_shard(job.out / f"{split}-{count - 1:06d}.tar", samples)
+        for older in job.out.glob(f"{split}-[0-9]*.tar"):
             if int(older.stem.removeprefix(f"{split}-")) >= count:
                 older.unlink()  # of rows that have changed since
-    _write_readme(material)
+    _write_readme(job, splits)
 
 
 def _refuse_overlap(configs: list[str]) -> None:
     every = [member for config in configs for member in members(config)]
     twice = sorted({member for member in every if every.count(member) > 1})
     if twice:
-        raise ValueError(f"{', '.join(twice)}: given twice, alone or in a group; a row is one time")
+        raise ValueError(
+            f"{', '.join(twice)}: given twice, alone or in a group; a row goes in once"
+        )
 
 
-def _shards(material: Material, split: str) -> Iterator[list[Sample]]:
+def _shards(job: ExportJob, split: str) -> Iterator[list[Sample]]:
     shard: list[Sample] = []
     size = 0
-    for sample in _samples(material, split):
+    for sample in _samples(job, split):
         shard.append(sample)
         size += sum(size for _, size in sample.members())
-        if size >= material.shard_bytes:
+        if size >= job.shard_bytes:
             yield shard
             shard, size = [], 0
     if shard:
         yield shard
 
 
-def _samples(material: Material, split: str) -> Iterator[Sample]:
+def _samples(job: ExportJob, split: str) -> Iterator[Sample]:
     """One sample an image, in the order of first use."""
-    files = {name: path for path, name in material.names.items()}
-    rows = to_rows(material.batches(_by_image(material, split), f"{split} shards"))
+    files = {name: path for path, name in job.names.items()}
+    rows = job.rows(_by_image(job, split), f"{split} shards")
     grouped = groupby(rows, key=lambda row: row["images"][0])
-    for place, (image, on_it) in enumerate(grouped):
+    for index, (image, on_it) in enumerate(grouped):
         about: dict[str, Any] = {"image": image, "rows": []}
         for row in on_it:
             about |= {name: row[name] for name in _OF_IMAGE}
             about["rows"].append({name: row[name] for name in _OF_ROW})
         text = json.dumps(about, ensure_ascii=False).encode()
         # Neither tool takes a key with a dot in it; a number also keeps the header short.
-        yield Sample(f"{split}-{place:08d}", Path(files[image]), text)
+        yield Sample(f"{split}-{index:08d}", Path(files[image]), text)
 
 
-def _by_image(material: Material, split: str) -> datasets.Dataset:
+def _by_image(job: ExportJob, split: str) -> datasets.Dataset:
     """All rows of a split, those on one image together."""
-    parts = [of_config[split] for of_config in material.configs.values() if split in of_config]
+    parts = [of_config[split] for of_config in job.configs.values() if split in of_config]
     rows = datasets.concatenate_datasets(parts)
     table: Any = rows.select_columns("images").with_format("arrow")[:]
     paths = pc.struct_field(pc.list_flatten(table["images"]), "path").combine_chunks()
@@ -151,9 +154,9 @@ def _holds(path: Path, samples: list[Sample]) -> bool:
         return False
 
 
-def _write_readme(material: Material) -> None:
+def _write_readme(job: ExportJob, splits: list[str]) -> None:
     """Say the columns' types: `datasets` guesses them from five samples, and fails on the sixth."""
-    suffixes = sorted({Path(path).suffix.lower()[1:] for path in material.names})
+    suffixes = sorted({Path(path).suffix.lower()[1:] for path in job.names})
     of_row = {name: FEATURES[name] for name in _OF_ROW}
     about = {"image": datasets.Value("string"), "rows": datasets.List(of_row)}
     columns = {
@@ -162,11 +165,11 @@ def _write_readme(material: Material) -> None:
         **{name: datasets.Value("string") for name in ("__key__", "__url__")},
     }
     head = DatasetCardData(pretty_name="RS-GPT4V shards")
-    files = [{"split": split, "path": f"{split}-[0-9]*.tar"} for split in material.split_names()]
+    files = [{"split": split, "path": f"{split}-[0-9]*.tar"} for split in splits]
     MetadataConfigs({"default": {"data_files": files}}).to_dataset_card_data(head)
     info = datasets.DatasetInfo(features=datasets.Features(columns))
     datasets.info.DatasetInfosDict({"default": info}).to_dataset_card_data(head)
-    with replacing(material.out / "README.md") as file:
+    with replacing(job.out / "README.md") as file:
         file.write(f"---\n{head}\n---\n\n# RS-GPT4V shards\n{_USE}".encode())
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from rs_gpt4v import NAME
 from rs_gpt4v.files import replacing
-from rs_gpt4v_builders.export._job import Material
+from rs_gpt4v_builders.export.job import ExportJob
 from rs_gpt4v_evaluation.harnesses.splits import Tested, tested
 
 _MODULE = "rs_gpt4v_evaluation.harnesses.lmms_eval"
@@ -25,11 +25,11 @@ _MODULE = "rs_gpt4v_evaluation.harnesses.lmms_eval"
 _DECODING = {"max_new_tokens": 64, "do_sample": False, "temperature": 0, "until": []}
 
 
-def write(material: Material) -> None:
+def write(job: ExportJob) -> None:
     """Write one YAML file a split."""
-    for split in tested(material.configs):
-        with replacing(material.out / f"{split.name}.yaml") as file:
-            file.write(_yaml(split, material.options).encode())
+    for split in tested(job.configs):
+        with replacing(job.out / f"{split.name}.yaml") as file:
+            file.write(_yaml(split, job.options).encode())
 
 
 def _yaml(split: Tested, options: Mapping[str, Any]) -> str:

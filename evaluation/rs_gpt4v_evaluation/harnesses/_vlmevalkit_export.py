@@ -19,7 +19,7 @@ from typing import Any
 
 from rs_gpt4v.conversation import fingerprint
 from rs_gpt4v.files import replacing
-from rs_gpt4v_builders.export._job import Material, to_rows
+from rs_gpt4v_builders.export.job import ExportJob
 from rs_gpt4v_evaluation.harnesses.splits import Tested, tested
 
 _COLUMNS = (
@@ -33,19 +33,19 @@ _COLUMNS = (
 )
 
 
-def write(material: Material) -> None:
+def write(job: ExportJob) -> None:
     """Write one table a split."""
-    material.store_images()
-    for split in tested(material.configs):
+    job.store_images()
+    for split in tested(job.configs):
         # What says "openended" is VQA to VLMEvalKit; anything else would be multiple choice.
         name = f"{split.name}_openended"
-        rows = to_rows(material.batches(split.rows, name))
-        asked = _json(_described(split, material.options))
-        with replacing(material.out / f"{name}.tsv") as file:
+        rows = job.rows(split.rows, name)
+        asked = _json(_described(split, job.options))
+        with replacing(job.out / f"{name}.tsv") as file:
             text = io.TextIOWrapper(file, "utf-8", newline="")
             table = csv.writer(text, "excel-tab", lineterminator="\n", quoting=csv.QUOTE_ALL)
             table.writerow(_COLUMNS)
-            table.writerows([i, *_line(row, material), asked] for i, row in enumerate(rows))
+            table.writerows([i, *_line(row, job), asked] for i, row in enumerate(rows))
             text.detach()
 
 
@@ -61,10 +61,10 @@ def _described(split: Tested, options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _line(row: dict[str, Any], material: Material) -> tuple[str, ...]:
+def _line(row: dict[str, Any], job: ExportJob) -> tuple[str, ...]:
     # Absolute: VLMEvalKit reads a relative path from where it is started, or for some models from
     # LMUData/images/<table>, whatever the table says.
-    images = [str(material.out / name) for name in row["images"]]
+    images = [str(job.out / name) for name in row["images"]]
     question = row["messages"][-2]["content"]
     ours = _json(row | {"images": [{"path": image} for image in images]})
     return images[0], question, row["references"][0], row["question_type"] or row["task"], ours
