@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import rs_gpt4v  # noqa: F401 - registers the name
 from rs_gpt4v.cli import app
 from rs_gpt4v_builders.export import export
-from rs_gpt4v_builders.export._images import image_names
+from rs_gpt4v_builders.export.images import image_names
 from rs_gpt4v_builders.usable_records import RecordError
 
 RAMP = np.arange(64 * 96).reshape(64, 96)

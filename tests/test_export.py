@@ -31,9 +31,9 @@ from typer.testing import CliRunner
 from rs_gpt4v import NAME
 from rs_gpt4v.cli import app
 from rs_gpt4v.files import InUseError
-from rs_gpt4v_builders.export import FORMATS, _images, export, hub, web_dataset
+from rs_gpt4v_builders.export import FORMATS, export, hub, web_dataset
 from rs_gpt4v_builders.export._folder import MARKER, ExportFolderError
-from rs_gpt4v_builders.export._images import image_names
+from rs_gpt4v_builders.export.images import image_names
 from rs_gpt4v_builders.usable_records import RecordError
 from rs_gpt4v_evaluation.harnesses import HARNESSES
 
@@ -155,7 +155,7 @@ def test_repeated_call_copies_nothing(kind: str, releases: Path, tmp_path: Path)
 _KILLED = """
 import os, shutil, signal, sys
 from pathlib import Path
-from rs_gpt4v_builders.export import export, job
+from rs_gpt4v_builders.export import export, images
 
 def copy_some(source, target, done=[]):
     done.append(target)
@@ -164,7 +164,7 @@ def copy_some(source, target, done=[]):
         os.kill(os.getpid(), signal.SIGKILL)
     shutil.copyfile(source, target)
 
-job.PUT["copy"] = copy_some
+images.PUT["copy"] = copy_some
 export("hub", Path(sys.argv[1]), ["cap_ucm"], data_dir=sys.argv[2])
 """
 
@@ -318,7 +318,7 @@ def test_folder_too_large_for_the_hub_is_parted() -> None:
 def test_parted_folder_is_read_back(
     releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_images, "MOST_IN_A_FOLDER", 5)
+    monkeypatch.setattr(images, "MOST_IN_A_FOLDER", 5)
     out = export("hub", tmp_path / "out", ["cap_ucm"], data_dir=str(releases))
     assert not list((out / "images/UCM_captions/imgs").glob("*.tif"))
     ours = undecoded(build("cap_ucm", releases)["train"])

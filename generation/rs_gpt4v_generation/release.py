@@ -18,7 +18,7 @@ from datasets.config import HF_DATASETS_CACHE
 
 from rs_gpt4v.files import refuse_overwriting
 from rs_gpt4v.images import ImageError, checked, refuse_outside
-from rs_gpt4v_builders.export._images import image_names, store
+from rs_gpt4v_builders.export.images import image_names, store
 from rs_gpt4v_builders.export.job import write_json_list
 from rs_gpt4v_builders.export.llava import conversations
 from rs_gpt4v_builders.image_checks import CONVERTED

@@ -14,8 +14,8 @@ from rs_gpt4v.files import locked
 from rs_gpt4v_builders import DEFAULT_CONFIG
 from rs_gpt4v_builders.export import hub, llava, ms_swift, sharegpt, web_dataset
 from rs_gpt4v_builders.export._folder import MARKER, claim, refuse_other
-from rs_gpt4v_builders.export._images import image_names
-from rs_gpt4v_builders.export.job import PUT, ExportJob, image_paths, refuse_special_tokens
+from rs_gpt4v_builders.export.images import PUT, image_names
+from rs_gpt4v_builders.export.job import ExportJob, image_paths, refuse_special_tokens
 
 Built: TypeAlias = Mapping[str, datasets.DatasetDict]
 

@@ -14,7 +14,7 @@ from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, members
 from rs_gpt4v_builders._dropped import cache_folder, dropped, lists
 from rs_gpt4v_builders.card import LIMITS, PAPER, USE, sources_table
-from rs_gpt4v_builders.export._images import FOLDER
+from rs_gpt4v_builders.export.images import FOLDER
 from rs_gpt4v_builders.export.job import ExportJob, image_paths
 
 _TASKS = {

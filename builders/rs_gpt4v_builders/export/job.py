@@ -3,9 +3,7 @@
 # pyarrow makes its compute functions at import time, unseen by type checkers.
 # pyright: reportAttributeAccessIssue=false
 
-import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
 
-from rs_gpt4v.files import UNFINISHED, json_line, replacing
-from rs_gpt4v.images import upright_file
+from rs_gpt4v.files import json_line, replacing
+from rs_gpt4v_builders.export.images import store
 
-PUT: dict[str, Callable[[str, Path], object]] = {
-    "copy": shutil.copyfile,
-    "hardlink": os.link,
-    "symlink": os.symlink,
-}
 _BATCH = 10_000  # rows: some 5 MB of messages as Python objects
 
 
@@ -32,9 +25,9 @@ class ExportJob:
 
     Args:
         configs: The splits of each config, as built.
-        names: The name in the export of each image file, from `image_names`.
+        names: The name in the export of each image file, from `images.image_names`.
         out: Folder to write into.
-        images: How image files get there: one of `PUT`.
+        images: How image files get there: one of `images.PUT`.
         shard_bytes: About how large a shard is.
         options: Those of ``load_dataset("rs_gpt4v", ...)`` that gave the rows.
     """
@@ -52,25 +45,8 @@ class ExportJob:
         return bool(self.options.get("sample"))
 
     def store_images(self) -> None:
-        """Put each image into the export; one that is there with its size is left alone.
-
-        One that its EXIF data say to turn is put there turned: boxes are in that frame, and not
-        every tool turns it.
-        """
-        for path, name in tqdm(self.names.items(), desc="Images", unit="file", disable=None):
-            target = self.out / name
-            if target.is_file() and target.stat().st_size == Path(path).stat().st_size:
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            unfinished = target.with_name(f".{target.name}{UNFINISHED}")
-            unfinished.unlink(missing_ok=True)
-            if turned := upright_file(path):
-                unfinished.write_bytes(turned)
-            else:
-                PUT[self.images](path, unfinished)
-            unfinished.replace(target)
-        if hasattr(os, "sync"):  # Windows has none
-            os.sync()  # once for all: of each of 88,000 files it would take longer than copying
+        """Put each image into the export."""
+        store(self.names, self.out, self.images)
 
     def splits(self) -> Iterator[tuple[str, datasets.Dataset]]:
         """Each split with its name, ``<config>-<split>``."""

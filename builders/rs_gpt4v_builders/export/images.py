@@ -1,18 +1,29 @@
-"""The names of the images in an export."""
+"""The images of an export: a name for each file, and each file there once."""
 
 import hashlib
+import os
 import re
+import shutil
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from rs_gpt4v.files import relative
+from tqdm import tqdm
+
+from rs_gpt4v.files import UNFINISHED, relative
+from rs_gpt4v.images import upright_file
 from rs_gpt4v_builders.image_checks import CONVERTED
 
 FOLDER = "images"
 MOST_IN_A_FOLDER = 9_000
 """The Hub refuses folders of more than 10,000 files; we split one with more images than this."""
+
+PUT: dict[str, Callable[[str, Path], object]] = {
+    "copy": shutil.copyfile,
+    "hardlink": os.link,
+    "symlink": os.symlink,
+}
 
 
 def image_names(paths: Iterable[str], root: Path) -> dict[str, str]:
@@ -62,3 +73,25 @@ def _safe(part: str) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def store(names: Mapping[str, str], out: Path, how: str) -> None:
+    """Put each image into ``out`` under its name; one that is there with its size is left alone.
+
+    One that its EXIF data say to turn is put there turned: boxes are in that frame, and not every
+    tool turns it.
+    """
+    for path, name in tqdm(names.items(), desc="Images", unit="file", disable=None):
+        target = out / name
+        if target.is_file() and target.stat().st_size == Path(path).stat().st_size:
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_name(f".{target.name}{UNFINISHED}")
+        unfinished.unlink(missing_ok=True)
+        if turned := upright_file(path):
+            unfinished.write_bytes(turned)
+        else:
+            PUT[how](path, unfinished)
+        unfinished.replace(target)
+    if hasattr(os, "sync"):  # Windows has none
+        os.sync()  # once for all: of each of 88,000 files it would take longer than copying them
