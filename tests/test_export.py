@@ -31,7 +31,7 @@ from typer.testing import CliRunner
 from rs_gpt4v import NAME
 from rs_gpt4v.cli import app
 from rs_gpt4v.files import InUseError
-from rs_gpt4v_builders.export import FORMATS, export, hub, web_dataset
+from rs_gpt4v_builders.export import FORMATS, export, hub, images, web_dataset
 from rs_gpt4v_builders.export._folder import MARKER, ExportFolderError
 from rs_gpt4v_builders.export.images import image_names
 from rs_gpt4v_builders.usable_records import RecordError
