@@ -491,17 +491,17 @@ def test_each_measure_shows_its_own_number() -> None:
         "verb-noun pairs": "3",
         "entropy of the pairs": "1.50",
         "dialogues without a failed check": "-",
-        "words an answer": "5 (5\N{EN DASH}9)",
-        "content words an answer": "5.00",
-        "object classes an answer": "1.00",
-        "colours an answer": "0.25",
-        "sizes an answer": "0.75",
-        "materials an answer": "0.50",
-        "spatial terms an answer": "1.00",
+        "words per answer": "5 (5\N{EN DASH}9)",
+        "content words per answer": "5.00",
+        "object classes per answer": "1.00",
+        "colours per answer": "0.25",
+        "sizes per answer": "0.75",
+        "materials per answer": "0.50",
+        "spatial terms per answer": "1.00",
         "background": "25.0%",
-        "turns a dialogue": "2.00",
-        "words a question": "6 (5\N{EN DASH}7)",
-        "sentences an answer": "1.00",
+        "turns per dialogue": "2.00",
+        "words per question": "6 (5\N{EN DASH}7)",
+        "sentences per answer": "1.00",
         "reasoning questions": "25.0%",
         "questions on places": "25.0%",
         "questions on attributes": "25.0%",
@@ -553,7 +553,7 @@ def test_bars_have_the_length_of_their_numbers(tmp_path: Path) -> None:
     found = [measured(short), measured(long)]
     write_page(Report(found, {}, []), tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    panel = page.split("<h3>words an answer</h3>")[1].split("<h3>")[0]
+    panel = page.split("<h3>words per answer</h3>")[1].split("<h3>")[0]
     assert '<b style="left: 25.0%">' in panel
     assert '<b style="left: 100.0%">' in panel
 

@@ -119,7 +119,7 @@ DIVERSITY = (
     Measure(
         "entropy of the pairs",
         "bits",
-        "in bits: n bits are as many as 2 to the n equally frequent pairs",
+        "in bits: n bits are like 2 to the n equally frequent pairs",
         lambda one: one.diversity.pairs.bits,
         is_share=False,
     ),
@@ -134,49 +134,49 @@ CORRECTNESS = (
 )
 RICHNESS = (
     Measure(
-        "words an answer",
+        "words per answer",
         "words",
         "median, and the middle half of the answers",
         lambda one: one.richness.words,
         is_share=False,
     ),
     Measure(
-        "content words an answer",
+        "content words per answer",
         "content",
-        "different words an answer that are no function words, on average",
+        "mean number of distinct words that are not function words",
         lambda one: one.richness.content_words,
         is_share=False,
     ),
     Measure(
-        "object classes an answer",
+        "object classes per answer",
         "classes",
         "different kinds of objects that an answer names, on average",
         lambda one: one.richness.classes,
         is_share=False,
     ),
     Measure(
-        "colours an answer",
+        "colours per answer",
         "colours",
         "words for colours, on average",
         lambda one: one.richness.colours,
         is_share=False,
     ),
     Measure(
-        "sizes an answer",
+        "sizes per answer",
         "sizes",
         "words for sizes, on average",
         lambda one: one.richness.sizes,
         is_share=False,
     ),
     Measure(
-        "materials an answer",
+        "materials per answer",
         "materials",
         "words for materials, on average",
         lambda one: one.richness.materials,
         is_share=False,
     ),
     Measure(
-        "spatial terms an answer",
+        "spatial terms per answer",
         "spatial",
         "words for places and directions, on average",
         lambda one: one.richness.spatial,
@@ -185,27 +185,27 @@ RICHNESS = (
     Measure(
         "background",
         "background",
-        "answers that tell uses, reasons or what is usual",
+        "answers about uses, reasons, conclusions or habits",
         lambda one: one.richness.background,
     ),
 )
 COMPLEXITY = (
     Measure(
-        "turns a dialogue",
+        "turns per dialogue",
         "turns",
         "questions with their answers, on average",
         lambda one: one.complexity.mean_turns,
         is_share=False,
     ),
     Measure(
-        "words a question",
+        "words per question",
         "q. words",
         "median, and the middle half; the templates' words do not count around a visual question",
         lambda one: one.complexity.question_words,
         is_share=False,
     ),
     Measure(
-        "sentences an answer",
+        "sentences per answer",
         "sentences",
         "on average",
         lambda one: one.complexity.answer_sentences,
@@ -252,7 +252,7 @@ ROBUSTNESS = (
     Measure(
         "balance",
         "balance",
-        "100 % where as many are answered yes as no, 0 % where all are answered the same",
+        "100 % if yes and no are equally frequent, 0 % if all answers are the same",
         lambda one: one.robustness.balance,
     ),
 )
