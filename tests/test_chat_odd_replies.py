@@ -52,7 +52,7 @@ ODD: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "not JSON"),
     "a page": (b"<html>busy</html>", "It sent <html>busy</html>"),
     "a list": (b"[]", "it is []; expected an object"),
-    "no choice": (b'{"choices": []}', "choices is []; expected List should have at least 1 item"),
+    "no choice": (b'{"choices": []}', "choices is []; expected at least 1 item"),
     "a number for text": (with_content("7"), "choices[0].message.content is 7; expected a valid"),
     "a list for text": (with_content('["x"]'), "choices[0].message.content is ['x']; expected"),
     "a number for a model": (
