@@ -3,7 +3,9 @@
 import json
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 # Before anything imports them: no network, and a cache of the tests' own.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -26,6 +28,13 @@ needs_shared = pytest.mark.skipif(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Say why tests were skipped: a line for each reason."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    for reason, count in Counter(report.longrepr[2] for report in skipped).most_common():
+        terminalreporter.write_line(f"{count} skipped: {reason.removeprefix('Skipped: ')}")
 
 
 class Golden:
