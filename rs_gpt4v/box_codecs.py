@@ -32,7 +32,8 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import NamedTuple, TypeAlias
 
-from rs_gpt4v.box_replies import NoBoxError, read
+from rs_gpt4v import box_replies
+from rs_gpt4v.box_replies import NoBoxError
 from rs_gpt4v.boxes import (
     DegenerateBoxError,
     Kind,
@@ -86,6 +87,9 @@ class BoxCodec:
         ends: What stands before and after them all.
         counts: How many numbers one box may have; the first is the rule.
         unit: The unit that a reply may put after a number: "%", "px" or none.
+        read: From a reply to the numbers of each of its boxes, for a text whose words or order are
+            the codec's own; raises `NoBoxError`. None: `rs_gpt4v.box_replies.read`, which finds
+            numbers in any text.
     """
 
     name: str
@@ -98,6 +102,7 @@ class BoxCodec:
     ends: tuple[str, str] = ("", "")
     counts: tuple[int, ...] = (4,)
     unit: str = ""
+    read: Callable[[str], Sequence[Sequence[float]]] | None = None
 
     def write(self, boxes: Sequence[tuple[str, Sequence[float]]], width: int, height: int) -> str:
         """The text of labelled boxes in pixels of a ``width`` x ``height`` image, clipped to it.
@@ -120,16 +125,19 @@ class BoxCodec:
         four corners that are nearest, unless ``clipped`` is False, as for `rs_gpt4v.boxes.visible`.
         Any other fault fails the whole reply.
         """
-        fractions = self.axes(width, height)[0].last == 1
+        axes = self.axes(width, height)
         try:
-            read_numbers = read(text, self.counts, self.unit, fractions=fractions)
-            boxes = [self.to_points(numbers, self.axes(width, height)) for numbers in read_numbers]
-            inside = [
-                self._inside(*box, width, height) for box in zip(read_numbers, boxes, strict=True)
-            ]
+            numbers = self._numbers(text, axes)
+            boxes = [self.to_points(box, axes) for box in numbers]
+            inside = [self._inside(*box, width, height) for box in zip(numbers, boxes, strict=True)]
             return tuple(inside if clipped else boxes)
         except NoBoxError as error:
             return ParseFailure(str(error))
+
+    def _numbers(self, text: str, axes: Axes) -> Sequence[Sequence[float]]:
+        if self.read is not None:
+            return self.read(text)
+        return box_replies.read(text, self.counts, self.unit, fractions=axes[0].last == 1)
 
     def _item(self, label: str, points: Sequence[float], width: int, height: int) -> str:
         if kind(points) not in self.kinds:

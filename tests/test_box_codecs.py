@@ -3,12 +3,14 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rs_gpt4v.box_codecs import CODECS, ParseFailure, qwen2_5_vl, smart_resize
+from rs_gpt4v.box_replies import NoBoxError
 from rs_gpt4v.boxes import (
     DegenerateBoxError,
     Points,
@@ -271,3 +273,15 @@ def test_smart_resize_gives_multiples_of_28_in_the_image_s_shape(size: Size) -> 
 def test_bounds_of_the_processor_decide_the_pixels() -> None:
     box = (80, 160, 240, 320)
     assert "[70, 140, 210, 280]" in qwen2_5_vl(max_pixels=500_000).write([("a", box)], 800, 800)
+
+
+def test_a_codec_may_bring_its_own_reader() -> None:
+    def last_first(text: str) -> list[list[float]]:
+        if not text.startswith("BOX "):
+            raise NoBoxError("no box: the reply has no BOX")
+        return [[float(number) for number in reversed(text.split()[1:])]]
+
+    codec = replace(CODECS["norm1000"], read=last_first)
+    assert codec.parse("BOX 500 300 250 100", 1000, 1000) == ((100, 250, 300, 500),)
+    assert codec.parse("[1, 2, 3, 4]", 9, 9) == ParseFailure("no box: the reply has no BOX")
+    assert isinstance(codec.parse("BOX 500 300 250 2000", 9, 9), ParseFailure)

@@ -33,7 +33,7 @@ Args:
         x_min, y_min, x_max, y_max, or four corners x1, y1, ... x4, y4 of a rotated one.
     sizes (`list` of `list` of `int`): Width and height of each image, in pixels.
     box_format (`str` or `list` of `str`): The codec that reads the replies, or that of each, one of
-        `rs_gpt4v.box_codecs.CODECS`: llava, llava_padded, geochat, qwen2_5_vl, norm1000, obb.
+        `rs_gpt4v.box_codecs.CODECS`.
     strict (`bool`, defaults to `False`): Ask for an IoU above the threshold, as LQVG does, and not
         for one of at least the threshold.
 Returns:
