@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chat_server import Answering, ChatServer
+from prediction_lines import row, write
 
 from rs_gpt4v_evaluation.judge import Judge, judge_files
 from rs_gpt4v_evaluation.report import report
@@ -26,34 +27,21 @@ CAPTIONS = [["A road by a river.", "A road."], ["Two planes <script>alert(1)</sc
 DECODING = {"do_sample": False, "max_new_tokens": 16}
 
 
-def line(row: int, folder: Path, **values: Any) -> dict[str, Any]:
-    return {
-        "id": f"x/test/{row}",
+def line(number: int, folder: Path, *, task: str, **values: Any) -> dict[str, Any]:
+    usual = {
+        "id": f"x/test/{number}",
         "source": "rsvqa_hr",
         "question_type": None,
-        "image": str(folder / f"{row}.png"),
+        "image": str(folder / f"{number}.png"),
         "prompt": "Describe the image.",
         "model": "some/model",
-        "adapter": None,
-        "weights": "w",
         "decoding": DECODING,
-        **values,
     }
+    return row(number, task, **(usual | values))
 
 
 def written(path: Path, lines: list[dict[str, Any]], **values: Any) -> Path:
-    dataset = {
-        "config": path.stem,
-        "split": "test",
-        "protocol": "paper",
-        "box_format": "llava",
-        "rows": len(lines),
-        "fingerprint": "f1",
-        **values,
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps({**row, "dataset": dataset}) + "\n" for row in lines))
-    return path
+    return write(path, lines, **({"config": path.stem, "fingerprint": "f1"} | values))
 
 
 def vqa(path: Path, replies: Sequence[str], **values: Any) -> Path:

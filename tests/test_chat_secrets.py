@@ -16,9 +16,11 @@ import pytest
 
 pytest.importorskip("evaluate")
 
+import prediction_lines
 from broken_servers import BROKEN, BrokenServer, answer, completion
 from chat_server import ChatServer, error
 from PIL import Image
+from prediction_lines import row
 from typer.testing import CliRunner
 
 from rs_gpt4v import chat_api as chat
@@ -76,37 +78,9 @@ def predictions(tmp_path: Path) -> Callable[[str], Path]:
     Image.new("RGB", (8, 8), "green").save(image)
 
     def write(model: str) -> Path:
-        lines: list[dict[str, Any]] = [
-            {
-                "id": f"conversation/{place}",
-                "source": "rs_gpt4v_instruct",
-                "task": "conversation",
-                "question_type": None,
-                "image": str(image),
-                "prompt": "What is there?",
-                "prediction": f"A ship, says {model}.",
-                "references": ["A ship."],
-                "boxes": [],
-                "width": 8,
-                "height": 8,
-                "model": model,
-                "adapter": None,
-                "weights": None,
-                "decoding": {"do_sample": False, "max_new_tokens": 8},
-                "dataset": {
-                    "config": "conversation",
-                    "split": "test",
-                    "protocol": "paper",
-                    "box_format": "llava",
-                    "rows": 2,
-                    "fingerprint": "0",
-                },
-            }
-            for place in range(2)
-        ]
-        path = tmp_path / f"{model}.jsonl"
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-        return path
+        own = {"image": str(image), "prediction": f"A ship, says {model}.", "model": model}
+        rows = [row(place, "conversation", **own) for place in range(2)]
+        return prediction_lines.write(tmp_path / f"{model}.jsonl", rows, config="conversation")
 
     return write
 

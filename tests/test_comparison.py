@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("evaluate")
 
+from prediction_lines import row, write
 from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
@@ -23,42 +24,26 @@ def lines(task: str = "vqa", **changes: Any) -> list[dict[str, Any]]:
     """Forty rows about twenty images, every reply true."""
     truth = {"vqa": "yes", "caption": "two planes are here", "grounding": "[100, 100, 300, 300]"}
     box = {"label": "ship", "points": [80.0, 60.0, 240.0, 180.0], "kind": "hbb"}
-    return [
-        {
-            "id": f"s/test/{i}",
-            "source": "rsvqa_lr",
-            "task": task,
-            "question_type": ("presence", "count")[i % 2] if task == "vqa" else None,
+    made = []
+    for i in range(N):
+        counts = task == "vqa" and i % 2
+        own = {
+            "question_type": ("count" if counts else "presence") if task == "vqa" else None,
             "image": f"{i // 2}.png",
-            "prompt": "?",
-            "prediction": str(i) if task == "vqa" and i % 2 else truth[task],
-            "references": [str(i) if task == "vqa" and i % 2 else truth[task]],
+            "references": [str(i) if counts else truth[task]],
             "boxes": [box] if task == "grounding" else [],
             "width": 800,
             "height": 600,
-            "model": "m",
-            "adapter": None,
-            "weights": "w",
-            "decoding": {"do_sample": False, "max_new_tokens": 8},
-            "dataset": {
-                "config": "c",
-                "split": "test",
-                "protocol": "paper",
-                "box_format": "norm1000",
-                "rows": N,
-                "fingerprint": "f",
-            },
-            **changes,
         }
-        for i in range(N)
-    ]
+        made.append(row(i, task, **(own | changes)))
+    return made
 
 
 def files(folder: Path, *contents: list[dict[str, Any]]) -> list[Path]:
-    paths = [folder / f"{number}.jsonl" for number in range(len(contents))]
-    for path, rows in zip(paths, contents, strict=True):
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return paths
+    return [
+        write(folder / f"{number}.jsonl", rows, box_format="norm1000", rows=N)
+        for number, rows in enumerate(contents)
+    ]
 
 
 def test_differences_and_the_rows_that_differ(tmp_path: Path) -> None:
@@ -91,12 +76,10 @@ def test_the_rule_reaches_the_scores(tmp_path: Path) -> None:
 
 def test_boxes_of_two_codecs_compare(tmp_path: Path) -> None:
     """The rows are the same where the boxes are, however a model writes them."""
-    ours = lines("grounding")
-    theirs = lines("grounding", references=["[0.1, 0.1, 0.3, 0.3]"])
-    for row in theirs:
-        row["prediction"] = "[0.1, 0.1, 0.2, 0.3]"
-        row["dataset"] = {**row["dataset"], "box_format": "llava", "fingerprint": "g"}
-    found = compare(*files(tmp_path, ours, theirs))["differences"]
+    (ours,) = files(tmp_path, lines("grounding"))
+    changes = {"references": ["[0.1, 0.1, 0.3, 0.3]"], "prediction": "[0.1, 0.1, 0.2, 0.3]"}
+    theirs = write(tmp_path / "theirs.jsonl", lines("grounding", **changes), fingerprint="g")
+    found = compare(ours, theirs)["differences"]
     assert found["pr_50"]["difference"] == 0  # an IoU of just 0.5
     assert found["pr_60"]["difference"] == -1
     assert found["pr_60"]["only_first"] == N
@@ -113,10 +96,19 @@ def test_captions_compare(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda rows: rows[:30], "1.jsonl lacks 10 of 40 rows of the other, such as s/test/30"),
-        (lambda rows: [{**r, "references": ["no"]} for r in rows], "the references of s/test/0 is"),
+        (
+            lambda rows: rows[:30],
+            "1.jsonl lacks 10 of 40 rows of the other, such as rsvqa_lr/vqa/30",
+        ),
+        (
+            lambda rows: [{**r, "references": ["no"]} for r in rows],
+            "the references of rsvqa_lr/vqa/0 is",
+        ),
         (lambda rows: [{**r, "id": r["id"] + "x"} for r in rows], "1.jsonl lacks 40 of 40 rows"),
-        (lambda rows: [{**r, "task": "caption"} for r in rows], "the task of s/test/0 is 'vqa' in"),
+        (
+            lambda rows: [{**r, "task": "caption"} for r in rows],
+            "the task of rsvqa_lr/vqa/0 is 'vqa' in",
+        ),
     ],
     ids=["fewer", "truth", "ids", "task"],
 )

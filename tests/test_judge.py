@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("evaluate")
 
+import prediction_lines
 from chat_server import (
     Answering,
     ChatServer,
@@ -26,6 +27,7 @@ from chat_server import (
     truncated,
 )
 from PIL import Image
+from prediction_lines import row
 from typer.testing import CliRunner
 
 from rs_gpt4v import chat_api as chat
@@ -54,33 +56,19 @@ def write(tmp_path: Path, image: Path) -> Callable[..., Path]:
     """Writes a predictions file of (id, answer) or of more fields by name."""
 
     def written(name: str, answers: list[Any], task: str = "conversation", **more: Any) -> Path:
-        lines = []
-        for place, answer in enumerate(answers):
-            line: dict[str, Any] = {
+        def asked(place: int, answer: Any) -> dict[str, Any]:
+            own = {
                 "id": f"{task}/{place}",
-                "source": "rs_gpt4v_instruct",
-                "task": task,
                 "question_type": None,
                 "image": str(image),
                 "prompt": f"{task} question {place}?",
                 "prediction": answer,
                 "references": [f"reference {place}"],
-                "model": "m",
-                "adapter": None,
-                "weights": "w",
-                "decoding": {"do_sample": False, "max_new_tokens": 8},
-                "dataset": {
-                    "config": task,
-                    "split": "test",
-                    "protocol": "paper",
-                    "rows": len(answers),
-                    "fingerprint": "f",
-                },
             }
-            lines.append(json.dumps(line | more) + "\n")
-        path = tmp_path / f"{name}.jsonl"
-        path.write_text("".join(lines))
-        return path
+            return row(place, task, **(own | more))
+
+        rows = [asked(place, answer) for place, answer in enumerate(answers)]
+        return prediction_lines.write(tmp_path / f"{name}.jsonl", rows, config=task)
 
     return written
 

@@ -11,6 +11,8 @@ from conftest import SHARED, needs_shared
 pytest.importorskip("evaluate")
 pytest.importorskip("transformers")
 
+import prediction_lines
+from prediction_lines import row
 from typer.testing import CliRunner
 
 from rs_gpt4v import NAME
@@ -34,35 +36,19 @@ def score_alone(predictions: Any, file: str, *rest: Any) -> Any:
 
 def write(path: Path, source: str, answers: list[tuple[str, str, str]], rows: int) -> Path:
     """A predictions file of (question type, prediction, reference)."""
-    lines = []
-    for i, (kind, prediction, reference) in enumerate(answers):
-        line: dict[str, Any] = {
-            "id": f"{source}/test/{i}",
-            "source": source,
-            "task": "vqa" if kind else "caption",
-            "question_type": kind or None,
-            "image": None,
-            "boxes": [],
-            "width": 8,
-            "height": 8,
-            "prompt": "How many?",
-            "prediction": prediction,
-            "references": [reference],
-            "model": "m",
-            "adapter": None,
-            "weights": "w",
-            "decoding": {"do_sample": False, "max_new_tokens": 8},
-            "dataset": {
-                "config": "c",
-                "split": "test",
-                "protocol": "paper",
-                "rows": rows,
-                "fingerprint": "f",
-            },
-        }
-        lines.append(json.dumps(line) + "\n")
-    path.write_text("".join(lines))
-    return path
+    made = [
+        row(
+            i,
+            "vqa" if kind else "caption",
+            source=source,
+            question_type=kind or None,
+            image=None,
+            prediction=prediction,
+            references=[reference],
+        )
+        for i, (kind, prediction, reference) in enumerate(answers)
+    ]
+    return prediction_lines.write(path, made, rows=rows)
 
 
 @pytest.mark.parametrize(("source", "right"), [("rsvqa_lr", 1.0), ("rsvqa_hr", 0.0)])
@@ -177,10 +163,12 @@ def test_a_file_of_true_answers_scores_1(
 
 
 def test_grounding(predicted: Any) -> None:
-    (row,) = read_predictions(predicted("grounding", "test"))
-    replies = ("None.", row["references"][0], f"{row['references'][0]}, [0, 0, 0.1, 0.1]")
+    (asked,) = read_predictions(predicted("grounding", "test"))
+    truth = asked["references"][0]
+    replies = ("None.", truth, f"{truth}, [0, 0, 0.1, 0.1]")
     predictions: Any = [
-        {**row, "id": f"dior_rsvg/test/{i}", "prediction": reply} for i, reply in enumerate(replies)
+        {**asked, "id": f"dior_rsvg/test/{i}", "prediction": reply}
+        for i, reply in enumerate(replies)
     ]
     found = score_alone(predictions, "f")
     assert found["scores"]["pr_80"] == 2 / 3
@@ -254,7 +242,7 @@ def test_a_row_without_an_image_stands_for_itself(tmp_path: Path) -> None:
         write(tmp_path / "p.jsonl", "rsvqa_hr", [("count", "1", "1")] * 3, 3)
     )
     predictions[0]["image"] = predictions[1]["image"] = "a.tif"
-    assert images(predictions) == ["a.tif", "a.tif", "rsvqa_hr/test/2"]
+    assert images(predictions) == ["a.tif", "a.tif", "rsvqa_hr/vqa/2"]
 
 
 @needs_shared
