@@ -8,8 +8,9 @@ import datasets
 import pytest
 
 from rs_gpt4v import NAME
-from rs_gpt4v_builders import CONFIGS, GROUPS, sources
+from rs_gpt4v_builders import CONFIGS, GROUPS, sample, sources
 from rs_gpt4v_builders.cache_key import fingerprint
+from rs_gpt4v_builders.sample.cache import sample_root
 
 ROOT = Path(__file__).parents[1]
 BUILDERS = "builders/rs_gpt4v_builders"
@@ -62,6 +63,17 @@ def test_what_makes_no_row_leaves_the_key_of_a_release(
     before = key(releases)
     comment_in(ROOT / file, monkeypatch)
     assert key(releases) == before
+
+
+@pytest.mark.parametrize("name", ["draw", "releases/rsvqa"])
+def test_what_draws_the_sample_draws_it_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(sample, "write_sample", Path.mkdir)
+    before = sample_root(tmp_path)
+    assert sample_root(tmp_path) == before
+    comment_in(ROOT / BUILDERS / f"sample/{name}.py", monkeypatch)
+    assert sample_root(tmp_path) != before
 
 
 @pytest.mark.parametrize("module", ["exclude", "matching", "images"])

@@ -6,15 +6,13 @@ from pathlib import Path
 
 from filelock import FileLock
 
-import rs_gpt4v
-
 SAMPLE = "rs_gpt4v_sample"
 """What its folder is called in the cache folder of `datasets`."""
 
 
 def sample_root(cache: Path) -> Path:
     """The sample's data root below ``cache``; the first call writes it (some 30 s)."""
-    code = sorted((Path(rs_gpt4v.__path__[0]) / "sample").glob("*.py"))
+    code = sorted(Path(__file__).parent.rglob("*.py"))
     version = hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest()[:16]
     parent = cache.expanduser().absolute() / SAMPLE
     parent.mkdir(parents=True, exist_ok=True)
