@@ -2,19 +2,22 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-# Before anything imports them: no network, and a cache of the tests' own.
+# Before anything imports them: no network, and a cache of the tests' own, which workers share.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="rs_gpt4v_tests_")
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="rs_gpt4v_tests_")
 os.environ.pop("RS_GPT4V_DATA", None)
 
 import pytest
+from filelock import FileLock
 
 from rs_gpt4v_builders.sample import write_sample
 
@@ -28,6 +31,11 @@ needs_shared = pytest.mark.skipif(
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -61,8 +69,12 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 @pytest.fixture(scope="session")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small sample in every release's layout. Read only: copy what you break."""
-    root = tmp_path_factory.mktemp("releases")
-    write_sample(root, scale=0.15)
+    root = Path(os.environ["HF_HOME"], "releases")
+    with FileLock(f"{root}.lock"):
+        if not root.is_dir():
+            drawn = tmp_path_factory.mktemp("drawn") / "releases"
+            write_sample(drawn, scale=0.15)
+            drawn.rename(root)
     return root
 
 
