@@ -424,7 +424,7 @@ class TestInterruption:
     def start(self, server: ChatServer, journal: Path) -> "subprocess.Popen[str]":
         code = (
             "import signal; from pathlib import Path\n"
-            "from rs_gpt4v import chat; from test_chat import requests\n"
+            "from rs_gpt4v import chat_api as chat; from test_chat import requests\n"
             # What a script starts in the background ignores Ctrl-C.
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             f"endpoint = chat.Endpoint(model='m', base_url={server.url!r}, alias='test', "

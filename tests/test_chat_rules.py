@@ -20,7 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from rs_gpt4v import chat_api as chat
-from rs_gpt4v.chat_api import transport as exchange
+from rs_gpt4v.chat_api import transport
 from rs_gpt4v.chat_api.journal import Journal
 from rs_gpt4v.chat_api.pacing import Backoff, Pace, Stop, StoppedError
 from rs_gpt4v.chat_api.prices import (
@@ -28,7 +28,6 @@ from rs_gpt4v.chat_api.prices import (
     Tiles,
     price_of,
     prompt_tokens,
-    prompt_tokens_at_most,
 )
 from rs_gpt4v.chat_api.scheduler import Requests, Run
 from rs_gpt4v.chat_api.transport import NoReplyError, Post, asked_wait_s
@@ -180,7 +179,7 @@ class TestTokens:
     def test_bound_is_one(self, text: str, images: int) -> None:
         parts = [chat.text_part(text), *[chat.image_part(encoded("png"))] * images]
         body = {"model": "m", "messages": [{"role": "user", "content": parts}]}
-        most = prompt_tokens_at_most(body, Tiles(85, 170))
+        most = prompt_tokens(body, Tiles(85, 170), bytes_per_token=1)
         assert most >= prompt_tokens(body, Tiles(85, 170)) >= 255 * images
         assert most >= len(text.encode(errors="surrogatepass")) + 255 * images
 
@@ -304,17 +303,17 @@ class Wire:
         self.times: list[float] = []
         self.accepted: list[float] = []
 
-    async def post(self, _: bytes) -> exchange.Reply:
+    async def post(self, _: bytes) -> transport.Reply:
         at = self.now()
         self.times.append(at)
         if self.down(at):
             raise NoReplyError("cannot connect: refused", sent=False)
         if self.limit([accepted - at for accepted in self.accepted]):
-            return exchange.Reply(429, self.headers, b'{"error": {"message": "slowly"}}')
+            return transport.Reply(429, self.headers, b'{"error": {"message": "slowly"}}')
         self.accepted.append(at)
         await asyncio.sleep(self.delay_s)
         told = self.lifted if len(self.accepted) == 8 else {}
-        return exchange.Reply(200, told, completion("m", Reply("fine")))
+        return transport.Reply(200, told, completion("m", Reply("fine")))
 
 
 def simulate(

@@ -13,9 +13,9 @@ from rs_gpt4v.chat_api.answers import (
     Summary,
     Usage,
 )
-from rs_gpt4v.chat_api.asking import Asker, Rounds, takes_schema
+from rs_gpt4v.chat_api.asking import Asker, Rounds
 from rs_gpt4v.chat_api.batch import read_batch, write_batch
-from rs_gpt4v.chat_api.client import Answers, complete
+from rs_gpt4v.chat_api.client import complete
 from rs_gpt4v.chat_api.prices import PRICES, Estimate, Price, estimate, read_prices
 from rs_gpt4v.chat_api.requests import (
     ChatRequest,
@@ -31,7 +31,6 @@ __all__ = [
     "PRICES",
     "REPLIED",
     "Answer",
-    "Answers",
     "Asker",
     "ChatError",
     "ChatRequest",
@@ -52,7 +51,6 @@ __all__ = [
     "read_body",
     "read_prices",
     "request_hash",
-    "takes_schema",
     "text_part",
     "write_batch",
 ]

@@ -191,14 +191,14 @@ _PAIRS = re.compile(
 
 def with_whole_characters(content: bytes) -> bytes:
     """JSON with U+FFFD for each half of a surrogate pair, which no schema takes for text."""
-    return _PAIRS.sub(lambda found: found[1] or rb"\ufffd", content)
+    return _PAIRS.sub(lambda match: match[1] or rb"\ufffd", content)
 
 
 def shown(text: str) -> str:
     """The start of a text from outside, in one line that can be written and printed."""
     words = " ".join(text[: 8 * _SHOWN_CHARACTERS].split()) or "(nothing)"
     if not words.isprintable():  # half a character, or what moves the cursor
-        words = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in words)
+        words = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
     return words if len(words) <= _SHOWN_CHARACTERS else f"{words[:_SHOWN_CHARACTERS]}..."
 
 
@@ -259,7 +259,7 @@ class Summary:
             parts.append(f"{self.repeated:,} repeated")
         parts += [f"{count:,} {kind.replace('_', ' ')}" for kind, count in self.failed.items()]
         tokens = f"{self.prompt_tokens:,} + {self.completion_tokens:,} tokens"
-        said = f"{', '.join(parts)}; {self.attempts:,} attempts, {tokens}, ${self.cost_usd:.4f}"
+        text = f"{', '.join(parts)}; {self.attempts:,} attempts, {tokens}, ${self.cost_usd:.4f}"
         if self.uncertain_usd:
-            said += f" and at most ${self.uncertain_usd:.4f} for answers that did not arrive"
-        return said
+            text += f" and at most ${self.uncertain_usd:.4f} for answers that did not arrive"
+        return text

@@ -86,16 +86,31 @@ class Asker:
     def without_schema_if_refused(self: A, requests: Iterable[tuple[str, ChatRequest]]) -> A:
         """The same, without a schema if the server refuses the first of ``requests`` for its own.
 
+        The answer is in the journal, so that asking it again with the others costs nothing. A run
+        that is stopped by this request shows nothing, and will be stopped by it again.
+
         Raises:
             ChatError: As `complete`.
         """
         first = next(iter(requests), None) if self.with_schema else None
         if first is None:
             return self
-        takes = takes_schema(
-            first[1], self.endpoint, self.journal, cap_usd=self.cap_usd, prices=self.prices
-        )
-        return replace(self, with_schema=takes)
+        reasons: list[str] = []
+        with (
+            suppress(ChatStoppedError),
+            complete(
+                [("schema", first[1])],
+                replace(self.endpoint, max_attempts=1),  # some answer 500, always
+                self.journal,
+                cap_usd=self.cap_usd,
+                prices=self.prices,
+                desc="Trying the schema",
+            ) as answers,
+        ):
+            reasons += [answer.failure.reason for answer in answers if answer.failure]
+        words = ("response_format", "json_schema", "guided")
+        refused = any(word in reason for reason in reasons for word in words)
+        return replace(self, with_schema=not refused)
 
     def ask(
         self,
@@ -143,41 +158,3 @@ class Asker:
                     return Rounds(summaries, str(error), items[count:])
             items = again
         return Rounds(summaries, None, [])
-
-
-def takes_schema(
-    request: ChatRequest,
-    endpoint: Endpoint,
-    journal: Path,
-    *,
-    cap_usd: float | None = None,
-    prices: Mapping[str, Price] = PRICES,
-) -> bool:
-    """Ask ``request``, which has a schema: False where the server refuses it for that.
-
-    The answer is in the journal, so that asking it again with the others costs nothing. A run that
-    is stopped by this request shows nothing, and will be stopped by it again.
-
-    Raises:
-        ChatError: As `complete`.
-    """
-    failures = []
-    with (
-        suppress(ChatStoppedError),
-        complete(
-            [("schema", request)],
-            replace(
-                endpoint, max_attempts=1
-            ),  # some answer 500, which would be tried again and again
-            journal,
-            cap_usd=cap_usd,
-            prices=prices,
-            desc="Trying the schema",
-        ) as answers,
-    ):
-        failures += [answer.failure for answer in answers if answer.failure]
-    return not any(_names_schema(one.reason) for one in failures)
-
-
-def _names_schema(reason: str) -> bool:
-    return any(word in reason for word in ("response_format", "json_schema", "guided"))

@@ -198,8 +198,8 @@ def _parsed(line: bytes, where: str) -> _Result | None:
             "output_file_id and error_file_id"
         ) from None
     if not re.fullmatch(r"[0-9a-f]{64}", result["custom_id"]):
-        told = shown(result["custom_id"])
-        raise ChatError(f"{where}: custom_id {told!r} is not of a file made by write_batch")
+        name = shown(result["custom_id"])
+        raise ChatError(f"{where}: custom_id {name!r} is not of a file made by write_batch")
     return result
 
 

@@ -89,9 +89,6 @@ class Journal:
         self._file.close()
         self._lock.release()
 
-    def __len__(self) -> int:
-        return len(self._before) + len(self._since)
-
     def _read(self) -> None:
         """Find the lines; one that a kill cut short is cut off."""
         whole = 0
@@ -124,12 +121,12 @@ class Journal:
         return self._answer(key, request_hash, self._since, earlier=False)
 
     def _answer(
-        self, key: str, request_hash: str, places: dict[str, int], *, earlier: bool
+        self, key: str, request_hash: str, offsets: dict[str, int], *, earlier: bool
     ) -> Answer | None:
-        if request_hash not in places:
+        if request_hash not in offsets:
             return None
         with self.path.open("rb") as file:
-            file.seek(places[request_hash])
+            file.seek(offsets[request_hash])
             entry = json.loads(file.readline())
         return read_response(
             key, request_hash, entry["response"], entry["cost_usd"], from_journal=earlier

@@ -20,7 +20,7 @@ from rs_gpt4v.images import web_size
 
 _PATCHES_AT_MOST = 1536
 _MESSAGE_TOKENS = 4  # around each message's text
-_CHARACTERS_PER_TOKEN = 4.0  # of English
+_BYTES_PER_TOKEN = 4.0  # of English
 
 
 class Tiles(NamedTuple):
@@ -110,15 +110,19 @@ def read_prices(path: Path) -> dict[str, Price]:
         expected = '{"MODEL": {"input_usd": 2.5, "output_usd": 10}}'
         raise ChatError(f"{error}; in all, expected {expected}, USD per million") from None
     own = {
-        model: Price(float(entry["input_usd"]), float(entry["output_usd"]), _image_rule(model))
+        model: Price(
+            float(entry["input_usd"]),
+            float(entry["output_usd"]),
+            image_rule(price_of(model, PRICES)),
+        )
         for model, entry in entries.items()
     }
     return {**PRICES, **own}
 
 
-def _image_rule(model: str) -> Tiles | Patches:
-    known = price_of(model, PRICES)
-    return known.image if known else Tiles(85, 170)
+def image_rule(price: Price | None) -> Tiles | Patches:
+    """How images are counted at ``price``; as for gpt-4o where it is not known."""
+    return price.image if price else Tiles(85, 170)
 
 
 def price_of(model: str, prices: Mapping[str, Price]) -> Price | None:
@@ -126,42 +130,25 @@ def price_of(model: str, prices: Mapping[str, Price]) -> Price | None:
     return prices.get(model) or prices.get(re.sub(r"-\d{4}-\d\d-\d\d$", "", model))
 
 
-class _Size(NamedTuple):
-    """What a request holds: bytes of text, messages, and tokens of its images."""
+def prompt_tokens(
+    request: ChatRequest, rule: Tiles | Patches, bytes_per_token: float = _BYTES_PER_TOKEN
+) -> int:
+    """Tokens of a prompt, estimated: its text at ``bytes_per_token``, and its images by ``rule``.
 
-    text: int
-    messages: int
-    image_tokens: int
-
-
-def prompt_tokens(request: ChatRequest, rule: Tiles | Patches) -> int:
-    """Roughly: four bytes of text a token (as of English), four a message, images by rule."""
-    size = _size(request, rule)
-    return round(size.text / _CHARACTERS_PER_TOKEN) + _around(size)
-
-
-def prompt_tokens_at_most(request: ChatRequest, rule: Tiles | Patches) -> int:
-    """No fewer than are paid for: a token of text is a byte at least."""
-    size = _size(request, rule)
-    return size.text + _around(size)
-
-
-def _around(size: _Size) -> int:
-    return _MESSAGE_TOKENS * (size.messages + 1) + size.image_tokens
-
-
-def _size(request: ChatRequest, rule: Tiles | Patches) -> _Size:
-    texts, images = [], 0
+    With 1 byte a token, which is the least, no prompt is paid with more.
+    """
+    texts, image_tokens = [], 0
     for message in request["messages"]:
         for part in _parts(message):
             if part["type"] == "image_url":
-                images += _image_tokens(part["image_url"], rule)
+                image_tokens += _image_tokens(part["image_url"], rule)
             else:
                 texts.append(part.get("text", ""))
     schema = {name: request[name] for name in ("response_format", "tools") if name in request}
     texts.append(json.dumps(schema))
     size = sum(len(text.encode(errors="surrogatepass")) for text in texts)
-    return _Size(size, len(request["messages"]), images)
+    around = _MESSAGE_TOKENS * (len(request["messages"]) + 1)
+    return round(size / bytes_per_token) + around + image_tokens
 
 
 def _parts(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -213,13 +200,13 @@ class Estimate:
         return self.price and self.price.cost(self.prompt_tokens, 0)
 
     def __str__(self) -> str:
-        said = f"{self.requests:,} requests to {self.model}, some {self.prompt_tokens:,} tokens"
+        text = f"{self.requests:,} requests to {self.model}, some {self.prompt_tokens:,} tokens"
         if self.price is None:
-            return f"{said}; its price is not known: give a table of prices"
+            return f"{text}; its price is not known: give a table of prices"
         if self.cost_usd_at_most is None:
-            return f"{said}: ${self.cost_usd:.2f}, and replies without bound (max_tokens)"
+            return f"{text}: ${self.cost_usd:.2f}, and replies without bound (max_tokens)"
         return (
-            f"{said} and at most {self.max_completion_tokens:,} in replies: between "
+            f"{text} and at most {self.max_completion_tokens:,} in replies: between "
             f"${self.cost_usd:.2f} and ${self.cost_usd_at_most:.2f}, half as a batch. Prices "
             f"${self.price.input_usd:g} and ${self.price.output_usd:g} per million: check them"
         )
@@ -232,7 +219,7 @@ def estimate(
 ) -> Estimate:
     """What asking would take, without sending anything; ``requests`` are read once."""
     price = price_of(endpoint.model, prices)
-    rule = price.image if price else Tiles(85, 170)
+    rule = image_rule(price)
     count, prompts, replies = 0, 0, 0.0
     for _, request in requests:
         count += 1

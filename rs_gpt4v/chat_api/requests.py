@@ -172,8 +172,8 @@ def _address(endpoint: Endpoint) -> SplitResult:
     except ValueError:
         address, usable = SplitResult("", "", "", "", ""), False
     if not usable:
-        told = Mask([key_of(endpoint)]).text(endpoint.base_url)
-        named = "base_url" if re.search("[@?#]", told) else f"base_url {told!r}"
+        url = Mask([key_of(endpoint)]).text(endpoint.base_url)
+        named = "base_url" if re.search("[@?#]", url) else f"base_url {url!r}"
         raise ChatError(f"{named} is no http address such as https://api.openai.com/v1")
     if address.username or address.password or address.query or address.fragment:
         raise ChatError(

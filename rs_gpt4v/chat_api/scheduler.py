@@ -22,30 +22,29 @@ from rs_gpt4v.chat_api.pacing import Backoff, Breaker, Pace, Stop, StoppedError
 from rs_gpt4v.chat_api.prices import (
     Budget,
     Price,
-    Tiles,
     completion_tokens_at_most,
+    image_rule,
     prompt_tokens,
-    prompt_tokens_at_most,
 )
 from rs_gpt4v.chat_api.requests import ChatRequest, Endpoint, encoded, request_hash
 from rs_gpt4v.chat_api.transport import (
     Fatal,
     NoReplyError,
     Outcome,
-    Passing,
     Post,
+    Transient,
     limit_lifted_in_s,
     outcome,
 )
 
-_FOUND_AT_ONCE = 256
-_ASKED_AT_ONCE = 8
+_ANSWERED_AT_ONCE = 256
+_PENDING_AT_ONCE = 8
 _READ_S = 0.005
 _SYNC_S = 0.02
 """Threads and disks are called upon once for several requests, which halves what one costs."""
 
 
-class Asked(NamedTuple):
+class PendingRequest(NamedTuple):
     """A request on its way: the ``index``-th; ``tokens`` are estimated, ``most_usd`` is not."""
 
     index: int
@@ -59,8 +58,8 @@ class Asked(NamedTuple):
 class _Pulled(NamedTuple):
     """The next requests: those that the journal answers, and those to ask."""
 
-    found: list[tuple[int, Answer]]
-    asked: list[Asked]
+    answered: list[tuple[int, Answer]]
+    pending: list[PendingRequest]
 
 
 class Requests:
@@ -92,19 +91,19 @@ class Requests:
         for index, (key, request) in self._requests:
             hashed = request_hash(request, self._endpoint)
             if answer := self._journal.earlier(key, hashed):
-                pulled.found.append((index, answer))
+                pulled.answered.append((index, answer))
             else:
-                pulled.asked.append(self._asked(index, key, hashed, request))
+                pulled.pending.append(self._pending(index, key, hashed, request))
             if (
-                len(pulled.asked) == _ASKED_AT_ONCE
-                or len(pulled.found) == _FOUND_AT_ONCE
+                len(pulled.pending) == _PENDING_AT_ONCE
+                or len(pulled.answered) == _ANSWERED_AT_ONCE
                 or time.monotonic() > until
             ):
                 return
         self.ended = True
 
-    def _asked(self, index: int, key: str, hashed: str, request: ChatRequest) -> Asked:
-        rule = self._price.image if self._price else Tiles(85, 170)
+    def _pending(self, index: int, key: str, hashed: str, request: ChatRequest) -> PendingRequest:
+        rule = image_rule(self._price)
         longest = completion_tokens_at_most(request)
         if request["model"] != self._endpoint.model:
             raise ChatError(
@@ -115,16 +114,16 @@ class Requests:
             raise ChatError(f"request {key!r} sets no max_tokens: its cost has no bound to cap")
         # Both take an image apart, so they are left out where nothing asks for them.
         tokens = prompt_tokens(request, rule) + (longest or 0) if self._paced else 0
-        most = prompt_tokens_at_most(request, rule) if self._price else 0
+        most = prompt_tokens(request, rule, bytes_per_token=1) if self._price else 0
         most_usd = self._price.cost(most, longest or 0) if self._price else 0.0
-        return Asked(index, key, hashed, encoded(request), tokens, most_usd)
+        return PendingRequest(index, key, hashed, encoded(request), tokens, most_usd)
 
 
 class Run:
     """Asks all ``requests``, ``concurrency`` at a time.
 
     Args:
-        deliver: Called with the place and the answer of each request, in any order.
+        deliver: Called with the index and the answer of each request, in any order.
     """
 
     def __init__(
@@ -147,8 +146,8 @@ class Run:
         self._waiting: dict[str, list[tuple[int, str]]] = {}
         self._failed: dict[str, Answer] = {}
         self._pulling = asyncio.Lock()
-        self._pulled: deque[Asked] = deque()
-        self._unsynced: asyncio.Queue[tuple[Asked, Entry] | None] = asyncio.Queue()
+        self._pulled: deque[PendingRequest] = deque()
+        self._unsynced: asyncio.Queue[tuple[PendingRequest, Entry] | None] = asyncio.Queue()
 
     async def go(self, post: Post) -> None:
         """Ask until all is answered or something stops it.
@@ -182,8 +181,8 @@ class Run:
         while self._pulled or (self.stop.reason is None and not self._requests.ended):
             if not self._pulled:
                 await self._pull()
-            elif not self._repeats(asked := self._pulled.popleft()):
-                await self._ask(post, asked)
+            elif not self._repeats(pending := self._pulled.popleft()):
+                await self._ask(post, pending)
 
     async def _pull(self) -> None:
         async with self._pulling:
@@ -193,40 +192,40 @@ class Run:
             try:
                 await asyncio.to_thread(self._requests.pull, pulled)
             finally:
-                self._pulled.extend(pulled.asked)
-                for index, answer in pulled.found:
+                self._pulled.extend(pulled.pending)
+                for index, answer in pulled.answered:
                     self._count(index, answer)
 
-    def _repeats(self, asked: Asked) -> bool:
+    def _repeats(self, pending: PendingRequest) -> bool:
         """Whether this run has asked the same before; it then gets the same answer."""
-        if asked.hash in self._waiting:
-            self._waiting[asked.hash].append((asked.index, asked.key))
+        if pending.hash in self._waiting:
+            self._waiting[pending.hash].append((pending.index, pending.key))
             return True
-        answer = self._journal.answer(asked.key, asked.hash) or self._failed.get(asked.hash)
+        answer = self._journal.answer(pending.key, pending.hash) or self._failed.get(pending.hash)
         if answer is None:
-            self._waiting[asked.hash] = []
+            self._waiting[pending.hash] = []
             return False
-        self._repeat(asked.index, asked.key, answer)
+        self._repeat(pending.index, pending.key, answer)
         return True
 
-    async def _ask(self, post: Post, asked: Asked) -> None:
+    async def _ask(self, post: Post, pending: PendingRequest) -> None:
         try:
-            result = await self._result(post, asked)
+            result = await self._result(post, pending)
         except StoppedError as error:
             result = Failure("unsent", f"not sent, as the run stopped: {error}")
         if isinstance(result, Failure):
-            self._finish(asked, Answer(key=asked.key, hash=asked.hash, failure=result))
+            self._finish(pending, Answer(key=pending.key, hash=pending.hash, failure=result))
             return
         cost_usd = self._price and self._price.cost_of(counted(result))
-        entry = Entry(asked.hash, asked.key, self._endpoint.name, cost_usd, result)
+        entry = Entry(pending.hash, pending.key, self._endpoint.name, cost_usd, result)
         self._journal.write(entry)
-        self._unsynced.put_nowait((asked, entry))
+        self._unsynced.put_nowait((pending, entry))
 
-    async def _result(self, post: Post, asked: Asked) -> dict[str, Any] | Failure:
+    async def _result(self, post: Post, pending: PendingRequest) -> dict[str, Any] | Failure:
         tries = counted = 0
         while True:
-            result = await self._breaker.run(lambda: self._attempt(post, asked))
-            if not isinstance(result, Passing):
+            result = await self._breaker.run(lambda: self._attempt(post, pending))
+            if not isinstance(result, Transient):
                 return result
             tries += 1
             counted += not result.slow_down
@@ -234,49 +233,51 @@ class Run:
                 return Failure("exhausted", f"{counted} attempts failed, at last: {result.reason}")
             await self._backoff.wait(tries)
 
-    async def _attempt(self, post: Post, asked: Asked) -> dict[str, Any] | Failure | Passing:
-        if not await self._budget.reserve(asked.most_usd):
-            self._stop_at_cap(asked)
+    async def _attempt(
+        self, post: Post, pending: PendingRequest
+    ) -> dict[str, Any] | Failure | Transient:
+        if not await self._budget.reserve(pending.most_usd):
+            self._stop_at_cap(pending)
             raise StoppedError(self.stop.reason)
         paid_usd = 0.0
         try:
-            await self._pace.turn(asked.tokens)
+            await self._pace.turn(pending.tokens)
             self._summary.attempts += 1
-            paid_usd = asked.most_usd  # unless something else is known
-            result = await self._exchange(post, asked.body)
-            paid_usd = self._paid_usd(asked, result)
+            paid_usd = pending.most_usd  # unless something else is known
+            result = await self._send(post, pending.body)
+            paid_usd = self._paid_usd(pending, result)
         finally:
-            await self._budget.settle(asked.most_usd, paid_usd)
+            await self._budget.settle(pending.most_usd, paid_usd)
         if isinstance(result, Fatal):
             self.stop.set(result.reason)
             raise StoppedError(result.reason)
         return result
 
-    def _stop_at_cap(self, asked: Asked) -> None:
+    def _stop_at_cap(self, pending: PendingRequest) -> None:
         budget = self._budget
         self.stop.set(
             f"${budget.spent_usd:.4f} of the cap of ${budget.cap_usd:g} are spent, and the next "
-            f"request can cost ${asked.most_usd:.4f}. Raise the cap to go on"
+            f"request can cost ${pending.most_usd:.4f}. Raise the cap to go on"
         )
 
-    def _paid_usd(self, asked: Asked, result: Outcome) -> float:
+    def _paid_usd(self, pending: PendingRequest, result: Outcome) -> float:
         if isinstance(result, dict):
             cost_usd = self._price and self._price.cost_of(counted(result))
-            return asked.most_usd if cost_usd is None else cost_usd
+            return pending.most_usd if cost_usd is None else cost_usd
         is_long = isinstance(result, Failure) and result.kind == "garbled"
-        if is_long or (isinstance(result, Passing) and result.maybe_paid):
-            self._summary.uncertain_usd += asked.most_usd
-            return asked.most_usd
+        if is_long or (isinstance(result, Transient) and result.maybe_paid):
+            self._summary.uncertain_usd += pending.most_usd
+            return pending.most_usd
         return 0.0
 
-    async def _exchange(self, post: Post, body: bytes) -> Outcome:
+    async def _send(self, post: Post, body: bytes) -> Outcome:
         try:
             reply = await post(body)
         except NoReplyError as error:
             self._breaker.failed(str(error))
-            return Passing(str(error), maybe_paid=error.sent)
+            return Transient(str(error), maybe_paid=error.sent)
         result = outcome(reply)
-        if isinstance(result, Passing):
+        if isinstance(result, Transient):
             self._pace.hold(result.wait_s)
             self._breaker.failed(result.reason)
         elif isinstance(result, Failure):
@@ -294,17 +295,17 @@ class Run:
             while not self._unsynced.empty():
                 batch.append(self._unsynced.get_nowait())
             await asyncio.to_thread(self._journal.sync)
-            for asked, entry in filter(None, batch):
-                answer = read_response(asked.key, asked.hash, entry.response, entry.cost_usd)
-                self._finish(asked, answer)
+            for pending, entry in filter(None, batch):
+                answer = read_response(pending.key, pending.hash, entry.response, entry.cost_usd)
+                self._finish(pending, answer)
             ended = None in batch
             await asyncio.sleep(0 if ended else _SYNC_S)
 
-    def _finish(self, asked: Asked, answer: Answer) -> None:
+    def _finish(self, pending: PendingRequest, answer: Answer) -> None:
         if answer.response is None:
-            self._failed[asked.hash] = answer
-        self._count(asked.index, answer)
-        for index, key in self._waiting.pop(asked.hash):
+            self._failed[pending.hash] = answer
+        self._count(pending.index, answer)
+        for index, key in self._waiting.pop(pending.hash):
             self._repeat(index, key, answer)
 
     def _count(self, index: int, answer: Answer) -> None:

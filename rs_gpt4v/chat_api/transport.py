@@ -47,7 +47,7 @@ Post: TypeAlias = Callable[[bytes], Awaitable[Reply]]
 """Sends one body; raises NoReplyError."""
 
 
-class Passing(NamedTuple):
+class Transient(NamedTuple):
     """A failure that another attempt may not meet.
 
     ``wait_s`` is what the server asked for; ``slow_down`` tells that only our pace was wrong;
@@ -66,7 +66,7 @@ class Fatal(NamedTuple):
     reason: str
 
 
-Outcome: TypeAlias = dict[str, Any] | Failure | Passing | Fatal
+Outcome: TypeAlias = dict[str, Any] | Failure | Transient | Fatal
 """A response, or what kept it away."""
 
 
@@ -79,35 +79,35 @@ def outcome(reply: Reply) -> Outcome:
     try:
         return parse_response(reply.body, "the server sent no chat completion")
     except InvalidFileError as error:
-        found = shown(reply.body.decode(errors="replace"))
-        return Passing(f"{error}. It sent {found}", maybe_paid=True)
+        sent = shown(reply.body.decode(errors="replace"))
+        return Transient(f"{error}. It sent {sent}", maybe_paid=True)
 
 
-def _error_outcome(reply: Reply, code: str, said: str) -> Failure | Passing | Fatal:
-    said = f"the server says {reply.status}: {said}"
+def _error_outcome(reply: Reply, code: str, text: str) -> Failure | Transient | Fatal:
+    text = f"the server says {reply.status}: {text}"
     if reply.status == HTTPStatus.UNAUTHORIZED:
-        return Fatal(f"{said}. Check the key in the environment")
+        return Fatal(f"{text}. Check the key in the environment")
     if code in _NO_CREDIT:
-        return Fatal(f"{said}. No credit is left with this key")
+        return Fatal(f"{text}. No credit is left with this key")
     if (
-        "request too large" in said.lower()
+        "request too large" in text.lower()
     ):  # for a minute's tokens; OpenAI says 429, and would always
-        return Failure("too_long", said)
+        return Failure("too_long", text)
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return Passing(said, asked_wait_s(reply.headers), slow_down=True)
+        return Transient(text, asked_wait_s(reply.headers), slow_down=True)
     if reply.status in _RETRIED or reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Passing(said, asked_wait_s(reply.headers))
-    return _rejection(reply.status, code, said)
+        return Transient(text, asked_wait_s(reply.headers))
+    return _rejection(reply.status, code, text)
 
 
-def _rejection(status: int, code: str, said: str) -> Failure:
+def _rejection(status: int, code: str, text: str) -> Failure:
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return Failure("rejected", f"{said}. It redirects: give the address where it answers")
-    if code == "context_length_exceeded" or any(words in said.lower() for words in _TOO_LONG):
-        return Failure("too_long", f"{said}. Send less text, smaller images or ask for less")
+        return Failure("rejected", f"{text}. It redirects: give the address where it answers")
+    if code == "context_length_exceeded" or any(words in text.lower() for words in _TOO_LONG):
+        return Failure("too_long", f"{text}. Send less text, smaller images or ask for less")
     if code in ("content_filter", "content_policy_violation"):
-        return Failure("filtered", said)
-    return Failure("rejected", said)
+        return Failure("filtered", text)
+    return Failure("rejected", text)
 
 
 def _error(body: bytes) -> tuple[str, str]:
@@ -120,8 +120,8 @@ def _error(body: bytes) -> tuple[str, str]:
     if not isinstance(error, dict):
         return "", shown(body.decode(errors="replace"))
     message = error.get("message")
-    said = message if isinstance(message, str) and message else json.dumps(error)
-    return str(error.get("code") or error.get("type") or ""), shown(said)
+    text = message if isinstance(message, str) and message else json.dumps(error)
+    return str(error.get("code") or error.get("type") or ""), shown(text)
 
 
 def asked_wait_s(headers: Mapping[str, str]) -> float:
