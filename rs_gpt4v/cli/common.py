@@ -1,4 +1,4 @@
-"""What the verbs share: their options, and how they load rows."""
+"""What the verbs share: their options, and what becomes of them."""
 
 import math
 import os
@@ -118,27 +118,19 @@ def conversion(stretch: str | None, bands: str | None) -> dict[str, Any]:
     return given
 
 
-def load_rows(
-    config: str,
+def row_options(
     data_dir: Path | None,
     sample: bool,
-    protocol: str,
     on_missing: str,
-    num_proc: int | None = None,
-    **options: Any,
-) -> Any:
-    """A config's splits (`datasets.DatasetDict`)."""
-    from datasets import load_dataset
-
-    from rs_gpt4v import NAME
-
-    return load_dataset(
-        NAME,
-        config,
-        data_dir=data_root(data_dir, sample=sample),
-        sample=sample,
-        protocol=protocol,
-        on_missing=on_missing,
-        num_proc=num_proc,
-        **options,
-    )
+    stretch: str | None,
+    bands: str | None,
+    **more: Any,
+) -> dict[str, Any]:
+    """The options of a verb that reads rows, as ``load_dataset`` takes them."""
+    return {
+        "data_dir": data_root(data_dir, sample=sample),
+        "sample": sample,
+        "on_missing": on_missing,
+        **conversion(stretch, bands),
+        **more,
+    }

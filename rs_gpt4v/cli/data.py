@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rs_gpt4v import NAME
 from rs_gpt4v.cli.common import (
     Bands,
     DataDir,
@@ -18,10 +19,8 @@ from rs_gpt4v.cli.common import (
     Sample,
     Split,
     Stretch,
-    conversion,
-    data_root,
     keep_inputs,
-    load_rows,
+    row_options,
 )
 
 app = typer.Typer()
@@ -109,16 +108,12 @@ def build(
 
     Example: `rs-gpt4v build cap_ucm vqa_lr --data-dir /data/rs`
     """
+    from datasets import load_dataset
+
+    options = row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol)
     for config in configs:
-        rows = load_rows(
-            config,
-            data_dir,
-            sample,
-            protocol,
-            on_missing,
-            num_proc=num_proc,
-            exclude_leaks=exclude_leaks,
-            **conversion(stretch, bands),
+        rows: Any = load_dataset(
+            NAME, config, num_proc=num_proc, exclude_leaks=exclude_leaks, **options
         )
         counts = "  ".join(f"{split} {part.num_rows:,}" for split, part in rows.items())
         typer.echo(f"{config}: {counts}")
@@ -146,10 +141,7 @@ def stats(
 
     keep_inputs([plot], [], data_dir)
     draw = _drawer(plot) if plot else None
-    root = data_root(data_dir, sample=sample)
-    loaded = table1.load(
-        data_dir=root, sample=sample, on_missing=on_missing, **conversion(stretch, bands)
-    )
+    loaded = table1.load(**row_options(data_dir, sample, on_missing, stretch, bands))
     built = table1.compare(loaded)
     distinct = {split: table1.distinct_images(loaded, split) for split in ("train", "test")}
     made_of = composition.compositions(loaded) if details or plot or as_json else []
@@ -188,14 +180,9 @@ def audit(
     from rs_gpt4v_builders.audit.text import to_json, to_text
 
     keep_inputs([out], [], data_dir)
-    root = data_root(data_dir, sample=sample)
     found = look(
         configs or (),
-        data_dir=root,
-        sample=sample,
-        protocol=protocol,
-        on_missing=on_missing,
-        **conversion(stretch, bands),
+        **row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
     )
     write_page(found, out, sample=sample)
     if as_json:
@@ -242,11 +229,7 @@ def principles(
         reviews or (),
         split=split,
         absent_allowed=on_missing == "skip",
-        data_dir=data_root(data_dir, sample=sample),
-        sample=sample,
-        protocol=protocol,
-        on_missing=on_missing,
-        **conversion(stretch, bands),
+        **row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
     )
     write_page(measured, out, sample=sample)
     if as_json:
@@ -318,13 +301,9 @@ def export(
         configs,
         images=images,
         shard_bytes=shard_mb * 1_000_000,
-        data_dir=data_root(data_dir, sample=sample),
-        sample=sample,
-        protocol=protocol,
-        on_missing=on_missing,
         box_format=box_format,
         exclude_leaks=exclude_leaks,
-        **conversion(stretch, bands),
+        **row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
     )
     typer.echo(f"Exported: {folder}")
     if push:

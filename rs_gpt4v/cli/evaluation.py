@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rs_gpt4v import NAME
 from rs_gpt4v.cli.common import (
     OPENAI,
     ApiKeyEnv,
@@ -30,9 +31,8 @@ from rs_gpt4v.cli.common import (
     Stretch,
     StrictIou,
     Temperature,
-    conversion,
     keep_inputs,
-    load_rows,
+    row_options,
 )
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def predict(
     On several GPUs: `accelerate launch -m rs_gpt4v.cli predict ...`. With vLLM, SGLang, llama.cpp
     or transformers serve: `--server http://localhost:8000/v1`
     """
+    from datasets import load_dataset
+
     from rs_gpt4v_builders import members
     from rs_gpt4v_evaluation.predict.predictions import describe, longest_reply
     from rs_gpt4v_evaluation.predict.turns import each_turn
@@ -101,15 +103,8 @@ def predict(
     codec = box_format
     if codec == "auto":
         codec = predictor.box_format if predictor else "llava"
-    splits = load_rows(
-        config,
-        data_dir,
-        sample,
-        protocol,
-        on_missing,
-        box_format=codec,
-        **conversion(stretch, bands),
-    )
+    options = row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol)
+    splits: Any = load_dataset(NAME, config, box_format=codec, **options)
     if split not in splits:
         raise ValueError(f"{config} has no split {split!r}; it has {', '.join(splits)}")
     rows = each_turn(splits[split])
