@@ -21,7 +21,7 @@ from PIL import Image
 from rsvqa_hr_files import write_split
 from tqdm import tqdm
 
-from rs_gpt4v_builders.sample.files import caption_record, write_captions
+from rs_gpt4v_builders.sample.releases.karpathy import caption_record, write_captions
 
 # Split -> (images, captions that differ within their image, summed).
 NWPU = {"train": (25_200, 125_894), "val": (3_150, 15_737), "test": (3_150, 15_746)}

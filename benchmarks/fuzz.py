@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.chat_api.answers import ChatError
 from rs_gpt4v.chat_api.journal import Journal
-from rs_gpt4v_builders import sample, sources
-from rs_gpt4v_builders.sources.source import AnnotationError, Source
+from rs_gpt4v_builders import sample, sources_of
+from rs_gpt4v_builders.sources.reading import AnnotationError
+from rs_gpt4v_builders.sources.source import Source
 from rs_gpt4v_evaluation.judge.replies import read_choice, read_score
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions
 from rs_gpt4v_generation import replies
@@ -157,7 +158,7 @@ def fuzz_readers(seconds: float) -> None:
         sample.write_sample(root)
         files = [
             (source, place, split, source.path(place, file))
-            for source in sources("all")
+            for source in sources_of("all")
             if (place := source.find(root)) is not None
             for split, needed in [next(iter(source.splits("paper").items()))]
             for file in needed

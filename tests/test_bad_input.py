@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from rs_gpt4v import NAME
-from rs_gpt4v_builders.sources.source import AnnotationError, SourceNotFoundError
+from rs_gpt4v_builders.sources.reading import AnnotationError
+from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_builders.usable_records import RecordError
 
 

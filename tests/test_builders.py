@@ -13,6 +13,7 @@ from rs_gpt4v import NAME, adapt
 from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_builders import CONFIGS, OBJECT_SOURCES
 from rs_gpt4v_builders.builder import NoDataRootError
+from rs_gpt4v_builders.sources import source
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 
 
@@ -115,7 +116,7 @@ def test_other_spellings_of_the_folder_are_found(
     source = CONFIGS[config].source
     split = list(built)[-1]
     for spelling in (*source.folders[1:], "."):
-        name = "root" if source.telling or spelling != "." else source.folders[0]
+        name = "root" if source.recognisable_by_files or spelling != "." else source.folders[0]
         root = tmp_path / spelling.replace(".", "itself") / name
         shutil.copytree(releases / source.folders[0], root / spelling, dirs_exist_ok=True)
         _link_others(releases, (root / spelling).parent)
@@ -131,7 +132,7 @@ def _link_others(releases: Path, root: Path) -> None:
 
 
 def test_every_source_module_is_listed() -> None:
-    folder = Path(__file__).parents[1] / "builders" / "rs_gpt4v_builders"
+    folder = Path(source.__file__).parent
     modules = {path.stem for path in folder.glob("*.py") if "\nSOURCE = " in path.read_text()}
     # dior and rs_gpt4v_instruct have two sources each.
     listed = {config.source.name for config in CONFIGS.values()} | {s.name for s in OBJECT_SOURCES}

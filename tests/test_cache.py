@@ -57,9 +57,9 @@ def test_edited_code_builds_again(releases: Path, tmp_path: Path) -> None:
         return subprocess.check_output(command, cwd=tmp_path, env=environment, text=True)
 
     assert "Answer the question using a single word" in prompt()
-    wordings = tmp_path / "rs_gpt4v/wordings.py"
-    wordings.write_text(
-        wordings.read_text().replace("Answer the question using a single", "Use one")
+    templates = tmp_path / "rs_gpt4v/templates.py"
+    templates.write_text(
+        templates.read_text().replace("Answer the question using a single", "Use one")
     )
     assert "Use one word" in prompt()
 

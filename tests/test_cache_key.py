@@ -8,16 +8,16 @@ import datasets
 import pytest
 
 from rs_gpt4v import NAME
-from rs_gpt4v_builders import CONFIGS, GROUPS, sample, sources
+from rs_gpt4v_builders import CONFIGS, GROUPS, sample, sources_of
 from rs_gpt4v_builders.cache_key import fingerprint
-from rs_gpt4v_builders.sample.cache import sample_root
+from rs_gpt4v_builders.sample import sample_root
 
 ROOT = Path(__file__).parents[1]
 BUILDERS = "builders/rs_gpt4v_builders"
 
 
 def key(releases: Path) -> str:
-    return fingerprint(sources("cap_ucm"), releases, images=False)
+    return fingerprint(sources_of("cap_ucm"), releases, images=False)
 
 
 def comment_in(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,6 +34,7 @@ def comment_in(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 ROWS = [
     *(f"rs_gpt4v/{name}.py" for name in ("adapt", "templates", "records", "boxes", "box_codecs")),
     *(f"rs_gpt4v/{name}.py" for name in ("conversation", "images")),
+    f"{BUILDERS}/image_checks.py",
     *(f"{BUILDERS}/{name}.py" for name in ("__init__", "builder", "usable_records")),
     *(f"{BUILDERS}/sources/{file.name}" for file in sorted((ROOT / BUILDERS).glob("sources/*.py"))),
 ]
@@ -42,7 +43,6 @@ NO_ROWS = [
     *(f"{BUILDERS}/{name}.py" for name in ("card", "download/fetch", "export/hub")),
     *(f"{BUILDERS}/{name}.py" for name in ("stats/table1", "sample/draw", "sample/captions")),
     *(f"{BUILDERS}/audit/{name}" for name in ("matching.py", "page.py", "page.html.jinja")),
-    f"{BUILDERS}/sources/remote.py",
     "generation/rs_gpt4v_generation/facts.py",
 ]
 
@@ -81,7 +81,7 @@ def test_what_finds_leaks_counts_where_leaks_are_excluded(
     releases: Path, monkeypatch: pytest.MonkeyPatch, module: str
 ) -> None:
     def hashes() -> tuple[str, str]:
-        options = {"name": "cap_ucm", "data_dir": str(releases)}
+        options: dict[str, Any] = {"name": "cap_ucm", "data_dir": str(releases)}
         excluded = datasets.load_dataset_builder(NAME, **options, exclude_leaks=True).hash
         return str(excluded), str(datasets.load_dataset_builder(NAME, **options).hash)
 

@@ -11,7 +11,8 @@ from conftest import SHARED, needs_shared
 from rs_gpt4v.boxes import iou, to_hbb
 from rs_gpt4v_builders.sample.releases.dior_rsvg import CLASSES, dior_pictures
 from rs_gpt4v_builders.sources.dior import ORIENTED, SOURCE
-from rs_gpt4v_builders.sources.source import AnnotationError, Source, SourceNotFoundError
+from rs_gpt4v_builders.sources.reading import AnnotationError
+from rs_gpt4v_builders.sources.source import Source, SourceNotFoundError
 from rs_gpt4v_builders.usable_records import OnMissing, RecordError, good_records
 
 Row = dict[str, Any]

@@ -12,6 +12,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,14 +23,12 @@ from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
 from rs_gpt4v_builders import inventory
-from rs_gpt4v_builders.download import carry_out, describe, plan
 from rs_gpt4v_builders.download import fetch as _fetch
-from rs_gpt4v_builders.download import unpack as _unpack
 from rs_gpt4v_builders.download.fetch import DownloadError
+from rs_gpt4v_builders.download.plan import carry_out, describe, plan
 from rs_gpt4v_builders.download.unpack import UnpackError, unpack
 from rs_gpt4v_builders.sources import ucm_captions
-from rs_gpt4v_builders.sources.remote import Download, checksum
-from rs_gpt4v_builders.sources.source import Source
+from rs_gpt4v_builders.sources.source import Download, Source, checksum
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 PIECE = 1 << 16  # what is sent, and read, at once
@@ -265,7 +264,7 @@ class TestFetch:
     ) -> None:
         server.pause_s = 0.05
         code = (
-            "from pathlib import Path; from rs_gpt4v_builders.sources.remote import Download; "
+            "from pathlib import Path; from rs_gpt4v_builders.sources.source import Download; "
             "from rs_gpt4v_builders.download.fetch import fetch; "
             f"fetch(Download(url={of(server).url!r}, file='file'), Path({str(tmp_path)!r}, 'file'))"
         )
@@ -328,14 +327,6 @@ def special(name: str, kind: bytes, leads_to: str = "") -> tarfile.TarInfo:
 
 
 GOOD = {"imgs/1.tif": b"one", "imgs/deep/2.tif": b"two"}
-EVIL_NAMES = [
-    "../evil",
-    "imgs/../../evil",
-    "/absolute/evil",
-    "C:\\evil",
-    "..\\evil",
-    "\\\\host\\evil",
-]
 
 
 class TestUnpack:
@@ -359,65 +350,28 @@ class TestUnpack:
         unpack(archive, tmp_path / "imgs")
         assert leftovers(tmp_path / "imgs") == ["1.tif", "deep"]
 
-    @pytest.mark.parametrize("name", EVIL_NAMES)
+    @pytest.mark.parametrize("name", ["../evil", "imgs/../../evil", "/absolute/evil"])
     @pytest.mark.parametrize("pack", [zipped, tarred])
-    def test_member_that_leads_out_is_refused(self, tmp_path: Path, pack: Any, name: str) -> None:
-        name = name.replace("/absolute", str(tmp_path))
+    def test_nothing_is_written_outside(self, tmp_path: Path, pack: Any, name: str) -> None:
         folder = tmp_path / "root"
         folder.mkdir()
+        name = name.replace("/absolute", str(tmp_path))
         archive = pack(folder / {zipped: "a.zip", tarred: "a.tar"}[pack], GOOD | {name: b"evil"})
-        self.refuses(archive, "leads out of the folder")
+        with suppress(UnpackError):
+            unpack(archive, folder / "imgs")
         assert leftovers(tmp_path) == ["root"]
 
-    @pytest.mark.parametrize(
-        ("kind", "word"),
-        [(tarfile.SYMTYPE, "link"), (tarfile.LNKTYPE, "link"), (tarfile.FIFOTYPE, "device")],
-    )
-    def test_link_or_device_in_a_tar_is_refused(
-        self, tmp_path: Path, kind: bytes, word: str
-    ) -> None:
+    @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE])
+    def test_link_out_or_device_in_a_tar_is_refused(self, tmp_path: Path, kind: bytes) -> None:
         entry = special("imgs/evil", kind, "../../outside")
-        self.refuses(tarred(tmp_path / "a.tar", GOOD, entry), f"it is a {word}")
-
-    def test_link_in_a_zip_is_refused(self, tmp_path: Path) -> None:
-        entry = zipfile.ZipInfo("imgs/evil")
-        entry.external_attr = 0o120777 << 16
-        archive = zipped(tmp_path / "a.zip", GOOD)
-        with zipfile.ZipFile(archive, "a") as file:
-            file.writestr(entry, "/etc")
-        self.refuses(archive, "it is a link")
-
-    @pytest.mark.parametrize("pack", [zipped, tarred])
-    def test_bomb_is_refused(self, tmp_path: Path, pack: Any) -> None:
-        name = {zipped: "a.zip", tarred: "a.tar.gz"}[pack]
-        archive = pack(tmp_path / name, {"imgs/bomb.tif": bytes(32 << 20)})
-        self.refuses(archive, r"have more than [\d,]+ bytes")
-
-    def test_too_many_members_are_refused(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(_unpack, "_MOST_MEMBERS", 1)
-        self.refuses(zipped(tmp_path / "a.zip", GOOD), "it is one of more than 1")
-
-    @pytest.mark.filterwarnings("ignore:Duplicate name")
-    def test_two_members_of_one_name_are_refused(self, tmp_path: Path) -> None:
-        archive = zipped(tmp_path / "a.zip", GOOD)
-        with zipfile.ZipFile(archive, "a") as file:
-            file.writestr("imgs/1.tif", "another")
-        self.refuses(archive, "two members have this name")
-
-    def test_size_that_is_not_the_stated_one_is_refused(self, tmp_path: Path) -> None:
-        archive = zipped(tmp_path / "a.zip", {"imgs/1.tif": b"x" * 1000})
-        stated = (1000).to_bytes(4, "little")
-        archive.write_bytes(archive.read_bytes().replace(stated, (10).to_bytes(4, "little")))
-        self.refuses(archive, "damaged|has not the 10 bytes")
+        self.refuses(tarred(tmp_path / "a.tar", GOOD, entry), "is damaged: ")
 
     @pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
     def test_cut_archive_is_damaged(self, tmp_path: Path, name: str) -> None:
         pack = zipped if name == "a.zip" else tarred
         archive = pack(tmp_path / name, {"imgs/1.tif": os.urandom(40_000)})
         archive.write_bytes(archive.read_bytes()[:20_000])
-        self.refuses(archive, "is damaged: .* Delete it|has not the")
+        self.refuses(archive, "is damaged: .* Delete it")
 
     def test_rar_names_a_tool(self, tmp_path: Path) -> None:
         (tmp_path / "a.rar").write_bytes(b"Rar!")
@@ -583,6 +537,6 @@ def test_what_has_no_address_is_not_done(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("note", ["[]", '{"url": 7}', '{"url": "u", "validator": {}}', "\\ud800"])
 def test_a_broken_note_is_none(note: str, tmp_path: Path) -> None:
-    part = _fetch._Part(tmp_path / "file")
+    part = _fetch.Part(tmp_path / "file")
     part.note.write_text(note)
     assert part.validator("u") is None

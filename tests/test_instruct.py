@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from rs_gpt4v import NAME, records
+from rs_gpt4v_builders.sources.images import ImageFinder
+from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.sources.rs_gpt4v_instruct import DETAIL, SOURCE
-from rs_gpt4v_builders.sources.source import AnnotationError, ImageFinder
 from rs_gpt4v_builders.usable_records import RecordError
 
 Item = dict[str, Any]

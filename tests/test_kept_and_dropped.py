@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.inventory import all_sources
-from rs_gpt4v_builders.sources.source import AnnotationError, Source
+from rs_gpt4v_builders import all_sources
+from rs_gpt4v_builders.sources.reading import AnnotationError
+from rs_gpt4v_builders.sources.source import Source
 from rs_gpt4v_builders.usable_records import RecordError, good_records
 
 SOURCES = {source.name: source for source in all_sources()}

@@ -10,7 +10,7 @@ import pytest
 
 from rs_gpt4v import records
 from rs_gpt4v_builders.folder.detection_formats import Layout, read_objects
-from rs_gpt4v_builders.sources.source import AnnotationError
+from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_generation.facts import fact_sheet
 
 SHIP = {"label": "ship", "points": [10, 20, 40, 60], "kind": "hbb"}

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rs_gpt4v_builders.folder.detection_formats import Layout
-from rs_gpt4v_builders.sources.source import AnnotationError
+from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.usable_records import RecordError
 from rs_gpt4v_generation.load import own_scenes
 from rs_gpt4v_generation.scene import Scene

@@ -12,7 +12,9 @@ from rs_gpt4v import adapt
 from rs_gpt4v.adapt import Adaption
 from rs_gpt4v_builders.inventory import inventory
 from rs_gpt4v_builders.sources import floodnet, nwpu_captions, rsitmd, rsivqa, sydney_captions
-from rs_gpt4v_builders.sources.source import AnnotationError, ImageFinder, Source
+from rs_gpt4v_builders.sources.images import ImageFinder
+from rs_gpt4v_builders.sources.reading import AnnotationError
+from rs_gpt4v_builders.sources.source import Source
 
 Row = dict[str, Any]
 
@@ -265,7 +267,7 @@ class TestRsivqa:
         picture(tmp_path / "DOTA/images/P0000.png")
         found = next(f for f in inventory(tmp_path) if f.source.name == "rsivqa")
         assert found.status == "partial"
-        assert found.lacking == (
+        assert found.missing == (
             "../HRRSD/ImageSets/Main/train.txt",
             "../RSICD_optimal/RSICD_images/",
             "../Sydney_captions/imgs/",

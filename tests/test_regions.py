@@ -17,9 +17,9 @@ from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import iou
 from rs_gpt4v.conversation import check
 from rs_gpt4v_builders.inventory import inventory
-from rs_gpt4v_builders.sample.releases.dior_rsvg import dior_pictures, dior_rsvg, expressions
+from rs_gpt4v_builders.sample.releases.dior_rsvg import dior_pictures, expressions, write
 from rs_gpt4v_builders.sources.dior_rsvg import SOURCE, listed_objects
-from rs_gpt4v_builders.sources.source import AnnotationError
+from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.usable_records import RecordError
 
 Row = dict[str, Any]
@@ -206,7 +206,7 @@ class TestFolderOfAnnotations:
     def test_inventory_names_what_lacks(self, releases: Path, tmp_path: Path) -> None:
         shutil.copytree(releases / "DIOR_RSVG/Annotations", tmp_path / "DIOR_RSVG/Annotations")
         found = next(f for f in inventory(tmp_path) if f.source is SOURCE)
-        assert found.lacking == ("train.txt", "val.txt", "test.txt", "JPEGImages/")
+        assert found.missing == ("train.txt", "val.txt", "test.txt", "JPEGImages/")
 
     def test_new_file_in_it_builds_again(self, releases: Path, tmp_path: Path) -> None:
         root = shutil.copytree(releases, tmp_path / "releases")
@@ -249,7 +249,7 @@ class TestSample:
                 assert fits == [thing], words
 
     def test_files_have_the_release_s_form(self, tmp_path: Path) -> None:
-        dior_rsvg(tmp_path, 0, 0.1)
+        write(tmp_path, 0, 0.1)
         text = (tmp_path / "DIOR_RSVG/Annotations/11725.xml").read_text(encoding="utf-8")
         assert text.startswith(
             '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<annotation>\n'

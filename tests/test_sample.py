@@ -18,10 +18,10 @@ from rs_gpt4v_builders.sample.captions import captions
 from rs_gpt4v_builders.sample.draw import draw
 from rs_gpt4v_builders.sample.layouts import KINDS, lay_out
 from rs_gpt4v_builders.sample.questions import Balance, hr_questions, lr_questions
-from rs_gpt4v_builders.sample.releases.rsivqa import floodnet
+from rs_gpt4v_builders.sample.releases import floodnet
 from rs_gpt4v_builders.sample.scenes import Scene, overlap
 from rs_gpt4v_builders.sources import rsivqa
-from rs_gpt4v_builders.sources.source import ImageFinder
+from rs_gpt4v_builders.sources.images import ImageFinder
 
 SCALE = 0.06  # of the sample: about 60 images
 ALL_KINDS = (*KINDS, "landscape")
@@ -216,7 +216,7 @@ def test_floodnet_answers_only_what_is_to_be_learnt(sample: Path) -> None:
 
 
 def test_floodnet_answers_agree_with_one_another(tmp_path: Path) -> None:
-    floodnet(tmp_path, seed=3, scale=0.6)
+    floodnet.write(tmp_path, seed=3, scale=0.6)
     records = read(tmp_path / "FloodNet/Questions/Training Question.json").values()
     said: dict[str, dict[str, Any]] = {}
     for record in records:

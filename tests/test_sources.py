@@ -1,4 +1,4 @@
-"""What `rs-gpt4v sources` tells: what is found, what lacks, and where to get it."""
+"""What `rs-gpt4v sources` tells: what is found, what is missing, and where to get it."""
 
 import json
 import re
@@ -11,17 +11,19 @@ from conftest import SHARED, needs_shared
 from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
-from rs_gpt4v_builders import CONFIGS
-from rs_gpt4v_builders.inventory import all_sources, choose, count_images, inventory
-from rs_gpt4v_builders.overview import human_size, to_json, to_text
+from rs_gpt4v_builders import CONFIGS, all_sources
+from rs_gpt4v_builders.inventory import (
+    choose,
+    count_images,
+    human_size,
+    inventory,
+    to_json,
+    to_text,
+)
 from rs_gpt4v_builders.sources import (
     dior,
     dior_rsvg,
-    nwpu_captions,
-    rsicd,
     rsivqa,
-    rsvqa_hr,
-    rsvqa_lr,
     ucm_captions,
 )
 from rs_gpt4v_builders.sources.source import Source
@@ -36,7 +38,7 @@ def run(*arguments: str | Path) -> str:
 
 
 def text(source: Source, root: Path | None) -> str:
-    """The overview of one source, with runs of white space as one blank."""
+    """The text on one source, with runs of white space as one blank."""
     return " ".join(to_text(inventory(root, [source]), root).split())
 
 
@@ -64,10 +66,13 @@ class TestProvenance:
         for download in source.downloads:
             assert re.match(fixed, download.url)
             assert download.gives in lacking
-            assert re.fullmatch(
-                r"(md5:[0-9a-f]{32}|git:[0-9a-f]{40}|sha256:[0-9a-f]{64})",
-                download.checksum or "md5:" + "0" * 32,
-            )
+            if download.checksum is not None:
+                kinds = r"(md5:[0-9a-f]{32}|git:[0-9a-f]{40}|sha256:[0-9a-f]{64})"
+                assert re.fullmatch(kinds, download.checksum)
+
+    def test_archives_have_a_checksum(self, source: Source) -> None:
+        """Nothing else guards what is unpacked."""
+        assert all(download.checksum for download in source.downloads if download.unpack)
 
     def test_where_to_get_it_is_told_without_a_data_root(self, source: Source) -> None:
         told = text(source, None)
@@ -76,9 +81,8 @@ class TestProvenance:
         for page in (source.homepage, *source.mirrors):
             assert page in told
         assert ("fetch rs-gpt4v download " in told) is bool(source.downloads)
-        assert ("by hand" in told) is (
-            source not in (rsvqa_lr.SOURCE, rsvqa_hr.SOURCE, rsicd.SOURCE, nwpu_captions.SOURCE)
-        )
+        (found,) = to_json(inventory(None, [source]))
+        assert ("by hand" in told) is (len(found["to_fetch"]) < len(found["lacking"]))
 
 
 def test_no_line_is_wider_than_a_terminal() -> None:
@@ -110,13 +114,13 @@ class TestStatus:
         next((root / "UCM_captions/imgs").iterdir()).unlink()
         told = text(ucm, root)
         assert "1 partial" in told
-        assert "lacks 1 image licence" in told
+        assert "missing 1 image licence" in told
         assert "images complete the folder by hand" in told
         assert ucm.homepage in told
 
     def test_absent_folder_of_images_makes_it_partial(self, root: Path, ucm: Source) -> None:
         shutil.rmtree(root / "UCM_captions/imgs")
-        assert f"lacks imgs/; {ucm.image_count} images licence" in text(ucm, root)
+        assert f"missing imgs/; {ucm.image_count} images licence" in text(ucm, root)
 
     def test_two_files_of_one_image_count_once(self, root: Path, ucm: Source) -> None:
         image = next((root / "UCM_captions/imgs").iterdir())
@@ -127,7 +131,7 @@ class TestStatus:
         (tmp_path / "DIOR_RSVG/Annotations").mkdir(parents=True)
         told = text(dior_rsvg.SOURCE, tmp_path)
         assert (
-            'lacks JPEGImages/; for protocol="release" only: train.txt, val.txt, test.txt; '
+            'missing JPEGImages/; for protocol="release" only: train.txt, val.txt, test.txt; '
             "17,402 images"
         ) in told
         assert "fetch rs-gpt4v download dior_rsvg: train.txt, val.txt, test.txt (218.8 kB)" in told

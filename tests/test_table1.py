@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from conftest import SHARED, needs_shared
 
-from rs_gpt4v_builders._dropped import dropped
 from rs_gpt4v_builders.builder import NoDataRootError
 from rs_gpt4v_builders.stats.table1 import (
     TABLE_1,
@@ -20,6 +19,7 @@ from rs_gpt4v_builders.stats.table1 import (
     to_text,
     totals,
 )
+from rs_gpt4v_builders.usable_records import dropped
 
 
 def line_of(config: str, split: str) -> Line:

@@ -75,7 +75,12 @@ def members(name: str) -> tuple[str, ...]:
     return GROUPS.get(name, (name,))
 
 
-def sources(*names: str) -> list[Source]:
+def all_sources() -> list[Source]:
+    """The configs' sources and those that dialogues are generated from, each once."""
+    return [*sources_of(*CONFIGS), *OBJECT_SOURCES]
+
+
+def sources_of(*names: str) -> list[Source]:
     """The sources of the configs or groups ``names``, each once, in their order."""
     configs = [CONFIGS[member] for name in names for member in members(name)]
     return list({config.source.name: config.source for config in configs}.values())

@@ -23,13 +23,13 @@ from rs_gpt4v.conversation import FEATURES, SCHEMA, InvalidConversationError, ch
 from rs_gpt4v.files import read_json_lines
 from rs_gpt4v.image_bands import Stretch
 from rs_gpt4v.images import AS_IS, Conversion
-from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, Config, members, sources
-from rs_gpt4v_builders._dropped import DroppedRecord
+from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, Config, members, sources_of
 from rs_gpt4v_builders.audit.exclude import LeakFinder, leak_finder
 from rs_gpt4v_builders.cache_key import fingerprint
-from rs_gpt4v_builders.sample.cache import sample_root
-from rs_gpt4v_builders.sources.source import AnnotationError, Source, SourceNotFoundError, not_found
-from rs_gpt4v_builders.usable_records import OnMissing, RecordError, good_records
+from rs_gpt4v_builders.sample import sample_root
+from rs_gpt4v_builders.sources.reading import AnnotationError
+from rs_gpt4v_builders.sources.source import Source, SourceNotFoundError, not_found
+from rs_gpt4v_builders.usable_records import DroppedRecord, OnMissing, RecordError, good_records
 
 DATA_ROOT_VARIABLE = "RS_GPT4V_DATA"
 VERSION = datasets.Version("1.0.0")
@@ -96,7 +96,7 @@ _TYPE_WORDS: dict[type, str] = {bool: "True or False", int: "a whole number"}
 
 
 def _titles(name: str) -> str:
-    return ", ".join(source.title for source in sources(name))
+    return ", ".join(source.title for source in sources_of(name))
 
 
 class RsGpt4v(datasets.ArrowBasedBuilder):
@@ -130,7 +130,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         # Which rows leak depends on the images of every release.
         leaks = bool(kwargs.get("exclude_leaks"))
         kwargs["hash"] = fingerprint(
-            sources(*CONFIGS) if leaks else sources(config_name),
+            sources_of(*CONFIGS) if leaks else sources_of(config_name),
             root,
             leaks=leaks,
             images=leaks or kwargs.get("on_missing") == "skip" or _conversion(kwargs) != AS_IS,
@@ -143,7 +143,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         return members(self.config.name)
 
     def _info(self) -> datasets.DatasetInfo:
-        used = sources(self.config.name)
+        used = sources_of(self.config.name)
         return datasets.DatasetInfo(
             description=_titles(self.config.name),
             features=FEATURES,
@@ -295,13 +295,13 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         root = Path(self.config.data_dir)
         folder = source.find(root)
         if folder is None and self.config.name in GROUPS:
-            absent = [s.title for s in sources(self.config.name) if s.find(root) is None]
-            if self.config.on_missing == "skip" and len(absent) < len(sources(self.config.name)):
+            absent = [s.title for s in sources_of(self.config.name) if s.find(root) is None]
+            if self.config.on_missing == "skip" and len(absent) < len(sources_of(self.config.name)):
                 logger.warning(
                     "%s: %s is left out, not in %s", self.config.name, source.title, root
                 )
                 return None
-            others = len(absent) < len(sources(self.config.name))
+            others = len(absent) < len(sources_of(self.config.name))
             raise SourceNotFoundError(
                 f"{not_found(source, root)} Absent of {self.config.name!r}: {'; '.join(absent)}."
                 + (' on_missing="skip" (--on-missing skip) goes on without them.' if others else "")

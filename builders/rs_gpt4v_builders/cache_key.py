@@ -9,7 +9,8 @@ from pathlib import Path
 
 import rs_gpt4v
 import rs_gpt4v_builders
-from rs_gpt4v_builders.sources.source import ImageFinder, Source
+from rs_gpt4v_builders.sources.images import ImageFinder
+from rs_gpt4v_builders.sources.source import Source
 
 _PACKAGES = {
     package.__name__: Path(package.__path__[0]) for package in (rs_gpt4v, rs_gpt4v_builders)
@@ -22,9 +23,8 @@ _LEAKS = "rs_gpt4v_builders.audit.exclude"
 _DECIDES_NOTHING = {
     "rs_gpt4v",
     "rs_gpt4v.box_replies",  # reads boxes; rows have them written
-    "rs_gpt4v_builders.sources.remote",
     "rs_gpt4v_builders.cache_key",
-    "rs_gpt4v_builders.sample.cache",  # the sample's path says how it was drawn
+    "rs_gpt4v_builders.sample",  # the sample's path says how it was drawn
 }
 """Modules that the builder imports and that no row depends on."""
 

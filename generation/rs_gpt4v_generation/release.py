@@ -22,10 +22,11 @@ from rs_gpt4v_builders.export.images import image_names, store
 from rs_gpt4v_builders.export.job import write_json_list
 from rs_gpt4v_builders.export.llava import conversations
 from rs_gpt4v_builders.image_checks import CONVERTED
-from rs_gpt4v_builders.sample.cache import SAMPLE
+from rs_gpt4v_builders.sample import SAMPLE
 from rs_gpt4v_builders.sources import dior, voc_xml
+from rs_gpt4v_builders.sources.images import ImageFinder
+from rs_gpt4v_builders.sources.reading import read_json
 from rs_gpt4v_builders.sources.rs_gpt4v_instruct import SOURCE
-from rs_gpt4v_builders.sources.source import ImageFinder, read_json
 from rs_gpt4v_generation.candidates import image_path, is_sound, read_queue, tally
 
 _DIOR = {dior.SOURCE.name, dior.ORIENTED.name}

@@ -39,16 +39,16 @@ def sources(
 
     Example: `rs-gpt4v sources --data-dir /data/rs`
     """
-    from rs_gpt4v_builders import inventory, overview
+    from rs_gpt4v_builders import inventory
 
     root = data_dir and data_dir.absolute()
     if root and not root.is_dir():
         raise FileNotFoundError(f"{root} is no folder: give the releases' parent with --data-dir")
     found = inventory.inventory(root, inventory.choose(names) if names else None)
     if as_json:
-        typer.echo(json.dumps(overview.to_json(found), indent=2))
+        typer.echo(json.dumps(inventory.to_json(found), indent=2))
     else:
-        typer.echo(overview.to_text(found, root, citations=citations))
+        typer.echo(inventory.to_text(found, root, citations=citations))
 
 
 @app.command()
@@ -68,8 +68,8 @@ def download(
 
     Example: `rs-gpt4v download rsvqa_lr --data-dir /data/rs`
     """
-    from rs_gpt4v_builders import download as downloads
     from rs_gpt4v_builders import inventory
+    from rs_gpt4v_builders.download import plan as downloads
 
     root = data_dir.absolute()
     items = downloads.plan(inventory.choose(names), root)
@@ -81,10 +81,10 @@ def download(
         typer.echo(f"{done.item.path}: {done.remark}")
         kept += done.outcome == "kept"
     typer.echo(downloads.rest(inventory.choose(names), root))
-    lacking = downloads.incomplete(inventory.choose(names), root)
-    if lacking:
-        typer.echo(f"Incomplete (see above for what is missing): {', '.join(lacking)}", err=True)
-    raise typer.Exit(1 if kept or lacking else 0)
+    incomplete = downloads.incomplete(inventory.choose(names), root)
+    if incomplete:
+        typer.echo(f"Incomplete (see above for what is missing): {', '.join(incomplete)}", err=True)
+    raise typer.Exit(1 if kept or incomplete else 0)
 
 
 @app.command()

@@ -11,10 +11,10 @@ import pyarrow as pa
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.records import PROBLEM
-from rs_gpt4v_builders import CONFIGS, sources
+from rs_gpt4v_builders import CONFIGS, sources_of
 from rs_gpt4v_builders.audit.images import cache_in, read_images
 from rs_gpt4v_builders.audit.matching import matches, near_pairs
-from rs_gpt4v_builders.sources.source import ImageFinder, with_images
+from rs_gpt4v_builders.sources.images import ImageFinder, with_images
 
 LeakFinder = Callable[[pa.ChunkedArray], pa.Array]
 """For each path of an image (null where there is none), the problem that it leaks, or null."""
@@ -45,7 +45,7 @@ def _test_images(
 ) -> dict[str, str]:
     """The name of each test image, like ``rsicd/test/airport_1.jpg``, by its real path."""
     found: dict[str, str] = {}
-    for source in sources(*CONFIGS):
+    for source in sources_of(*CONFIGS):
         folder = source.find(root)
         if folder is None:
             continue

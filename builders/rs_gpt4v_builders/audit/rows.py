@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import NAME
-from rs_gpt4v_builders.sources.source import AnnotationError, SourceNotFoundError
+from rs_gpt4v_builders.sources.reading import AnnotationError
+from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_builders.usable_records import RecordError
 
 

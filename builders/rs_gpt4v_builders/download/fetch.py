@@ -15,7 +15,7 @@ from tqdm import tqdm
 from typing_extensions import TypedDict
 
 from rs_gpt4v.files import InvalidFileError, read_json
-from rs_gpt4v_builders.sources.remote import Download
+from rs_gpt4v_builders.sources.source import Download
 
 _ATTEMPTS = 5  # in a row that bring no byte more
 _LONGEST_WAIT_S = 60.0
@@ -40,7 +40,7 @@ class _Note(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class Part:
     """What was fetched so far of ``whole``: beside it, with a note of what it is a part of."""
 
     whole: Path
@@ -102,7 +102,7 @@ def fetch(
     """
     _check_address(download.url)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = _Part(path)
+    part = Part(path)
     with _Session() as session:
         _fill(session, download, part, backoff_s, timeout_s)
     if problem := download.mismatch(part.path):
@@ -128,7 +128,7 @@ def _not_as_released(download: Download, problem: str) -> DownloadError:
 
 
 def _fill(
-    session: requests.Session, download: Download, part: _Part, backoff_s: float, timeout_s: float
+    session: requests.Session, download: Download, part: Part, backoff_s: float, timeout_s: float
 ) -> None:
     """Attempt until the part is whole; a broken connection that brought bytes costs nothing."""
     failures, most = 0, part.size
@@ -151,7 +151,7 @@ def _said(error: Exception) -> str:
 
 
 def _failure(
-    session: requests.Session, download: Download, part: _Part, timeout_s: float
+    session: requests.Session, download: Download, part: Part, timeout_s: float
 ) -> Exception | None:
     """What broke an attempt and may pass; None where it succeeded."""
     try:
@@ -161,7 +161,7 @@ def _failure(
     return None
 
 
-def _attempt(session: requests.Session, download: Download, part: _Part, timeout_s: float) -> None:
+def _attempt(session: requests.Session, download: Download, part: Part, timeout_s: float) -> None:
     if download.size is not None and part.size == download.size:
         return  # whole already, killed before it was checked
     validator = part.validator(download.url)
@@ -186,7 +186,7 @@ def _attempt(session: requests.Session, download: Download, part: _Part, timeout
         _append(response, download, part)
 
 
-def _after_refused_range(response: requests.Response, part: _Part) -> None:
+def _after_refused_range(response: requests.Response, part: Part) -> None:
     """Bytes after the last were asked for: the part is whole, or of another version."""
     if response.headers.get("Content-Range") == f"bytes */{part.size}":
         return
@@ -209,7 +209,7 @@ def _check_status(response: requests.Response, download: Download) -> None:
 
 
 def _check_same_version(
-    response: requests.Response, part: _Part, start: int, validator: str | None
+    response: requests.Response, part: Part, start: int, validator: str | None
 ) -> None:
     """The server should have sent all of another version; not all servers do."""
     offered = response.headers.get("Content-Range", "")
@@ -225,7 +225,7 @@ def _validator(response: requests.Response) -> str | None:
     return etag if etag.startswith('"') else response.headers.get("Last-Modified")
 
 
-def _check_length(response: requests.Response, download: Download, part: _Part, start: int) -> None:
+def _check_length(response: requests.Response, download: Download, part: Part, start: int) -> None:
     """Notice a file of another size, or a disk too small for it, before fetching it."""
     length = _length(response)
     if length is None:
@@ -253,7 +253,7 @@ def need_room(folder: Path, size: int, what: str) -> None:
         )
 
 
-def _append(response: requests.Response, download: Download, part: _Part) -> None:
+def _append(response: requests.Response, download: Download, part: Part) -> None:
     size = part.size
     with part.path.open("ab") as file, _bar(response, download, size) as bar:
         for chunk in response.iter_content(_CHUNK_BYTES):

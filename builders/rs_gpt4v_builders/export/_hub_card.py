@@ -12,10 +12,10 @@ from huggingface_hub import DatasetCardData
 
 from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, members
-from rs_gpt4v_builders._dropped import cache_folder, dropped, lists
 from rs_gpt4v_builders.card import LIMITS, PAPER, USE, sources_table
 from rs_gpt4v_builders.export.images import FOLDER
 from rs_gpt4v_builders.export.job import ExportJob, image_paths
+from rs_gpt4v_builders.usable_records import cache_folder, dropped, lists
 
 _TASKS = {
     "captions": "image-to-text",

@@ -27,7 +27,7 @@ from rs_gpt4v import records
 from rs_gpt4v.boxes import order_corners
 from rs_gpt4v.files import InvalidFileError, read_json
 from rs_gpt4v_builders.sources import voc_xml as _dior_xml
-from rs_gpt4v_builders.sources.source import AnnotationError, read_text
+from rs_gpt4v_builders.sources.reading import AnnotationError, read_text
 
 Layout = Literal["coco", "dota", "voc"]
 Row = dict[str, Any]

@@ -23,7 +23,8 @@ from rs_gpt4v.files import relative
 from rs_gpt4v.images import AS_IS, SUFFIXES, Conversion
 from rs_gpt4v_builders.folder.detection_formats import Layout, Row, read_rows
 from rs_gpt4v_builders.image_checks import check_images
-from rs_gpt4v_builders.sources.source import AnnotationError, Source
+from rs_gpt4v_builders.sources.reading import AnnotationError
+from rs_gpt4v_builders.sources.source import Source
 
 logger = logging.getLogger(__name__)
 

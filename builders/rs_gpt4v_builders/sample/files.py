@@ -1,13 +1,10 @@
-"""What the writers of releases share: splits, scenes, image files, and the format of captions."""
+"""What the writers of releases share: splits, scenes and image files."""
 
-import json
 import random
 import zlib
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from rs_gpt4v_builders.sample.captions import PER_IMAGE
 from rs_gpt4v_builders.sample.draw import draw
 from rs_gpt4v_builders.sample.layouts import lay_out
 from rs_gpt4v_builders.sample.scenes import Scene
@@ -63,50 +60,3 @@ def new_folder(path: Path) -> Path:
     """The folder, made where it does not exist."""
     path.mkdir(parents=True, exist_ok=True)
     return path
-
-
-def sentence_ids(index: int) -> list[int]:
-    """The ids of one image's captions."""
-    return list(range(PER_IMAGE * index, PER_IMAGE * (index + 1)))
-
-
-def sentences_of(
-    sentences: Sequence[str], index: int, spell: Callable[[str, int], str] = lambda token, _: token
-) -> list[dict[str, Any]]:
-    """The records of one image's captions; ``tokens`` are ``raw`` without its stop."""
-    return [
-        {
-            "tokens": [spell(token, sentid) for token in raw.removesuffix(" .").split(" ")],
-            "raw": raw,
-            "imgid": index,
-            "sentid": sentid,
-        }
-        for raw, sentid in zip(sentences, sentence_ids(index), strict=True)
-    ]
-
-
-def caption_record(index: int, name: str, split: str, sentences: Sequence[str]) -> dict[str, Any]:
-    """One image's record with the key order of RSICD and RSITMD."""
-    return {
-        "filename": name,
-        "imgid": index,
-        "sentences": sentences_of(sentences, index),
-        "split": split,
-        "sentids": sentence_ids(index),
-    }
-
-
-def write_captions(path: Path, records: list[dict[str, Any]], name: str) -> None:
-    """Write a caption file of Karpathy's layout."""
-    path.write_text(_tabbed({"images": records, "dataset": name}), encoding="utf-8")
-
-
-def _tabbed(value: Any, depth: int = 0) -> str:
-    """JSON as the caption releases indent it: tabs, a list's elements level with its key."""
-    tabs = "\t" * depth
-    if isinstance(value, dict):
-        members = [f'{tabs}\t"{key}": {_tabbed(item, depth + 1)}' for key, item in value.items()]
-        return "{\n" + ",\n".join(members) + f"\n{tabs}}}"
-    if isinstance(value, list):
-        return "[" + f",\n{tabs}".join(_tabbed(item, depth) for item in value) + "]"
-    return json.dumps(value)

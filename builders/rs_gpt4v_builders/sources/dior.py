@@ -21,11 +21,10 @@ import pyarrow as pa
 
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.sources import voc_xml as _dior_xml
-from rs_gpt4v_builders.sources.source import AnnotationError, Source, read_text
+from rs_gpt4v_builders.sources import voc_xml
+from rs_gpt4v_builders.sources.reading import AnnotationError, read_text
+from rs_gpt4v_builders.sources.source import Source
 
-_HORIZONTAL = "Annotations/Horizontal Bounding Boxes/"
-_ORIENTED = "Annotations/Oriented Bounding Boxes/"
 _LISTS = {"train": "Main/train.txt", "validation": "Main/val.txt", "test": "Main/test.txt"}
 _FOUR_CORNERS = tuple(
     f"robndbox/{axis}_{corner}"
@@ -34,22 +33,13 @@ _FOUR_CORNERS = tuple(
 )
 
 
-def _read_horizontal(folder: Path, split: str, protocol: Protocol) -> pa.Table:
-    return _read(SOURCE, folder, split, protocol)
-
-
-def _read_oriented(folder: Path, split: str, protocol: Protocol) -> pa.Table:
-    return _read(ORIENTED, folder, split, protocol)
-
-
 def _read(source: Source, folder: Path, split: str, protocol: Protocol) -> pa.Table:
-    files = _dior_xml.annotation_files(source.path(folder, source.files(split, protocol)[0]))
+    files = voc_xml.annotation_files(source.path(folder, source.files(split, protocol)[0]))
     if protocol == "paper":
-        rows = [_record(file) for file in files if _dior_xml.dior_split(file) == split]
+        rows = [_record(file) for file in voc_xml.of_dior_split(files, split)]
     else:
-        rows = _listed(
-            files, {name: source.path(folder, file) for name, file in _LISTS.items()}, split
-        )
+        lists = {name: source.path(folder, file) for name, file in _LISTS.items()}
+        rows = _listed(files, lists, split)
     return records.table(rows, records.OBJECTS)
 
 
@@ -80,13 +70,13 @@ def _unusable(name: str, problem: str, file: Path) -> dict[str, Any]:
 
 def _record(file: Path) -> dict[str, Any]:
     """One image; the first part of its name says in which of DIOR's two folders it is."""
-    root = _dior_xml.read_annotation(file)
+    root = voc_xml.read_annotation(file)
     name = (root.findtext("filename") or "").strip() or f"{file.stem}.jpg"
     return {
         "key": file.stem,
-        "image": f"{_dior_xml.dior_split(file)}/{name}",
+        "image": f"{voc_xml.dior_split(file)}/{name}",
         "boxes": [_box(annotated) for annotated in root.findall("object")],
-        "size": _dior_xml.stated_size(root),
+        "size": voc_xml.stated_size(root),
     }
 
 
@@ -94,47 +84,54 @@ def _box(annotated: Any) -> dict[str, Any]:
     oriented = annotated.find("robndbox") is not None
     return {
         "label": (annotated.findtext("name") or "").strip(),
-        "points": _dior_xml.points(annotated, _FOUR_CORNERS if oriented else _dior_xml.CORNERS),
+        "points": voc_xml.points(annotated, _FOUR_CORNERS if oriented else voc_xml.CORNERS),
         "kind": "obb" if oriented else "hbb",
     }
 
 
-_COMMON: dict[str, Any] = {
-    "homepage": "https://gcheng-nwpu.github.io/#Datasets",
-    "license": "unknown",
-    "folders": ("DIOR", "DIOR-R", "dior"),
-    "spellings": {file: (f"ImageSets/{file}",) for file in _LISTS.values()},
-    "images": (),
-    "mirrors": ("https://drive.google.com/drive/folders/1UdlgHk49iu6WpcJ5467iT-UqNPpx__CC",),
-    "image_count": 23_463,
-    "other_images": {
-        "train": ("JPEGImages-trainval", "JPEGImages"),
-        "test": ("JPEGImages-test", "JPEGImages"),
-    },
-}
+def _source(name: str, title: str, citation: str, boxes: str) -> Source:
+    """One of the two sets of ``boxes`` on DIOR's images."""
 
-SOURCE = Source(
-    name="dior",
-    title="DIOR",
-    citation="@article{li2020object, title={Object detection in optical remote sensing images: "
+    def read(folder: Path, split: str, protocol: Protocol) -> pa.Table:
+        return _read(source, folder, split, protocol)
+
+    source = Source(
+        name=name,
+        title=title,
+        homepage="https://gcheng-nwpu.github.io/#Datasets",
+        license="unknown",
+        citation=citation,
+        folders=("DIOR", "DIOR-R", "dior"),
+        annotations=dict.fromkeys(("train", "test"), (boxes,)),
+        release_annotations={split: (boxes, file) for split, file in _LISTS.items()},
+        spellings={file: (f"ImageSets/{file}",) for file in _LISTS.values()},
+        images=(),
+        other_images={
+            "train": ("JPEGImages-trainval", "JPEGImages"),
+            "test": ("JPEGImages-test", "JPEGImages"),
+        },
+        reader=read,
+        mirrors=("https://drive.google.com/drive/folders/1UdlgHk49iu6WpcJ5467iT-UqNPpx__CC",),
+        image_count=23_463,
+    )
+    return source
+
+
+SOURCE = _source(
+    "dior",
+    "DIOR",
+    "@article{li2020object, title={Object detection in optical remote sensing images: "
     "A survey and a new benchmark}, author={Li, Ke and Wan, Gang and Cheng, Gong and "
     "Meng, Liqiu and Han, Junwei}, journal={ISPRS Journal of Photogrammetry and Remote Sensing}, "
     "volume={159}, pages={296--307}, year={2020}}",
-    annotations=dict.fromkeys(("train", "test"), (_HORIZONTAL,)),
-    release_annotations={split: (_HORIZONTAL, file) for split, file in _LISTS.items()},
-    reader=_read_horizontal,
-    **_COMMON,
+    "Annotations/Horizontal Bounding Boxes/",
 )
-
-ORIENTED = Source(
-    name="dior_oriented",
-    title="DIOR-R",
-    citation="@article{cheng2022anchor, title={Anchor-free oriented proposal generator for object "
+ORIENTED = _source(
+    "dior_oriented",
+    "DIOR-R",
+    "@article{cheng2022anchor, title={Anchor-free oriented proposal generator for object "
     "detection}, author={Cheng, Gong and Wang, Jiabao and Li, Ke and Xie, Xingxing and "
     "Lang, Chunbo and Yao, Yanqing and Han, Junwei}, journal={IEEE TGRS}, volume={60}, "
     "year={2022}}",
-    annotations=dict.fromkeys(("train", "test"), (_ORIENTED,)),
-    release_annotations={split: (_ORIENTED, file) for split, file in _LISTS.items()},
-    reader=_read_oriented,
-    **_COMMON,
+    "Annotations/Oriented Bounding Boxes/",
 )

@@ -20,9 +20,9 @@ import pyarrow as pa
 
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.sources import voc_xml as _dior_xml
-from rs_gpt4v_builders.sources.remote import Download
-from rs_gpt4v_builders.sources.source import AnnotationError, Source, read_text
+from rs_gpt4v_builders.sources import voc_xml
+from rs_gpt4v_builders.sources.reading import AnnotationError, read_text
+from rs_gpt4v_builders.sources.source import Download, Source
 
 _ANNOTATIONS = "Annotations/"
 _MOST_DIGITS = 9  # of an index; Python reads no number of more than 4,300
@@ -30,9 +30,9 @@ _LISTS = {"train": "train.txt", "validation": "val.txt", "test": "test.txt"}
 
 
 def _read(folder: Path, split: str, protocol: Protocol) -> pa.Table:
-    files = _dior_xml.annotation_files(SOURCE.path(folder, _ANNOTATIONS))
+    files = voc_xml.annotation_files(SOURCE.path(folder, _ANNOTATIONS))
     if protocol == "paper":
-        files = [file for file in files if _dior_xml.dior_split(file) == split]
+        files = voc_xml.of_dior_split(files, split)
     rows = [row for file in files for row in _objects(file)]
     if protocol == "release":
         rows = [rows[index] for index in listed_objects(folder, len(rows))[split]]
@@ -40,18 +40,18 @@ def _read(folder: Path, split: str, protocol: Protocol) -> pa.Table:
 
 
 def _objects(file: Path) -> list[dict[str, Any]]:
-    """The described objects of one image; a key is the file's stem and the place in it, from 0."""
-    root = _dior_xml.read_annotation(file)
+    """The described objects of one image; a key is the file's stem and the index, from 0."""
+    root = voc_xml.read_annotation(file)
     return [
         {
-            "key": f"{file.stem}/{place}",
+            "key": f"{file.stem}/{index}",
             "image": root.findtext("filename"),
             "expression": described.findtext("description"),
             "label": described.findtext("name"),
-            "points": _dior_xml.points(described),
+            "points": voc_xml.points(described),
             "kind": "hbb",
         }
-        for place, described in enumerate(root.findall("object"))
+        for index, described in enumerate(root.findall("object"))
     ]
 
 
@@ -103,7 +103,7 @@ SOURCE = Source(
     annotations=dict.fromkeys(("train", "test"), (_ANNOTATIONS,)),
     release_annotations=dict.fromkeys(_LISTS, (_ANNOTATIONS, *_LISTS.values())),
     images=("JPEGImages",),
-    telling=False,  # many releases have a folder Annotations
+    recognisable_by_files=False,  # many releases have a folder Annotations
     reader=_read,
     mirrors=("https://drive.google.com/drive/folders/1hTqtYsC6B-m4ED2ewx5oKuYZV13EoJp_",),
     downloads=tuple(

@@ -20,7 +20,8 @@ import pyarrow as pa
 
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.sources.source import Source, read_json_object
+from rs_gpt4v_builders.sources.reading import read_json_object
+from rs_gpt4v_builders.sources.source import Source
 
 _QUESTIONS = "Questions/Training Question.json"
 

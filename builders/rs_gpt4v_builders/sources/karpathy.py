@@ -4,14 +4,15 @@ One object; ``images`` lists ``{filename, split, sentences: [{raw, tokens, ...}]
 read: ``tokens`` differ from it (typos, empty tokens) and give other counts than the paper's.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 from rs_gpt4v import records
-from rs_gpt4v_builders.sources.source import described, read_json_list
+from rs_gpt4v.adapt import Protocol
+from rs_gpt4v_builders.sources.reading import described, read_json_list
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 """Our split names and the release's."""
@@ -22,58 +23,59 @@ def annotations(file: str, splits: Iterable[str] = SPLITS) -> dict[str, tuple[st
     return dict.fromkeys(splits, (file,))
 
 
-def read(path: Path, split: str, splits: Iterable[str] = SPLITS) -> pa.Table:
-    """The images of ``split`` with their captions, as `rs_gpt4v.records.CAPTIONS`.
+def reader(file: str, splits: Iterable[str] = SPLITS) -> Callable[[Path, str, Protocol], pa.Table]:
+    """What reads ``file`` of a release that has ``splits``, as `rs_gpt4v.records.CAPTIONS`."""
 
-    Args:
-        path: The JSON file.
-        split: One of ``splits``.
-        splits: Those that the release has.
+    def read(folder: Path, split: str, _: Protocol) -> pa.Table:
+        return _read(folder / file, split, splits)
 
-    Raises:
-        AnnotationError: The file holds no list ``images`` of objects.
-    """
+    return read
+
+
+def _read(path: Path, split: str, splits: Iterable[str]) -> pa.Table:
     images = {f"images[{n}]": image for n, image in enumerate(read_json_list(path, "images"))}
     rows = [
-        record(image, _raws(image.get("sentences")), f"{path}, {place}", place)
-        for place, image in images.items()
+        record(image, _raws(image.get("sentences")), f"{path}, {item}", item)
+        for item, image in images.items()
     ]
     return of_split(rows, split, splits)
 
 
 def _raws(sentences: object) -> list[object]:
-    """What the sentences say; anything but objects is kept as it is, and is no caption then."""
-    listed = sentences if isinstance(sentences, list) else [sentences] if sentences else []
-    return [
-        sentence.get("raw") if isinstance(sentence, dict) else [sentence] for sentence in listed
-    ]
+    """The sentences' texts; a list, which is no caption, for anything but an object."""
+    items = sentences if isinstance(sentences, list) else [sentences] if sentences else []
+    return [item.get("raw") if isinstance(item, dict) else [item] for item in items]
 
 
 def record(
-    image: dict[str, Any], raws: Sequence[object], where: str, place: str, folder: str = ""
+    image: dict[str, Any], raws: Sequence[object], where: str, item: str, folder: str = ""
 ) -> dict[str, Any]:
-    """An image with those of its captions that say something; " ." does, as in the paper.
+    """An image with its captions that are not blank; " ." is kept, as in the paper.
 
     Args:
         image: As released, with ``filename`` and ``split``.
         raws: Its captions.
-        where: File and place of the image in it.
-        place: The place alone: the key of an image without a name.
-        folder: What its name lacks.
+        where: File and item of the image in it.
+        item: The item alone: the key of an image without a name.
+        folder: What to put before the image's name.
     """
     name = image.get("filename")
     captions = [
         raw for raw in raws if not (raw is None or (isinstance(raw, str) and not raw.strip()))
     ]
     missing = len(raws) - len(captions)
-    said = f"{where}: {missing} of its {len(raws)} captions are empty"
     return {
-        "key": PurePosixPath(name).stem if isinstance(name, str) and name else place,
+        "key": PurePosixPath(name).stem if isinstance(name, str) and name else item,
         "image": f"{folder}{name}" if isinstance(name, str) and name else name,
         "captions": captions,
         "split": image.get("split"),
         "where": where,
-        "change": ("empty captions left out", said) if missing and captions else None,
+        "change": (
+            "empty captions left out",
+            f"{where}: {missing} of its {len(raws)} captions are empty",
+        )
+        if missing and captions
+        else None,
     }
 
 
@@ -85,6 +87,6 @@ def of_split(rows: Iterable[dict[str, Any]], split: str, splits: Iterable[str]) 
         if row["split"] == SPLITS[split]:
             chosen.append(row)
         elif row["split"] not in known and split == "train":
-            said = f"split is {described(row['split'])}, not one of {', '.join(known)}"
-            chosen.append(row | {"problem": ("unknown split", f"{row['where']}: {said}")})
+            reason = f"split is {described(row['split'])}, not one of {', '.join(known)}"
+            chosen.append(row | {"problem": ("unknown split", f"{row['where']}: {reason}")})
     return records.table(chosen, records.CAPTIONS)

@@ -17,9 +17,9 @@ from typing import Any
 import pyarrow as pa
 
 from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.sources import karpathy as _karpathy
-from rs_gpt4v_builders.sources.remote import Download
-from rs_gpt4v_builders.sources.source import Source, read_json_object
+from rs_gpt4v_builders.sources import karpathy
+from rs_gpt4v_builders.sources.reading import read_json_object
+from rs_gpt4v_builders.sources.source import Download, Source
 
 _CAPTIONS = ("raw", "raw_1", "raw_2", "raw_3", "raw_4")
 
@@ -31,14 +31,14 @@ def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
         for name, images in read_json_object(path, of=list).items()
         for place, image in enumerate(images)
     ]
-    return _karpathy.of_split(rows, split, _karpathy.SPLITS)
+    return karpathy.of_split(rows, split, karpathy.SPLITS)
 
 
 def _record(image: dict[str, Any], path: Path, class_name: str, place: int) -> dict[str, Any]:
     """The record of the image at ``place`` in the list of its class."""
     at = f"{class_name}[{place}]"
     raws = [image.get(key) for key in _CAPTIONS]
-    return _karpathy.record(image, raws, f"{path}, {at}", at, f"{class_name}/")
+    return karpathy.record(image, raws, f"{path}, {at}", at, f"{class_name}/")
 
 
 _REPOSITORY = "HaiyanHuang98/NWPU-Captions"
@@ -53,7 +53,7 @@ SOURCE = Source(
     "image captioning}, author={Cheng, Qimin and Huang, Haiyan and Xu, Yuan and Zhou, Yuzhuo and "
     "Li, Huanying and Wang, Zhongyuan}, journal={IEEE TGRS}, volume={60}, year={2022}}",
     folders=("NWPU-Captions", "NWPU_Captions", "NWPU-Captions-main", "nwpu_captions"),
-    annotations=_karpathy.annotations("dataset_nwpu.json"),
+    annotations=karpathy.annotations("dataset_nwpu.json"),
     images=("NWPU_images", "images"),
     reader=_read,
     mirrors=(

@@ -36,14 +36,14 @@ import pyarrow as pa
 
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.sources.source import (
+from rs_gpt4v_builders.sources.reading import (
     AnnotationError,
-    Source,
     described,
     parse_json,
     read_json,
     read_text,
 )
+from rs_gpt4v_builders.sources.source import Source
 from rs_gpt4v_builders.sources.voc_xml import LAST_TRAINING_IMAGE
 
 logger = logging.getLogger(__name__)

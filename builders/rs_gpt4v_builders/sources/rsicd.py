@@ -10,19 +10,8 @@ Images with fewer than five captions are padded by repeating them; three caption
 8,734 / 1,094 / 1,093 images.
 """
 
-from pathlib import Path
-
-import pyarrow as pa
-
-from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.sources import karpathy as _karpathy
-from rs_gpt4v_builders.sources.remote import Download
-from rs_gpt4v_builders.sources.source import Source
-
-
-def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
-    return _karpathy.read(folder / "dataset_rsicd.json", split)
-
+from rs_gpt4v_builders.sources import karpathy
+from rs_gpt4v_builders.sources.source import Download, Source
 
 _REPOSITORY = "201528014227051/RSICD_optimal"
 _COMMIT = "fc33b4555e4baa4d2f05ff0449479c89da2eeac2"
@@ -36,9 +25,9 @@ SOURCE = Source(
     "caption generation}, author={Lu, Xiaoqiang and Wang, Binqiang and Zheng, Xiangtao and "
     "Li, Xuelong}, journal={IEEE TGRS}, volume={56}, number={4}, year={2017}}",
     folders=("RSICD_optimal", "RSICD", "rsicd"),
-    annotations=_karpathy.annotations("dataset_rsicd.json"),
+    annotations=karpathy.annotations("dataset_rsicd.json"),
     images=("RSICD_images", "images"),
-    reader=_read,
+    reader=karpathy.reader("dataset_rsicd.json"),
     mirrors=(
         "https://mega.nz/folder/EOpjTAwL#LWdHVjKAJbd3NbLsCvzDGA",
         "https://drive.google.com/open?id=0B1jt7lJDEXy3aE90cG9YSl9ScUk",

@@ -11,19 +11,10 @@ Copies from before 2021-10-28 give four training images five empty captions, lat
 five times: with the empty ones left out, the 20,096 training rows are 20,092.
 """
 
-from pathlib import Path
-
-import pyarrow as pa
-
-from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.sources import karpathy as _karpathy
+from rs_gpt4v_builders.sources import karpathy
 from rs_gpt4v_builders.sources.source import Source
 
 _SPLITS = ("train", "test")
-
-
-def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
-    return _karpathy.read(folder / "dataset_RSITMD.json", split, _SPLITS)
 
 
 SOURCE = Source(
@@ -36,9 +27,9 @@ SOURCE = Source(
     "Fu, Kun and Li, Xuan and Deng, Chubo and Wang, Hongqi and Sun, Xian}, journal={IEEE TGRS}, "
     "volume={60}, year={2022}}",
     folders=("RSITMD", "rsitmd"),
-    annotations=_karpathy.annotations("dataset_RSITMD.json", _SPLITS),
+    annotations=karpathy.annotations("dataset_RSITMD.json", _SPLITS),
     images=("images", "imgs"),
-    reader=_read,
+    reader=karpathy.reader("dataset_RSITMD.json", _SPLITS),
     mirrors=(
         "https://drive.google.com/file/d/1NJY86TAAUd8BVs7hyteImv8I2_Lh95W6/view",
         "https://pan.baidu.com/s/1gDj38mzUL-LmQX32PYxr0Q (code NIST)",

@@ -27,8 +27,8 @@ import pyarrow as pa
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v_builders.sources import rsicd, sydney_captions, ucm_captions
-from rs_gpt4v_builders.sources.remote import Download
-from rs_gpt4v_builders.sources.source import AnnotationError, Source, read_text
+from rs_gpt4v_builders.sources.reading import AnnotationError, read_text
+from rs_gpt4v_builders.sources.source import Download, Source
 
 _HRRSD = "HRRSD/opt_val_vqa.txt"
 _TRAINING_IMAGES = "../HRRSD/ImageSets/Main/train.txt"

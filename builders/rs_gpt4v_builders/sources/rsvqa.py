@@ -8,13 +8,15 @@ false}``. Every active question has one answer, which names it by ``question_id`
 # pyright: reportAttributeAccessIssue=false
 
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import records
-from rs_gpt4v_builders.sources.source import read_json_columns
+from rs_gpt4v.adapt import Protocol
+from rs_gpt4v_builders.sources.reading import read_json_columns
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +35,17 @@ def files(prefix: str) -> tuple[str, ...]:
     return (f"{prefix}_questions.json", f"{prefix}_answers.json")
 
 
-def read(folder: Path, prefix: str) -> pa.Table:
-    """The active questions of the split files ``prefix``, as `rs_gpt4v.records.QUESTIONS`.
+def reader(prefixes: Mapping[str, str]) -> Callable[[Path, str, Protocol], pa.Table]:
+    """What reads the files of each split, as `rs_gpt4v.records.QUESTIONS`, by their prefix."""
 
-    Raises:
-        AnnotationError: A file holds no such list.
-    """
+    def read(folder: Path, split: str, _: Protocol) -> pa.Table:
+        return _read(folder, prefixes[split])
+
+    return read
+
+
+def _read(folder: Path, prefix: str) -> pa.Table:
+    """The active questions of one split."""
     questions_file, answers_file = (folder / name for name in files(prefix))
     questions = _active(read_json_columns(questions_file, "questions", _QUESTION))
     answers = _active(read_json_columns(answers_file, "answers", _ANSWER))

@@ -10,15 +10,8 @@ Types: presence, comp, count, area ("10632m2"). 625,340 / 102,843 / 222,684 ques
 on Philadelphia, which no other split shows. Answers stay raw.
 """
 
-from pathlib import Path
-
-import pyarrow as pa
-
-from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.sources import rsvqa as _rsvqa
-from rs_gpt4v_builders.sources import rsvqa_lr
-from rs_gpt4v_builders.sources.remote import Download
-from rs_gpt4v_builders.sources.source import Source
+from rs_gpt4v_builders.sources import rsvqa, rsvqa_lr
+from rs_gpt4v_builders.sources.source import Download, Source
 
 _PREFIXES = {
     "train": "USGS_split_train",
@@ -26,10 +19,6 @@ _PREFIXES = {
     "test": "USGS_split_test",
     "test_philadelphia": "USGS_split_test_phili",
 }
-
-
-def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
-    return _rsvqa.read(folder, _PREFIXES[split])
 
 
 _ZENODO = "https://zenodo.org/records/6344367/files"
@@ -41,7 +30,7 @@ _CHECKSUMS = {
     "8d1db1ff9639afbbe22e72032a24f2ce15a40e9b968145ef9386373d969de5ec",
     "Images.tar": "md5:e16c21a040ef4a17afe2d20dffe7758b",
 }
-_FILES = (*(file for prefix in _PREFIXES.values() for file in _rsvqa.files(prefix)), "Images.tar")
+_FILES = (*(file for prefix in _PREFIXES.values() for file in rsvqa.files(prefix)), "Images.tar")
 
 SOURCE = Source(
     name="rsvqa_hr",
@@ -50,9 +39,9 @@ SOURCE = Source(
     license=rsvqa_lr.SOURCE.license,
     citation=rsvqa_lr.SOURCE.citation,
     folders=("RSVQA_HR", "RSVQA-HR", "rsvqa_hr"),
-    annotations={split: _rsvqa.files(prefix) for split, prefix in _PREFIXES.items()},
+    annotations={split: rsvqa.files(prefix) for split, prefix in _PREFIXES.items()},
     images=("Data", "Images"),
-    reader=_read,
+    reader=rsvqa.reader(_PREFIXES),
     mirrors=rsvqa_lr.SOURCE.mirrors,
     downloads=tuple(
         Download(

@@ -10,20 +10,10 @@ Types: presence, comp, count, rural_urban. 57,223 / 10,005 / 10,004 questions. A
 (counts are integers); the evaluation applies the authors' ranges.
 """
 
-from pathlib import Path
-
-import pyarrow as pa
-
-from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.sources import rsvqa as _rsvqa
-from rs_gpt4v_builders.sources.remote import Download
-from rs_gpt4v_builders.sources.source import Source
+from rs_gpt4v_builders.sources import rsvqa
+from rs_gpt4v_builders.sources.source import Download, Source
 
 _PREFIXES = {"train": "LR_split_train", "validation": "LR_split_val", "test": "LR_split_test"}
-
-
-def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
-    return _rsvqa.read(folder, _PREFIXES[split])
 
 
 _ZENODO = "https://zenodo.org/records/6344334/files"
@@ -47,9 +37,9 @@ SOURCE = Source(
     "data}, author={Lobry, Sylvain and Marcos, Diego and Murray, Jesse and Tuia, Devis}, "
     "journal={IEEE TGRS}, volume={58}, number={12}, year={2020}}",
     folders=("RSVQA_LR", "RSVQA-LR", "rsvqa_lr"),
-    annotations={split: _rsvqa.files(prefix) for split, prefix in _PREFIXES.items()},
+    annotations={split: rsvqa.files(prefix) for split, prefix in _PREFIXES.items()},
     images=("Images_LR", "Images"),
-    reader=_read,
+    reader=rsvqa.reader(_PREFIXES),
     mirrors=("https://rsvqa.sylvainlobry.com (project page)",),
     downloads=tuple(
         Download(

@@ -9,19 +9,8 @@ On disk::
 Captions are kept as released, final " ." and typos ("hosues") included. 497 / 58 / 58 images.
 """
 
-from pathlib import Path
-
-import pyarrow as pa
-
-from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.sources import karpathy as _karpathy
-from rs_gpt4v_builders.sources import ucm_captions
+from rs_gpt4v_builders.sources import karpathy, ucm_captions
 from rs_gpt4v_builders.sources.source import Source
-
-
-def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
-    return _karpathy.read(folder / "dataset.json", split)
-
 
 SOURCE = Source(
     name="sydney_captions",
@@ -30,10 +19,10 @@ SOURCE = Source(
     license="unknown",
     citation=ucm_captions.SOURCE.citation,
     folders=("Sydney_captions", "Sydney_Captions", "Sydney-Captions"),
-    annotations=_karpathy.annotations("dataset.json"),
+    annotations=karpathy.annotations("dataset.json"),
     images=("imgs", "images"),
-    telling=False,  # UCM-Captions and Sydney-Captions name their files alike
-    reader=_read,
+    recognisable_by_files=False,  # UCM-Captions and Sydney-Captions name their files alike
+    reader=karpathy.reader("dataset.json"),
     mirrors=(
         "https://mega.nz/folder/pG4yTYYA#4c4buNFLibryZnlujsrwEQ",
         "https://huggingface.co/datasets/isaaccorley/Sydney-Captions",

@@ -9,18 +9,8 @@ On disk::
 Captions are kept as released, final " ." and typos included. 1,680 / 210 / 210 images.
 """
 
-from pathlib import Path
-
-import pyarrow as pa
-
-from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.sources import karpathy as _karpathy
+from rs_gpt4v_builders.sources import karpathy
 from rs_gpt4v_builders.sources.source import Source
-
-
-def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
-    return _karpathy.read(folder / "dataset.json", split)
-
 
 SOURCE = Source(
     name="ucm_captions",
@@ -31,10 +21,10 @@ SOURCE = Source(
     "remote sensing image}, author={Qu, Bo and Li, Xuelong and Tao, Dacheng and Lu, Xiaoqiang}, "
     "booktitle={CITS}, year={2016}}",
     folders=("UCM_captions", "UCM_Captions", "UCM-Captions"),
-    annotations=_karpathy.annotations("dataset.json"),
+    annotations=karpathy.annotations("dataset.json"),
     images=("imgs", "images"),
-    telling=False,  # UCM-Captions and Sydney-Captions name their files alike
-    reader=_read,
+    recognisable_by_files=False,  # UCM-Captions and Sydney-Captions name their files alike
+    reader=karpathy.reader("dataset.json"),
     mirrors=(
         "https://mega.nz/folder/wCpSzSoS#RXzIlrv--TDt3ENZdKN8JA (imgs.rar inside: unar or 7z x)",
         "https://drive.google.com/uc?id=1WNAQgdgghz0cz4rV_KmTNyNGF_m8cNkt",

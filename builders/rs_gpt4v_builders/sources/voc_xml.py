@@ -7,7 +7,7 @@ from typing import Any
 
 from defusedxml import DefusedXmlException, ElementTree
 
-from rs_gpt4v_builders.sources.source import AnnotationError
+from rs_gpt4v_builders.sources.reading import AnnotationError
 
 LAST_TRAINING_IMAGE = 11725
 """Of DIOR: images up to this number are its trainval split, the others its test split."""
@@ -31,6 +31,11 @@ def dior_split(file: Path) -> str:
     return "train" if int(file.stem) <= LAST_TRAINING_IMAGE else "test"
 
 
+def of_dior_split(files: Sequence[Path], split: str) -> list[Path]:
+    """Those of ``files`` whose image is in DIOR's ``split``."""
+    return [file for file in files if dior_split(file) == split]
+
+
 def read_annotation(file: Path) -> Any:
     """The ``<annotation>`` of one XML file.
 
@@ -52,9 +57,9 @@ def read_annotation(file: Path) -> Any:
 
 
 def stated_size(root: Any) -> list[int] | None:
-    """The ``<size>`` of the annotated image, width and height in pixels; None where none is told.
+    """The ``<size>`` of the annotated image, width and height in pixels; None where unknown.
 
-    Some tools write 0 where they do not know it.
+    Some tools write 0 then.
     """
     try:
         sides = [int(root.findtext(f"size/{side}") or "") for side in ("width", "height")]
@@ -63,10 +68,10 @@ def stated_size(root: Any) -> list[int] | None:
     return sides if all(0 < side < 2**31 for side in sides) else None
 
 
-def points(annotated: Any, places: Sequence[str] = CORNERS) -> list[float] | None:
-    """The pixels at ``places`` in an object; None where one is missing or no number."""
+def points(annotated: Any, tags: Sequence[str] = CORNERS) -> list[float] | None:
+    """The pixels under ``tags`` of an object; None where one is missing or no number."""
     try:
-        found = [float(annotated.findtext(place) or "") for place in places]
+        values = [float(annotated.findtext(tag) or "") for tag in tags]
     except ValueError:
         return None
-    return found if all(map(math.isfinite, found)) else None
+    return values if all(map(math.isfinite, values)) else None

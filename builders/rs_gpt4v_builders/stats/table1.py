@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from rs_gpt4v import NAME
 from rs_gpt4v_builders import CONFIGS
-from rs_gpt4v_builders._dropped import cache_folder, dropped
 from rs_gpt4v_builders.builder import UNUSABLE
+from rs_gpt4v_builders.usable_records import cache_folder, dropped
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,8 @@ from rs_gpt4v_builders.sample.draw import draw
 from rs_gpt4v_builders.sample.files import number
 from rs_gpt4v_builders.sample.layouts import KINDS, lay_out
 from rs_gpt4v_builders.sample.questions import AREA_CLASSES, HR_CLASSES, related
-from rs_gpt4v_builders.sample.releases.dior_rsvg import (
-    CLASSES,
-    description,
-    dialogue,
-    phrases,
-)
+from rs_gpt4v_builders.sample.releases.dior_rsvg import CLASSES, phrases
+from rs_gpt4v_builders.sample.releases.rs_gpt4v_instruct import description, dialogue
 from rs_gpt4v_builders.sample.scenes import Scene
 
 IMAGE_SIZE = 160

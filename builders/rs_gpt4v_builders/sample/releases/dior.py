@@ -53,7 +53,7 @@ _ANNOTATION = """<annotation>
 """
 
 
-def dior(root: Path, seed: int, scale: float) -> None:
+def write(root: Path, seed: int, scale: float) -> None:
     """``DIOR/``: an upright and an oriented box of every object, and the three lists of images.
 
     The files are those of ``DIOR_RSVG``, which must be there. Oriented corners may lie outside

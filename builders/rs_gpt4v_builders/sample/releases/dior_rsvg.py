@@ -1,17 +1,10 @@
-"""Writes DIOR-RSVG, and RS-GPT4V-Instruct on the same images, as they lie on disk.
+"""Writes DIOR-RSVG: 800 px JPEGs, an XML file each, and the lists of the objects' indices."""
 
-Numbers of images are small; names, layout and quirks are the releases' own, except that nobody
-could fetch RS-GPT4V-Instruct: its file names are those that the builder documents.
-"""
-
-import json
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from xml.sax.saxutils import escape
 
-from rs_gpt4v_builders.sample.captions import plural
 from rs_gpt4v_builders.sample.files import (
     Picture,
     Splits,
@@ -41,7 +34,7 @@ CLASSES = {
     "vehicle": ("vehicle", "vehicle"),
 }
 # Words for a place -> the span of its centre on x and on y, as shares of the side.
-_PLACES = {
+PLACES = {
     "on the left": ((0.0, 0.4), (0.0, 1.0)),
     "on the right": ((0.6, 1.0), (0.0, 1.0)),
     "at the top": ((0.0, 1.0), (0.0, 0.4)),
@@ -65,15 +58,6 @@ _FURTHEST = {
 }
 _LEAD = 0.05  # of the side: by so much it must be further than the next
 _DOUBT = 0.12  # of the side: nobody agrees where a place ends, so no rival may be as near as this
-_SCENES = {
-    "airport": "an airport",
-    "harbor": "a harbor",
-    "storage tanks": "an area with storage tanks",
-    "sports": "a sports ground",
-    "intersection": "an intersection of two roads",
-    "commercial": "a commercial area",
-}
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 _XML = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
 <annotation>
@@ -115,8 +99,8 @@ def dior_pictures(seed: int, scale: float) -> Iterator[Picture]:
         yield Picture(f"{name:05d}.jpg", split, scene, rng)
 
 
-def dior_rsvg(root: Path, seed: int, scale: float) -> None:
-    """``DIOR_RSVG/``: 800 px JPEGs, an XML file each, and the lists of the objects' indices."""
+def write(root: Path, seed: int, scale: float) -> None:
+    """``DIOR_RSVG/``."""
     folder = root / "DIOR_RSVG"
     images, annotations = (new_folder(folder / name) for name in ("JPEGImages", "Annotations"))
     count = 0
@@ -167,7 +151,7 @@ def phrases(thing: Thing, scene: Scene) -> Iterator[str]:
         yield f"A {thing.color} {noun}"
     if len(every) == 1:
         yield f"The {noun} in the image"
-    for place, spans in _PLACES.items():
+    for place, spans in PLACES.items():
         if _lies(thing, spans, scene.size, 0):
             near = [other for other in every if _lies(other, spans, scene.size, _DOUBT)]
             if len(near) == 1:
@@ -199,109 +183,3 @@ def _lies(thing: Thing, spans: tuple[tuple[float, float], ...], size: int, doubt
         low - doubt <= value / size <= high + doubt
         for value, (low, high) in zip(_center(thing), spans, strict=True)
     )
-
-
-def rs_gpt4v_instruct(root: Path, seed: int, scale: float) -> None:
-    """``RS_GPT4V_Instruct/``: a dialogue and a description of each image of ``DIOR_RSVG``.
-
-    A dialogue opens with the other side's greeting, another has no id, and the image's mark
-    stands before the first question or behind it.
-    """
-    dialogues: dict[str, list[dict[str, Any]]] = {}
-    for index, picture in enumerate(dior_pictures(seed, scale)):
-        rng = random.Random(number("rs_gpt4v_instruct", seed, index))
-        turns = dialogue(picture.scene, rng)
-        talk = _item(picture.name, "conversation", turns, mark_first=index % 3 != 1)
-        if index % 4 == 1:
-            greeting = {"from": "gpt", "value": "What would you like to know about the image?"}
-            talk["conversations"].insert(0, greeting)
-        asked = rng.choice(_DESCRIBE)
-        detail = _item(picture.name, "detail", [(asked, description(picture.scene))])
-        if index % 4 == 2:
-            del detail["id"]
-        dialogues.setdefault(f"conversation_{picture.split}", []).append(talk)
-        dialogues.setdefault(f"detail_{picture.split}", []).append(detail)
-    folder = new_folder(root / "RS_GPT4V_Instruct")
-    for name, items in dialogues.items():
-        (folder / f"{name}.json").write_text(json.dumps(items, indent=2), encoding="utf-8")
-
-
-def _item(
-    image: str, kind: str, turns: Sequence[tuple[str, str]], *, mark_first: bool = True
-) -> dict[str, Any]:
-    said = [
-        {"from": speaker, "value": words}
-        for turn in turns
-        for speaker, words in zip(("human", "gpt"), turn, strict=True)
-    ]
-    opening = said[0]["value"]
-    said[0]["value"] = f"<image>\n{opening}" if mark_first else f"{opening}\n<image>"
-    name = Path(image).stem
-    return {"id": f"{name}_{kind}", "image": image, "conversations": said}
-
-
-_DESCRIBE = (
-    "Describe this remote sensing image in detail.",
-    "Give a detailed description of the image.",
-    "What can be seen in this aerial image? Describe it thoroughly.",
-)
-
-
-def dialogue(scene: Scene, rng: random.Random) -> list[tuple[str, str]]:
-    """Two to four questions with their answers, from the whole to the parts."""
-    turns = [("What does this image show?", f"The image shows {_SCENES[scene.kind]}.")]
-    turns += [turn for name in CLASSES if scene.count(name) for turn in _asked(scene, name)]
-    trees = f"Yes, there are {'many' if len(scene.trees) > 30 else 'some'} trees in the image."
-    few = "Only one tree can be seen." if scene.trees else "No, there are no trees in the image."
-    turns.append(("Are there any trees?", trees if len(scene.trees) > 1 else few))
-    chosen = sorted(rng.sample(range(1, len(turns)), min(rng.randint(1, 3), len(turns) - 1)))
-    return [turns[0], *(turns[index] for index in chosen)]
-
-
-def _asked(scene: Scene, name: str) -> Iterator[tuple[str, str]]:
-    words = plural(name)
-    counted = _counted(scene, name)
-    yield f"How many {words} are there?", f"There {counted} in the image."
-    if color := scene.color_of(name):
-        one = scene.count(name) == 1
-        yield (
-            f"What is the color of the {_noun(name, scene.count(name))}?",
-            f"{'It is' if one else 'They are all'} {color}.",
-        )
-
-
-def description(scene: Scene) -> str:
-    """Several sentences, each true: the place, what is counted and where, trees and ground."""
-    said = [f"This remote sensing image shows {_SCENES[scene.kind]}."]
-    for name in CLASSES:
-        if scene.count(name):
-            said.append(f"There {_counted(scene, name)}.")
-            placed = _placed(scene, name)
-            said += [f"{placed}."] if placed else []
-    if len(scene.trees) > 1:
-        said.append(f"{'Many' if len(scene.trees) > 30 else 'Some'} trees grow around.")
-    return " ".join([*said, f"The open ground is {scene.ground}."])
-
-
-def _placed(scene: Scene, name: str) -> str:
-    """The first thing of a class that a place alone tells from the others, and that place."""
-    start = f"The {CLASSES[name][1]} "
-    for thing in scene.named(name):
-        for phrase in phrases(thing, scene):
-            place = phrase.removeprefix(start)
-            if place in _PLACES:
-                verb = f"{start}is" if scene.count(name) == 1 else "One of them is"
-                return f"{verb} {place} of the image"
-    return ""
-
-
-def _counted(scene: Scene, name: str) -> str:
-    """With its verb: "are three white ships"."""
-    count, color = scene.count(name), scene.color_of(name)
-    amount = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
-    words = [amount, *([color] if color else []), _noun(name, count)]
-    return f"{'is' if count == 1 else 'are'} {' '.join(words)}"
-
-
-def _noun(name: str, count: int) -> str:
-    return CLASSES[name][1] if count == 1 else plural(name)

@@ -1,14 +1,7 @@
-"""Writes FloodNet and RSIVQA, with HRRSD's and DOTA's images, as they lie on disk.
+"""Writes RSIVQA, and HRRSD and DOTA for it: its other images are those of three releases."""
 
-Numbers of images and questions are small; names, wording and quirks are the releases' own.
-"""
-
-import json
-import random
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from rs_gpt4v_builders.sample.files import (
     Picture,
@@ -19,40 +12,11 @@ from rs_gpt4v_builders.sample.files import (
     new_folder,
     save,
 )
-from rs_gpt4v_builders.sample.plan import SIDE, lake, river
-from rs_gpt4v_builders.sample.releases.nwpu_captions import sydney_pictures
-from rs_gpt4v_builders.sample.releases.rsvqa import rsicd_pictures, ucm_pictures
-from rs_gpt4v_builders.sample.scenes import Point, Scene, Thing, contains
+from rs_gpt4v_builders.sample.releases import rsicd, sydney_captions, ucm_captions
+from rs_gpt4v_builders.sample.scenes import Scene
 
-FLOODNET_SPLITS: Splits = {"Train": 26, "Valid": 2, "Test": 2}
 HRRSD_SPLITS: Splits = {"train": 12, "val": 6, "test": 8}
 DOTA_SPLITS: Splits = {"train": 5, "val": 3}
-
-# The challenge's question files; only the first has answers.
-_FLOODNET_FILES = {
-    "Train": "Training Question.json",
-    "Valid": "Valid Question.json",
-    "Test": "Test_Question.json",
-}
-_FLOODNET_KINDS = ("residential", "commercial", "residential", "intersection")
-_FIRST_IMAGE = 6279
-_OVERALL = "What is the overall condition of the given image?"  # these come first in the file
-_ROAD_CONDITION = (
-    "What is the condition of road?",
-    "What is the condition of the road in this image?",
-)
-_BUILDINGS = (
-    "How many buildings can be seen in this image?",
-    "How many buildings are in this image?",
-    "How many buildings can be seen in the image?",
-    "How many buildings are in the image?",
-)
-_SOME_BUILDINGS = (
-    "How many buildings are {}?",
-    "How many {} buildings can be seen in this image?",
-    "How many buildings are {} in this image?",
-)
-
 # RSIVQA's word for a class -> the scene's.
 _HRRSD_CLASSES = {
     "airplane": "airplane",
@@ -84,101 +48,16 @@ _NUMBERS = (
 _ASKED_BY_HAND = 4  # every fourth image of UCM-Captions, as in the release
 
 
-def floodnet(root: Path, seed: int, scale: float) -> None:
-    """``FloodNet/``: 512 px JPEGs named .JPG, half of them of flooded places."""
-    asked: dict[str, list[dict[str, Any]]] = {split: [] for split in FLOODNET_SPLITS}
-    splits = mixed("floodnet", seed, listed(FLOODNET_SPLITS, scale))
-    for index, split in enumerate(splits):
-        kind = _FLOODNET_KINDS[index % len(_FLOODNET_KINDS)]
-        dry, rng = make_scene("floodnet", seed, index, kind, 512, 0.1)
-        flood = _flood(dry, rng) if index // len(_FLOODNET_KINDS) % 2 == 0 else None
-        scene = replace(dry, things=(*dry.things, flood)) if flood else dry
-        name = f"{_FIRST_IMAGE + 7 * index}.JPG"
-        save(scene, rng, new_folder(root / "FloodNet" / "Images" / f"{split}_Image") / name)
-        asked[split] += [{"Image_ID": name, **q} for q in _floodnet_questions(dry, flood, rng)]
-    folder = new_folder(root / "FloodNet" / "Questions")
-    for split, file in _FLOODNET_FILES.items():
-        questions = sorted(asked[split], key=lambda question: question["Question"] != _OVERALL)
-        if split != "Train":
-            questions = [{k: q[k] for k in q if k != "Ground_Truth"} for q in questions]
-        numbered = {str(n): question for n, question in enumerate(questions)}
-        (folder / file).write_text(json.dumps(numbered, indent=4), encoding="utf-8")
-
-
-def _flood(scene: Scene, rng: random.Random) -> Thing:
-    """Water over part of the place, or along the whole of its one road."""
-    roads = scene.named("road")
-    if len(roads) == 1 and rng.random() < 0.4:
-        points = _along(roads[0], scene.size, rng)
-    else:
-        points = lake(rng, (rng.uniform(60, 196), rng.uniform(60, 196)), rng.uniform(60, 85))
-    factor = scene.size / SIDE
-    outline = tuple((x * factor, y * factor) for x, y in points)
-    xs, ys = zip(*outline, strict=True)
-    center = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
-    extent = (max(xs) - min(xs), max(ys) - min(ys))
-    return Thing("water area", "green", center, *extent, 0.0, "polygon", outline)
-
-
-def _along(road: Thing, size: int, rng: random.Random) -> list[Point]:
-    """A band that covers a road from border to border, in units of 1/256 of the picture."""
-    x0, y0, x1, y1 = (c * SIDE / size for c in road.box)
-    upright = y1 - y0 > x1 - x0
-    middle = (x0 + x1) / 2 if upright else (y0 + y1) / 2
-    band = river(rng, middle, 100)
-    # The band must leave the picture, so that its ends cover those of the road.
-    ends = [(-8.0 if x <= 0 else SIDE + 8 if x >= SIDE else x, y) for x, y in band]
-    return [(y, x) for x, y in ends] if upright else ends
-
-
-def _wet(thing: Thing, flood: Thing | None) -> list[bool]:
-    """For 9 x 9 points of a thing, whether they lie under water."""
-    steps = [n / 8.5 - 8 / 17 for n in range(9)]
-    points = [thing.at(u, v) for u in steps for v in steps]
-    return [flood is not None and contains(flood.outline, *point) for point in points]
-
-
-def _floodnet_questions(
-    scene: Scene, flood: Thing | None, rng: random.Random
-) -> Iterator[dict[str, Any]]:
-    """Some five questions: on the whole, on the roads, and on the buildings."""
-    yield _asked(_OVERALL, "flooded" if flood else "non flooded", "Condition_Recognition")
-    wet = [point for road in scene.named("road") for point in _wet(road, flood)]
-    seen = [("flooded", any(wet)), ("non flooded", not all(wet))]
-    condition = ",".join(state for state, there in seen if there)
-    yield _asked(rng.choice(_ROAD_CONDITION), condition, "Condition_Recognition")
-    state, holds = rng.choice((("flooded", all(wet)), ("non flooded", not any(wet))))
-    yield _asked(f"Is the entire road {state}?", "Yes" if holds else "No", "Yes_No")
-    yield from _building_questions(scene, flood, rng)
-
-
-def _building_questions(
-    scene: Scene, flood: Thing | None, rng: random.Random
-) -> Iterator[dict[str, Any]]:
-    """A building is flooded where any part of it stands in water."""
-    wet = [any(_wet(building, flood)) for building in scene.named("building")]
-    yield _asked(rng.choice(_BUILDINGS), len(wet), "Simple_Counting")
-    state, count = rng.choice((("flooded", sum(wet)), ("non flooded", len(wet) - sum(wet))))
-    if count:  # the release counts none where there is none
-        yield _asked(rng.choice(_SOME_BUILDINGS).format(state), count, "Complex_Counting")
-
-
-def _asked(question: str, answer: str | int, kind: str) -> dict[str, Any]:
-    return {"Question": question, "Ground_Truth": answer, "Question_Type": kind}
-
-
-def rsivqa(root: Path, seed: int, scale: float) -> None:
-    """``RSIVQA/`` with ``HRRSD/`` and ``DOTA/``; its other images are those of three releases."""
-    rsicd = [f"{picture.name}:{_theme_line(picture)}" for picture in rsicd_pictures(seed, scale)]
-    sydney = [f"{picture.name}:{_theme_line(picture)}" for picture in sydney_pictures(seed, scale)]
-    ucm = list(ucm_pictures(seed, scale))
+def write(root: Path, seed: int, scale: float) -> None:
+    """``RSIVQA/`` with ``HRRSD/`` and ``DOTA/``."""
+    ucm = list(ucm_captions.pictures(seed, scale))
     by_hand = [f"{p.name}:{line}" for p in ucm[::_ASKED_BY_HAND] for line in _by_hand(p)]
     files = {
-        "AID/rsicd_vqa.txt": rsicd,
+        "AID/rsicd_vqa.txt": _themes(rsicd.pictures(seed, scale)),
         "HRRSD/opt_val_vqa.txt": _hrrsd(root / "HRRSD", seed, scale),
-        "Sydney/sydney_vqa.txt": sydney,
+        "Sydney/sydney_vqa.txt": _themes(sydney_captions.pictures(seed, scale)),
         "UCM/ucm_res.txt": by_hand,
-        "UCM/ucm_vqa.txt": [f"{picture.name}:{_theme_line(picture)}" for picture in ucm],
+        "UCM/ucm_vqa.txt": _themes(ucm),
     } | _dota(root / "DOTA", seed, scale)
     for file, lines in files.items():
         path = root / "RSIVQA" / file
@@ -225,8 +104,8 @@ def _counted(scene: Scene, classes: dict[str, str]) -> Iterator[str]:
     yield f"does this picture contain {absent}?no"
 
 
-def _theme_line(picture: Picture) -> str:
-    return f"what is the theme of this picture?{_theme(picture.scene)}"
+def _themes(pictures: Iterable[Picture]) -> list[str]:
+    return [f"{p.name}:what is the theme of this picture?{_theme(p.scene)}" for p in pictures]
 
 
 def _theme(scene: Scene) -> str:
