@@ -99,7 +99,7 @@ def _dialogues(root: Path, home: Path) -> None:
     queue = write_queue(home, [candidate(0, split="train", reviews=[{}]), line])
     assert len(with_images(read_queue(queue)).candidates) == 2
     with reviewing(queue, "ann") as server:
-        server.desk.decide({"id": line["id"], "decision": "accept"})
+        server.session.decide({"id": line["id"], "decision": "accept"})
     verb("reconcile", queue, f"{queue}.reviews.ann.jsonl", "--out", home / "final.jsonl")
     whole = ("--data-dir", home / "own", "--images-from", root)
     verb("release", queue, *whole)

@@ -36,7 +36,7 @@ from rs_gpt4v_generation.principles.richness import Quartiles, classes, richness
 from rs_gpt4v_generation.principles.robustness import answered, is_zero, robustness
 from rs_gpt4v_generation.principles.self_bleu import self_bleu
 from rs_gpt4v_generation.principles.tables import to_text
-from rs_gpt4v_generation.principles.turns import Material, of_queue, of_rows
+from rs_gpt4v_generation.principles.turns import Turns, of_queue, of_rows
 from rs_gpt4v_generation.principles.unity import unity
 from rs_gpt4v_generation.principles.words import words
 from rs_gpt4v_generation.review.decisions import ReviewsError
@@ -46,7 +46,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), 
 DOCS = Path(__file__).parents[1] / "docs" / "principles.md"
 
 
-def material(*dialogues: list[tuple[str, str]], task: str = "conversation") -> Material:
+def material(*dialogues: list[tuple[str, str]], task: str = "conversation") -> Turns:
     """What rows with these questions and answers are, about one image each."""
     rows = [
         {
@@ -465,7 +465,7 @@ def test_a_queue_is_measured_as_rows_are(tmp_path: Path) -> None:
     same = material(*turns)
     for measured_by in (diversity, richness, complexity, robustness, unity):
         assert measured_by(queued) == measured_by(same)
-    assert (queued.rows, queued.images, queued.turns) == (2, 1, 4)
+    assert (queued.rows, queued.images, queued.count) == (2, 1, 4)
 
 
 # Page, tables, verb

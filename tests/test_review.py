@@ -24,9 +24,8 @@ from rs_gpt4v.cli import app
 from rs_gpt4v.files import InUseError, OverwriteError
 from rs_gpt4v.images import FOR_THE_EYE, ImageError, web_file
 from rs_gpt4v_generation.candidates import EmptyQueueError, digest, read_queue, with_images
-from rs_gpt4v_generation.review.agreement import kappa
 from rs_gpt4v_generation.review.decisions import ReviewsError, opened, read_decisions, standing
-from rs_gpt4v_generation.review.reconcile import counts, reconcile
+from rs_gpt4v_generation.review.reconcile import counts, kappa, reconcile
 from rs_gpt4v_generation.review.server import LONGEST_SIDE, ReviewServer, reviewing
 from rs_gpt4v_generation.review.session import pace
 
@@ -604,7 +603,7 @@ class TestReconcile:
             assert [one["decision"] for one in item["reviews"]] == ["accept", "reject"]
             page.decide(candidate(3)["id"], "reject", reason="ben is right")
             page.decide(candidate(4)["id"], "edit", messages=OTHER)
-            said = page.server.desk.reviews.path
+            said = page.server.session.reviews.path
         account = reconcile(queue, [ann, ben], out, final_say=said)
         assert (account.outcomes[candidate(3)["id"]], account.conflicts) == ("rejected", None)
         assert not conflicts.exists()

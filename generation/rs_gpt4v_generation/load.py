@@ -1,8 +1,7 @@
-"""The images and boxes of DIOR, or of files of one's own, to generate dialogues from."""
+"""The images and boxes of DIOR, or of your own files, to generate dialogues from."""
 
 from pathlib import Path
-
-import pyarrow as pa
+from typing import Any
 
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.images import AS_IS, Conversion
@@ -10,8 +9,8 @@ from rs_gpt4v_builders.builder import check_choices
 from rs_gpt4v_builders.folder.detection_formats import Layout
 from rs_gpt4v_builders.folder.own_boxes import own_source
 from rs_gpt4v_builders.sources import dior
-from rs_gpt4v_builders.sources.source import not_found
-from rs_gpt4v_builders.usable_records import OnMissing, good_records
+from rs_gpt4v_builders.sources.source import Source, not_found
+from rs_gpt4v_builders.usable_records import good_records
 from rs_gpt4v_generation.classes import DIOR, Vocabulary, vocabulary
 from rs_gpt4v_generation.scene import Scene
 
@@ -22,9 +21,7 @@ def dior_scenes(
     *,
     oriented: bool = False,
     protocol: Protocol = "paper",
-    on_missing: OnMissing = "raise",
-    log_dir: Path | None = None,
-    conversion: Conversion = AS_IS,
+    **options: Any,
 ) -> list[Scene]:
     """The images of a split of DIOR, or of DIOR-R.
 
@@ -33,33 +30,23 @@ def dior_scenes(
         split: "train" or "test"; under protocol "release" also "validation".
         oriented: Read the boxes of DIOR-R.
         protocol: Whose splits: the paper's or DIOR's own lists.
-        on_missing: "raise" at the first image that cannot be used, or "skip" them all.
-        log_dir: Where those left out are listed, as builds do.
-        conversion: What is done with images that are not 8-bit.
+        options: ``on_missing`` ("raise" unless given), ``log_dir`` and ``conversion`` of
+            `rs_gpt4v_builders.usable_records.good_records`.
 
     Raises:
         SourceNotFoundError: There is no release in ``root``, or it lacks annotations.
         RecordError: An image cannot be used, and ``on_missing`` is "raise".
         ValueError: There is no such split.
     """
-    check_choices({"protocol": protocol, "on_missing": on_missing})
     source = dior.ORIENTED if oriented else dior.SOURCE
+    check_choices({"protocol": protocol})
     folder = root and source.find(root)
     if root is None or folder is None:
         raise not_found(source, root or Path())
     splits = source.splits(protocol)
     if split not in splits:
         raise ValueError(f"{source.title} has no split {split!r}; it has {', '.join(splits)}")
-    rows = good_records(
-        source,
-        folder,
-        split,
-        protocol=protocol,
-        on_missing=on_missing,
-        log_dir=log_dir,
-        conversion=conversion,
-    )
-    return _scenes(rows, source.name, split, DIOR)
+    return _scenes(source, folder, split, DIOR, protocol=protocol, **options)
 
 
 def own_scenes(
@@ -68,48 +55,44 @@ def own_scenes(
     images: Path,
     split: str,
     *,
-    on_missing: OnMissing = "raise",
-    log_dir: Path | None = None,
     conversion: Conversion = AS_IS,
+    **options: Any,
 ) -> list[Scene]:
-    """The images of a detection data set, in which every object of its classes is annotated.
+    """The images of a detection data set in which every object of its classes is annotated.
 
     Args:
         boxes: File or folder of `rs_gpt4v_builders.folder.detection_formats.read_objects`.
         layout: How it is written.
         images: Folder that the names of images start from.
-        split: What to call it.
-        on_missing: As in `dior_scenes`, which has the other errors too.
-        log_dir: As in `dior_scenes`.
-        conversion: As in `dior_scenes`.
+        split: Name for the split.
+        conversion: What is done with images that are not 8-bit.
+        options: ``on_missing`` and ``log_dir`` as in `dior_scenes`.
 
     Raises:
         AnnotationError: ``boxes`` is not of that layout.
         FileNotFoundError: ``boxes`` or ``images`` is not there.
+        RecordError: An image cannot be used, and ``on_missing`` is "raise".
     """
-    check_choices({"on_missing": on_missing})
     boxes, images = boxes.absolute(), images.absolute()
     for path in (boxes, images):
         if not path.exists():
             raise FileNotFoundError(f"{path} is not there: give the boxes and their images' folder")
     source = own_source(boxes, layout, images, split, conversion)
-    rows = good_records(
-        source,
-        boxes.parent,
-        split,
-        protocol="paper",
-        on_missing=on_missing,
-        log_dir=log_dir,
-        conversion=conversion,
-    )
-    known = {box["label"] for row in rows["boxes"].to_pylist() for box in row}
-    return _scenes(rows, source.name, split, vocabulary(sorted(known)))
+    return _scenes(source, boxes.parent, split, None, conversion=conversion, **options)
 
 
-def _scenes(rows: pa.Table, source: str, split: str, known: Vocabulary) -> list[Scene]:
+def _scenes(
+    source: Source, folder: Path, split: str, known: Vocabulary | None, **options: Any
+) -> list[Scene]:
+    """``known`` are the annotated classes; None: those that occur."""
+    options = {"protocol": "paper", "on_missing": "raise", "log_dir": None} | options
+    check_choices(options)
+    rows = good_records(source, folder, split, **options).to_pylist()
+    if known is None:
+        known = vocabulary(sorted({box["label"] for row in rows for box in row["boxes"]}))
     return [
         Scene(
-            source=source,
+            source=source.name,
             key=row["key"],
             split=split,
             image=Path(row["path"]),
@@ -118,5 +101,5 @@ def _scenes(rows: pa.Table, source: str, split: str, known: Vocabulary) -> list[
             boxes=row["boxes"],
             vocabulary=known,
         )
-        for row in rows.to_pylist()
+        for row in rows
     ]

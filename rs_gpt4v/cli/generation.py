@@ -209,15 +209,15 @@ def review(
     from rs_gpt4v_generation.review.server import reviewing
 
     with reviewing(queue, reviewer or _login(), images=images, out=out, port=port) as server:
-        _tell_problems(server.desk.queue.problems)
-        for line in (server.desk.summary(), "", f"  {server.url}", "", "Ctrl+C stops."):
+        _tell_problems(server.session.queue.problems)
+        for line in (server.session.summary(), "", f"  {server.url}", "", "Ctrl+C stops."):
             typer.echo(line)
         if browser:
             typer.launch(server.url)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            typer.echo(f"\n{server.desk.summary()}")
+            typer.echo(f"\n{server.session.summary()}")
 
 
 @app.command()
@@ -236,9 +236,9 @@ def reconcile(
     """
     from rs_gpt4v_generation.review import reconcile as settling
 
-    account = settling.reconcile(queue, reviews, out, final_say)
+    report = settling.reconcile(queue, reviews, out, final_say)
     typer.echo(
-        json.dumps(settling.to_json(account), indent=2) if as_json else settling.to_text(account)
+        json.dumps(settling.to_json(report), indent=2) if as_json else settling.to_text(report)
     )
 
 

@@ -1,6 +1,7 @@
 """Every measure with its name, its place and its meaning: what tables and page show."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import NamedTuple
 
 from rs_gpt4v_generation.principles.diversity import BLEU_TEXTS, N_GRAMS, Distinct
@@ -39,18 +40,21 @@ class Principle(NamedTuple):
     measures: tuple[Measure, ...]
 
 
-def _distinct_n(n: int, side: str, of: Callable[[Measured], Distinct]) -> Measure:
+_SIDES = {"instructions": "instr.", "answers": "answ."}
+"""The sides of a turn, and their heads in a terminal."""
+
+
+def _distinct_n(n: int, side: str) -> Measure:
+    distinct: Callable[[Measured], Distinct] = attrgetter(f"diversity.{side}.distinct_{n}")
+    grams = {1: "words", 2: "pairs of neighbouring words"}[n]
     return Measure(
         f"distinct-{n}, {side}",
-        f"d{n} {_SHORT[side]}",
-        f"different ones among the first {N_GRAMS:,} {_GRAMS[n]} of the {side}",
-        lambda one: of(one).share,
-        few=lambda one: 0 < of(one).of < N_GRAMS,
+        f"d{n} {_SIDES[side]}",
+        f"different ones among the first {N_GRAMS:,} {grams} of the {side}",
+        lambda one: distinct(one).share,
+        few=lambda one: 0 < distinct(one).of < N_GRAMS,
     )
 
-
-_SHORT = {"instructions": "instr.", "answers": "answ."}
-_GRAMS = {1: "words", 2: "pairs of neighbouring words"}
 
 UNITY = (
     Measure(
@@ -74,33 +78,24 @@ UNITY = (
     ),
 )
 DIVERSITY = (
-    Measure(
-        "distinct instructions",
-        "instr.",
-        f"different instructions of {SAMPLE:,} turns",
-        lambda one: one.diversity.instructions.distinct_share,
+    *(
+        Measure(
+            f"distinct {side}",
+            head,
+            f"different {side} of {SAMPLE:,} turns",
+            attrgetter(f"diversity.{side}.distinct_share"),
+        )
+        for side, head in _SIDES.items()
     ),
-    Measure(
-        "distinct answers",
-        "answ.",
-        f"different answers of {SAMPLE:,} turns",
-        lambda one: one.diversity.answers.distinct_share,
-    ),
-    _distinct_n(1, "instructions", lambda one: one.diversity.instructions.distinct_1),
-    _distinct_n(2, "instructions", lambda one: one.diversity.instructions.distinct_2),
-    _distinct_n(1, "answers", lambda one: one.diversity.answers.distinct_1),
-    _distinct_n(2, "answers", lambda one: one.diversity.answers.distinct_2),
-    Measure(
-        "self-BLEU-4, instructions",
-        "sB instr.",
-        f"BLEU-4 of an instruction against all others of {BLEU_TEXTS:,}; lower is more diverse",
-        lambda one: one.diversity.instructions.self_bleu,
-    ),
-    Measure(
-        "self-BLEU-4, answers",
-        "sB answ.",
-        f"BLEU-4 of an answer against all others of {BLEU_TEXTS:,}; lower is more diverse",
-        lambda one: one.diversity.answers.self_bleu,
+    *(_distinct_n(n, side) for side in _SIDES for n in (1, 2)),
+    *(
+        Measure(
+            f"self-BLEU-4, {side}",
+            f"sB {head}",
+            f"BLEU-4 of an {side[:-1]} against all others of {BLEU_TEXTS:,}; lower is more diverse",
+            attrgetter(f"diversity.{side}.self_bleu"),
+        )
+        for side, head in _SIDES.items()
     ),
     Measure(
         "skeletons",
@@ -154,26 +149,15 @@ RICHNESS = (
         lambda one: one.richness.classes,
         is_share=False,
     ),
-    Measure(
-        "colours per answer",
-        "colours",
-        "words for colours, on average",
-        lambda one: one.richness.colours,
-        is_share=False,
-    ),
-    Measure(
-        "sizes per answer",
-        "sizes",
-        "words for sizes, on average",
-        lambda one: one.richness.sizes,
-        is_share=False,
-    ),
-    Measure(
-        "materials per answer",
-        "materials",
-        "words for materials, on average",
-        lambda one: one.richness.materials,
-        is_share=False,
+    *(
+        Measure(
+            f"{kind} per answer",
+            kind,
+            f"words for {kind}, on average",
+            attrgetter(f"richness.{kind}"),
+            is_share=False,
+        )
+        for kind in ("colours", "sizes", "materials")
     ),
     Measure(
         "spatial terms per answer",

@@ -8,23 +8,13 @@ import numpy as np
 from rs_gpt4v_generation.claims import sentences
 from rs_gpt4v_generation.principles.forms import FORMS
 from rs_gpt4v_generation.principles.richness import Quartiles, quartiles
-from rs_gpt4v_generation.principles.turns import Material
+from rs_gpt4v_generation.principles.turns import Turns
 from rs_gpt4v_generation.principles.words import ASKED_ATTRIBUTES, phrases, words
 
 
 @dataclass(frozen=True, slots=True)
 class Complexity:
-    """Of dialogues and questions.
-
-    Attributes:
-        turns: Turns a dialogue.
-        mean_turns: Their mean.
-        question_words: Words a question.
-        answer_sentences: Sentences an answer, on average.
-        forms: The share of each form of question, see `rs_gpt4v_generation.principles.forms`.
-        places: Share of questions with a word for a place or a direction.
-        attributes: Share of questions with a word for a colour, a size or a material, or these.
-    """
+    """Of dialogues and questions, see `rs_gpt4v_generation.principles.catalogue`."""
 
     turns: Quartiles
     mean_turns: float
@@ -35,18 +25,18 @@ class Complexity:
     attributes: float
 
 
-def complexity(material: Material) -> Complexity:
-    """The complexity of ``material``."""
-    turns = np.bincount(material.row, minlength=material.rows)
-    questions = material.questions
-    forms = Counter(material.forms.tolist())
+def complexity(turns: Turns) -> Complexity:
+    """The complexity of ``turns``."""
+    per_dialogue = np.bincount(turns.row, minlength=turns.rows)
+    questions = turns.questions
+    forms = Counter(turns.forms.tolist())
     return Complexity(
-        turns=quartiles(turns),
-        mean_turns=float(turns.mean()),
+        turns=quartiles(per_dialogue),
+        mean_turns=float(per_dialogue.mean()),
         question_words=quartiles(questions.each(lambda text: len(words(text)))),
-        answer_sentences=float(material.answers.each(lambda text: len(sentences(text))).mean()),
-        forms={name: forms[name] / material.turns for name in FORMS},
-        places=float(material.asks_place.mean()),
+        answer_sentences=float(turns.answers.each(lambda text: len(sentences(text))).mean()),
+        forms={name: forms[name] / turns.count for name in FORMS},
+        places=float(turns.asks_place.mean()),
         attributes=float(questions.each(_asks_attribute).mean()),
     )
 

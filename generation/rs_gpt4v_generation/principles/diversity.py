@@ -10,7 +10,7 @@ import numpy as np
 
 from rs_gpt4v_generation.principles.pairs import pair
 from rs_gpt4v_generation.principles.self_bleu import self_bleu
-from rs_gpt4v_generation.principles.turns import Material, Texts
+from rs_gpt4v_generation.principles.turns import Texts, Turns
 from rs_gpt4v_generation.principles.words import FUNCTION_WORDS, VERBS, words
 
 N_GRAMS = 10_000
@@ -68,14 +68,10 @@ class Frequent:
 
 @dataclass(frozen=True, slots=True)
 class Diversity:
-    """Of instructions and answers.
+    """Of ``sampled`` turns: all but ``distinct`` is measured on these.
 
-    Attributes:
-        sampled: Turns drawn; all but ``distinct`` is measured on them.
-        instructions: What the user says.
-        answers: What the assistant says.
-        skeletons: Instructions without names and numbers, see `skeleton`.
-        pairs: Verbs with their nouns in the questions, see `rs_gpt4v_generation.principles.pairs`.
+    ``skeletons`` are instructions without names and numbers (`skeleton`), ``pairs`` verbs with
+    their nouns in the questions (`rs_gpt4v_generation.principles.pairs`).
     """
 
     sampled: int
@@ -85,15 +81,15 @@ class Diversity:
     pairs: Frequent
 
 
-def diversity(material: Material) -> Diversity:
-    """The diversity of ``material``, on a sample that is always the same."""
-    turns = material.sample()
-    questions = Counter(material.questions.drawn(turns))
-    instructions = Counter(material.instructions.drawn(turns))
+def diversity(turns: Turns) -> Diversity:
+    """The diversity of ``turns``, on a sample that is always the same."""
+    sample = turns.sample()
+    questions = Counter(turns.questions.drawn(sample))
+    instructions = Counter(turns.instructions.drawn(sample))
     return Diversity(
-        sampled=len(turns),
-        instructions=_variety(material.instructions, turns),
-        answers=_variety(material.answers, turns),
+        sampled=len(sample),
+        instructions=_variety(turns.instructions, sample),
+        answers=_variety(turns.answers, sample),
         skeletons=frequent(Counter(_counted(instructions, skeleton))),
         pairs=frequent(Counter(_counted(questions, lambda q: " ".join(pair(q) or ())))),
     )
@@ -106,8 +102,8 @@ def _counted(texts: Counter[str], key: Callable[[str], str]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if name}
 
 
-def _variety(texts: Texts, turns: np.ndarray) -> Variety:
-    drawn = texts.drawn(turns)
+def _variety(texts: Texts, sample: np.ndarray) -> Variety:
+    drawn = texts.drawn(sample)
     split = [words(text) for text in drawn]
     return Variety(
         distinct=len(texts.distinct),

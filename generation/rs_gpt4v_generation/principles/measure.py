@@ -18,7 +18,7 @@ from rs_gpt4v_generation.principles.correctness import Correctness, correctness
 from rs_gpt4v_generation.principles.diversity import Diversity, diversity
 from rs_gpt4v_generation.principles.richness import Richness, richness
 from rs_gpt4v_generation.principles.robustness import Robustness, robustness
-from rs_gpt4v_generation.principles.turns import Material, Origin, of_queue, of_rows
+from rs_gpt4v_generation.principles.turns import Origin, Turns, of_queue, of_rows
 from rs_gpt4v_generation.principles.unity import Unity, unity
 from rs_gpt4v_generation.review.decisions import ReviewsError, read_decisions
 from rs_gpt4v_generation.review.reconcile import Outcome, outcomes
@@ -28,19 +28,8 @@ from rs_gpt4v_generation.review.reconcile import Outcome, outcomes
 class Measured:
     """The principles of one config's split or one generated product.
 
-    Attributes:
-        name: "vqa_hr/train", or "queue.jsonl: conversation".
-        origin: Who worded the instructions.
-        task: A task of the schema, or a product of the generation.
-        rows: Dialogues.
-        turns: Question-answer pairs.
-        images: Distinct images.
-        unity: One form for all.
-        diversity: How far texts differ.
-        correctness: What checks and reviewers say; none but of generated dialogues.
-        richness: How much an answer says.
-        complexity: How much is asked.
-        robustness: What is asked that is not there.
+    The first six are as in `rs_gpt4v_generation.principles.turns.Turns`. Only generated dialogues
+    have a ``correctness``.
     """
 
     name: str
@@ -72,22 +61,22 @@ class Report:
     unreadable: list[str]
 
 
-def measure(material: Material, settled: Mapping[str, Outcome]) -> Measured:
-    """The principles of ``material``; ``settled`` is what reviewers say of its candidates."""
-    generated = material.origin == "generated"
+def measure(turns: Turns, settled: Mapping[str, Outcome]) -> Measured:
+    """The principles of ``turns``; ``settled`` is what reviewers say of its candidates."""
+    generated = turns.origin == "generated"
     return Measured(
-        name=material.name,
-        origin=material.origin,
-        task=material.task,
-        rows=material.rows,
-        turns=material.turns,
-        images=material.images,
-        unity=unity(material),
-        diversity=diversity(material),
-        correctness=correctness(material.candidates, settled) if generated else None,
-        richness=richness(material),
-        complexity=complexity(material),
-        robustness=robustness(material),
+        name=turns.name,
+        origin=turns.origin,
+        task=turns.task,
+        rows=turns.rows,
+        turns=turns.count,
+        images=turns.images,
+        unity=unity(turns),
+        diversity=diversity(turns),
+        correctness=correctness(turns.candidates, settled) if generated else None,
+        richness=richness(turns),
+        complexity=complexity(turns),
+        robustness=robustness(turns),
     )
 
 
@@ -122,18 +111,18 @@ def report(
     queues = [read_queue(path) for path in candidates]
     settled = _settled(queues, reviews)
     absent: dict[str, str] = {}
-    materials = _materials(names, split, absent if absent_allowed else None, options)
-    measured = [measure(material, {}) for material in materials]
-    for queue, said in zip(queues, settled, strict=True):
-        measured += [measure(material, said) for material in of_queue(queue)]
+    of_configs = _turns_of(names, split, absent if absent_allowed else None, options)
+    measured = [measure(turns, {}) for turns in of_configs]
+    for queue, outcome_of in zip(queues, settled, strict=True):
+        measured += [measure(turns, outcome_of) for turns in of_queue(queue)]
     if not measured:
         raise SourceNotFoundError(next(iter(absent.values())))
     return Report(measured, absent, [problem for queue in queues for problem in queue.problems])
 
 
-def _materials(
+def _turns_of(
     names: list[str], split: str, absent: dict[str, str] | None, options: dict[str, Any]
-) -> Iterator[Material]:
+) -> Iterator[Turns]:
     for name in tqdm(names, desc="Measuring", unit="config", leave=False, disable=None):
         rows = _rows(name, split, options)
         if not isinstance(rows, Exception):
@@ -161,13 +150,13 @@ def _settled(queues: Sequence[Queue], reviews: Sequence[Path]) -> list[dict[str,
     known = [{one["id"] for one in queue.candidates} for queue in queues]
     for file in reviews:
         ids = {decision["id"] for decision in read_decisions(file)}
-        of = [place for place, own in enumerate(known) if own & ids]
-        if not of:
+        reviewed = [index for index, own in enumerate(known) if own & ids]
+        if not reviewed:
             raise ReviewsError(
                 f"{file} decides on no candidate of --candidates: name its queue too"
             )
-        for place in of:
-            fits[place].append(file)
+        for index in reviewed:
+            fits[index].append(file)
     return [
         outcomes(queue, files) if files else {} for queue, files in zip(queues, fits, strict=True)
     ]

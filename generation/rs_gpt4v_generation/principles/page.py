@@ -139,5 +139,5 @@ def _counted(name: str, counts: dict[str, int]) -> Stack:
     parts = [
         Part(i, n, round(100 * count / total, 2)) for i, (n, count) in enumerate(counts.items())
     ]
-    told = ", ".join(f"{count:,} {result}" for result, count in counts.items() if count)
-    return Stack(name, parts, told)
+    text = ", ".join(f"{count:,} {result}" for result, count in counts.items() if count)
+    return Stack(name, parts, text)

@@ -26,35 +26,35 @@ def pair(instruction: str) -> tuple[str, str] | None:
     >>> pair("Provide a one-sentence caption for this image."), pair("How many ships are there?")
     (('provide', 'caption'), ('be', 'ship'))
     """
-    said = words(sentences(instruction)[0]) if instruction.strip() else []
-    at = _verb(said)
+    spoken = words(sentences(instruction)[0]) if instruction.strip() else []
+    at = _verb(spoken)
     if at is None:
         return None
-    noun = _noun(said, at)
-    return (VERBS[said[at]], _singular(noun)) if noun else None
+    noun = _noun(spoken, at)
+    return (VERBS[spoken[at]], _singular(noun)) if noun else None
 
 
-def _verb(said: Sequence[str]) -> int | None:
-    found = [
-        place
-        for place, word in enumerate(said)
-        if word in VERBS and (not place or said[place - 1] not in DETERMINERS | PREPOSITIONS)
+def _verb(spoken: Sequence[str]) -> int | None:
+    verbs = [
+        index
+        for index, word in enumerate(spoken)
+        if word in VERBS and (not index or spoken[index - 1] not in DETERMINERS | PREPOSITIONS)
     ]
-    strong = [place for place in found if VERBS[said[place]] not in AUXILIARIES]
-    return next(iter(strong or found), None)
+    strong = [index for index in verbs if VERBS[spoken[index]] not in AUXILIARIES]
+    return next(iter(strong or verbs), None)
 
 
-def _noun(said: Sequence[str], at: int) -> str | None:
-    behind, before = _heads(said[at + 1 :]), _heads(said[:at])
-    is_auxiliary = VERBS[said[at]] in AUXILIARIES
+def _noun(spoken: Sequence[str], at: int) -> str | None:
+    behind, before = _heads(spoken[at + 1 :]), _heads(spoken[:at])
+    is_auxiliary = VERBS[spoken[at]] in AUXILIARIES
     return next(iter([*before, *behind] if is_auxiliary else [*behind, *before]), None)
 
 
-def _heads(said: Sequence[str]) -> list[str]:
+def _heads(spoken: Sequence[str]) -> list[str]:
     """The last word of each run of other words that no preposition governs."""
     heads: list[str] = []
     preposed = in_run = False
-    for before, word in pairwise(["", *said]):
+    for before, word in pairwise(["", *spoken]):
         if _is_matter(word, before, in_run=in_run):
             if not preposed:
                 heads[len(heads) - in_run :] = [word]

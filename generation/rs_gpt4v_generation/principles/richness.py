@@ -8,7 +8,7 @@ import numpy as np
 
 from rs_gpt4v_generation.claims import word_list
 from rs_gpt4v_generation.classes import BESIDE, DIOR, plural
-from rs_gpt4v_generation.principles.turns import Material
+from rs_gpt4v_generation.principles.turns import Turns
 from rs_gpt4v_generation.principles.words import (
     BACKGROUND,
     COLOURS,
@@ -43,18 +43,7 @@ def quartiles(values: np.ndarray) -> Quartiles:
 
 @dataclass(frozen=True, slots=True)
 class Richness:
-    """Of answers; means but for ``words`` and ``background``.
-
-    Attributes:
-        words: Words an answer.
-        content_words: Distinct words that carry meaning, an answer.
-        classes: Distinct kinds of objects that an answer names.
-        colours: Words for colours an answer.
-        sizes: Words for sizes an answer.
-        materials: Words for materials an answer.
-        spatial: Words for places and directions an answer.
-        background: Share of answers that say more than is seen: uses, reasons, what is usual.
-    """
+    """Of answers, see `rs_gpt4v_generation.principles.catalogue`."""
 
     words: Quartiles
     content_words: float
@@ -66,33 +55,33 @@ class Richness:
     background: float
 
 
-def richness(material: Material) -> Richness:
-    """The richness of the answers of ``material``."""
-    told = material.answers.each(_told)
-    means = told.mean(axis=0).tolist()
-    background = float(material.answers.matches(BACKGROUND).mean())
-    return Richness(quartiles(told[:, 0]), *means[1:], background=background)
+def richness(turns: Turns) -> Richness:
+    """The richness of the answers of ``turns``."""
+    counts = turns.answers.each(_counts)
+    means = counts.mean(axis=0).tolist()
+    background = float(turns.answers.matches(BACKGROUND).mean())
+    return Richness(quartiles(counts[:, 0]), *means[1:], background=background)
 
 
-def _told(answer: str) -> list[int]:
-    said = words(answer)
+def _counts(answer: str) -> list[int]:
+    spoken = words(answer)
     return [
-        len(said),
-        len(set(said) - word_list("stop") - {"[box]"}),
-        len(classes(said)),
-        *(sum(word in listed for word in said) for listed in (COLOURS, SIZES, MATERIALS)),
-        sum(1 for _ in phrases(said, SPATIAL)),
+        len(spoken),
+        len(set(spoken) - word_list("stop") - {"[box]"}),
+        len(classes(spoken)),
+        *(sum(word in listed for word in spoken) for listed in (COLOURS, SIZES, MATERIALS)),
+        sum(1 for _ in phrases(spoken, SPATIAL)),
     ]
 
 
-def classes(said: Sequence[str]) -> set[str]:
+def classes(spoken: Sequence[str]) -> set[str]:
     """The kinds of objects that words name: DIOR's classes, and things often seen beside them.
 
     >>> sorted(classes(words("Two boats at the pier, a vessel, a ground track field.")))
     ['ground track field', 'pier', 'ship']
     """
     names = _nouns()
-    return {names[noun] for noun in phrases(said, names)}
+    return {names[noun] for noun in phrases(spoken, names)}
 
 
 @cache

@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 
 from rs_gpt4v_generation.claims import yes_or_no
-from rs_gpt4v_generation.principles.turns import Material
+from rs_gpt4v_generation.principles.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
 class Robustness:
-    """Shares; none where there is nothing that they are shares of.
+    """Shares; None where there is nothing that they are shares of.
 
     Attributes:
         yes: Questions of form "yes/no" that are answered yes.
@@ -17,10 +17,8 @@ class Robustness:
         undecided: The same answered neither.
         counts: Questions of form "how many".
         zeros: The same answered with 0 or none.
-        negatives: Share of turns answered no or 0.
-        negatives_of_yes_no: Share answered no among those answered yes or no.
-        balance: 1 where as many are answered yes as no, 0 where all are answered the same.
-        spatial: Share of turns that are negatives and ask for a place or a direction.
+
+    The others are in `rs_gpt4v_generation.principles.catalogue`.
     """
 
     yes: int
@@ -34,25 +32,25 @@ class Robustness:
     spatial: float
 
 
-def robustness(material: Material) -> Robustness:
-    """The negatives of ``material``."""
-    asked = material.forms
-    said = material.answers.each(answered)
-    closed, counting = asked == "yes/no", asked == "how many"
-    zero = counting & material.answers.each(is_zero)
-    no, yes = closed & (said == "no"), closed & (said == "yes")
+def robustness(turns: Turns) -> Robustness:
+    """The negatives of ``turns``."""
+    forms = turns.forms
+    replied = turns.answers.each(answered)
+    closed, counting = forms == "yes/no", forms == "how many"
+    zero = counting & turns.answers.each(is_zero)
+    no, yes = closed & (replied == "no"), closed & (replied == "yes")
     negative = no | zero
     share = float(no.sum() / (yes | no).sum()) if (yes | no).any() else None
     return Robustness(
         yes=int(yes.sum()),
         no=int(no.sum()),
-        undecided=int((closed & (said == "")).sum()),
+        undecided=int((closed & (replied == "")).sum()),
         counts=int(counting.sum()),
         zeros=int(zero.sum()),
         negatives=float(negative.mean()),
         negatives_of_yes_no=share,
         balance=None if share is None else 1 - abs(2 * share - 1),
-        spatial=float((negative & material.asks_place).mean()),
+        spatial=float((negative & turns.asks_place).mean()),
     )
 
 
@@ -72,9 +70,9 @@ def answered(answer: str) -> str:
     >>> [answered(a) for a in ("Yes it is.", "No, none.", "There are no ships.", "rural")]
     ['yes', 'no', 'no', '']
     """
-    told = yes_or_no(answer)
-    if told is not None:
-        return "yes" if told else "no"
+    is_yes = yes_or_no(answer)
+    if is_yes is not None:
+        return "yes" if is_yes else "no"
     return "yes" if _YES.match(answer) else "no" if _NO.match(answer) else ""
 
 

@@ -29,8 +29,7 @@ def to_text(report: Report) -> str:
         parts.append(FEW)
     parts += [f"{config} was not measured: {reason}" for config, reason in report.absent.items()]
     if report.unreadable:
-        told = f"{len(report.unreadable):,} lines are no candidates: {report.unreadable[0]}"
-        parts.append(told)
+        parts.append(f"{len(report.unreadable):,} lines are no candidates: {report.unreadable[0]}")
     return "\n\n".join(parts)
 
 
@@ -73,12 +72,12 @@ def _correctness_cells(one: Measured) -> list[str]:
 
 def judged(one: Measured) -> str:
     """What is known of its correctness, in words."""
-    found = one.correctness
-    if found is None:
+    result = one.correctness
+    if result is None:
         return ORIGINS[one.origin]
-    told = f"{found.checked:,} checked" if found.checked else "not checked"
-    reviews = [f"{number:,} {name}" for name, number in found.outcomes.items() if number]
-    return f"{told}; {', '.join(reviews) or 'not reviewed'}"
+    checked = f"{result.checked:,} checked" if result.checked else "not checked"
+    reviews = [f"{number:,} {name}" for name, number in result.outcomes.items() if number]
+    return f"{checked}; {', '.join(reviews) or 'not reviewed'}"
 
 
 def _checks(measured: Sequence[Measured]) -> str:

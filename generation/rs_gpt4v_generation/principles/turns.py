@@ -60,17 +60,17 @@ class Texts:
 
     def matches(self, regex: str) -> np.ndarray:
         """Whether each turn's text holds a match of ``regex`` (RE2), in whatever case."""
-        found = pc.match_substring_regex(self.distinct, regex, ignore_case=True)
-        return found.to_numpy(zero_copy_only=False)[self.at]
+        matches = pc.match_substring_regex(self.distinct, regex, ignore_case=True)
+        return matches.to_numpy(zero_copy_only=False)[self.at]
 
-    def drawn(self, turns: np.ndarray) -> list[str]:
-        """The texts of ``turns``, in their order."""
-        return self.distinct.take(pa.array(self.at[turns])).to_pylist()
+    def drawn(self, indices: np.ndarray) -> list[str]:
+        """The texts of the turns at ``indices``, in their order."""
+        return self.distinct.take(pa.array(self.at[indices])).to_pylist()
 
 
 @dataclass(frozen=True)
-class Material:
-    """The turns that are measured together.
+class Turns:
+    """Turns that are measured together; a turn is a question with its answer.
 
     Attributes:
         name: "vqa_hr/train", or "queue.jsonl: conversation".
@@ -100,7 +100,7 @@ class Material:
     candidates: tuple[Candidate, ...] = ()
 
     @property
-    def turns(self) -> int:
+    def count(self) -> int:
         """Question-answer pairs."""
         return len(self.row)
 
@@ -116,16 +116,16 @@ class Material:
 
     def sample(self, seed: int = 0) -> np.ndarray:
         """At most `SAMPLE` turns in random order, the same for one seed."""
-        return np.random.default_rng(seed).permutation(self.turns)[:SAMPLE]
+        return np.random.default_rng(seed).permutation(self.count)[:SAMPLE]
 
 
-def of_rows(name: str, rows: datasets.Dataset) -> Material:
+def of_rows(name: str, rows: datasets.Dataset) -> Turns:
     """The turns of ``rows``, all of one task."""
     columns = ["images", "messages", "task", "width", "height"]
     table: Any = rows.select_columns(columns).with_format("arrow")[:]
     task = table["task"][0].as_py()
     paths = table["images"].combine_chunks().flatten().field("path")
-    return _material(
+    return _turns(
         name,
         "templates" if task in TEMPLATES else "release",
         task,
@@ -135,7 +135,7 @@ def of_rows(name: str, rows: datasets.Dataset) -> Material:
     )
 
 
-def of_queue(queue: Queue) -> list[Material]:
+def of_queue(queue: Queue) -> list[Turns]:
     """The turns of each product that a queue has, in the order of the products."""
     by_product = {
         product: [one for one in queue.candidates if one["product"] == product]
@@ -144,36 +144,35 @@ def of_queue(queue: Queue) -> list[Material]:
     return [_of_candidates(queue.path, some) for some in by_product.values() if some]
 
 
-def _of_candidates(path: Path, candidates: list[Candidate]) -> Material:
+def _of_candidates(path: Path, candidates: list[Candidate]) -> Turns:
     product = candidates[0]["product"]
-    said = [one["messages"] for one in candidates]
-    return _material(
+    return _turns(
         f"{path.name}: {product}",
         "generated",
         product,
-        pa.array(said, FEATURES.arrow_schema.field("messages").type),
+        pa.array(
+            [one["messages"] for one in candidates], FEATURES.arrow_schema.field("messages").type
+        ),
         images=len({one["image"] for one in candidates}),
         sizes=np.array([[one["width"], one["height"]] for one in candidates]),
         candidates=tuple(candidates),
     )
 
 
-def _material(
-    name: str, origin: Origin, task: str, messages: pa.ListArray, **facts: Any
-) -> Material:
-    said = messages.flatten()
-    asked = np.flatnonzero(pc.equal(said.field("role"), "user").to_numpy(zero_copy_only=False))
-    content = said.field("content")
-    instructions = Texts.of(content.take(pa.array(asked)))
-    return Material(
+def _turns(name: str, origin: Origin, task: str, messages: pa.ListArray, **facts: Any) -> Turns:
+    flat = messages.flatten()
+    user = np.flatnonzero(pc.equal(flat.field("role"), "user").to_numpy(zero_copy_only=False))
+    content = flat.field("content")
+    instructions = Texts.of(content.take(pa.array(user)))
+    return Turns(
         name=name,
         origin=origin,
         task=task,
         rows=len(messages),
-        row=pc.list_parent_indices(messages).to_numpy()[asked],
+        row=pc.list_parent_indices(messages).to_numpy()[user],
         instructions=instructions,
         questions=_questions(instructions, task),
-        answers=Texts.of(content.take(pa.array(asked + 1))),
+        answers=Texts.of(content.take(pa.array(user + 1))),
         **facts,
     )
 
@@ -182,11 +181,11 @@ def _questions(instructions: Texts, task: str) -> Texts:
     """The instructions; of visual questions what stands in place of a template's ``{}``."""
     if task != "vqa":
         return instructions
-    prompts = asked = instructions.distinct
+    prompts = questions = instructions.distinct
     made_by = template_of(prompts, TEMPLATES["vqa"])
-    for place, template in enumerate(TEMPLATES["vqa"]):
+    for index, template in enumerate(TEMPLATES["vqa"]):
         before, _, after = template.partition("{}")
         inner = pc.utf8_slice_codeunits(prompts, len(before), -len(after) or None)
-        asked = pc.if_else(pa.array(made_by == place), inner, asked)
-    stripped = Texts.of(asked)
+        questions = pc.if_else(pa.array(made_by == index), inner, questions)
+    stripped = Texts.of(questions)
     return Texts(stripped.distinct, stripped.at[instructions.at])

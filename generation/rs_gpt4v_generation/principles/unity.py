@@ -6,7 +6,7 @@ import numpy as np
 
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v_builders.stats.composition import TEMPLATES, template_of
-from rs_gpt4v_generation.principles.turns import Material
+from rs_gpt4v_generation.principles.turns import Turns
 from rs_gpt4v_generation.principles.words import BOX
 
 FORMAT_HINTS = (
@@ -20,14 +20,7 @@ FORMAT_HINTS = (
 
 @dataclass(frozen=True, slots=True)
 class Unity:
-    """Attributes are shares, none where there is nothing that they are shares of.
-
-    Attributes:
-        templates: Instructions made with a template of the task.
-        format_hints: Instructions that say what form the answer has.
-        boxes: Answers that hold a box.
-        boxes_read: Of these, the ones that the one codec reads whole.
-    """
+    """Shares, see `rs_gpt4v_generation.principles.catalogue`; None without boxes."""
 
     templates: float
     format_hints: float
@@ -35,24 +28,23 @@ class Unity:
     boxes_read: float | None
 
 
-def unity(material: Material, box_format: str = "llava") -> Unity:
-    """The unity of ``material``; ``box_format`` names the codec that boxes are read with."""
-    instructions = material.instructions
-    made_by = template_of(instructions.distinct, TEMPLATES.get(material.task, ()))
-    holds = material.answers.matches(BOX)
+def unity(turns: Turns) -> Unity:
+    """The unity of ``turns``."""
+    instructions = turns.instructions
+    made_by = template_of(instructions.distinct, TEMPLATES.get(turns.task, ()))
+    holds = turns.answers.matches(BOX)
     return Unity(
         templates=float((made_by >= 0)[instructions.at].mean()),
         format_hints=float(instructions.matches(FORMAT_HINTS).mean()),
         boxes=float(holds.mean()),
-        boxes_read=_read(material, np.flatnonzero(holds), box_format),
+        boxes_read=_read(turns, np.flatnonzero(holds)),
     )
 
 
-def _read(material: Material, turns: np.ndarray, box_format: str) -> float | None:
-    if not len(turns):
+def _read(turns: Turns, indices: np.ndarray) -> float | None:
+    if not len(indices):
         return None
-    codec = CODECS[box_format]
-    texts = material.answers.drawn(turns)
-    sizes = material.sizes[material.row[turns]].tolist()
-    read = [codec.parse(text, *size) for text, size in zip(texts, sizes, strict=True)]
+    texts = turns.answers.drawn(indices)
+    sizes = turns.sizes[turns.row[indices]].tolist()
+    read = [CODECS["llava"].parse(text, *size) for text, size in zip(texts, sizes, strict=True)]
     return sum(not isinstance(one, ParseFailure) for one in read) / len(read)

@@ -19,21 +19,21 @@ def words(text: str) -> list[str]:
     return [w if w[0].isalnum() else "[box]" for w in _WORD.findall(text.lower())]
 
 
-def phrases(said: Sequence[str], known: Collection[str]) -> Iterator[str]:
+def phrases(spoken: Sequence[str], known: Collection[str]) -> Iterator[str]:
     """The phrases of at most four words that stand in a text, the longest at each place.
 
     >>> list(phrases(["next", "to", "a", "tennis", "court"], {"next to", "court", "tennis court"}))
     ['next to', 'tennis court']
     """
-    place = 0
-    while place < len(said):
-        for size in range(min(_LONGEST, len(said) - place), 0, -1):
-            phrase = " ".join(said[place : place + size])
+    index = 0
+    while index < len(spoken):
+        for size in range(min(_LONGEST, len(spoken) - index), 0, -1):
+            phrase = " ".join(spoken[index : index + size])
             if phrase in known:
                 yield phrase
-                place += size - 1
+                index += size - 1
                 break
-        place += 1
+        index += 1
 
 
 _LONGEST = 4

@@ -1,6 +1,5 @@
 """Manual correction of generated dialogues: a local page, one file of decisions a reviewer.
 
-``candidates`` reads the queue, ``decisions`` keeps what a reviewer decided, ``desk`` answers what
-the page asks, ``server`` speaks HTTP on this machine alone, ``pictures`` makes what a browser can
-show, ``agreement`` compares two reviewers and ``reconcile`` settles on the final dialogues.
+``session`` holds a queue and one reviewer's decisions (``decisions``), ``server`` shows it on a
+page of this machine, and ``reconcile`` settles on the final dialogues.
 """

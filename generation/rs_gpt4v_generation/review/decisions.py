@@ -18,12 +18,12 @@ _MEND = "Mend the line or take it out, and start again"
 Choice = Literal["accept", "edit", "reject", "skip"]
 
 
-class _Said(TypedDict, total=False):
+class _Content(TypedDict, total=False):
     messages: list[Message]
     reason: str
 
 
-class Decision(_Said):
+class Decision(_Content):
     """One line of a reviews file.
 
     ``id`` is the candidate's, ``of`` the `digest` of what was decided about, ``at`` the time in
@@ -50,13 +50,13 @@ def now() -> str:
 def standing(decisions: Iterable[Decision]) -> dict[str, Decision]:
     """The decision that counts for each id, the oldest first: the last that was not undone."""
     stacks: dict[str, list[tuple[int, Decision]]] = {}
-    for place, decision in enumerate(decisions):
+    for index, decision in enumerate(decisions):
         stack = stacks.setdefault(decision["id"], [])
         if decision["decision"] != "undo":
-            stack.append((place, decision))
+            stack.append((index, decision))
         elif stack:
             stack.pop()
-    last = sorted((stack[-1] for stack in stacks.values() if stack), key=lambda one: one[0])
+    last = sorted((stack[-1] for stack in stacks.values() if stack), key=lambda pair: pair[0])
     return {decision["id"]: decision for _, decision in last}
 
 
@@ -85,14 +85,12 @@ def decision_problem(row: Mapping[str, Any]) -> str | None:
         case "edit":
             return dialogue_problem(row.get("messages"), system=False)
         case "reject":
-            return None if _is_text(row.get("reason")) else "a reject has no reason"
+            reason = row.get("reason")
+            is_given = isinstance(reason, str) and reason.strip()
+            return None if is_given else "a reject has no reason"
         case other:
             known = (*get_args(Choice), "undo")
             return None if other in known else f"{other!r} is none of {', '.join(known)}"
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())
 
 
 class ReviewsFile:

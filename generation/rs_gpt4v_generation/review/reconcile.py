@@ -1,15 +1,15 @@
-"""From reviewers' decisions to the final dialogues, every candidate accounted for."""
+"""From reviewers' decisions to the final dialogues, every candidate reported for."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from rs_gpt4v.conversation import Message
 from rs_gpt4v.files import refuse_overwriting, write_json_lines
 from rs_gpt4v_generation.candidates import Candidate, Queue, digest, read_queue
-from rs_gpt4v_generation.review.agreement import CHOICES, Agreement, compare_all
 from rs_gpt4v_generation.review.decisions import (
     Decision,
     ReviewsError,
@@ -17,23 +17,42 @@ from rs_gpt4v_generation.review.decisions import (
     standing,
 )
 
+CHOICES = ("accept", "edit", "reject")
+
 Outcome = Literal["accepted", "edited", "rejected", "skipped", "unreviewed", "conflicting"]
 _OUTCOMES: dict[str, Outcome] = {"accept": "accepted", "edit": "edited", "reject": "rejected"}
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Agreement:
+    """Two reviewers on the candidates that both accepted, edited or rejected.
+
+    Attributes:
+        reviewers: Their names, the rows' first.
+        table: Numbers of candidates; rows and columns are `CHOICES`.
+        kappa: Cohen's kappa of the three choices; None where it is not defined.
+        kappa_kept: The same of two choices: kept (accept or edit) and reject.
+    """
+
+    reviewers: tuple[str, str]
+    table: list[list[int]]
+    kappa: float | None
+    kappa_kept: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewReport:
     """What became of every candidate of a queue.
 
     Attributes:
         outcomes: By candidate id, in the queue's order.
-        decided_by_one: How many accepted, edited or rejected ones only one reviewer decided.
+        decided_by_one: Candidates that one reviewer alone accepted, edited or rejected.
         agreement: Of every two reviewers.
-        changed: By reviewer, the ids decided about an older text; these decisions do not count.
+        changed: By reviewer, the ids whose text has changed since; these decisions do not count.
         unknown: By reviewer, the ids that the queue lacks.
         unreadable: Why lines of the queue are no candidates.
-        final: Where the final dialogues are.
-        conflicts: Where the conflicts are, a queue for a third look; none without conflicts.
+        final: The file of final dialogues.
+        conflicts: The file of conflicts, a queue for a third reviewer; None without conflicts.
     """
 
     outcomes: dict[str, Outcome]
@@ -46,8 +65,7 @@ class Account:
     conflicts: Path | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Settled:
+class _Settled(NamedTuple):
     candidate: Candidate
     outcome: Outcome
     decisions: list[Decision]
@@ -55,7 +73,7 @@ class _Settled:
 
 def reconcile(
     queue_file: Path, files: Sequence[Path], out: Path, final_say: Path | None = None
-) -> Account:
+) -> ReviewReport:
     """Settle on what the reviewers agree on, and write it.
 
     Reviewers agree where all accept, all reject, or all edit to the same words. ``out`` gets the
@@ -77,21 +95,21 @@ def reconcile(
     everyone = [*files, final_say] if final_say else files
     refuse_overwriting([out, _conflicts_path(out)], [queue_file, *everyone])
     queue = read_queue(queue_file)
-    said = _by_reviewer(everyone)
-    digests = {one["id"]: digest(one) for one in queue.candidates}
-    valid = _valid(said, digests)
-    last_word = valid.pop(next(reversed(valid))) if final_say else {}
-    settled = [_settle(one, list(valid.values()), last_word) for one in queue.candidates]
-    write_json_lines(out, (_final(one) for one in settled if one.outcome in ("accepted", "edited")))
-    return Account(
-        outcomes={one.candidate["id"]: one.outcome for one in settled},
-        decided_by_one=sum(len(_decisive(one.decisions)) == 1 for one in settled),
-        agreement=compare_all(valid),
+    decisions = _by_reviewer(everyone)
+    digests = {row["id"]: digest(row) for row in queue.candidates}
+    current = _current(decisions, digests)
+    last_word = current.pop(next(reversed(current))) if final_say else {}
+    settled = [_settle(row, list(current.values()), last_word) for row in queue.candidates]
+    write_json_lines(out, (_final(row) for row in settled if row.outcome in ("accepted", "edited")))
+    return ReviewReport(
+        outcomes={row.candidate["id"]: row.outcome for row in settled},
+        decided_by_one=sum(len(_decisive(row.decisions)) == 1 for row in settled),
+        agreement=[compare(*pair) for pair in combinations(current.items(), 2)],
         changed={
-            name: [one for one, by in decided.items() if digests.get(one, by["of"]) != by["of"]]
-            for name, decided in said.items()
+            name: [id_ for id_, row in decided.items() if digests.get(id_, row["of"]) != row["of"]]
+            for name, decided in decisions.items()
         },
-        unknown={name: sorted(decided.keys() - digests) for name, decided in said.items()},
+        unknown={name: sorted(decided.keys() - digests) for name, decided in decisions.items()},
         unreadable=queue.problems,
         final=out,
         conflicts=_write_conflicts(out, settled),
@@ -99,7 +117,7 @@ def reconcile(
 
 
 def outcomes(queue: Queue, files: Sequence[Path]) -> dict[str, Outcome]:
-    """What the reviewers settled of each candidate, by its id, as `reconcile` does.
+    """The outcome of each candidate by its id, as `reconcile` settles it.
 
     Args:
         queue: As read.
@@ -109,18 +127,55 @@ def outcomes(queue: Queue, files: Sequence[Path]) -> dict[str, Outcome]:
         OSError: A file cannot be read.
         ReviewsError: A file is broken, or two are of one reviewer.
     """
-    valid = _valid(_by_reviewer(files), {one["id"]: digest(one) for one in queue.candidates})
-    settled = (_settle(one, list(valid.values()), {}) for one in queue.candidates)
-    return {one.candidate["id"]: one.outcome for one in settled}
+    digests = {row["id"]: digest(row) for row in queue.candidates}
+    reviews = list(_current(_by_reviewer(files), digests).values())
+    return {row["id"]: _settle(row, reviews, {}).outcome for row in queue.candidates}
 
 
-def _valid(
-    said: Mapping[str, Mapping[str, Decision]], digests: Mapping[str, str]
+def kappa(pairs: Sequence[tuple[object, object]]) -> float | None:
+    """Cohen's kappa: 1 where all pairs agree, 0 where as often as chance would make them.
+
+    None without pairs, and where both always give the same one answer: chance explains all then.
+
+    >>> kappa([("yes", "yes"), ("yes", "no"), ("no", "no"), ("no", "no")])
+    0.5
+    >>> kappa([("yes", "yes")]) is None
+    True
+    """
+    if not pairs:
+        return None
+    rows, columns = (Counter(side) for side in zip(*pairs, strict=True))
+    by_chance = sum(rows[name] * columns[name] for name in rows) / len(pairs) ** 2
+    observed = sum(a == b for a, b in pairs) / len(pairs)
+    return None if by_chance == 1 else (observed - by_chance) / (1 - by_chance)
+
+
+def compare(
+    row: tuple[str, dict[str, Decision]], column: tuple[str, dict[str, Decision]]
+) -> Agreement:
+    """Compare two reviewers, each a name and the decision that stands by candidate id."""
+    (row_name, row_decisions), (column_name, column_decisions) = row, column
+    pairs: list[tuple[str, str]] = []
+    for id_ in row_decisions.keys() & column_decisions.keys():
+        pair = row_decisions[id_]["decision"], column_decisions[id_]["decision"]
+        if "skip" not in pair:
+            pairs.append(pair)
+    counts = Counter(pairs)
+    return Agreement(
+        reviewers=(row_name, column_name),
+        table=[[counts[a, b] for b in CHOICES] for a in CHOICES],
+        kappa=kappa(pairs),
+        kappa_kept=kappa([(a == "reject", b == "reject") for a, b in pairs]),
+    )
+
+
+def _current(
+    decisions: Mapping[str, Mapping[str, Decision]], digests: Mapping[str, str]
 ) -> dict[str, dict[str, Decision]]:
     """The decisions about candidates as they are now, by reviewer and id."""
     return {
-        name: {row_id: one for row_id, one in decided.items() if digests.get(row_id) == one["of"]}
-        for name, decided in said.items()
+        name: {id_: row for id_, row in decided.items() if digests.get(id_) == row["of"]}
+        for name, decided in decisions.items()
     }
 
 
@@ -130,26 +185,27 @@ def _conflicts_path(out: Path) -> Path:
 
 def _by_reviewer(files: Sequence[Path]) -> dict[str, dict[str, Decision]]:
     """The decisions that stand, by reviewer, in the order of the files, and by candidate id."""
-    said: dict[str, dict[str, Decision]] = {}
+    by_reviewer: dict[str, dict[str, Decision]] = {}
     for file in files:
         decisions = read_decisions(file)
-        names = sorted({one["reviewer"] for one in decisions}) or [file.name]
-        if len(names) > 1:
-            raise ReviewsError(f"{file} has decisions of {', '.join(names)}: one reviewer a file")
-        if names[0] in said:
-            raise ReviewsError(f"{file} is a second file of {names[0]}: give one file a reviewer")
-        said[names[0]] = standing(decisions)
-    return said
+        name, *others = sorted({row["reviewer"] for row in decisions}) or [file.name]
+        if others:
+            names = ", ".join([name, *others])
+            raise ReviewsError(f"{file} has decisions of {names}: one reviewer a file")
+        if name in by_reviewer:
+            raise ReviewsError(f"{file} is a second file of {name}: give one file a reviewer")
+        by_reviewer[name] = standing(decisions)
+    return by_reviewer
 
 
 def _settle(
     candidate: Candidate, reviews: list[dict[str, Decision]], last_word: dict[str, Decision]
 ) -> _Settled:
-    row_id = candidate["id"]
-    decisions = [decided[row_id] for decided in reviews if row_id in decided]
-    if row_id not in last_word:
+    id_ = candidate["id"]
+    decisions = [decided[id_] for decided in reviews if id_ in decided]
+    if id_ not in last_word:
         return _Settled(candidate, _outcome(decisions), decisions)
-    last = last_word[row_id]
+    last = last_word[id_]
     decisive = _decisive([last])
     return _Settled(candidate, _outcome(decisive or decisions), [*decisions, last])
 
@@ -159,13 +215,13 @@ def _outcome(decisions: list[Decision]) -> Outcome:
     if not decisive:
         return "skipped" if decisions else "unreviewed"
     first = decisive[0]
-    if any(_words(one) != _words(first) for one in decisive):
+    if any(_words(row) != _words(first) for row in decisive):
         return "conflicting"
     return _OUTCOMES[first["decision"]]
 
 
 def _decisive(decisions: list[Decision]) -> list[Decision]:
-    return [one for one in decisions if one["decision"] != "skip"]
+    return [row for row in decisions if row["decision"] != "skip"]
 
 
 def _words(decision: Decision) -> tuple[str, list[Message] | None]:
@@ -173,57 +229,56 @@ def _words(decision: Decision) -> tuple[str, list[Message] | None]:
 
 
 def _final(settled: _Settled) -> dict[str, Any]:
-    row: dict[str, Any] = settled.candidate | {"reviews": [_told(d) for d in settled.decisions]}
+    row: dict[str, Any] = settled.candidate | {"reviews": [_review(d) for d in settled.decisions]}
     if settled.outcome == "edited":
-        edit = next(one for one in reversed(settled.decisions) if one["decision"] == "edit")
+        edit = next(row for row in reversed(settled.decisions) if row["decision"] == "edit")
         row |= {"messages": edit.get("messages"), "generated": settled.candidate["messages"]}
     return row
 
 
-def _told(decision: Decision) -> dict[str, Any]:
-    """What a final dialogue says of a decision: not the words and the id, which it has itself."""
-    told = ("reviewer", "decision", "at", "reason")
-    return {key: value for key, value in decision.items() if key in told}
+def _review(decision: Decision) -> dict[str, Any]:
+    """What a final dialogue keeps of a decision: not the words and the id, which it has itself."""
+    kept = ("reviewer", "decision", "at", "reason")
+    return {key: value for key, value in decision.items() if key in kept}
 
 
 def _write_conflicts(out: Path, settled: list[_Settled]) -> Path | None:
-    conflicts = [one for one in settled if one.outcome == "conflicting"]
+    conflicts = [row for row in settled if row.outcome == "conflicting"]
     path = _conflicts_path(out)
     if not conflicts:
         path.unlink(missing_ok=True)  # of an earlier run, when there were some
         return None
-    write_json_lines(path, (one.candidate | {"reviews": one.decisions} for one in conflicts))
+    write_json_lines(path, (row.candidate | {"reviews": row.decisions} for row in conflicts))
     return path
 
 
-def to_json(account: Account) -> dict[str, Any]:
-    """The account as JSON, with every candidate's outcome."""
-    told = asdict(account)
-    return told | {
-        "final": str(account.final),
-        "conflicts": account.conflicts and str(account.conflicts),
-        "counts": counts(account),
+def to_json(report: ReviewReport) -> dict[str, Any]:
+    """The report as JSON, with every candidate's outcome."""
+    return asdict(report) | {
+        "final": str(report.final),
+        "conflicts": report.conflicts and str(report.conflicts),
+        "counts": counts(report),
     }
 
 
-def counts(account: Account) -> dict[str, int]:
+def counts(report: ReviewReport) -> dict[str, int]:
     """How many candidates came to each outcome."""
-    counted = Counter(account.outcomes.values())
-    return {outcome: counted[outcome] for outcome in get_args(Outcome)}
+    counter = Counter(report.outcomes.values())
+    return {outcome: counter[outcome] for outcome in get_args(Outcome)}
 
 
-def to_text(account: Account) -> str:
-    """The account for a person."""
-    lines = [f"{len(account.outcomes):,} candidates"]
-    lines += [f"  {outcome:12} {number:>7,}" for outcome, number in counts(account).items()]
-    lines.append(f"{account.decided_by_one:,} of them were decided by one reviewer alone")
-    for agreement in account.agreement:
+def to_text(report: ReviewReport) -> str:
+    """The report as text."""
+    lines = [f"{len(report.outcomes):,} candidates"]
+    lines += [f"  {outcome:12} {number:>7,}" for outcome, number in counts(report).items()]
+    lines.append(f"{report.decided_by_one:,} of them were decided by one reviewer alone")
+    for agreement in report.agreement:
         lines += ["", *_agreement_lines(agreement)]
-    lines += ["", *_left_out(account), f"Final dialogues: {account.final}"]
-    if account.conflicts:
-        ids = [row_id for row_id, outcome in account.outcomes.items() if outcome == "conflicting"]
+    lines += ["", *_left_out(report), f"Final dialogues: {report.final}"]
+    if report.conflicts:
+        ids = [id_ for id_, outcome in report.outcomes.items() if outcome == "conflicting"]
         lines.append(f"In conflict: {', '.join(ids[:20])}{', ...' if len(ids) > 20 else ''}")
-        lines.append(f"For a third look: rs-gpt4v review {account.conflicts} --images FOLDER")
+        lines.append(f"For a third look: rs-gpt4v review {report.conflicts} --images FOLDER")
     return "\n".join(lines)
 
 
@@ -241,16 +296,16 @@ def _agreement_lines(agreement: Agreement) -> list[str]:
     return lines
 
 
-def _left_out(account: Account) -> list[str]:
-    told = [
+def _left_out(report: ReviewReport) -> list[str]:
+    lines = [
         f"{name}: {len(ids):,} decisions do not count, {why}: {', '.join(ids[:5])}"
         for why, by_name in (
-            ("their candidates were changed since", account.changed),
-            ("the queue has no such candidates", account.unknown),
+            ("their candidates were changed since", report.changed),
+            ("the queue has no such candidates", report.unknown),
         )
         for name, ids in by_name.items()
         if ids
     ]
-    if account.unreadable:
-        told.append(f"{len(account.unreadable):,} lines are no candidates: {account.unreadable[0]}")
-    return told
+    if problems := report.unreadable:
+        lines.append(f"{len(problems):,} lines are no candidates: {problems[0]}")
+    return lines

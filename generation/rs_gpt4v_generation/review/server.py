@@ -25,7 +25,7 @@ from rs_gpt4v.files import InvalidFileError, parse_json, refuse_overwriting
 from rs_gpt4v.images import FOR_THE_EYE, ImageError, web_file
 from rs_gpt4v_generation.candidates import read_queue, with_images
 from rs_gpt4v_generation.review.decisions import opened
-from rs_gpt4v_generation.review.session import BadRequestError, Desk, Filter, UnknownError
+from rs_gpt4v_generation.review.session import BadRequestError, Filter, ReviewSession, UnknownError
 
 LONGEST_SIDE = 4096
 """Pixels; what is made a PNG and longer is made smaller. The page stretches it to its boxes."""
@@ -66,7 +66,7 @@ class _RefusedError(Exception):
 
 
 class ReviewServer(ThreadingHTTPServer):
-    """Serves one desk at ``url`` until it is shut down.
+    """Serves one session at ``url`` until it is shut down.
 
     Raises:
         OSError: The port is taken; the message names it.
@@ -74,8 +74,8 @@ class ReviewServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, desk: Desk, port: int = 0) -> None:
-        self.desk = desk
+    def __init__(self, session: ReviewSession, port: int = 0) -> None:
+        self.session = session
         self.token = secrets.token_urlsafe(24)
         try:
             super().__init__((HOST, port), _Handler)
@@ -123,14 +123,14 @@ def reviewing(
     refuse_overwriting([path], [queue_file])
     queue = with_images(read_queue(queue_file), images)
     with opened(path, reviewer) as reviews:
-        desk = Desk(queue, reviews, reviewer, images or queue_file.parent)
-        with ReviewServer(desk, port) as server:
+        session = ReviewSession(queue, reviews, reviewer, images or queue_file.parent)
+        with ReviewServer(session, port) as server:
             yield server
 
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """What the desk and the disk say, as the status that tells it."""
+    """Errors of the session and the disk as HTTP statuses."""
     try:
         yield
     except UnknownError as error:
@@ -199,22 +199,22 @@ class _Handler(BaseHTTPRequestHandler):
             name, kind = _FILES[path]
             return kind, (_PAGE / name).read_bytes()
         what, _, number = path.partition("/")
-        desk = self.server.desk
+        session = self.server.session
         if what == "item":
-            return _json(desk.item(_place(number)))
+            return _json(session.item(_index(number)))
         if what == "image":
-            kind, content = web_file(desk.image(_place(number)), FOR_THE_EYE, LONGEST_SIDE)
+            kind, content = web_file(session.image(_index(number)), FOR_THE_EYE, LONGEST_SIDE)
             return f"image/{kind}", content
         if path == "overview":
-            return _json(desk.overview())
+            return _json(session.overview())
         if path == "select":
-            return _json(desk.select(_filter(query)))
+            return _json(session.select(_filter(query)))
         raise UnknownError(f"there is nothing at {path!r:.80}")
 
     def _post(self, path: str, _query: str) -> tuple[str, bytes]:
         if path != "decide":
             raise UnknownError(f"there is nothing at {path!r:.80}")
-        return _json(self.server.desk.decide(self._body()))
+        return _json(self.server.session.decide(self._body()))
 
     def _body(self) -> dict[str, Any]:
         if self.headers.get_content_type() != "application/json":
@@ -250,15 +250,15 @@ def _json(value: object) -> tuple[str, bytes]:
     return "application/json", json.dumps(value).encode()
 
 
-def _place(text: str) -> int:
+def _index(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise UnknownError(f"{text!r:.80} is no candidate's number")
     return int(text)
 
 
 def _filter(query: str) -> Filter:
-    asked = {name: values[-1] for name, values in parse_qs(query).items()}
-    unknown = sorted(asked.keys() - {field.name for field in fields(Filter)})
+    wanted = {name: values[-1] for name, values in parse_qs(query).items()}
+    unknown = sorted(wanted.keys() - {field.name for field in fields(Filter)})
     if unknown:
         raise BadRequestError(f"there is no filter on {', '.join(unknown)}")
-    return Filter(**asked)
+    return Filter(**wanted)

@@ -1,4 +1,4 @@
-"""What the page asks and what a reviewer decides, without any HTTP."""
+"""A review session: what the page shows and what a reviewer decides, without any HTTP."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ from rs_gpt4v_generation.review.decisions import (
 )
 from rs_gpt4v_generation.scene import Product
 
-_SHOWN = (*Candidate.__required_keys__, "model", "prompt", "request", "reviews")
+_PAGE_FIELDS = (*Candidate.__required_keys__, "model", "prompt", "request", "reviews")
 _LONGEST_REASON = 500
 _PAUSE = timedelta(minutes=5)
 _RECENT = 100
@@ -28,7 +28,7 @@ State = Choice | None
 
 
 class BadRequestError(ValueError):
-    """The page asks for what cannot be; the message says why."""
+    """A request of the page that cannot be met; the message says why."""
 
 
 class UnknownError(BadRequestError):
@@ -82,8 +82,8 @@ def pace(times: Sequence[str]) -> float | None:
     return len(worked) / (spent / timedelta(hours=1)) if spent else None
 
 
-class Desk:
-    """A queue, and one reviewer's decisions on it.
+class ReviewSession:
+    """A queue and one reviewer's decisions on it.
 
     Attributes:
         queue: The candidates.
@@ -104,20 +104,20 @@ class Desk:
         self.reviewer = reviewer
         self._images = images
         self._clock = clock
-        self._places = {one["id"]: place for place, one in enumerate(queue.candidates)}
+        self._index_of = {one["id"]: index for index, one in enumerate(queue.candidates)}
         self._digests = [digest(one) for one in queue.candidates]
         self._standing = standing(reviews.decisions)
         self._deciding = threading.Lock()
 
-    def candidate(self, place: int) -> Candidate:
-        """The candidate at ``place``, from 0; UnknownError where there is none."""
-        if not 0 <= place < len(self.queue.candidates):
-            raise UnknownError(f"there is no candidate {place}")
-        return self.queue.candidates[place]
+    def candidate(self, index: int) -> Candidate:
+        """The candidate at ``index``, from 0; UnknownError where there is none."""
+        if not 0 <= index < len(self.queue.candidates):
+            raise UnknownError(f"there is no candidate {index}")
+        return self.queue.candidates[index]
 
-    def image(self, place: int) -> Path:
-        """Where the image of the candidate at ``place`` is."""
-        return image_path(self.candidate(place), self._images)
+    def image(self, index: int) -> Path:
+        """Where the image of the candidate at ``index`` is."""
+        return image_path(self.candidate(index), self._images)
 
     def overview(self) -> dict[str, Any]:
         """What the page needs before the first candidate."""
@@ -139,40 +139,40 @@ class Desk:
         """How far the review is, in a line."""
         counts = self.progress()["counts"]
         done = sum(counts[choice] for choice in ("accept", "edit", "reject"))
-        gone = len(self._standing.keys() - self._places.keys())
-        told = f"{done:,} of {len(self.queue.candidates):,} decided by {self.reviewer}, "
-        told += f"saved in {self.reviews.path}"
-        return told + (f"; {gone:,} decisions are on ids that are not in the queue" if gone else "")
+        gone = len(self._standing.keys() - self._index_of.keys())
+        text = f"{done:,} of {len(self.queue.candidates):,} decided by {self.reviewer}, "
+        text += f"saved in {self.reviews.path}"
+        return text + (f"; {gone:,} decisions are on ids that are not in the queue" if gone else "")
 
-    def item(self, place: int) -> dict[str, Any]:
-        """The candidate at ``place``, the decision that stands, and whether it is of older text."""
-        candidate = self.candidate(place)
+    def item(self, index: int) -> dict[str, Any]:
+        """The candidate at ``index``, the decision that stands, and whether it is of older text."""
+        candidate = self.candidate(index)
         decision = self._standing.get(candidate["id"])
         return {
-            "place": place,
-            "candidate": {key: candidate[key] for key in _SHOWN if key in candidate},
+            "place": index,
+            "candidate": {key: candidate[key] for key in _PAGE_FIELDS if key in candidate},
             "decision": decision,
-            "changed": self._is_changed(place),
+            "changed": self._is_changed(index),
         }
 
-    def select(self, asked: Filter) -> list[int]:
-        """The places of the candidates that pass, in the queue's order."""
-        words = asked.text.casefold().split()
+    def select(self, wanted: Filter) -> list[int]:
+        """The indices of the candidates that pass, in the queue's order."""
+        words = wanted.text.casefold().split()
         return [
-            place
-            for place, one in enumerate(self.queue.candidates)
-            if asked.product in ("", one["product"])
-            and (not asked.decision or asked.decision in self._states(place))
-            and _has_verdict(one, asked)
+            index
+            for index, one in enumerate(self.queue.candidates)
+            if wanted.product in ("", one["product"])
+            and (not wanted.decision or wanted.decision in self._states(index))
+            and _has_verdict(one, wanted)
             and _holds(one, words)
         ]
 
-    def decide(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def decide(self, request: dict[str, Any]) -> dict[str, Any]:
         """Write a decision down and return the item as it now is, with the progress.
 
         Args:
-            asked: ``id`` and ``decision``, with ``messages`` for an edit, ``reason`` for a reject.
-                An undo without ``id`` is of the last decision that stands.
+            request: ``id`` and ``decision``, with ``messages`` for an edit or ``reason`` for a
+                reject. An undo without ``id`` is of the last decision that stands.
 
         Raises:
             UnknownError: No candidate has that id.
@@ -180,17 +180,17 @@ class Desk:
             OSError: It could not be written; nothing is changed.
         """
         with self._deciding:
-            place = self._place(asked)
-            decision = self._decision(place, asked)
+            index = self._index(request)
+            decision = self._decision(index, request)
             self.reviews.append(decision)
             self._standing = standing(self.reviews.decisions)
-        return self.item(place) | {"progress": self.progress()}
+        return self.item(index) | {"progress": self.progress()}
 
     def progress(self) -> Progress:
         """How far the review is; what was decided about older text is not done."""
         counts: dict[str, int] = dict.fromkeys((*get_args(Choice), "undecided"), 0)
-        for place in range(len(self.queue.candidates)):
-            counts[self._states(place)[0]] += 1
+        for index in range(len(self.queue.candidates)):
+            counts[self._states(index)[0]] += 1
         per_hour = pace([one["at"] for one in self.reviews.decisions[-_RECENT:]])
         left = counts["undecided"] + counts["skip"]
         return {
@@ -200,47 +200,47 @@ class Desk:
             "hours_left": left / per_hour if per_hour else None,
         }
 
-    def _states(self, place: int) -> tuple[str, ...]:
+    def _states(self, index: int) -> tuple[str, ...]:
         """What the filter on decisions finds a candidate by; the first is what it counts as."""
-        decision = self._standing.get(self.queue.candidates[place]["id"])
+        decision = self._standing.get(self.queue.candidates[index]["id"])
         if decision is None:
             return ("undecided",)
-        if self._is_changed(place):
+        if self._is_changed(index):
             return ("undecided", "changed")
         return (decision["decision"],)
 
     def _first_undecided(self) -> int:
         """Where to go on; the start where all is decided."""
-        places = range(len(self.queue.candidates))
-        return next((place for place in places if "undecided" in self._states(place)), 0)
+        indices = range(len(self.queue.candidates))
+        return next((index for index in indices if "undecided" in self._states(index)), 0)
 
-    def _is_changed(self, place: int) -> bool:
-        decision = self._standing.get(self.queue.candidates[place]["id"])
-        return decision is not None and decision["of"] != self._digests[place]
+    def _is_changed(self, index: int) -> bool:
+        decision = self._standing.get(self.queue.candidates[index]["id"])
+        return decision is not None and decision["of"] != self._digests[index]
 
-    def _place(self, asked: dict[str, Any]) -> int:
-        row_id = asked.get("id")
-        if row_id is None and asked.get("decision") == "undo":
-            known = [one for one in self._standing if one in self._places]
+    def _index(self, request: dict[str, Any]) -> int:
+        id_ = request.get("id")
+        if id_ is None and request.get("decision") == "undo":
+            known = [id_ for id_ in self._standing if id_ in self._index_of]
             if not known:
                 raise BadRequestError("there is nothing to undo")
-            row_id = known[-1]
-        if not isinstance(row_id, str) or row_id not in self._places:
-            raise UnknownError(f"no candidate has the id {row_id!r:.80}")
-        return self._places[row_id]
+            id_ = known[-1]
+        if not isinstance(id_, str) or id_ not in self._index_of:
+            raise UnknownError(f"no candidate has the id {id_!r:.80}")
+        return self._index_of[id_]
 
-    def _decision(self, place: int, asked: dict[str, Any]) -> Decision:
-        candidate = self.queue.candidates[place]
+    def _decision(self, index: int, request: dict[str, Any]) -> Decision:
+        candidate = self.queue.candidates[index]
         made = {
             "id": candidate["id"],
-            "decision": asked.get("decision"),
+            "decision": request.get("decision"),
             "reviewer": self.reviewer,
             "at": self._clock(),
-            "of": self._digests[place],
+            "of": self._digests[index],
         }
         for choice, kept in (("edit", "messages"), ("reject", "reason")):
             if made["decision"] == choice:
-                made[kept] = asked.get(kept)
+                made[kept] = request.get(kept)
         problem = decision_problem(made) or self._refusal(candidate, made)
         if problem:
             raise BadRequestError(problem)
@@ -256,11 +256,11 @@ class Desk:
         return None
 
 
-def _has_verdict(candidate: Candidate, asked: Filter) -> bool:
-    if not asked.result and not asked.check:
+def _has_verdict(candidate: Candidate, wanted: Filter) -> bool:
+    if not wanted.result and not wanted.check:
         return True
     return any(
-        asked.result in ("", one["result"]) and asked.check in ("", one["check"])
+        wanted.result in ("", one["result"]) and wanted.check in ("", one["check"])
         for one in candidate["verdicts"]
     )
 
@@ -270,5 +270,5 @@ def _holds(candidate: Candidate, words: list[str]) -> bool:
         return True
     texts = [candidate["id"], *(one["content"] for one in candidate["messages"])]
     texts += [one["sentence"] for one in candidate["verdicts"]]
-    said = "\n".join(texts).casefold()
-    return all(word in said for word in words)
+    searched = "\n".join(texts).casefold()
+    return all(word in searched for word in words)
