@@ -21,17 +21,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any, NamedTuple
 
+import numpy as np
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.meteor.meteor import Meteor
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-from rs_gpt4v_evaluation.rs_caption.bleu import corpus_bleu
-from rs_gpt4v_evaluation.rs_caption.cider import cider
-from rs_gpt4v_evaluation.rs_caption.meteor.meteor import meteor
+from rs_gpt4v_evaluation.rs_caption.bleu import bleu_counts, bleu_scores
+from rs_gpt4v_evaluation.rs_caption.cider import similarities
+from rs_gpt4v_evaluation.rs_caption.meteor.meteor import scores, summands
 from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts
 from rs_gpt4v_evaluation.rs_caption.ptb import tokenize
 from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l
@@ -44,8 +46,8 @@ FILES = {
 START = """
 import time
 begun = time.perf_counter()
-from rs_gpt4v_evaluation.rs_caption.meteor.meteor import meteor
-meteor(["a dog by a river"], [["a hound near the river"]])
+from rs_gpt4v_evaluation.rs_caption.meteor.meteor import summands
+summands(["a dog by a river"], [["a hound near the river"]])
 print(time.perf_counter() - begun)
 """
 
@@ -79,10 +81,18 @@ def ours(images: list[list[str]]) -> Iterator[Result]:
     yield tokens
     candidates, references = tokens.value
     ngrams = NgramCounts()
-    yield timed(lambda: (corpus_bleu(candidates, references, ngrams), []))
+    yield timed(
+        lambda: (bleu_scores(np.sum(bleu_counts(candidates, references, ngrams), axis=0)), [])
+    )
     yield timed(lambda: meteor(candidates, references))
-    yield timed(lambda: ([rouge_l(candidates, references)], []))
-    yield timed(lambda: ([cider(candidates, references, ngrams)], []))
+    yield timed(lambda: ([fmean(rouge_l(candidates, references))], []))
+    yield timed(lambda: ([10 * fmean(similarities(candidates, references, ngrams))], []))
+
+
+def meteor(candidates: list[str], references: list[list[str]]) -> tuple[float, list[float]]:
+    """Of the corpus, and of each caption."""
+    rows = summands(candidates, references)
+    return float(scores(rows.sum(axis=0, keepdims=True))[0]), scores(rows).tolist()
 
 
 def our_tokens(images: list[list[str]]) -> tuple[list[str], list[list[str]]]:

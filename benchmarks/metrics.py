@@ -14,8 +14,9 @@ import numpy as np
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import from_rotated, iou
 from rs_gpt4v_evaluation.bootstrap import intervals, paired
-from rs_gpt4v_evaluation.rs_caption.bleu import corpus_bleu
-from rs_gpt4v_evaluation.rs_caption.cider import cider
+from rs_gpt4v_evaluation.rs_caption.bleu import bleu_counts, bleu_scores
+from rs_gpt4v_evaluation.rs_caption.cider import similarities
+from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts
 from rs_gpt4v_evaluation.rs_caption.ptb import tokenize
 from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l
 from rs_gpt4v_evaluation.rs_grounding.rs_grounding import lay, reached, score_grounding
@@ -178,12 +179,16 @@ def captions() -> None:
 
     said = tokenize([caption() for _ in range(CAPTIONS)])
     truths = [[caption() for _ in range(5)] for _ in range(CAPTIONS)]
-    ours = [corpus_bleu, rouge_l, cider]
-    for work, theirs in zip(ours, coco(), strict=True):
+    ours = {
+        "bleu": lambda: bleu_scores(np.sum(bleu_counts(said, truths, NgramCounts()), axis=0)),
+        "rouge_l": lambda: rouge_l(said, truths),
+        "cider": lambda: [*similarities(said, truths, NgramCounts())],
+    }
+    for (name, work), theirs in zip(ours.items(), coco(), strict=True):
         given_, truth = {i: [c] for i, c in enumerate(said)}, dict(enumerate(truths))
         show(
-            f"{work.__name__}, 1,000 captions of 5 references",
-            seconds(lambda work=work: work(said, truths)),
+            f"{name}, 1,000 captions of 5 references",
+            seconds(work),
             "pycocoevalcap",
             seconds(lambda theirs=theirs, t=truth, g=given_: theirs.compute_score(t, g), 1),
         )

@@ -14,10 +14,15 @@ from typer.testing import CliRunner
 from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError
 from rs_gpt4v_evaluation.score import Rules
-from rs_gpt4v_evaluation.score.comparison import compare
+from rs_gpt4v_evaluation.score.comparison import Comparison, comparisons
 from rs_gpt4v_evaluation.score.tables import comparison_lines
 
 N = 40
+
+
+def compare(*arguments: Any, **options: Any) -> Comparison:
+    (comparison,) = comparisons(*arguments, **options)
+    return comparison
 
 
 def lines(task: str = "vqa", **changes: Any) -> list[dict[str, Any]]:

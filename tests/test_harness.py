@@ -28,7 +28,6 @@ from rs_gpt4v_builders.export import FORMATS, export
 from rs_gpt4v_builders.export._folder import ExportFolderError
 from rs_gpt4v_builders.export.job import ExportJob
 from rs_gpt4v_evaluation.harnesses import HARNESSES, lmms_eval
-from rs_gpt4v_evaluation.harnesses import _lmms_eval_export as lmms_eval_tasks
 from rs_gpt4v_evaluation.harnesses.vlmevalkit import read_result
 from rs_gpt4v_evaluation.predict import describe
 from rs_gpt4v_evaluation.predict.predictions import (
@@ -508,7 +507,7 @@ def test_tasks_of_the_sample_name_no_data_root(releases: Path, tmp_path: Path) -
     rows = datasets.load_dataset(NAME, "grounding", data_dir=str(releases), split="test")
     configs = {"grounding": datasets.DatasetDict({"test": rows})}
     options = {"data_dir": None, "sample": True, "box_format": "llava"}
-    lmms_eval_tasks.write(ExportJob(configs, {}, tmp_path, "copy", 1, options))
+    lmms_eval.write(ExportJob(configs, {}, tmp_path, "copy", 1, options))
     task = yaml.load((tmp_path / "rs_gpt4v_grounding.yaml").read_text(), TaskLoader)
     assert task["dataset_kwargs"] == {"sample": True, "box_format": "llava"}
 

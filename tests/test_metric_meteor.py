@@ -10,6 +10,7 @@ import random
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,14 +21,14 @@ pytest.importorskip("snowballstemmer")
 
 from numba.core import caching
 
-from rs_gpt4v_evaluation.rs_caption import meteor_files
+from rs_gpt4v_evaluation.rs_caption import meteor as package
 from rs_gpt4v_evaluation.rs_caption.meteor import aligner, compiled, jar, paraphrases
 from rs_gpt4v_evaluation.rs_caption.meteor.jar import meteor_of_jar
-from rs_gpt4v_evaluation.rs_caption.meteor.meteor import meteor
+from rs_gpt4v_evaluation.rs_caption.meteor.meteor import scores, summands
 from rs_gpt4v_evaluation.rs_caption.meteor.normaliser import normalise
 from rs_gpt4v_evaluation.rs_caption.meteor.paraphrases import load_paraphrases, read_table
+from rs_gpt4v_evaluation.rs_caption.meteor.synonyms import Synonyms
 from rs_gpt4v_evaluation.rs_caption.rs_caption import METEOR_BEAM
-from rs_gpt4v_evaluation.rs_caption.synonyms import Synonyms
 
 RECORDED = Path(__file__).parent / "golden" / "meteor.json"
 """Scores of `CASES` by pycocoevalcap 1.2 with Java 17; no test of ours writes it."""
@@ -79,6 +80,14 @@ CANDIDATES = [candidate for candidate, _ in CASES]
 REFERENCES = [
     [one, other, ""] for (_, one), (_, other) in zip(CASES, CASES[1:] + CASES[:1], strict=True)
 ]
+
+
+def meteor(
+    candidates: list[str], references: list[list[str]], *table: Any
+) -> tuple[float, list[float]]:
+    """Of the corpus, and of each caption."""
+    rows = summands(candidates, references, *table)
+    return float(scores(rows.sum(axis=0, keepdims=True))[0]), scores(rows).tolist()
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +150,7 @@ def test_trap_5_a_jar_that_ends_early_is_an_error_not_a_deadlock(
 
 
 def test_trap_4_nothing_is_written_beside_the_table() -> None:
-    folder = meteor_files.meteor_folder()
+    folder = package.meteor_folder()
     before = sorted(folder.rglob("*"))
     meteor(["a road"], [["roads"]])
     assert sorted(folder.rglob("*")) == before
@@ -237,10 +246,10 @@ def test_code_is_compiled_where_no_folder_can_be_written(monkeypatch: pytest.Mon
 
 
 def test_without_the_data_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meteor_files, "find_spec", lambda _: None)
+    monkeypatch.setattr(package, "find_spec", lambda _: None)
     with pytest.raises(ImportError, match=r'pip install "rs-gpt4v\[meteor\]"'):
-        meteor_files.meteor_folder()
-    assert meteor_files.missing() == ["pycocoevalcap", "numba"]
+        package.meteor_folder()
+    assert package.missing() == ["pycocoevalcap", "numba"]
 
 
 @pytest.mark.parametrize(
@@ -249,8 +258,8 @@ def test_without_the_data_the_error_names_the_extra(monkeypatch: pytest.MonkeyPa
 def test_a_stemmer_that_scores_otherwise_is_refused(
     monkeypatch: pytest.MonkeyPatch, installed: str, absent: list[str]
 ) -> None:
-    monkeypatch.setattr(meteor_files, "version", lambda _: installed)
-    assert meteor_files.missing() == absent
+    monkeypatch.setattr(package, "version", lambda _: installed)
+    assert package.missing() == absent
 
 
 @pytest.mark.parametrize(

@@ -417,7 +417,7 @@ def test_load_and_batches_give_the_same_scores(tmp_path: Path) -> None:
     [
         ({name: [] for name in COLUMNS}, "nothing to score"),
         ({"sizes": [[8, 6]]}, "'sizes': 1"),
-        ({"predictions": ["", None, ""]}, "row 1 has no prediction"),
+        ({"predictions": ["", None, ""]}, "row 1 of predictions is None"),
         ({"references": [[0, 0, 9, 9], [1, 2, 3], [0, 0, 9, 9]]}, "row 1: .* 4 numbers or 8"),
         ({"references": [[0, 0, 9, 9], [math.nan] * 4, [0, 0, 9, 9]]}, "row 1: .* no number"),
         ({"references": [[900, 0, 990, 9]] * 3}, "row 0: .* not in its image of 800 x 600"),

@@ -102,7 +102,7 @@ def test_means_stay_on_the_scale_and_every_pair_is_counted(
     ("change", "message"),
     [
         ({"predictions": [], "groups": []}, "nothing to score"),
-        ({"groups": ["detail"]}, "5 predictions and 1 groups"),
+        ({"groups": ["detail"]}, "'predictions': 5, 'groups': 1"),
         ({"predictions": [[8.0, 7.0], [4.5], [1.0, 1.0], [6.0, 6.0], [2.0, 2.0]]}, "row 1 has 1"),
         ({"predictions": [[]] * 5}, "row 0 has 0 scores"),
         ({"groups": ["detail"] * 4 + ["caption"]}, "row 4 is of group 'caption'"),

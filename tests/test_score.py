@@ -19,7 +19,7 @@ from rs_gpt4v import NAME
 from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions
-from rs_gpt4v_evaluation.rs_caption import meteor_files
+from rs_gpt4v_evaluation.rs_caption import meteor
 from rs_gpt4v_evaluation.score import (
     Rules,
     images,
@@ -81,7 +81,7 @@ def test_captions(tmp_path: Path) -> None:
 
 
 def test_meteor_is_left_out_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meteor_files, "find_spec", lambda _: None)
+    monkeypatch.setattr(meteor, "find_spec", lambda _: None)
     file = write(tmp_path / "p.jsonl", "rsicd", [("", "a plane", "a plane")], rows=1)
     shown = CliRunner().invoke(app, ["score", str(file)]).output
     assert "METEOR is left out, as pycocoevalcap, numba is not installed" in shown

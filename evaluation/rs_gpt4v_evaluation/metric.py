@@ -3,9 +3,12 @@
 Each metric's folder exports such a `METRIC`. A score that has no label is shown under its key.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
+
+import datasets
+import evaluate
 
 from rs_gpt4v.box_codecs import ParseFailure
 from rs_gpt4v.boxes import Points
@@ -106,6 +109,7 @@ class Metric:
         shares: How the keys of scores begin that are shares of rows, shown in percent.
         by_type: How the keys of scores begin that are of one question type.
         heading: What a table of the scores is headed.
+        note: What a reader has to know of the scores, below their table.
         unit: What differences of shares are in.
         value: What `Mark.value` is.
         problem: Why a row cannot be scored whatever the reply; None if it can.
@@ -122,6 +126,7 @@ class Metric:
     shares: tuple[str, ...] = ()
     by_type: str | None = None
     heading: str = "Metric"
+    note: str = ""
     unit: str = ""
     value: str | None = None
     problem: Callable[[Any], str | None] = lambda _: None
@@ -145,6 +150,60 @@ class Metric:
     def is_share(self, key: str) -> bool:
         """Whether a score is a share of rows, which is shown in percent."""
         return key.startswith(self.shares)
+
+
+class EvaluateMetric(evaluate.Metric):
+    """A metric for `evaluate.load`, which shows the docstring of the class.
+
+    A metric's module imports this module, not the class: `evaluate` takes the first class of its
+    own that it finds there.
+    """
+
+    COLUMNS: ClassVar[Mapping[str, Any]]
+    CITATION: ClassVar[str]
+    URLS: ClassVar[Sequence[str]]
+    SCORE: ClassVar[Callable[..., dict[str, Any]]]
+
+    def _info(self) -> evaluate.MetricInfo:
+        text = self.__doc__ or ""
+        return evaluate.MetricInfo(
+            description=text.partition("\n\n")[0],
+            citation=self.CITATION,
+            inputs_description=text,
+            features=datasets.Features(self.COLUMNS),
+            reference_urls=list(self.URLS),
+        )
+
+    def _compute(self, **columns: Any) -> dict[str, Any]:
+        return self.SCORE(**columns)
+
+
+def check_columns(metric: str, **columns: Sequence[Any]) -> None:
+    """Raise unless there are rows, all columns are of one length, and no row lacks a value.
+
+    Raises:
+        ValueError: Says which column or row.
+    """
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"{metric} needs columns of one length, got {lengths}")
+    if not columns["predictions"]:
+        raise ValueError(f"{metric} has nothing to score: predictions are empty")
+    for name, column in columns.items():
+        for row, value in enumerate(column):
+            if value is None:
+                raise ValueError(f"{metric}: row {row} of {name} is None; use '' for an empty text")
+
+
+def check_references(metric: str, references: Iterable[Sequence[str]]) -> None:
+    """Raise unless each row has references, and all of them are texts.
+
+    Raises:
+        ValueError: Says which row has none.
+    """
+    for row, own in enumerate(references):
+        if isinstance(own, str) or not own or None in own:
+            raise ValueError(f"{metric}: row {row} needs a list of references, got {own!r}")
 
 
 _TYPES = {"comp": "Comparison", "rural_urban": "Rural or urban", "all": "Untyped"}

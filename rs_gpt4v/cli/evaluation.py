@@ -36,7 +36,6 @@ from rs_gpt4v.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from rs_gpt4v_evaluation.judge import Judge
     from rs_gpt4v_evaluation.predict import Predictor
 
 app = typer.Typer()
@@ -305,6 +304,7 @@ def judge(
     """
     from rs_gpt4v import chat_api as chat
     from rs_gpt4v_evaluation import judge as judging
+    from rs_gpt4v_evaluation.judge import tables
 
     journal = out.with_name(f"{out.name}.journal")
     keep_inputs([out, journal], [*files, *(against or ()), prices])
@@ -325,36 +325,17 @@ def judge(
         prices=chat.read_prices(prices) if prices else chat.PRICES,
     )
     if dry_run:
-        typer.echo(judging.foreseen(files, against or [], asked))
-    elif against:
-        _compare(files, against, out, asked, as_json)
-    else:
-        _judge(files, out, asked, as_json)
-
-
-def _judge(files: list[Path], out: Path, judge: "Judge", as_json: bool) -> None:
-    from rs_gpt4v_evaluation import judge as judging
-
-    for summary in judging.judge_files(files, out, judge):
+        typer.echo(tables.estimate(files, against or [], asked))
+        return
+    summaries = (
+        judging.compare_files(files, against, out, asked)
+        if against
+        else judging.judge_files(files, out, asked)
+    )
+    for summary in summaries:
         typer.echo(summary, err=True)
-    found = judging.judge_scores(out)
-    typer.echo(json.dumps(found, indent=2) if as_json else judging.shown_scores(found))
-    _ask_failed_again(found["failed"])
-
-
-def _compare(
-    files: list[Path], against: list[Path], out: Path, judge: "Judge", as_json: bool
-) -> None:
-    from rs_gpt4v_evaluation import judge as judging
-
-    for summary in judging.compare_files(files, against, out, judge):
-        typer.echo(summary, err=True)
-    found = judging.comparison(out)
-    typer.echo(json.dumps(found, indent=2) if as_json else judging.shown_comparison(found))
-    _ask_failed_again(found["failed"])
-
-
-def _ask_failed_again(failed: dict[str, list[str]]) -> None:
-    if failed:
+    found = judging.comparison(out) if against else judging.judge_scores(out)
+    typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(tables.lines(found)))
+    if failed := found["failed"]:
         typer.echo(f"{len(failed):,} pairs failed; run the same command to ask again.", err=True)
         raise typer.Exit(1)

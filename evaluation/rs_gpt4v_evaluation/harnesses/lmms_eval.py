@@ -1,31 +1,85 @@
-"""What the tasks that ``rs-gpt4v export lmms_eval`` writes name: prompts and scores in lmms-eval.
+"""Tasks for lmms-eval, and the prompts and scores that these tasks name.
 
-Each row's value for each of its metrics is what a predictions file says of it, so that every
-aggregation is `rs_gpt4v_evaluation.score` of all replies: the numbers are those of
-``rs-gpt4v score``. lmms-eval itself is not imported; it imports this module before it loads the
-rows, which makes their name known to `datasets`.
+On disk::
+
+    rs_gpt4v_<config>.yaml            a task a split that is not for training, all of the tag
+    rs_gpt4v_<config>_<split>.yaml    rs_gpt4v; the split "test" is not named
+
+Run them with ``python -m lmms_eval --include_path OUT --tasks rs_gpt4v_<config> ...`` where this
+package is installed: lmms-eval loads the rows by the name of this package, and prompts and scores
+are those of ``rs-gpt4v predict`` and ``rs-gpt4v score``. No image is copied: the rows name those of
+the releases.
+
+Each row's value for each of its metrics is its line of a predictions file, so that every
+aggregation is `rs_gpt4v_evaluation.score` of all replies. lmms-eval itself is not imported; it
+imports this module before it loads the rows, which makes their name known to `datasets`.
 """
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
 import datasets
 from PIL import Image
 
+from rs_gpt4v import NAME
 from rs_gpt4v.box_codecs import CODECS
+from rs_gpt4v.files import write_text
 from rs_gpt4v.images import open_image
+from rs_gpt4v_builders.export.job import ExportJob
+from rs_gpt4v_evaluation.harnesses.splits import Tested, predicted_by, tested
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES
 from rs_gpt4v_evaluation.predict.predictions import prediction_line
 from rs_gpt4v_evaluation.rs_caption import rs_caption
-from rs_gpt4v_evaluation.rs_caption.meteor_files import EXTRA, missing
-from rs_gpt4v_evaluation.score import METRICS, scores_of
+from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
+from rs_gpt4v_evaluation.score import METRIC_OF_TASK, scores_of
 
-_TASKS = [task for metric in METRICS for task in metric.tasks]
+# As rs-gpt4v predict asks. Without "until", lmms-eval has replies cut at an empty line.
+_DECODING = {"max_new_tokens": 64, "do_sample": False, "temperature": 0, "until": []}
 _OF_CODEC = "process_results_"
 _PATHS = datasets.List({"bytes": datasets.Value("binary"), "path": datasets.Value("string")})
+
+
+def write(job: ExportJob) -> None:
+    """Write one YAML file a split."""
+    for split in tested(job.configs):
+        write_text(job.out / f"{split.name}.yaml", _yaml(split, job.options))
+
+
+def _yaml(split: Tested, options: Mapping[str, Any]) -> str:
+    """Plain text with JSON in it: lmms-eval's tag ``!function`` is beyond YAML writers."""
+    chosen = {name: value for name, value in options.items() if value is not None}
+    scores = {name: name for name in metric_names(split.task)}
+    results = "process_results"
+    if split.task == "vqa":
+        scores |= {f"accuracy_{kind}": "accuracy" for kind in split.question_types}
+    elif split.task == "grounding":  # a task passes no arguments, so the name says the codec
+        results = f"{_OF_CODEC}{options.get('box_format', 'llava')}"
+    lines = [
+        f"task: {split.name}",
+        f"tag: {NAME}",
+        f"dataset_path: {NAME}",
+        f"dataset_name: {split.config}",
+        f"dataset_kwargs: {json.dumps(chosen, sort_keys=True, default=str)}",
+        f"test_split: {split.split}",
+        "output_type: generate_until",
+        f"generation_kwargs: {json.dumps(_DECODING)}",
+        *(
+            f"{name}: !function {__name__}.{name}"
+            for name in ("process_docs", "doc_to_visual", "doc_to_text", "doc_to_target")
+        ),
+        f"process_results: !function {__name__}.{results}",
+        "metric_list:",
+    ]
+    for name, aggregation in scores.items():
+        lines += [
+            f"  - metric: {json.dumps(name)}",
+            f"    aggregation: !function {__name__}.{aggregation}",
+            "    higher_is_better: true",
+        ]
+    return "\n".join(lines) + "\n"
 
 
 def process_docs(rows: datasets.Dataset) -> datasets.Dataset:
@@ -82,7 +136,7 @@ def __getattr__(name: str) -> Callable[..., Any]:
         return partial(process_results, box_format=codec)
     if name == "accuracy":
         return partial(_score, "oa")
-    if not name.startswith("_") and any(name in metric_names(task) for task in _TASKS):
+    if not name.startswith("_") and any(name in metric_names(task) for task in METRIC_OF_TASK):
         return partial(_score, name)
     raise AttributeError(f"{__name__} has no {name!r}")
 
@@ -93,7 +147,7 @@ def metric_names(task: str) -> tuple[str, ...]:
 
     METEOR is among them whether its extra is installed or not.
     """
-    metric = next(metric for metric in METRICS if task in metric.tasks)
+    metric = METRIC_OF_TASK[task]
     if metric is rs_caption.METRIC:
         quick = [name for name in rs_caption.METRICS if name != "meteor"]
         return *rs_caption.measure(["a"], [["a"]], quick).sums.total(), "meteor"
@@ -115,27 +169,15 @@ def _score(name: str, lines: list[dict[str, Any]]) -> float:
 @lru_cache(maxsize=1)
 def _scores(lines: tuple[str, ...]) -> dict[str, Any]:
     rows = [json.loads(line) for line in lines]
-    predictions: Any = [row | _made(len(rows), row["box_format"]) for row in rows]
-    (found,) = scores_of(predictions, "lmms-eval")
-    return dict(found["scores"])
+    predictions: Any = [row | _constants(len(rows), row["box_format"]) for row in rows]
+    (score,) = scores_of(predictions, "lmms-eval")
+    return dict(score["scores"])
 
 
-def _made(rows: int, box_format: str) -> dict[str, Any]:
-    """What a predictions file says of the model and of all rows, which lmms-eval does not tell."""
-    return {
-        "model": "lmms-eval",
-        "adapter": None,
-        "weights": None,
-        "decoding": {"do_sample": None, "max_new_tokens": None},
-        "dataset": {
-            "config": "",
-            "split": "",
-            "protocol": "",
-            "box_format": box_format,
-            "rows": rows,
-            "fingerprint": "",
-        },
-    }
+def _constants(rows: int, box_format: str) -> dict[str, Any]:
+    """What lmms-eval does not say of the rows is left blank."""
+    blank = dict.fromkeys(("config", "split", "protocol", "fingerprint"), "")
+    return predicted_by("lmms-eval", {**blank, "box_format": box_format, "rows": rows})
 
 
 _EXAMPLE: dict[str, Any] = {
@@ -146,5 +188,5 @@ _EXAMPLE: dict[str, Any] = {
     "boxes": [{"label": "a", "points": [2, 2, 4, 4], "kind": "hbb"}],
     "width": 8,
     "height": 8,
-    **_made(1, "llava"),
+    **_constants(1, "llava"),
 }

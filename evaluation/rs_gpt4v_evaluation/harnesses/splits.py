@@ -1,13 +1,12 @@
-"""What a harness is given: the splits to test on, each of one task that a metric scores."""
+"""What a harness is given, splits of one task each, and what its predictions say of the model."""
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import datasets
 
 from rs_gpt4v import NAME
-
-_SCORED = ("caption", "region_caption", "vqa", "grounding")
+from rs_gpt4v_evaluation.score import METRIC_OF_TASK
 
 
 class Tested(NamedTuple):
@@ -59,10 +58,21 @@ def _task(config: str, rows: datasets.Dataset) -> str:
             f"{config} mixes the tasks {', '.join(tasks)}, and a harness scores one at a time: "
             "name its configs instead"
         )
-    if tasks[0] not in _SCORED:
+    if tasks[0] not in METRIC_OF_TASK:
         raise ValueError(
             f"{config} holds rows of task {tasks[0]!r}, which no metric scores but a model judges: "
             f"rs-gpt4v predict and rs-gpt4v judge do that. A harness can have the configs of "
-            f"{', '.join(_SCORED)}."
+            f"{', '.join(METRIC_OF_TASK)}."
         )
     return tasks[0]
+
+
+def predicted_by(model: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """What each prediction of a harness says of the model, most of which no harness tells."""
+    return {
+        "model": model,
+        "adapter": None,
+        "weights": None,
+        "decoding": {"do_sample": None, "max_new_tokens": None},
+        "dataset": dataset,
+    }

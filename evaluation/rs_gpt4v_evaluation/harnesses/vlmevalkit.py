@@ -1,9 +1,20 @@
-"""Predictions from the tables that VLMEvalKit writes of ``rs-gpt4v export vlmevalkit``.
+"""Tables for VLMEvalKit, as custom open-ended VQA datasets, and the replies it writes to them.
 
-Such a table is the exported one with a column "prediction". The file is called
-``<model>_rs_gpt4v_<config>_openended``, which is how the model is known.
+On disk::
+
+    rs_gpt4v_<config>_openended.tsv            index, image_path, question, answer, category, and
+    rs_gpt4v_<config>_<split>_openended.tsv    rs_gpt4v_row, rs_gpt4v_dataset (JSON, for us)
+    images/
+
+Point ``LMUData`` at the folder and run ``run.py --data rs_gpt4v_<config>_openended --mode infer``:
+VLMEvalKit has no metric for custom datasets. It writes ``<model>_rs_gpt4v_<config>_openended``, a
+table with all these columns and the replies as "prediction", of which ``rs-gpt4v collect`` makes a
+predictions file for ``rs-gpt4v score``.
 """
 
+import csv
+import io
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +25,60 @@ from annotated_types import Ge, MinLen
 from typing_extensions import TypedDict
 
 from rs_gpt4v.conversation import LabelledBox, Message, Task
+from rs_gpt4v.files import replacing
+from rs_gpt4v_builders.export.job import ExportJob
+from rs_gpt4v_evaluation.harnesses.splits import predicted_by, tested
 from rs_gpt4v_evaluation.predict.predictions import (
     PredictedRows,
     Prediction,
     PredictionFileError,
     T,
     checked,
+    describe,
     prediction_line,
 )
 
 _FAILED = "Failed to obtain answer"  # how VLMEvalKit begins what stands in place of a reply
 _OURS = ("rs_gpt4v_row", "rs_gpt4v_dataset")
+_COLUMNS = ("index", "image_path", "question", "answer", "category", *_OURS)
+
+
+def write(job: ExportJob) -> None:
+    """Write one table a split."""
+    job.store_images()
+    protocol = job.options.get("protocol", "paper")
+    box_format = job.options.get("box_format", "llava")
+    for split in tested(job.configs):
+        # What says "openended" is VQA to VLMEvalKit; anything else would be multiple choice.
+        name = f"{split.name}_openended"
+        dataset = describe(
+            split.rows,
+            config=split.config,
+            split=split.split,
+            protocol=protocol,
+            box_format=box_format,
+        )
+        rows = enumerate(job.rows(split.rows, name))
+        with replacing(job.out / f"{name}.tsv") as file:
+            text = io.TextIOWrapper(file, "utf-8", newline="")
+            table = csv.writer(text, "excel-tab", lineterminator="\n", quoting=csv.QUOTE_ALL)
+            table.writerow(_COLUMNS)
+            table.writerows([i, *_cells(row, job.out), _json(dataset)] for i, row in rows)
+            text.detach()
+
+
+def _cells(row: dict[str, Any], out: Path) -> tuple[str, ...]:
+    # Absolute: VLMEvalKit reads a relative path from where it is started, or for some models from
+    # LMUData/images/<table>, whatever the table says.
+    images = [{"path": str(out / name)} for name in row["images"]]
+    question = row["messages"][-2]["content"]
+    category = row["question_type"] or row["task"]
+    ours = _json(row | {"images": images})
+    return images[0]["path"], question, row["references"][0], category, ours
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 class _Image(TypedDict):
@@ -103,15 +157,9 @@ def _lines(path: Path, table: pd.DataFrame) -> Iterator[Prediction]:
     model = path.stem.partition("_rs_gpt4v_")[0]
     columns = (table[name] for name in (*_OURS, "prediction"))
     for number, (row, asked, reply) in enumerate(zip(*columns, strict=True), start=2):
-        constants = {
-            "model": model,
-            "adapter": None,
-            "weights": None,
-            "decoding": {"do_sample": None, "max_new_tokens": None},
-            "dataset": _parsed(path, number, _OURS[1], asked, PredictedRows),
-        }
+        dataset = _parsed(path, number, _OURS[1], asked, PredictedRows)
         record: Any = _parsed(path, number, _OURS[0], row, _Row)
-        yield prediction_line(record, reply.strip(), constants)
+        yield prediction_line(record, reply.strip(), predicted_by(model, dataset))
 
 
 def _parsed(path: Path, number: int, column: str, cell: str, schema: type[T]) -> T:

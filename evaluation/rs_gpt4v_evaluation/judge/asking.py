@@ -70,10 +70,22 @@ class Verdict(TypedDict):
     served: str | None
 
 
-class Asked(NamedTuple):
-    """The verdicts in the order of their units, and the account of each time of asking."""
+class Case(NamedTuple):
+    """The units to ask about one item, or the ``plain`` verdicts on it, which need no asking."""
 
-    verdicts: list[Verdict]
+    units: list[Unit]
+    plain: list[Verdict]
+
+
+class Judged(NamedTuple):
+    """The verdicts of each case, in order.
+
+    ``judge`` is how it was asked, without a schema where the server takes none; ``summaries`` are
+    the account of each time of asking.
+    """
+
+    judge: Judge
+    verdicts: list[list[Verdict]]
     summaries: list[chat.Summary]
 
 
@@ -89,8 +101,15 @@ def unasked(value: Any, reason: str) -> Verdict:
     }
 
 
-def ask(units: Sequence[Unit], asks: Asks, judge: Judge) -> Asked:
-    """Ask all ``units``; those whose reply cannot be used are asked again, twice at most.
+def requests(
+    cases: Iterable[Case], asks: Asks, judge: Judge
+) -> Iterator[tuple[str, chat.ChatRequest]]:
+    """What asks all units once."""
+    return (_request(unit, asks, judge) for case in cases for unit in case.units)
+
+
+def ask(cases: Sequence[Case], asks: Asks, judge: Judge) -> Judged:
+    """Ask all units; those whose reply cannot be used are asked again, twice at most.
 
     To ask again is another request: it holds the reply and says what was wrong with it.
 
@@ -98,30 +117,33 @@ def ask(units: Sequence[Unit], asks: Asks, judge: Judge) -> Asked:
         ChatError: Asking could not begin.
         ChatStoppedError: It ended early; the same call goes on where it was.
     """
+    judge = judge.without_schema_if_refused(requests(cases, asks, judge))
+    units = [unit for case in cases for unit in case.units]
     verdicts: dict[int, Verdict] = {}
-    told: list[list[Any]] = [[] for _ in units]
+    retries: list[list[Any]] = [[] for _ in units]
 
-    def request(place: int, _: int) -> tuple[str, chat.ChatRequest]:
-        return request_for(units[place], asks, judge, told[place])
+    def request(index: int, _: int) -> tuple[str, chat.ChatRequest]:
+        return _request(units[index], asks, judge, retries[index])
 
-    def is_usable(place: int, answer: chat.Answer) -> bool:
-        verdict = _verdict(answer, asks, verdicts.get(place))
-        verdicts[place] = verdict
+    def is_usable(index: int, answer: chat.Answer) -> bool:
+        verdict = _verdict(answer, asks, verdicts.get(index))
+        verdicts[index] = verdict
         if verdict["status"] == "unparsed":
             reply = answer.text if len(answer.text or "") <= LONGEST else None
-            told[place] += prompts.again(asks, reply, verdict["reason"])
+            retries[index] += prompts.again(asks, reply, verdict["reason"])
         return verdict["status"] != "unparsed"
 
     rounds = judge.ask(range(len(units)), request, is_usable, _TIMES, "Judging")
     if rounds.stopped:
         raise chat.ChatStoppedError(rounds.stopped)
-    return Asked([verdicts[place] for place in range(len(units))], rounds.summaries)
+    ordered = iter([verdicts[index] for index in range(len(units))])
+    by_case = [case.plain or [next(ordered) for _ in case.units] for case in cases]
+    return Judged(judge, by_case, rounds.summaries)
 
 
-def request_for(
+def _request(
     unit: Unit, asks: Asks, judge: Judge, more: Sequence[Any] = ()
 ) -> tuple[str, chat.ChatRequest]:
-    """What asks for the verdict on ``unit``; ``more`` are the messages of asking again."""
     return unit.key, judge.request(
         {
             "model": judge.endpoint.model,
@@ -132,13 +154,6 @@ def request_for(
             "response_format": prompts.schema(asks),
         }
     )
-
-
-def requests(
-    units: Iterable[Unit], asks: Asks, judge: Judge
-) -> Iterator[tuple[str, chat.ChatRequest]]:
-    """What asks all ``units`` once."""
-    return (request_for(unit, asks, judge) for unit in units)
 
 
 def _verdict(answer: chat.Answer, asks: Asks, earlier: Verdict | None) -> Verdict:

@@ -44,7 +44,7 @@ def read_pairs(files: Sequence[Path]) -> list[Pair]:
         predictions = read_predictions(file)
         if not predictions:
             raise PredictionFileError(f"{file} holds no prediction")
-        dialogues = [one for one in predictions if one["task"] in GROUPS]
+        dialogues = [row for row in predictions if row["task"] in GROUPS]
         for prediction in dialogues or predictions:
             first = first or prediction
             _check(file, prediction, first, found)
@@ -53,18 +53,18 @@ def read_pairs(files: Sequence[Path]) -> list[Pair]:
 
 
 def _check(file: Path, prediction: Prediction, first: Prediction, found: Mapping[str, Any]) -> None:
-    place = f"{file}, {prediction['id']}"
+    where = f"{file}, {prediction['id']}"
     if prediction["task"] not in GROUPS:
         raise PredictionFileError(
-            f"{place}: a judge is for {' and '.join(GROUPS)}, not for task "
+            f"{where}: a judge is for {' and '.join(GROUPS)}, not for task "
             f"{prediction['task']!r}: use rs-gpt4v score"
         )
     if prediction["id"] in found:
-        raise PredictionFileError(f"{place}: another file has the same row; give one of them")
+        raise PredictionFileError(f"{where}: another file has the same row; give one of them")
     for name in _ONE_MODEL:
         if prediction[name] != first[name]:
             raise PredictionFileError(
-                f"{place}: its {name} is {prediction[name]!r}, that of {first['id']} is "
+                f"{where}: its {name} is {prediction[name]!r}, that of {first['id']} is "
                 f"{first[name]!r}. Judge the files of different models apart."
             )
 

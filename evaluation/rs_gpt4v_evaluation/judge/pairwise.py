@@ -11,11 +11,11 @@ from rs_gpt4v.chat_api import Summary
 from rs_gpt4v.files import write_json_lines
 from rs_gpt4v_evaluation.judge import prompts
 from rs_gpt4v_evaluation.judge.asking import (
+    Case,
     Judge,
     Unit,
     Verdict,
     ask,
-    requests,
     total_usd,
     unasked,
 )
@@ -76,8 +76,6 @@ def matched(a: Sequence[Pair], b: Sequence[Pair]) -> list[tuple[Pair, Pair]]:
 def compare_files(a: Sequence[Path], b: Sequence[Path], out: Path, judge: Judge) -> list[Summary]:
     """Have the answers of A and B compared in both orders, and write a line a question to ``out``.
 
-    Equal answers are a tie, and an empty one loses, without asking.
-
     Returns:
         One account for each time of asking.
 
@@ -89,54 +87,52 @@ def compare_files(a: Sequence[Path], b: Sequence[Path], out: Path, judge: Judge)
     pairs = matched(ours, theirs)
     if judge.with_image:
         check_images(one for one, _ in pairs)
-    judge = judge.without_schema_if_refused(requests(units_of(pairs, judge), "better", judge))
-    asked = ask(units_of(pairs, judge), "better", judge)
-    verdicts = iter(asked.verdicts)
+    judged = ask(cases_of(pairs, judge), "better", judge)
     constants = {
-        "judge": judge.described("better"),
+        "judge": judged.judge.described("better"),
         "a": dict(ours[0].made_by),
         "b": dict(theirs[0].made_by),
         "unmatched": len(ours) + len(theirs) - 2 * len(pairs),
     }
-    lines = []
-    for one, other in pairs:
-        own = _plain(one, other, judge) or [next(verdicts) for _ in range(2 * judge.repeats)]
-        line = {"id": one.id, "group": one.question.group, "image": one.image, "verdicts": own}
-        lines.append(line | constants)
+    lines = [
+        {"id": one.id, "group": one.question.group, "image": one.image, "verdicts": verdicts}
+        | constants
+        for (one, _), verdicts in zip(pairs, judged.verdicts, strict=True)
+    ]
     write_json_lines(out, lines)
-    return asked.summaries
+    return judged.summaries
 
 
-def units_of(pairs: Iterable[tuple[Pair, Pair]], judge: Judge) -> list[Unit]:
-    """What is asked: of each repeat, A's answer first and then B's answer first."""
+def cases_of(pairs: Iterable[tuple[Pair, Pair]], judge: Judge) -> list[Case]:
+    """What is asked: of each repeat, A's answer first and then B's answer first.
+
+    Equal answers are a tie, and an empty one loses, without asking.
+    """
 
     def unit(one: Pair, other: Pair, repeat: int, order: str) -> Unit:
         first, second = (one, other) if order == "ab" else (other, one)
         return Unit(
             f"{one.id} {repeat} {order}",
             repeat,
-            lambda: prompts.choice_messages(
-                one.question, first.answer, second.answer, judge.images(one.image)
+            lambda: prompts.messages(
+                "pairwise",
+                one.question,
+                {"first": first.answer, "second": second.answer},
+                judge.images(one.image),
             ),
         )
 
-    return [
-        unit(one, other, repeat, order)
-        for one, other in pairs
-        if not _plain(one, other, judge)
-        for repeat in range(judge.repeats)
-        for order in _ORDERS
-    ]
+    def case(one: Pair, other: Pair) -> Case:
+        if one.answer == other.answer:
+            return Case([], [unasked("tie", "the answers are equal")] * 2 * judge.repeats)
+        if one.answer and other.answer:
+            repeats = range(judge.repeats)
+            return Case([unit(one, other, repeat, o) for repeat in repeats for o in _ORDERS], [])
+        winners = ("first", "second") if one.answer else ("second", "first")
+        plain = [unasked(winner, "the other answer is empty") for winner in winners]
+        return Case([], plain * judge.repeats)
 
-
-def _plain(one: Pair, other: Pair, judge: Judge) -> list[Verdict] | None:
-    """The verdicts in both orders where they are plain; None where the judge is to be asked."""
-    if one.answer == other.answer:
-        return [unasked("tie", "the answers are equal")] * 2 * judge.repeats
-    if one.answer and other.answer:
-        return None
-    places = ("first", "second") if one.answer else ("second", "first")
-    return [unasked(place, "the other answer is empty") for place in places] * judge.repeats
+    return [case(one, other) for one, other in pairs]
 
 
 # --- Scores --------------------------------------------------------------------------------------
@@ -187,12 +183,17 @@ def comparison(path: Path) -> Comparison:
 
 
 def _duel(lines: Iterable[Mapping[str, Any]]) -> Duel:
-    whole = [line for line in lines if all(one["value"] for one in line["verdicts"])]
+    whole = [line for line in lines if all(verdict["value"] for verdict in line["verdicts"])]
     shares = [_shares(line["verdicts"]) for line in whole]
     means = [fmean(own) for own in shares]
     by_image: dict[str, list[float]] = {}
     for line, mean in zip(whole, means, strict=True):
         by_image.setdefault(line["image"] or line["id"], []).append(mean - 0.5)
+    # What the order of the answers did, in the verdicts for which the judge was asked.
+    asked = [line["verdicts"] for line in whole if line["verdicts"][0]["status"] == "judged"]
+    turned = [pair for own in map(_shares, asked) for pair in zip(own[::2], own[1::2], strict=True)]
+    flips = sum(one != other for one, other in turned)
+    chosen = [verdict["value"] for own in asked for verdict in own if verdict["value"] != "tie"]
     return {
         "n": len(whole),
         "wins": sum(mean > 0.5 for mean in means),
@@ -201,29 +202,10 @@ def _duel(lines: Iterable[Mapping[str, Any]]) -> Duel:
         "win_rate": fmean(means) if means else None,
         "p_value": sign_test([sum(own) for own in by_image.values()]),
         "images": len(by_image),
-        **_bias([line["verdicts"] for line in whole]),
-    }
-
-
-class _Bias(TypedDict):
-    flips: int
-    flip_rate: float | None
-    first_rate: float | None
-    unasked: int
-
-
-def _bias(verdicts: list[list[Verdict]]) -> _Bias:
-    """What the order of the answers did, in the verdicts for which the judge was asked."""
-    asked = [own for own in verdicts if own[0]["status"] == "judged"]
-    shares = [_shares(own) for own in asked]
-    turned = [pair for own in shares for pair in zip(own[::2], own[1::2], strict=True)]
-    flips = sum(one != other for one, other in turned)
-    chosen = [verdict["value"] for own in asked for verdict in own if verdict["value"] != "tie"]
-    return {
         "flips": flips,
         "flip_rate": flips / len(turned) if turned else None,
         "first_rate": chosen.count("first") / len(chosen) if chosen else None,
-        "unasked": len(verdicts) - len(asked),
+        "unasked": len(whole) - len(asked),
     }
 
 

@@ -1,6 +1,6 @@
 """A score from 1 to 10 for every answer (Table 3 of RS-GPT4V)."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -8,11 +8,10 @@ from rs_gpt4v.chat_api import Summary
 from rs_gpt4v.files import write_json_lines
 from rs_gpt4v_evaluation.judge import prompts
 from rs_gpt4v_evaluation.judge.asking import (
+    Case,
     Judge,
     Unit,
-    Verdict,
     ask,
-    requests,
     total_usd,
     unasked,
 )
@@ -56,24 +55,35 @@ class JudgeScore(TypedDict):
     scores: dict[str, float | int | str | None]
 
 
-def units_of(pairs: Sequence[Pair], judge: Judge) -> list[Unit]:
-    """What is asked: each pair whose answer says something, as often as the judge is asked."""
+def cases_of(pairs: Sequence[Pair], judge: Judge) -> list[Case]:
+    """What is asked about each pair; an empty answer gets the lowest score, and nobody is asked."""
 
     def unit(pair: Pair, repeat: int) -> Unit:
         return Unit(
             f"{pair.id} {repeat}",
             repeat,
-            lambda: prompts.score_messages(pair.question, pair.answer, judge.images(pair.image)),
+            lambda: prompts.messages(
+                pair.question.group,
+                pair.question,
+                {"answer": pair.answer},
+                judge.images(pair.image),
+            ),
         )
 
-    return [unit(pair, repeat) for pair in pairs if pair.answer for repeat in range(judge.repeats)]
+    lowest = [unasked(float(LOWEST), "the answer is empty")] * judge.repeats
+    return [
+        Case([unit(pair, repeat) for repeat in range(judge.repeats)], [])
+        if pair.answer
+        else Case([], lowest)
+        for pair in pairs
+    ]
 
 
 def judge_files(files: Sequence[Path], out: Path, judge: Judge) -> list[Summary]:
     """Judge all pairs of the predictions ``files``, write ``out``, and account for the asking.
 
-    An empty answer gets the lowest score, and nobody is asked. ``out`` has one line a pair with all
-    its words, in the order of the predictions, whatever came of it.
+    ``out`` has one line a pair with all its words, in the order of the predictions, whatever came
+    of it.
 
     Returns:
         One account for each time of asking.
@@ -85,36 +95,25 @@ def judge_files(files: Sequence[Path], out: Path, judge: Judge) -> list[Summary]
     pairs = read_pairs(files)
     if judge.with_image:
         check_images(pairs)
-    units = units_of(pairs, judge)
-    judge = judge.without_schema_if_refused(requests(units, "score", judge))
-    asked = ask(units_of(pairs, judge), "score", judge)
-    verdicts = iter(asked.verdicts)
-    described = judge.described("score")
-    write_json_lines(out, [_line(pair, _own(pair, verdicts, judge), described) for pair in pairs])
-    return asked.summaries
-
-
-def _own(pair: Pair, verdicts: Iterator[Verdict], judge: Judge) -> list[Verdict]:
-    if not pair.answer:
-        return [unasked(float(LOWEST), "the answer is empty")] * judge.repeats
-    return [next(verdicts) for _ in range(judge.repeats)]
-
-
-def _line(pair: Pair, verdicts: list[Verdict], described: dict[str, Any]) -> dict[str, Any]:
-    question = pair.question
-    return {
-        "id": pair.id,
-        "source": pair.source,
-        "group": question.group,
-        "image": pair.image,
-        "history": question.history,
-        "prompt": question.question,
-        "references": question.references,
-        "answer": pair.answer,
-        "verdicts": verdicts,
-        "judge": described,
-        **pair.made_by,
-    }
+    judged = ask(cases_of(pairs, judge), "score", judge)
+    lines = [
+        {
+            "id": pair.id,
+            "source": pair.source,
+            "group": pair.question.group,
+            "image": pair.image,
+            "history": pair.question.history,
+            "prompt": pair.question.question,
+            "references": pair.question.references,
+            "answer": pair.answer,
+            "verdicts": verdicts,
+            "judge": judged.judge.described("score"),
+            **pair.made_by,
+        }
+        for pair, verdicts in zip(pairs, judged.verdicts, strict=True)
+    ]
+    write_json_lines(out, lines)
+    return judged.summaries
 
 
 def judge_scores(path: Path) -> JudgeScore:

@@ -52,23 +52,14 @@ def instructions(name: str) -> str:
     return file.read_text(encoding="utf-8").strip()
 
 
-def score_messages(
-    question: Question, answer: str, images: Sequence[Any] = ()
+def messages(
+    prompt: str, question: Question, answers: Mapping[str, str], images: Sequence[Any] = ()
 ) -> list[dict[str, Any]]:
-    """The messages that ask for the score of ``answer``; ``images`` are parts of a message."""
-    return _messages(question.group, question, {"answer": answer}, images)
+    """The messages that ask for a verdict on ``answers``; ``images`` are parts of a message.
 
-
-def choice_messages(
-    question: Question, first: str, second: str, images: Sequence[Any] = ()
-) -> list[dict[str, Any]]:
-    """The messages that ask which of two answers is better."""
-    return _messages("pairwise", question, {"first": first, "second": second}, images)
-
-
-def _messages(
-    prompt: str, question: Question, answers: dict[str, str], images: Sequence[Any]
-) -> list[dict[str, Any]]:
+    ``prompt`` is the question's group for the score of one "answer", or "pairwise" for the better
+    of the answers "first" and "second".
+    """
     references = list(question.references)
     material = {
         "earlier_turns": [
@@ -87,9 +78,9 @@ def _messages(
 
 def again(asks: str, reply: str | None, problem: str) -> list[dict[str, Any]]:
     """The messages that follow a reply without a usable answer: the reply, and what was wrong."""
-    said = [{"role": "assistant", "content": reply}] if reply else []
+    earlier = [{"role": "assistant", "content": reply}] if reply else []
     note = _UNREAD.format(problem=problem, form=_FORMS[asks])
-    return [*said, {"role": "user", "content": note}]
+    return [*earlier, {"role": "user", "content": note}]
 
 
 def schema(asks: str) -> dict[str, Any]:
@@ -116,12 +107,12 @@ def schema(asks: str) -> dict[str, Any]:
 def prompt_hash(asks: str, *, with_image: bool, with_schema: bool) -> str:
     """8 hex digits of everything that a judge is told, the pairs' own words and images aside."""
     blank = Question("conversation", [{"role": "user", "content": "?"}], "?", ["?"])
-    told = {
+    content = {
         "messages": [
-            _messages(prompt, blank, {asks: "?"}, ["image"] * with_image)
+            messages(prompt, blank, {asks: "?"}, ["image"] * with_image)
             for prompt in (GROUPS if asks == "score" else ["pairwise"])
         ],
         "again": again(asks, "?", "?"),
         "schema": schema(asks) if with_schema else None,
     }
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:8]

@@ -56,46 +56,36 @@ def predict(
     """
     process = processes()
     with locked(out) if process.is_main_process else nullcontext():
-        _predict(process, predictor, rows, described, out, batch_size, share_images)
-
-
-def _predict(
-    process: Any,
-    predictor: Predictor,
-    rows: datasets.Dataset,
-    described: PredictedRows,
-    out: Path,
-    batch_size: int,
-    share_images: bool,
-) -> None:
-    constants = {
-        "model": predictor.name,
-        "adapter": predictor.adapter,
-        "weights": predictor.weights,
-        "decoding": predictor.decoding,
-        "dataset": described,
-    }
-    done = finished(out, constants)
-    process.wait_for_everyone()  # before anyone adds to what the others read
-    asked = _Asked(predictor, rows)
-    batches = asked.batches(batch_size, share_images=share_images)
-    missing = [batch for batch in batches if any(asked.ids[i] not in done for i in batch.places)]
-    own = own_share(missing, process.process_index, process.num_processes)
-    new = [[i for i in batch.places if asked.ids[i] not in done] for batch in own]
-    answered = asked.predictions(own, new, constants)
-    with tqdm(
-        total=len(done) + sum(map(len, new)),
-        initial=len(done),
-        unit="row",
-        desc=f"Predicting {out.name}",
-        disable=not process.is_main_process,
-    ) as bar:
-        for size in append_predictions(part(out, process.process_index), answered):
-            bar.update(size)
-    process.wait_for_everyone()
-    if process.is_main_process:
-        merge_parts(out, asked.ids)
-    process.wait_for_everyone()
+        constants = {
+            "model": predictor.name,
+            "adapter": predictor.adapter,
+            "weights": predictor.weights,
+            "decoding": predictor.decoding,
+            "dataset": described,
+        }
+        done = finished(out, constants)
+        process.wait_for_everyone()  # before anyone adds to what the others read
+        asked = _Asked(predictor, rows)
+        batches = asked.batches(batch_size, share_images=share_images)
+        missing = [
+            batch for batch in batches if any(asked.ids[i] not in done for i in batch.places)
+        ]
+        own = own_share(missing, process.process_index, process.num_processes)
+        new = [[i for i in batch.places if asked.ids[i] not in done] for batch in own]
+        answered = asked.predictions(own, new, constants)
+        with tqdm(
+            total=len(done) + sum(map(len, new)),
+            initial=len(done),
+            unit="row",
+            desc=f"Predicting {out.name}",
+            disable=not process.is_main_process,
+        ) as bar:
+            for size in append_predictions(part(out, process.process_index), answered):
+                bar.update(size)
+        process.wait_for_everyone()
+        if process.is_main_process:
+            merge_parts(out, asked.ids)
+        process.wait_for_everyone()
 
 
 class _Asked:

@@ -59,26 +59,20 @@ def predict_by_server(
         "dataset": described,
     }
     with locked(out):
-        return _ask(endpoint, rows, constants, out)
-
-
-def _ask(
-    endpoint: chat.Endpoint, rows: datasets.Dataset, constants: dict[str, Any], out: Path
-) -> list[str]:
-    done = finished(out, constants)
-    table: Any = rows.with_format("arrow")
-    ids = list(rows["id"])
-    by_image = plan(image_keys(rows), 1, share=True)
-    todo = [i for batch in by_image for i in batch.places if ids[i] not in done]
-    requests = (_request(endpoint, row, constants["decoding"]) for row in _each(table, todo))
-    journal = out.with_name(f"{out.name}.journal")
-    failed: list[str] = []
-    desc = f"Predicting {out.name}"
-    with chat.complete(requests, endpoint, journal, desc=desc) as answers:
-        replies = zip(_each(table, todo), answers, strict=True)
-        for _ in append_predictions(part(out, 0), _answered(replies, constants, failed)):
-            pass
-    merge_parts(out, ids)
+        done = finished(out, constants)
+        table: Any = rows.with_format("arrow")
+        ids = list(rows["id"])
+        by_image = plan(image_keys(rows), 1, share=True)
+        todo = [i for batch in by_image for i in batch.places if ids[i] not in done]
+        requests = (_request(endpoint, row, decoding) for row in _each(table, todo))
+        journal = out.with_name(f"{out.name}.journal")
+        failed: list[str] = []
+        desc = f"Predicting {out.name}"
+        with chat.complete(requests, endpoint, journal, desc=desc) as answers:
+            replies = zip(_each(table, todo), answers, strict=True)
+            for _ in append_predictions(part(out, 0), _answered(replies, constants, failed)):
+                pass
+        merge_parts(out, ids)
     return failed
 
 

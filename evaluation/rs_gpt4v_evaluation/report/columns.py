@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from rs_gpt4v.box_codecs import ParseFailure
 from rs_gpt4v.boxes import Points
-from rs_gpt4v_evaluation.metric import Mark, Measured, Metric
+from rs_gpt4v_evaluation.metric import Mark, Metric
 from rs_gpt4v_evaluation.predict.predictions import Decoding, Prediction
 from rs_gpt4v_evaluation.score import Score, Task
 
@@ -111,29 +111,27 @@ def rows_of(key: str, score: Score) -> int | None:
     if key == "oa":
         return score["n"]
     number = "n" if key == "all" else f"n_{key.removeprefix('accuracy_')}"
-    found = score["scores"].get(number)
-    return None if found is None else int(found)
+    rows = score["scores"].get(number)
+    return None if rows is None else int(rows)
 
 
 def task_column(task: Task, score: Score, pool: dict[Any, Any]) -> Column:
-    """The predictions of a task as a column, yet without a label; ``pool`` keeps values once."""
+    """The predictions of a task as a column, yet without a label; ``pool`` keeps values once.
+
+    What was measured is not kept: it is large.
+    """
     marks = task.metric.marks(task.rows, task.measured)
-    rows = [_row(p, mark, pool) for p, mark in zip(task.rows, marks, strict=True)]
     first = task.rows[0]
-    return column(score, task.metric, task.measured, first["weights"], [first["decoding"]], rows)
-
-
-def column(
-    score: Score,
-    metric: Metric,
-    measured: Measured,
-    weights: str | None,
-    decodings: list[Decoding],
-    rows: list[Row],
-) -> Column:
-    """A column without a label; what was ``measured`` is not kept, as it is large."""
-    scores, counts = measured.sums.total(), measured.counts
-    return Column("", score, metric, scores, counts, weights, decodings, rows)
+    return Column(
+        label="",
+        score=score,
+        metric=task.metric,
+        scores=task.measured.sums.total(),
+        counts=task.measured.counts,
+        weights=first["weights"],
+        decodings=[first["decoding"]],
+        rows=[_row(p, mark, pool) for p, mark in zip(task.rows, marks, strict=True)],
+    )
 
 
 def _row(prediction: Prediction, mark: Mark, pool: dict[Any, Any]) -> Row:
@@ -150,5 +148,4 @@ def _row(prediction: Prediction, mark: Mark, pool: dict[Any, Any]) -> Row:
         tuple([tuple(box["points"]) for box in prediction["boxes"]]),
         (prediction["width"], prediction["height"]),
     )
-    nobody_judged = (None, ())
-    return Row._make([*map(pool.setdefault, values, values), *mark, *nobody_judged])
+    return Row._make([*map(pool.setdefault, values, values), *mark, None, ()])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rs_gpt4v.files import whole_lines
-from rs_gpt4v_evaluation.judge import judged_lines
+from rs_gpt4v_evaluation.judge.pointwise import judged_lines
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predict.predictions import read_predictions
 from rs_gpt4v_evaluation.report.columns import Column, Group, task_column

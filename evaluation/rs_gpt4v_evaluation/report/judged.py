@@ -1,16 +1,14 @@
 """A file of a judge's scores as a column: the answers, with the scores and the judge's reasons."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_evaluation.bootstrap import Sums, intervals
-from rs_gpt4v_evaluation.judge import JudgeScore, scores_of
 from rs_gpt4v_evaluation.judge.lines import ScoredPair, ScoreVerdict, distinct
-from rs_gpt4v_evaluation.judge.pointwise import measured, usable
+from rs_gpt4v_evaluation.judge.pointwise import JudgeScore, measured, scores_of, usable
 from rs_gpt4v_evaluation.predict.predictions import PredictedRows
-from rs_gpt4v_evaluation.report.columns import Column, Row, column
+from rs_gpt4v_evaluation.report.columns import Column, Row
 from rs_gpt4v_evaluation.rs_judge.rs_judge import METRIC
 from rs_gpt4v_evaluation.score import Score, signature
 
@@ -30,15 +28,20 @@ def judged_column(
         PredictionFileError: No pair has a score.
     """
     judged = usable(lines)
-    found = measured(judged, path)
-    marks = METRIC.marks(judged, found)
+    result = measured(judged, path)
+    marks = METRIC.marks(judged, result)
     values = {line["id"]: mark.value for line, mark in zip(judged, marks, strict=True)}
     rows = [_row(line, values.get(line["id"]), pool) for line in lines]
-    score = _score(scores_of(lines, path), found.sums, rows, resamples)
-    decodings = distinct(line["decoding"] for line in lines)
-    counts = {**found.counts, "failed": len(lines) - len(judged)}
-    told = replace(found, counts=counts)
-    return column(score, METRIC, told, lines[0]["weights"], decodings, rows)
+    return Column(
+        label="",
+        score=_score(scores_of(lines, path), result.sums, rows, resamples),
+        metric=METRIC,
+        scores=result.sums.total(),
+        counts={**result.counts, "failed": len(lines) - len(judged)},
+        weights=lines[0]["weights"],
+        decodings=distinct(line["decoding"] for line in lines),
+        rows=rows,
+    )
 
 
 def _row(line: ScoredPair, value: float | None, pool: dict[Any, Any]) -> Row:
@@ -66,11 +69,8 @@ def _reason(verdicts: Sequence[ScoreVerdict]) -> str:
     """What the judge said; with its score before it, where it was asked several times."""
     if len(verdicts) == 1:
         return verdicts[0]["reason"]
-    return "\n".join(f"{_said(one['value'])}: {one['reason']}" for one in verdicts)
-
-
-def _said(value: float | None) -> str:
-    return "no score" if value is None else f"{value:g}"
+    scores = ["no score" if v["value"] is None else f"{v['value']:g}" for v in verdicts]
+    return "\n".join(f"{s}: {v['reason']}" for s, v in zip(scores, verdicts, strict=True))
 
 
 def _score(found: JudgeScore, sums: Sums, rows: list[Row], resamples: int) -> Score:
@@ -120,8 +120,8 @@ def judge_of(column: Column) -> str:
     rule = column.score["rule"]
     shown = "with" if rule["with_image"] else "without"
     asked = {"temperature": rule["temperature"], "seed": rule["seed"], **rule["body"]}
-    told = [f"{name} {value}" for name, value in asked.items() if value is not None]
-    return ", ".join([rule["model"], f"prompt {rule['prompt']}", f"{shown} the image", *told])
+    options = [f"{name} {value}" for name, value in asked.items() if value is not None]
+    return ", ".join([rule["model"], f"prompt {rule['prompt']}", f"{shown} the image", *options])
 
 
 def judge_warnings(columns: Sequence[Column]) -> list[str]:

@@ -10,20 +10,10 @@ from rs_gpt4v_evaluation.metric import Metric
 from rs_gpt4v_evaluation.report.columns import Column, Group
 from rs_gpt4v_evaluation.report.tables import score_names
 
-# Tasks as the Hub names them. It has none for one box of one expression; the model of a grounding
-# file takes an image and text, and gives text.
-_TASKS = {
-    "caption": "image-to-text",
-    "region_caption": "image-text-to-text",
-    "vqa": "visual-question-answering",
-    "grounding": "image-text-to-text",
-    "conversation": "image-text-to-text",
-    "detail": "image-text-to-text",
-}
-_METRICS = {
-    "rouge_l": "rouge",
-    **{f"bleu_{n}": "bleu" for n in range(1, 5)},
-}
+# The Hub's names, where it has one for the task; what it calls models that take an image and text
+# and give text is true of all.
+_TASKS = {"caption": "image-to-text", "vqa": "visual-question-answering"}
+_METRICS = {"rouge_l": "rouge", **{f"bleu_{n}": "bleu" for n in range(1, 5)}}
 
 
 def model_card(groups: Sequence[Group]) -> str:
@@ -62,7 +52,7 @@ def _results(column: Column) -> Iterator[EvalResult]:
     sources = " + ".join(dict.fromkeys(row.source for row in column.rows))
     for key, name in score_names([column]).items():
         yield EvalResult(
-            task_type=_TASKS[task],
+            task_type=_TASKS.get(task, "image-text-to-text"),
             dataset_type=NAME,
             dataset_name=f"{sources} ({dataset['protocol']} protocol)",
             dataset_config=dataset["config"],

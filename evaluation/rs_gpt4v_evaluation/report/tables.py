@@ -115,7 +115,7 @@ def table(group: Group) -> Table:
         facts=_facts(group.columns),
         blind=guess,
         warnings=_warnings(group.columns),
-        paper=[(one, _paper_lines(one)) for one in beside],
+        paper=[(printed, _paper_lines(printed)) for printed in beside],
         paper_note=paper.figure_note(scores[0]),
     )
 
@@ -129,14 +129,14 @@ def _line(
     key: str, name: str, metric: Metric, columns: Sequence[Column], guess: Blind | None
 ) -> Line:
     share = metric.is_share(key)
-    found = [column.scores.get(key) for column in columns]
+    values = [column.scores.get(key) for column in columns]
     return Line(
         name=name,
         n=_n([rows_of(key, column.score) for column in columns]),
         blind=shown(guess.scores.get(key), share) if guess else None,
-        cells=[shown(value, share) for value in found],
-        intervals=[_interval(one.score["intervals"].get(key), share) for one in columns],
-        difference=_difference(found, share),
+        cells=[shown(value, share) for value in values],
+        intervals=[_interval(c.score["intervals"].get(key), share) for c in columns],
+        difference=_difference(values, share),
         is_total=key in metric.totals,
     )
 
@@ -175,17 +175,17 @@ def _interval(limits: tuple[float, float] | None, share: bool) -> str:
     return f"{low}{NONE}{high}"
 
 
-def _difference(found: Sequence[Any], share: bool) -> str | None:
+def _difference(values: Sequence[Any], share: bool) -> str | None:
     """Second minus first, in percentage points for shares; None unless there are exactly two.
 
     >>> _difference([0.5, 0.625], True), _difference([0.5, 0.625], False), _difference([0.5], True)
     ('+12.5', '+0.125', None)
     """
-    if len(found) != 2:
+    if len(values) != 2:
         return None
-    if None in found:
+    if None in values:
         return NONE
-    change = found[1] - found[0]
+    change = values[1] - values[0]
     return signed(100 * change, 1) if share else signed(change, 3)
 
 
@@ -201,15 +201,15 @@ def signed(change: float, digits: int) -> str:
 
 def _counts(columns: Sequence[Column]) -> dict[str, list[str]]:
     """Under the scores: how many rows they are about, and what a judge makes uncertain."""
-    told: dict[str, list[Any]] = {
+    counts: dict[str, list[Any]] = {
         "Rows scored": [column.score["n"] for column in columns],
         "Rows missing": [column.score["missing"] for column in columns],
         "Empty replies": [sum(not row.reply.strip() for row in column.rows) for column in columns],
     }
     labels = columns[-1].metric.counts
     for key in dict.fromkeys(key for column in columns for key in column.counts):
-        told[labels.get(key, key)] = [column.counts.get(key) for column in columns]
-    return {name: list(map(_counted, values)) for name, values in told.items()}
+        counts[labels.get(key, key)] = [column.counts.get(key) for column in columns]
+    return {name: list(map(_counted, values)) for name, values in counts.items()}
 
 
 def _counted(value: float | str | None) -> str:
@@ -229,7 +229,7 @@ def _facts(columns: Sequence[Column]) -> dict[str, list[str]]:
     facts = {
         "Model": [s["model"] for s in scores],
         "Adapter": [s["adapter"] or "none" for s in scores],
-        "Decoding": [_decoding(column) for column in columns],
+        "Decoding": ["; ".join(map(_decoding, column.decodings)) for column in columns],
         "Split": [f"{s['dataset']['split']}, {s['dataset']['protocol']} protocol" for s in scores],
         "Rows in split": [f"{s['dataset']['rows']:,}" for s in scores],
         "Fingerprint": [s["dataset"]["fingerprint"] for s in scores],
@@ -241,11 +241,7 @@ def _facts(columns: Sequence[Column]) -> dict[str, list[str]]:
     return facts
 
 
-def _decoding(column: Column) -> str:
-    return "; ".join(map(_told, column.decodings))
-
-
-def _told(decoding: Decoding) -> str:
+def _decoding(decoding: Decoding) -> str:
     if decoding["max_new_tokens"] is None:
         return "not known"
     how = "sampled" if decoding["do_sample"] else "greedy"
@@ -254,24 +250,24 @@ def _told(decoding: Decoding) -> str:
 
 def _warnings(columns: Sequence[Column]) -> list[str]:
     """Why the columns of a table may not be compared as they stand."""
-    found = [
+    warnings = [
         f"{column.label}: {column.score['missing']:,} of {column.score['dataset']['rows']:,} rows "
         "have no prediction, so these scores are not of the whole split."
         for column in columns
         if column.score["missing"]
     ]
-    found += [
+    warnings += [
         f"{column.label}: {len(skipped):,} rows are left out, such as {row}: {why}."
         for column in columns
         if (skipped := column.score["skipped"])
         for row, why in [next(iter(skipped.items()))]
     ]
-    found += dict.fromkeys(note for column in columns for note in column.score["notes"])
+    warnings += dict.fromkeys(note for column in columns for note in column.score["notes"])
     if not _are_alike(columns):
-        found.append("The columns hold different rows, so they do not compare like with like.")
+        warnings.append("The columns hold different rows, so they do not compare like with like.")
     if columns[-1].metric.name == "rs_judge":
-        found += judge_warnings(columns)
-    return found
+        warnings += judge_warnings(columns)
+    return warnings
 
 
 def _are_alike(columns: Sequence[Column]) -> bool:

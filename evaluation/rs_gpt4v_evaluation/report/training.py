@@ -38,7 +38,10 @@ def read_training(path: Path) -> Training:
     Raises:
         ValueError: It is no trainer state, or logs no loss.
     """
-    history = _log_history(path)
+    try:
+        history = read_json(path, _State)["log_history"]
+    except InvalidFileError as error:
+        raise InvalidFileError(f"{path} is not a trainer_state.json: {error}") from None
     losses = _logged(history, "loss")
     if not losses:
         raise ValueError(f"{path} logs no loss; train with logging_steps below the steps' number")
@@ -48,16 +51,9 @@ def read_training(path: Path) -> Training:
     return Training(plot("Loss by step", curves, "step", "loss"), _facts(history, losses))
 
 
-def _log_history(path: Path) -> list[_Entry]:
-    try:
-        return read_json(path, _State)["log_history"]
-    except InvalidFileError as error:
-        raise InvalidFileError(f"{path} is not a trainer_state.json: {error}") from None
-
-
 def _logged(history: list[_Entry], name: Literal["loss", "eval_loss"]) -> list[tuple[float, float]]:
-    found = [(entry["step"], entry.get(name, math.nan)) for entry in history]
-    return [(step, value) for step, value in found if math.isfinite(value)]
+    points = [(entry["step"], entry.get(name, math.nan)) for entry in history]
+    return [(step, value) for step, value in points if math.isfinite(value)]
 
 
 def _facts(history: list[_Entry], losses: list[tuple[float, float]]) -> list[tuple[str, str]]:

@@ -11,33 +11,18 @@ _TINY = 1e-15
 _SMALL = 1e-9
 
 
-def corpus_bleu(
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    ngrams: NgramCounts | None = None,
-) -> list[float]:
-    """BLEU-1 to BLEU-4 in [0, 1] of tokenised captions, each with its tokenised references.
+def bleu_counts(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], ngrams: NgramCounts
+) -> list[list[int]]:
+    """What each tokenised caption adds to the sums of `bleu_scores`.
 
-    Matches and lengths are summed over the corpus, so the scores of shards cannot be averaged.
-    The reference length of a caption is the closest one, the shorter of two equally close.
+    The matching 1- to 4-grams, all 1- to 4-grams, and the reference length: the closest one, the
+    shorter of two equally close.
 
-        >>> [round(score, 3) for score in corpus_bleu(["a b c d"], [["a b c e", "x"]])]
+        >>> rows = bleu_counts(["a b c d"], [["a b c e", "x"]], NgramCounts())
+        >>> [round(float(score), 3) for score in bleu_scores(np.sum(rows, axis=0))]
         [0.75, 0.707, 0.63, 0.0]
     """
-    sums = np.sum(bleu_counts(candidates, references, ngrams), axis=0)
-    return [float(score) for score in bleu_scores(sums)]
-
-
-def bleu_counts(
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    ngrams: NgramCounts | None = None,
-) -> list[list[int]]:
-    """What each caption adds to the sums of `bleu_scores`.
-
-    The matching 1- to 4-grams, all 1- to 4-grams, and the reference length.
-    """
-    ngrams = NgramCounts() if ngrams is None else ngrams
     rows = []
     for candidate, refs in zip(candidates, references, strict=True):
         length = _length(candidate)
@@ -64,9 +49,10 @@ def _clipped(counts: dict[Ngram, int], references: list[dict[Ngram, int]]) -> in
 
 
 def bleu_scores(sums: np.ndarray) -> list[np.ndarray]:
-    """BLEU-1 to BLEU-4 of summed `bleu_counts`, which lie on the last axis.
+    """BLEU-1 to BLEU-4 in [0, 1] of summed `bleu_counts`, which lie on the last axis.
 
-    Geometric means of the precisions, times the brevity penalty.
+    Geometric means of the precisions, times the brevity penalty. The sums are those of the whole
+    set, so scores of shards cannot be averaged.
     """
     correct, guessed, length = sums[..., :MAX_N], sums[..., MAX_N:-1], sums[..., -1]
     ratio = (guessed[..., 0] + _TINY) / (length + _SMALL)

@@ -18,35 +18,20 @@ class _Vector(NamedTuple):
     length: int
 
 
-def cider(
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    ngrams: NgramCounts | None = None,
-) -> float:
-    """Mean CIDEr, in [0, 10], of tokenised captions, each with its tokenised references.
+def similarities(
+    candidates: Sequence[str], references: Sequence[Sequence[str]], ngrams: NgramCounts
+) -> Iterator[float]:
+    """A tenth of the CIDEr of each tokenised caption, in [0, 1]; CIDEr is ten times their mean.
 
     An n-gram weighs less the more images have it in a reference, so the score depends on the whole
     set: shards cannot be averaged, and a single image scores 0 (every weight is log(1 / 1)).
 
-        >>> round(cider(["a b c d", "e f g h"], [["a b c d"], ["x y z w"]]), 9)
-        5.0
-        >>> cider(["a b c d"], [["a b c d"]])
-        0.0
+        >>> pair = ["a b c d", "e f g h"], [["a b c d"], ["x y z w"]]
+        >>> [round(one, 9) for one in similarities(*pair, NgramCounts())]
+        [1.0, 0.0]
+        >>> [*similarities(["a b c d"], [["a b c d"]], NgramCounts())]
+        [0.0]
     """
-    return 10 * sum(similarities(candidates, references, ngrams)) / len(candidates)
-
-
-def similarities(
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    ngrams: NgramCounts | None = None,
-) -> Iterator[float]:
-    """A tenth of the CIDEr of each caption of a set; `cider` is ten times their mean.
-
-    >>> [round(s, 9) for s in similarities(["a b c d", "e f g h"], [["a b c d"], ["x y z w"]])]
-    [1.0, 0.0]
-    """
-    ngrams = NgramCounts() if ngrams is None else ngrams
     vectors = _Vectors(references, ngrams)
     for candidate, refs in zip(candidates, references, strict=True):
         similar = {ref: _similarity(vectors[candidate], vectors[ref]) for ref in set(refs)}

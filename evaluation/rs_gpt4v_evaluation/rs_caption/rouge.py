@@ -5,20 +5,15 @@ from collections.abc import Sequence
 _BETA = 1.2  # recall weighs more than precision
 
 
-def rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Mean over the captions of ROUGE-L, in [0, 1]; tokenised captions and references.
+def rouge_l(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
+    """ROUGE-L of each caption, in [0, 1]; tokenised captions and references.
 
     The best precision and the best recall may come from two references. A caption without tokens
     scores 0, also where a reference has none either (COCO gives 1 there).
 
         >>> rouge_l(["a b"], [["a x x x", "b a"]])  # P = 1/2 of either, R = 1/2 of the second
-        0.5
+        [0.5]
     """
-    return sum(rouge_l_items(candidates, references)) / len(candidates)
-
-
-def rouge_l_items(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
-    """ROUGE-L of each caption, in [0, 1]; `rouge_l` is their mean."""
     keys = [(c, *refs) for c, refs in zip(candidates, references, strict=True)]
     scores = {key: _item(key[0], key[1:]) for key in set(keys)}
     return [scores[key] for key in keys]

@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import datasets
-import evaluate
 import numpy as np
 
+from rs_gpt4v_evaluation import metric
 from rs_gpt4v_evaluation.bootstrap import Sums, joined
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import Prediction
 from rs_gpt4v_evaluation.rs_caption.bleu import bleu_counts, bleu_scores
 from rs_gpt4v_evaluation.rs_caption.cider import similarities
-from rs_gpt4v_evaluation.rs_caption.meteor_files import EXTRA, missing
+from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
 from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts
 from rs_gpt4v_evaluation.rs_caption.ptb import tokenize
-from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l_items
+from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l
 from rs_gpt4v_evaluation.rs_caption.spice import find_spice, image_scores
 
 VERSION = 1
@@ -28,40 +28,6 @@ _KNOWN = (*METRICS, "spice")
 METEOR_BEAM = 40  # of METEOR's search
 
 Backend = Literal["python", "java"]
-
-_DESCRIPTION = """
-BLEU-1 to BLEU-4, METEOR 1.5, ROUGE_L and CIDEr (CIDEr-D) of image captions against several
-references each, as the COCO caption evaluation (pycocoevalcap) computes them on Penn Treebank
-tokens.
-"""
-
-_KWARGS_DESCRIPTION = """
-Args:
-    predictions (`list` of `str`): One raw caption per image.
-    references (`list` of `list` of `str`): The raw reference captions of each image, at least one;
-        their number may differ from image to image. Keep the images' order.
-    metrics (`Sequence` of `str`): Some of "bleu", "meteor", "rouge_l", "cider"; default: all four.
-        METEOR needs `pip install "rs-gpt4v[meteor]"` and raises `ImportError` without it. Also
-        "spice", with CoreNLP and Java of your own; see the card.
-    meteor_backend (`str`): "python" (default), or "java" to run METEOR's own jar.
-Returns:
-    `dict` with `bleu_1`, `bleu_2`, `bleu_3`, `bleu_4`, `meteor`, `rouge_l` (`float`, in [0, 1]),
-    `cider` (`float`, in [0, 10]); higher is better; and `signature` (`str`): metric and version,
-    tokeniser, METEOR's version, language, beam and code, images, mean references per image,
-    captions without a token. `spice` (`float`, in [0, 1]) if asked for, with its parts' versions at
-    the end of the signature.
-Examples:
-    >>> metric = RSCaption()  # captions as long as a reference: no brevity penalty
-    >>> scores = metric.compute(
-    ...     predictions=["A road by the river.", "Two planes."],
-    ...     references=[["A road by a river.", "A road and a river"], ["Two planes", "A jet!"]],
-    ...     metrics=["bleu", "rouge_l", "cider"],
-    ... )
-    >>> {name: round(scores[name], 4) for name in ("bleu_1", "bleu_4", "rouge_l", "cider")}
-    {'bleu_1': 0.8571, 'bleu_4': 0.0001, 'rouge_l': 0.9, 'cider': 2.8292}
-    >>> scores["signature"]
-    'rs_caption|v1|tok:ptb-py|meteor:none|n:2|refs:2.0|empty:0'
-"""
 
 _CITATION = """\
 @article{chen2015cococaptions,
@@ -109,7 +75,8 @@ def measure(
     meteor_backend: Backend = "python",
 ) -> CaptionsMeasured:
     """The same, with what each caption adds; CIDEr weighs n-grams by the references of all."""
-    _check(predictions, references)
+    metric.check_columns("rs_caption", predictions=predictions, references=references)
+    metric.check_references("rs_caption", references)
     _check_options(metrics, meteor_backend)
     program = find_spice() if "spice" in metrics else None
     candidates = tokenize(predictions)
@@ -119,7 +86,7 @@ def measure(
     parts: dict[str, Callable[[], Sums]] = {
         "bleu": lambda: _bleu(bleu_counts(candidates, tokenised, ngrams)),
         "meteor": lambda: _METEOR[meteor_backend](candidates, tokenised),
-        "rouge_l": lambda: _mean("rouge_l", rouge_l_items(candidates, tokenised)),
+        "rouge_l": lambda: _mean("rouge_l", rouge_l(candidates, tokenised)),
         "cider": lambda: _mean("cider", similarities(candidates, tokenised, ngrams), 10),
         "spice": lambda: _mean("spice", image_scores(candidates, tokenised, program)),
     }
@@ -144,15 +111,13 @@ def _mean(name: str, items: Iterable[float], factor: float = 1) -> Sums:
 
 
 def _meteor(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Sums:
-    from rs_gpt4v_evaluation.rs_caption.meteor import meteor, statistics  # needs the extra
+    from rs_gpt4v_evaluation.rs_caption.meteor.meteor import scores, summands  # needs the extra
 
-    rows = meteor.summands(meteor.best_statistics(candidates, references))
+    def meteor(sums: np.ndarray) -> dict[str, np.ndarray]:
+        values = scores(sums.reshape(-1, sums.shape[-1]))
+        return {"meteor": values.reshape(sums.shape[:-1])}
 
-    def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
-        found = statistics.scores(sums.reshape(-1, sums.shape[-1]))
-        return {"meteor": found.reshape(sums.shape[:-1])}
-
-    return Sums(rows.astype(float), scores, {})
+    return Sums(summands(candidates, references).astype(float), meteor, {})
 
 
 def _meteor_of_jar(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Sums:
@@ -196,21 +161,6 @@ def _check_options(metrics: Sequence[str], meteor_backend: str) -> None:
         )
 
 
-def _check(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    if not predictions:
-        raise ValueError("rs_caption has nothing to score: predictions are empty")
-    if len(predictions) != len(references):
-        raise ValueError(
-            f"rs_caption needs one list of references per prediction, "
-            f"got {len(predictions)} predictions and {len(references)} lists"
-        )
-    for index, (prediction, refs) in enumerate(zip(predictions, references, strict=True)):
-        if prediction is None:
-            raise ValueError(f"rs_caption: row {index} has no prediction (None); use '' if empty")
-        if isinstance(refs, str) or not refs or None in refs:
-            raise ValueError(f"rs_caption: row {index} lacks references, got {refs!r}")
-
-
 def _measure(rows: list[Prediction], _: Rules) -> CaptionsMeasured:
     """With METEOR where it is installed."""
     metrics = [name for name in METRICS if name != "meteor" or not missing()]
@@ -236,30 +186,49 @@ METRIC = Metric(
     },
     headline="cider",
     value="CIDEr",
+    note="CIDEr runs from 0 to 10, the others from 0 to 1; higher is better.",
 )
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class RSCaption(evaluate.Metric):
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Value("string"),
-                    "references": datasets.List(datasets.Value("string")),
-                }
-            ),
-            reference_urls=["https://github.com/salaniz/pycocoevalcap"],
-        )
+class RSCaption(metric.EvaluateMetric):
+    """BLEU, METEOR 1.5, ROUGE_L and CIDEr (CIDEr-D) of captions, as the COCO evaluation gives them.
 
-    def _compute(
-        self,
-        predictions: list[str],
-        references: list[list[str]],
-        metrics: Sequence[str] = METRICS,
-        meteor_backend: Backend = "python",
-    ) -> dict[str, float | str]:
-        return score_captions(predictions, references, metrics, meteor_backend)
+    The raw captions are compared with several references each, in Penn Treebank tokens, as in
+    pycocoevalcap.
+
+    Args:
+        predictions (`list` of `str`): One raw caption per image.
+        references (`list` of `list` of `str`): The raw reference captions of each image, at least
+            one; their number may differ from image to image. Keep the images' order.
+        metrics (`Sequence` of `str`): Some of "bleu", "meteor", "rouge_l", "cider"; default: all
+            four. METEOR needs `pip install "rs-gpt4v[meteor]"` and raises `ImportError` without it.
+            Also "spice", with CoreNLP and Java of your own; see the card.
+        meteor_backend (`str`): "python" (default), or "java" to run METEOR's own jar.
+
+    Returns:
+        `dict` with `bleu_1`, `bleu_2`, `bleu_3`, `bleu_4`, `meteor`, `rouge_l` (`float`, in [0,
+        1]), `cider` (`float`, in [0, 10]); higher is better; and `signature` (`str`): metric and
+        version, tokeniser, METEOR's version, language, beam and code, images, mean references per
+        image, captions without a token. `spice` (`float`, in [0, 1]) if asked for, with its parts'
+        versions at the end of the signature.
+
+    Examples:
+        >>> metric = RSCaption()  # captions as long as a reference: no brevity penalty
+        >>> scores = metric.compute(
+        ...     predictions=["A road by the river.", "Two planes."],
+        ...     references=[["A road by a river.", "A road and a river"], ["Two planes", "A jet!"]],
+        ...     metrics=["bleu", "rouge_l", "cider"],
+        ... )
+        >>> {name: round(scores[name], 4) for name in ("bleu_1", "bleu_4", "rouge_l", "cider")}
+        {'bleu_1': 0.8571, 'bleu_4': 0.0001, 'rouge_l': 0.9, 'cider': 2.8292}
+        >>> scores["signature"]
+        'rs_caption|v1|tok:ptb-py|meteor:none|n:2|refs:2.0|empty:0'
+    """
+
+    COLUMNS: ClassVar = {
+        "predictions": datasets.Value("string"),
+        "references": datasets.List(datasets.Value("string")),
+    }
+    CITATION: ClassVar = _CITATION
+    URLS: ClassVar = ["https://github.com/salaniz/pycocoevalcap"]
+    SCORE: ClassVar = staticmethod(score_captions)

@@ -4,14 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import datasets
-import evaluate
 import numpy as np
 
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v.boxes import Points, clip
+from rs_gpt4v_evaluation import metric
 from rs_gpt4v_evaluation.bootstrap import Sums
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import Prediction
@@ -20,38 +20,6 @@ from rs_gpt4v_evaluation.rs_grounding.overlaps import overlaps
 VERSION = 1
 
 THRESHOLDS = {f"pr_{percent}": percent / 100 for percent in (50, 60, 70, 80, 90)}
-
-_DESCRIPTION = """
-Visual grounding: the share of expressions whose box overlaps the true one enough (Pr@0.5 to
-Pr@0.9), the mean IoU, and the cumulative IoU, from raw replies. Boxes have no "+1 pixel".
-"""
-
-_KWARGS_DESCRIPTION = """
-Args:
-    predictions (`list` of `str`): One raw reply per expression. Its first box counts.
-    references (`list` of `list` of `float`): The true box of each, in pixels of the released image:
-        x_min, y_min, x_max, y_max, or four corners x1, y1, ... x4, y4 of a rotated one.
-    sizes (`list` of `list` of `int`): Width and height of each image, in pixels.
-    box_format (`str` or `list` of `str`): The codec that reads the replies, or that of each, one of
-        `rs_gpt4v.box_codecs.CODECS`.
-    strict (`bool`, defaults to `False`): Ask for an IoU above the threshold, as LQVG does, and not
-        for one of at least the threshold.
-Returns:
-    `dict` with `pr_50`, `pr_60`, `pr_70`, `pr_80`, `pr_90`, `mean_iou`, `cumulative_iou` (`float`,
-    in [0, 1], higher is better), `n_unparsed` (replies without a usable box; they are misses, with
-    IoU 0) and `signature` (`str`).
-Examples:
-    >>> metric = RSGrounding()  # the first box covers half of the truth: IoU is just 0.5
-    >>> truth = {"references": [[0, 0, 40, 40], [0, 0, 40, 40]], "sizes": [[80, 80], [80, 80]]}
-    >>> replies = ["[0.0, 0.0, 0.5, 0.25]", "I see no ship."]
-    >>> scores = metric.compute(predictions=replies, **truth, box_format="llava")
-    >>> scores["pr_50"], scores["pr_60"], scores["mean_iou"], scores["n_unparsed"]
-    (0.5, 0.0, 0.25, 1)
-    >>> scores["signature"]
-    'rs_grounding|v1|iou:>=|boxes:first|truth:hbb|box_format:llava|n:2|unparsed:1'
-    >>> metric.compute(predictions=replies, **truth, box_format="llava", strict=True)["pr_50"]
-    0.0
-"""
 
 _CITATION = """\
 @article{zhan2023rsvg,
@@ -168,7 +136,20 @@ def ground(
         ValueError: As `score_grounding` does.
     """
     formats = [box_format] * len(predictions) if isinstance(box_format, str) else box_format
-    _check(predictions, references, sizes, formats)
+    metric.check_columns(
+        "rs_grounding",
+        predictions=predictions,
+        references=references,
+        sizes=sizes,
+        box_format=formats,
+    )
+    for name in set(formats).difference(CODECS):
+        raise ValueError(
+            f"rs_grounding: box_format must be one of {', '.join(CODECS)}, got {name!r}"
+        )
+    for row, size in enumerate(sizes):
+        if len(size) != 2:
+            raise ValueError(f"rs_grounding: row {row} needs a width and a height, got {size}")
     parsed = [
         CODECS[name].parse(text, *size, clipped=False)
         for text, size, name in zip(predictions, sizes, formats, strict=True)
@@ -233,29 +214,6 @@ def truth_problem(box: Sequence[float], size: Sequence[int]) -> str | None:
     return None
 
 
-def _check(
-    predictions: Sequence[str],
-    references: Sequence[Sequence[float]],
-    sizes: Sequence[Sequence[int]],
-    formats: Sequence[str],
-) -> None:
-    columns = {"predictions": predictions, "references": references, "sizes": sizes}
-    lengths = {name: len(column) for name, column in (columns | {"box_format": formats}).items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"rs_grounding needs columns of one length, got {lengths}")
-    if not predictions:
-        raise ValueError("rs_grounding has nothing to score: predictions are empty")
-    for name in set(formats).difference(CODECS):
-        raise ValueError(
-            f"rs_grounding: box_format must be one of {', '.join(CODECS)}, got {name!r}"
-        )
-    for row, (prediction, size) in enumerate(zip(predictions, sizes, strict=True)):
-        if prediction is None:
-            raise ValueError(f"rs_grounding: row {row} has no prediction (None); use '' if empty")
-        if len(size) != 2:
-            raise ValueError(f"rs_grounding: row {row} needs a width and a height, got {size}")
-
-
 def _measure(rows: list[Prediction], rules: Rules) -> Measured:
     truths = [row["boxes"][0]["points"] for row in rows]
     formats = [row["dataset"].get("box_format", "") for row in rows]
@@ -298,30 +256,45 @@ METRIC = Metric(
 )
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class RSGrounding(evaluate.Metric):
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features(
-                {
-                    "predictions": datasets.Value("string"),
-                    # In 32 bits a box would move across a threshold.
-                    "references": datasets.List(datasets.Value("float64")),
-                    "sizes": datasets.List(datasets.Value("int32")),
-                }
-            ),
-            reference_urls=["https://github.com/ZhanYang-nwpu/RSVG-pytorch"],
-        )
+class RSGrounding(metric.EvaluateMetric):
+    """Visual grounding: Pr@0.5 to Pr@0.9, the mean IoU and the cumulative IoU of raw replies.
 
-    def _compute(
-        self,
-        predictions: list[str],
-        references: list[list[float]],
-        sizes: list[list[int]],
-        box_format: str | Sequence[str],
-        strict: bool = False,
-    ) -> dict[str, float | int | str]:
-        return score_grounding(predictions, references, sizes, box_format, strict=strict)
+    Pr@t is the share of expressions whose box overlaps the true one by t. Boxes have no "+1 pixel".
+
+    Args:
+        predictions (`list` of `str`): One raw reply per expression. Its first box counts.
+        references (`list` of `list` of `float`): The true box of each, in pixels of the released
+            image: x_min, y_min, x_max, y_max, or four corners x1, y1, ... x4, y4 of a rotated one.
+        sizes (`list` of `list` of `int`): Width and height of each image, in pixels.
+        box_format (`str` or `list` of `str`): The codec that reads the replies, or that of each,
+            one of `rs_gpt4v.box_codecs.CODECS`.
+        strict (`bool`, defaults to `False`): Ask for an IoU above the threshold, as LQVG does, and
+            not for one of at least the threshold.
+
+    Returns:
+        `dict` with `pr_50`, `pr_60`, `pr_70`, `pr_80`, `pr_90`, `mean_iou`, `cumulative_iou`
+        (`float`, in [0, 1], higher is better), `n_unparsed` (replies without a usable box; they are
+        misses, with IoU 0) and `signature` (`str`).
+
+    Examples:
+        >>> metric = RSGrounding()  # the first box covers half of the truth: IoU is just 0.5
+        >>> truth = {"references": [[0, 0, 40, 40], [0, 0, 40, 40]], "sizes": [[80, 80], [80, 80]]}
+        >>> replies = ["[0.0, 0.0, 0.5, 0.25]", "I see no ship."]
+        >>> scores = metric.compute(predictions=replies, **truth, box_format="llava")
+        >>> scores["pr_50"], scores["pr_60"], scores["mean_iou"], scores["n_unparsed"]
+        (0.5, 0.0, 0.25, 1)
+        >>> scores["signature"]
+        'rs_grounding|v1|iou:>=|boxes:first|truth:hbb|box_format:llava|n:2|unparsed:1'
+        >>> metric.compute(predictions=replies, **truth, box_format="llava", strict=True)["pr_50"]
+        0.0
+    """
+
+    COLUMNS: ClassVar = {
+        "predictions": datasets.Value("string"),
+        # In 32 bits a box would move across a threshold.
+        "references": datasets.List(datasets.Value("float64")),
+        "sizes": datasets.List(datasets.Value("int32")),
+    }
+    CITATION: ClassVar = _CITATION
+    URLS: ClassVar = ["https://github.com/ZhanYang-nwpu/RSVG-pytorch"]
+    SCORE: ClassVar = staticmethod(score_grounding)

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 from statistics import fmean, stdev
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import datasets
-import evaluate
 import numpy as np
 
+from rs_gpt4v_evaluation import metric
 from rs_gpt4v_evaluation.bootstrap import Sums
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 
@@ -17,40 +17,6 @@ GROUPS = ("conversation", "detail")
 LOWEST, HIGHEST = 1, 10
 
 Scores: TypeAlias = Sequence[float | None]
-
-_DESCRIPTION = """
-Mean score that a judge (a strong vision-language model) gave to answers: of conversation turns, of
-detailed descriptions, and of all of them. A pair of a question and its answer counts once.
-"""
-
-_KWARGS_DESCRIPTION = """
-Args:
-    predictions (`list` of `list` of `float` or `None`): The scores of each pair, in [1, 10], one
-        for every time the judge was asked; `None` where its reply could not be read.
-    groups (`list` of `str`): What each pair is: "conversation" (a turn) or "detail".
-    judge (`str`): The judge's name with its version. Scores of different judges do not compare.
-    prompt (`str`): Hash of the prompts; nor do scores of different prompts.
-Returns:
-    `dict` with, per group present, its mean and `n_<group>`; `all` (mean over all pairs, in
-    [1, 10], higher is better); `n`; `n_unparsed` (pairs without any score: left out, never counted
-    as a low score); `unparsed_replies`; `repeats`; `sd_between_repeats` (standard deviation of the
-    repeats' means over the pairs that each of them scored) and `sd_within_pairs` (mean standard
-    deviation of a pair's own scores), `None` without repeats; and `signature` (`str`).
-Examples:
-    >>> metric = RSJudge()  # the third pair was never read, and the second only once
-    >>> scores = metric.compute(
-    ...     predictions=[[8.0, 7.0], [None, 4.5], [None, None], [6.0, 6.0]],
-    ...     groups=["conversation", "conversation", "conversation", "detail"],
-    ...     judge="a-judge-2026-01-01",
-    ...     prompt="c0ffee00",
-    ... )
-    >>> scores["conversation"], scores["detail"], scores["all"], scores["n_unparsed"]
-    (6.0, 6.0, 6.0, 1)
-    >>> round(scores["sd_between_repeats"], 4), round(scores["sd_within_pairs"], 4)
-    (0.3536, 0.3536)
-    >>> scores["signature"]
-    'rs_judge|v1|judge:a-judge-2026-01-01|prompt:c0ffee00|scale:1-10|repeats:2|n:3|unparsed:1'
-"""
 
 _CITATION = """\
 @article{xu2024rsgpt4v,
@@ -140,13 +106,7 @@ def _sd_within(read: Sequence[Sequence[float]]) -> float | None:
 
 def _check(predictions: Sequence[Scores], groups: Sequence[str]) -> int:
     """The number of repeats, after everything else was found to be as it should."""
-    if not predictions:
-        raise ValueError("rs_judge has nothing to score: predictions are empty")
-    if len(predictions) != len(groups):
-        raise ValueError(
-            f"rs_judge needs columns of one length, got {len(predictions)} predictions and "
-            f"{len(groups)} groups"
-        )
+    metric.check_columns("rs_judge", predictions=predictions, groups=groups)
     repeats = len(predictions[0])
     for row, (scores, group) in enumerate(zip(predictions, groups, strict=True)):
         if len(scores) != repeats or not repeats:
@@ -209,24 +169,47 @@ METRIC = Metric(
 )
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class RSJudge(evaluate.Metric):
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features(
-                {
-                    # float64: 8.1 would not be 8.1 in float32.
-                    "predictions": datasets.List(datasets.Value("float64")),
-                    "groups": datasets.Value("string"),
-                }
-            ),
-            reference_urls=["https://arxiv.org/abs/2406.12479"],
-        )
+class RSJudge(metric.EvaluateMetric):
+    """Mean score that a judge, a strong vision-language model, gave to answers.
 
-    def _compute(
-        self, predictions: list[list[float | None]], groups: list[str], judge: str, prompt: str
-    ) -> dict[str, float | int | str | None]:
-        return judge_means(predictions, groups, judge, prompt)
+    Of conversation turns, of detailed descriptions, and of all of them. A pair of a question and
+    its answer counts once.
+
+    Args:
+        predictions (`list` of `list` of `float` or `None`): The scores of each pair, in [1, 10],
+            one for every time the judge was asked; `None` where its reply could not be read.
+        groups (`list` of `str`): What each pair is: "conversation" (a turn) or "detail".
+        judge (`str`): The judge's name with its version. Scores of different judges do not compare.
+        prompt (`str`): Hash of the prompts; nor do scores of different prompts.
+
+    Returns:
+        `dict` with, per group present, its mean and `n_<group>`; `all` (mean over all pairs, in [1,
+        10], higher is better); `n`; `n_unparsed` (pairs without any score: left out, never counted
+        as a low score); `unparsed_replies`; `repeats`; `sd_between_repeats` (standard deviation of
+        the repeats' means over the pairs that each of them scored) and `sd_within_pairs` (mean
+        standard deviation of a pair's own scores), `None` without repeats; and `signature` (`str`).
+
+    Examples:
+        >>> metric = RSJudge()  # the third pair was never read, and the second only once
+        >>> scores = metric.compute(
+        ...     predictions=[[8.0, 7.0], [None, 4.5], [None, None], [6.0, 6.0]],
+        ...     groups=["conversation", "conversation", "conversation", "detail"],
+        ...     judge="a-judge-2026-01-01",
+        ...     prompt="c0ffee00",
+        ... )
+        >>> scores["conversation"], scores["detail"], scores["all"], scores["n_unparsed"]
+        (6.0, 6.0, 6.0, 1)
+        >>> round(scores["sd_between_repeats"], 4), round(scores["sd_within_pairs"], 4)
+        (0.3536, 0.3536)
+        >>> scores["signature"]
+        'rs_judge|v1|judge:a-judge-2026-01-01|prompt:c0ffee00|scale:1-10|repeats:2|n:3|unparsed:1'
+    """
+
+    COLUMNS: ClassVar = {
+        # float64: 8.1 would not be 8.1 in float32.
+        "predictions": datasets.List(datasets.Value("float64")),
+        "groups": datasets.Value("string"),
+    }
+    CITATION: ClassVar = _CITATION
+    URLS: ClassVar = ["https://arxiv.org/abs/2406.12479"]
+    SCORE: ClassVar = staticmethod(judge_means)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import repeat
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import datasets
-import evaluate
 import numpy as np
 
+from rs_gpt4v_evaluation import metric
 from rs_gpt4v_evaluation.bootstrap import Sums
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import Prediction
@@ -29,38 +29,6 @@ FORMS: dict[str, dict[str, Form]] = {
 }
 """How the authors of a source compare counts and areas. Those of RSVQA compare counts as ranges in
 LR and exactly in HR (METRICS of their own code, VocabEncoder.py); the others ask for no ranges."""
-
-_DESCRIPTION = """
-Accuracy per question type on RSVQA, their unweighted mean (AA) and the accuracy over all questions
-(OA). Counts and areas are compared by the authors' buckets or exactly.
-"""
-
-_KWARGS_DESCRIPTION = """
-Args:
-    predictions (`list` of `str`): One answer per question.
-    references (`list` of `str`, or of `list` of `str`): The true answers as released ("34",
-        "431m2", "yes", "rural"); of several, any is right.
-    question_types (`list` of `str`): The release's types: count, presence, comp, rural_urban, area.
-    counts (`str` or `list` of `str`, defaults to `"bucket"`): `"bucket"` compares the authors'
-        RSVQA-LR classes (0, 1-10, 11-100, 101-1000, more) of both answers; `"exact"` is the rule of
-        RSVQA-HR. A list has the rule of each question.
-    areas (`str` or `list` of `str`, defaults to `"bucket"`): The same of areas; `"bucket"` is the
-        rule of RSVQA-HR.
-    normalise (`str`, defaults to `"lenient"`): `"strict"` only strips both answers; `"lenient"`
-        also lowers the case, drops a final . ? or !, reads zero ... twenty as digits, "rural area"
-        as "rural", and m², square metres and so on as m2.
-Returns:
-    `dict` with `accuracy_<type>` and `n_<type>` per type present, `aa`, `oa` (`float`, in [0, 1],
-    higher is better), `empty` (empty predictions; they are never correct), and `signature` (`str`).
-Examples:
-    >>> metric = RSVQA()  # 10 ends the bucket of 1, 11 starts the next
-    >>> answers = {"references": ["10", "10", "yes"], "question_types": ["count", "count", "comp"]}
-    >>> scores = metric.compute(predictions=["1", "11", "Yes."], **answers)
-    >>> scores["accuracy_count"], scores["accuracy_comp"], scores["aa"]
-    (0.5, 1.0, 0.75)
-    >>> scores["signature"]
-    'rs_vqa|v1|counts:bucket|areas:bucket|normalise:lenient|n:3|empty:0'
-"""
 
 _CITATION = """\
 @article{lobry2020rsvqa,
@@ -140,11 +108,14 @@ def right_answers(
     Raises:
         ValueError: There is nothing to score, an answer or type is missing, or a rule is unknown.
     """
-    _check(predictions, references, question_types)
+    metric.check_columns(
+        "rs_vqa", predictions=predictions, references=references, question_types=question_types
+    )
+    accepted = [tuple(_listed(true)) for true in references]
+    metric.check_references("rs_vqa", accepted)
     _check_rules(len(predictions), counts=counts, areas=areas)
     if normalise not in ("strict", "lenient"):
         raise ValueError(f"rs_vqa: normalise must be one of strict, lenient, got {normalise!r}")
-    accepted = [tuple(_listed(true)) for true in references]
     unit = units(question_types, counts, areas)
     rows = list(zip(predictions, accepted, unit, strict=True))
     # 222,684 answers have few distinct rows, and each is judged once.
@@ -249,26 +220,6 @@ def _check_rules(rows: int, **rules: str | Sequence[str]) -> None:
             raise ValueError(f"rs_vqa: {name} has {len(rule)} rules for {rows} rows")
 
 
-def _check(
-    predictions: Sequence[str],
-    references: Sequence[str] | Sequence[Sequence[str]],
-    types: Sequence[str],
-) -> None:
-    columns = {"predictions": predictions, "references": references, "question_types": types}
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise ValueError(f"rs_vqa needs columns of one length, got {lengths}")
-    if not predictions:
-        raise ValueError("rs_vqa has nothing to score: predictions are empty")
-    for name, column in columns.items():
-        for row, value in enumerate(column):
-            several = name == "references" and isinstance(value, list | tuple)
-            if value is None or (several and (not value or None in value)):
-                raise ValueError(
-                    f"rs_vqa: row {row} of {name} is {value!r}; use '' for an empty answer"
-                )
-
-
 def form_of(name: str, source: str, question_type: str | None, rule: str) -> Form:
     """How counts, or areas, are compared where a question is from: "bucket" or "exact".
 
@@ -341,19 +292,50 @@ def _listed(reference: Any) -> Any:
     return [reference] if isinstance(reference, str) else reference
 
 
-@evaluate.utils.file_utils.add_start_docstrings(_DESCRIPTION, _KWARGS_DESCRIPTION)
-class RSVQA(evaluate.Metric):
-    def _info(self) -> evaluate.MetricInfo:
-        text = datasets.Value("string")
-        return evaluate.MetricInfo(
-            description=_DESCRIPTION,
-            citation=_CITATION,
-            inputs_description=_KWARGS_DESCRIPTION,
-            features=datasets.Features(
-                {"predictions": text, "references": datasets.List(text), "question_types": text}
-            ),
-            reference_urls=["https://rsvqa.sylvainlobry.com", "https://github.com/syvlo/RSVQA"],
-        )
+class RSVQA(metric.EvaluateMetric):
+    """Accuracy per question type on RSVQA, their unweighted mean (AA), and that of all (OA).
+
+    Counts and areas are compared by the authors' buckets or exactly.
+
+    Args:
+        predictions (`list` of `str`): One answer per question.
+        references (`list` of `str`, or of `list` of `str`): The true answers as released ("34",
+            "431m2", "yes", "rural"); of several, any is right.
+        question_types (`list` of `str`): The release's types: count, presence, comp, rural_urban,
+            area.
+        counts (`str` or `list` of `str`, defaults to `"bucket"`): `"bucket"` compares the authors'
+            RSVQA-LR classes (0, 1-10, 11-100, 101-1000, more) of both answers; `"exact"` is the
+            rule of RSVQA-HR. A list has the rule of each question.
+        areas (`str` or `list` of `str`, defaults to `"bucket"`): The same of areas; `"bucket"` is
+            the rule of RSVQA-HR.
+        normalise (`str`, defaults to `"lenient"`): `"strict"` only strips both answers; `"lenient"`
+            also lowers the case, drops a final . ? or !, reads zero ... twenty as digits, "rural
+            area" as "rural", and m², square metres and so on as m2.
+
+    Returns:
+        `dict` with `accuracy_<type>` and `n_<type>` per type present, `aa`, `oa` (`float`, in [0,
+        1], higher is better), `empty` (empty predictions; they are never correct), and `signature`
+        (`str`).
+
+    Examples:
+        >>> metric = RSVQA()  # 10 ends the bucket of 1, 11 starts the next
+        >>> types = ["count", "count", "comp"]
+        >>> answers = {"references": ["10", "10", "yes"], "question_types": types}
+        >>> scores = metric.compute(predictions=["1", "11", "Yes."], **answers)
+        >>> scores["accuracy_count"], scores["accuracy_comp"], scores["aa"]
+        (0.5, 1.0, 0.75)
+        >>> scores["signature"]
+        'rs_vqa|v1|counts:bucket|areas:bucket|normalise:lenient|n:3|empty:0'
+    """
+
+    COLUMNS: ClassVar = {
+        "predictions": datasets.Value("string"),
+        "references": datasets.List(datasets.Value("string")),
+        "question_types": datasets.Value("string"),
+    }
+    CITATION: ClassVar = _CITATION
+    URLS: ClassVar = ["https://rsvqa.sylvainlobry.com", "https://github.com/syvlo/RSVQA"]
+    SCORE: ClassVar = staticmethod(vqa_accuracy)
 
     def add(self, *, reference: str | Sequence[str] | None = None, **row: Any) -> None:
         """As of any metric, in the singular or the plural; a reference is one answer or several."""
@@ -362,14 +344,3 @@ class RSVQA(evaluate.Metric):
     def add_batch(self, *, references: Iterable[Any], **columns: Any) -> None:
         """As of any metric; each reference may be one answer or several."""
         super().add_batch(references=[_listed(one) for one in references], **columns)
-
-    def _compute(
-        self,
-        predictions: list[str],
-        references: list[list[str]],
-        question_types: list[str],
-        counts: Form | Sequence[Form] = "bucket",
-        areas: Form | Sequence[Form] = "bucket",
-        normalise: Normalise = "lenient",
-    ) -> dict[str, float | int | str]:
-        return vqa_accuracy(predictions, references, question_types, counts, areas, normalise)

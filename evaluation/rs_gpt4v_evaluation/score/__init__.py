@@ -13,17 +13,17 @@ from rs_gpt4v_evaluation.predict.predictions import (
     read_predictions,
 )
 from rs_gpt4v_evaluation.rs_caption import rs_caption
-from rs_gpt4v_evaluation.rs_caption.meteor_files import EXTRA, missing
+from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
 from rs_gpt4v_evaluation.rs_grounding import rs_grounding
 from rs_gpt4v_evaluation.rs_judge import rs_judge
 from rs_gpt4v_evaluation.rs_vqa import rs_vqa
 
-__all__ = ["DEFAULT_RULES", "METRICS", "Rules", "Score", "score", "scores_of"]
+__all__ = ["DEFAULT_RULES", "METRICS", "METRIC_OF_TASK", "Rules", "Score", "score", "scores_of"]
 
 METRICS = (rs_caption.METRIC, rs_vqa.METRIC, rs_grounding.METRIC)
 """Those that need no judge."""
 
-_OF_TASK = {task: metric for metric in METRICS for task in metric.tasks}
+METRIC_OF_TASK = {task: metric for metric in METRICS for task in metric.tasks}
 _ONE_A_FILE = ("model", "adapter", "weights", "decoding", "dataset")
 
 
@@ -158,7 +158,7 @@ def tasks_of(predictions: list[Prediction], file: str, rules: Rules = DEFAULT_RU
     by_task: dict[str, list[Prediction]] = {}
     for prediction in predictions:
         by_task.setdefault(prediction["task"], []).append(prediction)
-    scored = {task: rows for task, rows in by_task.items() if task in _OF_TASK}
+    scored = {task: rows for task, rows in by_task.items() if task in METRIC_OF_TASK}
     if not scored:
         raise PredictionFileError(
             f"{file}: rows of {' and '.join(by_task)} have no one right answer: "
@@ -173,7 +173,7 @@ def tasks_of(predictions: list[Prediction], file: str, rules: Rules = DEFAULT_RU
 def _task(
     name: str, predictions: list[Prediction], file: str, rules: Rules, also: list[str]
 ) -> Task:
-    metric = _OF_TASK[name]
+    metric = METRIC_OF_TASK[name]
     problems = {p["id"]: why for p in predictions if (why := metric.problem(p))}
     if problems and not rules.skip_bad_boxes:
         row, why = next(iter(problems.items()))

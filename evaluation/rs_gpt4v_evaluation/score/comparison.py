@@ -47,25 +47,6 @@ class Comparison(TypedDict):
     signature: str
 
 
-def compare(
-    first: Path,
-    second: Path,
-    rules: Rules = DEFAULT_RULES,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Comparison:
-    """The one of `comparisons`, of files that hold rows of one task.
-
-    Raises:
-        PredictionFileError: As there, or they hold rows of several tasks.
-        ValueError: As there.
-    """
-    found, *others = comparisons(first, second, rules, resamples, seed)
-    if others:
-        raise PredictionFileError(f"{first} holds rows of {len(others) + 1} tasks")
-    return found
-
-
 def comparisons(
     first: Path,
     second: Path,
@@ -138,13 +119,12 @@ def _aligned(
     return aligned
 
 
-def _differences(old: Sums, new: Sums, found: dict[str, Paired]) -> dict[str, Difference]:
-    one, other = old.total(), new.total()
-    differences: dict[str, Difference] = {}
-    for name, test in found.items():
-        differences[name] = {
-            "first": one[name],
-            "second": other[name],
+def _differences(old: Sums, new: Sums, tests: dict[str, Paired]) -> dict[str, Difference]:
+    first, second = old.total(), new.total()
+    return {
+        name: {
+            "first": first[name],
+            "second": second[name],
             "difference": test.difference,
             "low": test.low,
             "high": test.high,
@@ -152,7 +132,8 @@ def _differences(old: Sums, new: Sums, found: dict[str, Paired]) -> dict[str, Di
             "only_first": _only(old, new, name),
             "only_second": _only(new, old, name),
         }
-    return differences
+        for name, test in tests.items()
+    }
 
 
 def _only(these: Sums, those: Sums, name: str) -> int | None:

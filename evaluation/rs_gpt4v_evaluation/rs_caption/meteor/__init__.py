@@ -1,0 +1,48 @@
+"""METEOR 1.5 without Java; its words and paraphrases are read from an installed pycocoevalcap.
+
+`meteor` computes it and needs the extra `meteor`; this module says what of that is missing.
+"""
+
+import zipfile
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+EXTRA = 'pip install "rs-gpt4v[meteor]"'
+"""The command that brings what METEOR needs."""
+
+
+def missing() -> list[str]:
+    """Packages of the extra `meteor` that are not installed, or in a version that scores otherwise.
+
+    METEOR stems as Snowball did in 2010: from release 3 on, snowballstemmer stems 161 of 92,787
+    words of METEOR's vocabulary in another way ("added", "emergency").
+    """
+    absent = [name for name in ("pycocoevalcap", "numba") if find_spec(name) is None]
+    try:
+        is_known = version("snowballstemmer").split(".")[0] == "2"
+    except PackageNotFoundError:
+        is_known = False
+    return absent if is_known else [*absent, "snowballstemmer>=2,<3"]
+
+
+def meteor_folder() -> Path:
+    """The folder of METEOR 1.5 in pycocoevalcap; nothing of that package is imported.
+
+    Raises:
+        ImportError: pycocoevalcap is not installed.
+    """
+    package = find_spec("pycocoevalcap")
+    if package is None or not package.submodule_search_locations:
+        raise ImportError(f"METEOR's data comes with pycocoevalcap, which is missing: {EXTRA}")
+    return Path(package.submodule_search_locations[0]) / "meteor"
+
+
+def jar_text(name: str) -> str:
+    """The text of one file of ``meteor-1.5.jar``, such as ``function/english.words``.
+
+    Raises:
+        ImportError: pycocoevalcap is not installed.
+    """
+    with zipfile.ZipFile(meteor_folder() / "meteor-1.5.jar") as jar:
+        return jar.read(name).decode("utf-8")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from snowballstemmer.english_stemmer import EnglishStemmer
 
+from rs_gpt4v_evaluation.rs_caption.meteor import jar_text
 from rs_gpt4v_evaluation.rs_caption.meteor.paraphrases import (
     MAX_WORDS,
     Hashes,
@@ -16,8 +17,7 @@ from rs_gpt4v_evaluation.rs_caption.meteor.paraphrases import (
     contained,
     hash_ngrams,
 )
-from rs_gpt4v_evaluation.rs_caption.meteor_files import jar_text
-from rs_gpt4v_evaluation.rs_caption.synonyms import Synonyms
+from rs_gpt4v_evaluation.rs_caption.meteor.synonyms import Synonyms
 
 Integers = NDArray[np.int64]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import IO, cast
 
+from rs_gpt4v_evaluation.rs_caption.meteor import meteor_folder
 from rs_gpt4v_evaluation.rs_caption.meteor.normaliser import one_line
-from rs_gpt4v_evaluation.rs_caption.meteor_files import meteor_folder
 
 # Numbers with a decimal point and text in UTF-8, whatever the machine is set to.
 _OPTIONS = ("-Xmx2G", "-Duser.language=en", "-Duser.country=US", "-Dfile.encoding=UTF-8")

@@ -11,18 +11,21 @@ from rs_gpt4v_evaluation.rs_caption.meteor.normaliser import normalise, one_line
 from rs_gpt4v_evaluation.rs_caption.meteor.paraphrases import Paraphrases, load_paraphrases
 from rs_gpt4v_evaluation.rs_caption.meteor.statistics import CHUNKS, count, is_one_chunk, scores
 
+__all__ = ["scores", "summands"]
+
 _CHUNK = 1024  # pairs
 
 
-def meteor(
+def summands(
     candidates: Sequence[str],
     references: Sequence[Sequence[str]],
     table: Paraphrases | None = None,
-) -> tuple[float, list[float]]:
-    """METEOR in [0, 1] of the corpus, and of each caption.
+) -> Integers:
+    """What each caption adds to the sums of which `scores` makes METEOR, a row each.
 
-    A caption is worth its best reference. The corpus score is not their mean: it comes from the
-    sums of the statistics, so scores of shards cannot be averaged.
+    These are the statistics of the caption and its best reference, without a chunk where the two
+    are one. The score of a row is that of its caption; that of all is not their mean, so scores of
+    shards cannot be averaged.
 
     Args:
         candidates: One caption an image, in tokens as `ptb` gives them.
@@ -32,17 +35,6 @@ def meteor(
     Raises:
         ImportError: pycocoevalcap is not installed.
     """
-    statistics = best_statistics(candidates, references, table)
-    corpus = scores(summands(statistics).sum(axis=0, keepdims=True))
-    return float(corpus[0]), scores(statistics).tolist()
-
-
-def best_statistics(
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    table: Paraphrases | None = None,
-) -> Integers:
-    """The statistics of each caption with its best reference, a row each; see `meteor`."""
     numbers: dict[str, int] = {}
     pairs: dict[tuple[int, int], int] = {}
     items = []
@@ -54,14 +46,8 @@ def best_statistics(
     batch = read_batch([normalise(one_line(text)) for text in numbers], table)
     statistics = _statistics(batch, np.array(list(pairs), np.int64))
     values = scores(statistics).tolist()
-    best = [max(rows, key=values.__getitem__) for rows in items]
-    return statistics[best]
-
-
-def summands(statistics: Integers) -> Integers:
-    """What each row adds to the corpus: no chunk where a caption is one with its reference."""
-    added = statistics.copy()
-    added[is_one_chunk(statistics), CHUNKS] = 0
+    added = statistics[[max(rows, key=values.__getitem__) for rows in items]]
+    added[is_one_chunk(added), CHUNKS] = 0
     return added
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from rs_gpt4v_evaluation.rs_caption.meteor_files import jar_text
+from rs_gpt4v_evaluation.rs_caption.meteor import jar_text
 
 # Letters, as METEOR has them: Latin up to z with caron, Cyrillic, phonetic extensions. All other
 # writing is cut into single characters.

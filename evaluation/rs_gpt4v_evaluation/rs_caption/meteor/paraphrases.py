@@ -17,8 +17,8 @@ from huggingface_hub.constants import HF_HOME
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from rs_gpt4v_evaluation.rs_caption.meteor import meteor_folder
 from rs_gpt4v_evaluation.rs_caption.meteor.compiled import compiled
-from rs_gpt4v_evaluation.rs_caption.meteor_files import meteor_folder
 
 MAX_WORDS = 7
 """Words of the longest phrase."""

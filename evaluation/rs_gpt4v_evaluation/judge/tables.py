@@ -12,7 +12,7 @@ from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS
 _LISTED = 20
 
 
-def foreseen(files: Sequence[Path], against: Sequence[Path], judge: Judge) -> str:
+def estimate(files: Sequence[Path], against: Sequence[Path], judge: Judge) -> str:
     """What judging would take: sends nothing.
 
     Raises:
@@ -23,18 +23,19 @@ def foreseen(files: Sequence[Path], against: Sequence[Path], judge: Judge) -> st
         check_images(pairs)
     if against:
         both = pairwise.matched(pairs, read_pairs(against))
-        units, asks, count = pairwise.units_of(both, judge), "better", len(both)
+        cases, asks = pairwise.cases_of(both, judge), "better"
     else:
-        units, asks, count = pointwise.units_of(pairs, judge), "score", len(pairs)
-    said = judge.estimate(requests(units, asks, judge))
+        cases, asks = pointwise.cases_of(pairs, judge), "score"
+    total = judge.estimate(requests(cases, asks, judge))
     return (
-        f"{count:,} pairs: {said}. A reply that cannot be used is asked for again, at most twice."
+        f"{len(cases):,} pairs: {total}. A reply that cannot be used is asked for again, at most "
+        "twice."
     )
 
 
-def shown_scores(found: pointwise.JudgeScore) -> str:
-    """The scores of one model, as text."""
-    return "\n".join(_score_lines(found))
+def lines(found: pointwise.JudgeScore | pairwise.Comparison) -> Iterator[str]:
+    """The scores of one model, or how two compare, a line each."""
+    yield from _comparison_lines(found) if "duels" in found else _score_lines(found)
 
 
 def _score_lines(found: pointwise.JudgeScore) -> Iterator[str]:
@@ -55,11 +56,6 @@ def _score_lines(found: pointwise.JudgeScore) -> Iterator[str]:
     )
     yield f"  {scores['signature']}"
     yield from _tail(found)
-
-
-def shown_comparison(found: pairwise.Comparison) -> str:
-    """How two models compare, as text."""
-    return "\n".join(_comparison_lines(found))
 
 
 def _comparison_lines(found: pairwise.Comparison) -> Iterator[str]:

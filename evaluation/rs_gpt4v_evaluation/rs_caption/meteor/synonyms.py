@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import islice
 
-from rs_gpt4v_evaluation.rs_caption.meteor_files import jar_text
+from rs_gpt4v_evaluation.rs_caption.meteor import jar_text
 
 # WordNet's rules of detachment: nouns, then verbs, then adjectives.
 _ENDINGS = (
