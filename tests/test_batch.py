@@ -12,7 +12,8 @@ import pytest
 pytest.importorskip("trl")
 
 from rs_gpt4v_training.arguments import parse
-from rs_gpt4v_training.batch import BatchError, accumulation_steps
+from rs_gpt4v_training.batch import accumulation_steps
+from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.sft import main
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
@@ -29,9 +30,9 @@ def test_rows_a_step_do_not_depend_on_the_machine(
 
 
 def test_remainder_is_refused_with_what_would_fit() -> None:
-    with pytest.raises(BatchError, match=r"by 3 processes; take 63 or 66"):
+    with pytest.raises(RecipeError, match=r"by 3 processes; take 63 or 66"):
         accumulation_steps(64, 8, 3)
-    with pytest.raises(BatchError, match=r"batch_size can be 1, 2, 4, 8, 16, 32$"):
+    with pytest.raises(RecipeError, match=r"batch_size can be 1, 2, 4, 8, 16, 32$"):
         accumulation_steps(64, 5, 2)
 
 
@@ -41,12 +42,12 @@ def test_recipe_sets_the_accumulation() -> None:
 
 
 def test_two_words_on_the_same_matter_are_refused() -> None:
-    with pytest.raises(BatchError, match="each decides the other"):
+    with pytest.raises(RecipeError, match="each decides the other"):
         parse([*FLAGS, "--global_batch_size", "64", "--gradient_accumulation_steps", "2"])
 
 
 def test_fewer_processes_than_asked_for_are_refused() -> None:
-    with pytest.raises(BatchError, match="2 processes were asked for and 1 run"):
+    with pytest.raises(RecipeError, match="2 processes were asked for and 1 run"):
         parse([*FLAGS, "--expected_processes", "2"])
 
 

@@ -16,8 +16,8 @@ from transformers import AutoProcessor, CLIPVisionConfig, LlamaConfig, LlavaConf
 from rs_gpt4v import NAME
 from rs_gpt4v_training.arguments import parse
 from rs_gpt4v_training.dry_run import Machine, Plan, dry_run, plan, to_text
-from rs_gpt4v_training.lengths import token_count, token_lengths
 from rs_gpt4v_training.recipe import accelerate_path
+from rs_gpt4v_training.row_checks import token_count, token_lengths
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning"),

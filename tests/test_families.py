@@ -23,7 +23,7 @@ from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.model_families import FAMILIES, UnknownFamilyError, box_format, record_box_format
 from rs_gpt4v_evaluation.predict import Predictor
 from rs_gpt4v_training.chat_template import use_trainable_template
-from rs_gpt4v_training.prefix_suffix import PrefixSuffixCollator
+from rs_gpt4v_training.collators import PrefixSuffixCollator
 from rs_gpt4v_training.sft import main
 
 pytestmark = [

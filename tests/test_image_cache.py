@@ -21,12 +21,12 @@ from rs_gpt4v_training import image_cache as module
 from rs_gpt4v_training.arguments import DataArguments
 from rs_gpt4v_training.image_cache import (
     ImageCache,
-    ImageSizeError,
     image_cache,
     keeps_tensors,
     through_cache,
 )
 from rs_gpt4v_training.pixels import with_tables
+from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.rows import load_rows
 from rs_gpt4v_training.sft import main
 
@@ -216,12 +216,12 @@ def test_images_held_as_bytes_are_refused(cache: ImageCache, tmp_path: Path) -> 
         {"images": [[{"bytes": content, "path": None}]]},
         datasets.Features({"images": datasets.List(datasets.Image())}),
     )
-    with pytest.raises(ImageSizeError, match="only files are cached"):
+    with pytest.raises(RecipeError, match="only files are cached"):
         through_cache(rows, cache)
 
 
 def test_boxes_in_pixels_of_the_model_are_refused() -> None:
-    with pytest.raises(ImageSizeError, match="norm1000"):
+    with pytest.raises(RecipeError, match="norm1000"):
         DataArguments(["grounding"], box_format="qwen2_5_vl", image_size=336)
 
 

@@ -20,13 +20,13 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_training.arguments import DataArguments, parse
+from rs_gpt4v_training.collators import Uncut
 from rs_gpt4v_training.dry_run import Machine, plan
-from rs_gpt4v_training.lengths import TooLongError, token_count
-from rs_gpt4v_training.mixture import MixtureError
+from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.repository import COLUMNS
+from rs_gpt4v_training.row_checks import TooLongError, token_count
 from rs_gpt4v_training.rows import load_rows, stream_rows
 from rs_gpt4v_training.sft import make_trainer, train
-from rs_gpt4v_training.streaming import StreamingError, Uncut
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
 
@@ -110,7 +110,7 @@ def test_an_absent_member_is_left_out_as_its_group_would(releases: Path, tmp_pat
     ],
 )
 def test_bad_weights_are_refused(releases: Path, weights: Any, message: str) -> None:
-    with pytest.raises(MixtureError, match=message):
+    with pytest.raises(RecipeError, match=message):
         load_rows(of(releases, ["vqa_lr", "cap_ucm"], mixture=weights), "train", seed=0)
 
 
@@ -120,7 +120,7 @@ def test_weights_come_from_a_recipe_or_a_flag(tmp_path: Path) -> None:
     argv = [str(recipe), "--output_dir", "out", "--bf16", "false"]
     assert parse(argv)[0].weights == {"vqa_hr": 0.5, "vqa_lr": 2}
     assert parse([*argv, "--mixture", '{"vqa_lr": 3}'])[0].weights == {"vqa_lr": 3}
-    with pytest.raises(MixtureError, match="expected a weight for each name"):
+    with pytest.raises(RecipeError, match="expected a weight for each name"):
         DataArguments(mixture="[1]")
 
 
@@ -200,7 +200,7 @@ def test_a_shards_sample_becomes_its_rows(shards: Path) -> None:
 
 
 def test_shards_are_streamed_only(shards: Path) -> None:
-    with pytest.raises(StreamingError, match="give streaming: true"):
+    with pytest.raises(RecipeError, match="give streaming: true"):
         load_rows(DataArguments(["default"], repository=str(shards)), "train", seed=0)
 
 
@@ -269,9 +269,9 @@ def test_what_a_stream_cannot_do_is_refused(
     tiny_llava: Path, releases: Path, tmp_path: Path, fields: dict[str, Any], message: str
 ) -> None:
     given = {"datasets": ["vqa_lr"], "data_dir": str(releases), "streaming": True, **fields}
-    with pytest.raises(StreamingError, match=message):
+    with pytest.raises(RecipeError, match=message):
         train(*arguments(tiny_llava, tmp_path / "out", **given))
-    with pytest.raises(StreamingError, match="a dry run reads all rows"):
+    with pytest.raises(RecipeError, match="a dry run reads all rows"):
         plan(*arguments(tiny_llava, tmp_path / "dry", **given), Machine())
 
 

@@ -11,7 +11,6 @@ import pytest
 pytest.importorskip("trl")
 
 from rs_gpt4v_training.arguments import parse
-from rs_gpt4v_training.mixture import MixtureError
 from rs_gpt4v_training.recipe import RecipeError, accelerate_path, recipe_path
 from rs_gpt4v_training.sft import load_processor, run
 
@@ -106,7 +105,7 @@ def test_a_wrong_flag_is_an_error_without_the_list_of_all(
 def test_sizes_are_above_0(tmp_path: Path, name: str, value: int) -> None:
     with pytest.raises(ValueError, match=f"^{name}: {value}: expected a whole number above 0"):
         parsed(tmp_path, f"{name}: {value}")
-    with pytest.raises(MixtureError, match="expected a weight"):
+    with pytest.raises(RecipeError, match="expected a weight"):
         parsed(tmp_path, "", "--mixture", "[1]")
 
 

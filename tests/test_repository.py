@@ -16,11 +16,14 @@ from transformers import AutoProcessor
 
 from rs_gpt4v.conversation import FEATURES, InvalidConversationError
 from rs_gpt4v_training.arguments import DataArguments
-from rs_gpt4v_training.learnable import refuse_unlearnable
-from rs_gpt4v_training.lengths import TooLongError, refuse_cut_rows, token_count
+from rs_gpt4v_training.row_checks import (
+    TooLongError,
+    refuse_cut_rows,
+    refuse_unlearnable,
+    token_count,
+)
 from rs_gpt4v_training.rows import load_rows, stream_rows
-from rs_gpt4v_training.sft import main
-from rs_gpt4v_training.streaming import plain_errors
+from rs_gpt4v_training.sft import main, plain_errors
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
 

@@ -23,10 +23,10 @@ from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.predict import Predictor
 from rs_gpt4v_training.arguments import DataArguments, parse
 from rs_gpt4v_training.chat_template import LLAVA15
-from rs_gpt4v_training.lengths import TooLongError, refuse_cut_rows
 from rs_gpt4v_training.moe_lora import is_moe_lora, use_task
 from rs_gpt4v_training.parts import PARTS, part
 from rs_gpt4v_training.recipe import recipe_path
+from rs_gpt4v_training.row_checks import TooLongError, refuse_cut_rows
 from rs_gpt4v_training.rows import load_rows
 from rs_gpt4v_training.sft import main, train
 

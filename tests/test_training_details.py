@@ -15,10 +15,10 @@ pytest.importorskip("trl")
 
 from rs_gpt4v_training.arguments import DataArguments
 from rs_gpt4v_training.image_cache import ImageCache
-from rs_gpt4v_training.lengths import _image_tokens
-from rs_gpt4v_training.mixture import MixtureError, weighted
+from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.resume import OutputDirError, checkpoint_to_resume
-from rs_gpt4v_training.rows import load_rows, stream_rows
+from rs_gpt4v_training.row_checks import _image_tokens
+from rs_gpt4v_training.rows import load_rows, stream_rows, weighted
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_checkpoint_of_fewer_processes_is_not_gone_on_from(tmp_path: Path) -> 
 @pytest.mark.parametrize("read", [load_rows, stream_rows])
 def test_weights_for_what_a_repository_is_not_asked_for_are_refused(read: Any) -> None:
     data = DataArguments(["a"], repository="nobody/nothing", mixture={"b": 2})
-    with pytest.raises(MixtureError, match="'b' is not trained on"):
+    with pytest.raises(RecipeError, match="'b' is not trained on"):
         read(data, "train", 0)
 
 

@@ -7,11 +7,9 @@ from typing import Any, Literal, NoReturn, cast
 
 from trl import ModelConfig, SFTConfig, TrlParser
 
-from rs_gpt4v_training.batch import BatchError, accumulation_steps, refuse_other_world
-from rs_gpt4v_training.image_cache import ImageSizeError
-from rs_gpt4v_training.mixture import MixtureError
+from rs_gpt4v_training.batch import accumulation_steps, refuse_other_world
 from rs_gpt4v_training.parts import refuse_unknown_parts
-from rs_gpt4v_training.recipe import check_recipe
+from rs_gpt4v_training.recipe import RecipeError, check_recipe
 
 
 def _refuse_below_one(options: Any, *names: str) -> None:
@@ -31,7 +29,7 @@ def _json(flag: str) -> object:
     try:
         return json.loads(flag)
     except json.JSONDecodeError as error:
-        raise MixtureError(f"mixture: {flag!r} is no JSON: {error}") from error
+        raise RecipeError(f"mixture: {flag!r} is no JSON: {error}") from error
 
 
 @dataclass
@@ -80,10 +78,10 @@ class DataArguments:
         if isinstance(self.mixture, str):  # a flag; a recipe has the mapping itself
             self.mixture = cast("Any", _json(self.mixture))
         if not isinstance(self.mixture, dict | None):
-            raise MixtureError(f"mixture: expected a weight for each name, got {self.mixture!r}")
+            raise RecipeError(f"mixture: expected a weight for each name, got {self.mixture!r}")
         self._refuse_beside_repository()
         if self.image_size is not None and self.box_format == "qwen2_5_vl":
-            raise ImageSizeError(
+            raise RecipeError(
                 "box_format qwen2_5_vl gives boxes in pixels of the released image as the model "
                 "resizes it: leave image_size out, or take box_format: norm1000"
             )
@@ -161,7 +159,7 @@ class TrainingArguments(SFTConfig):
         refuse_other_world(self.expected_processes, self.world_size)
         if self.global_batch_size is not None:
             if self.gradient_accumulation_steps != 1:
-                raise BatchError(
+                raise RecipeError(
                     "give global_batch_size or gradient_accumulation_steps: each decides the other"
                 )
             self.gradient_accumulation_steps = accumulation_steps(

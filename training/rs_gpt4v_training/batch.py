@@ -1,8 +1,6 @@
 """The global batch: how many steps to accumulate on how many processes."""
 
-
-class BatchError(ValueError):
-    """The batch cannot be shared out as asked; the message says what can."""
+from rs_gpt4v_training.recipe import RecipeError
 
 
 def accumulation_steps(global_batch_size: int, per_device: int, processes: int) -> int:
@@ -14,7 +12,7 @@ def accumulation_steps(global_batch_size: int, per_device: int, processes: int) 
         processes: The world size.
 
     Raises:
-        BatchError: The processes cannot share the rows evenly; names what would fit.
+        RecipeError: The processes cannot share the rows evenly; names what would fit.
 
     >>> accumulation_steps(64, per_device=4, processes=4)
     4
@@ -23,13 +21,13 @@ def accumulation_steps(global_batch_size: int, per_device: int, processes: int) 
     if global_batch_size % at_once == 0:
         return global_batch_size // at_once
     if global_batch_size % processes:
-        raise BatchError(
+        raise RecipeError(
             f"global_batch_size {global_batch_size} cannot be shared evenly by {processes} "
             f"processes; take {_near(global_batch_size, processes)}, or another number of processes"
         )
     share = global_batch_size // processes
     fitting = [str(n) for n in range(1, share + 1) if share % n == 0]
-    raise BatchError(
+    raise RecipeError(
         f"global_batch_size {global_batch_size} is no multiple of per_device_train_batch_size "
         f"{per_device} on {processes} processes; per_device_train_batch_size can be "
         f"{', '.join(fitting)}"
@@ -49,10 +47,10 @@ def refuse_other_world(expected: int | None, processes: int) -> None:
     without MPI it starts one.
 
     Raises:
-        BatchError: There are more or fewer.
+        RecipeError: There are more or fewer.
     """
     if expected is not None and processes != expected:
-        raise BatchError(
+        raise RecipeError(
             f"{expected} processes were asked for and {processes} run. On CPUs start them with "
             f"ACCELERATE_USE_CPU=true torchrun --nproc_per_node {expected} -m "
             "rs_gpt4v_training.sft RECIPE; on GPUs check `accelerate env` and CUDA_VISIBLE_DEVICES."

@@ -1,12 +1,12 @@
-"""What a training run takes and where it would fail, told before anything is loaded.
+"""What a training run takes and where it would fail, before anything is loaded.
 
 The model is built from its configuration on torch's meta device, so a 7B model needs no memory.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,19 @@ from transformers import AutoModelForImageTextToText
 
 from rs_gpt4v_training.adapters import peft_config, quantization_config
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments, TrainingArguments, parse
-from rs_gpt4v_training.batch import BatchError, accumulation_steps
+from rs_gpt4v_training.batch import accumulation_steps
 from rs_gpt4v_training.chat_template import use_trainable_template
-from rs_gpt4v_training.learnable import refuse_unlearnable
-from rs_gpt4v_training.lengths import refuse_cut_rows, token_count, token_lengths
 from rs_gpt4v_training.parts import freeze_all_but, refuse_untrained_projector
-from rs_gpt4v_training.recipe import processes
+from rs_gpt4v_training.recipe import RecipeError, processes
 from rs_gpt4v_training.resume import checkpoint_to_resume
+from rs_gpt4v_training.row_checks import (
+    refuse_cut_rows,
+    refuse_unlearnable,
+    token_count,
+    token_lengths,
+)
 from rs_gpt4v_training.rows import load_rows
 from rs_gpt4v_training.sft import load_config, load_processor, with_box_format
-from rs_gpt4v_training.streaming import StreamingError
 
 _GB = 1024**3
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -86,11 +89,11 @@ class Plan:
         rows: Rows of an epoch.
         steps: Optimizer steps of the whole run.
         batch: Rows a step.
-        shared: How they are shared out, in words.
-        median: Tokens of the median row, of the row that 95 % are shorter than, of the longest.
-        percentile_95: See ``median``.
-        longest: See ``median``.
-        longest_id: The longest row.
+        shared: How they are divided over devices, in words.
+        median: Tokens of the median row.
+        percentile_95: Tokens that 95 % of the rows have at most.
+        longest: Tokens of the longest row.
+        longest_id: The id of that row.
         parameters: Of the model and its adapter.
         trained: Those that are trained.
         memory: An estimate.
@@ -122,28 +125,36 @@ def plan(
     data: DataArguments, training: TrainingArguments, model: ModelArguments, machine: Machine
 ) -> Plan:
     """What training with these arguments would take on ``machine``."""
-    problems: list[str] = []
     if data.streaming:
-        raise StreamingError("a dry run reads all rows: give --streaming false")
+        raise RecipeError("a dry run reads all rows: give --streaming false")
+    problems: list[str] = []
+    folder = Path(str(training.output_dir))
+    with _collected(problems):
+        checkpoint_to_resume(folder, resume=training.resume, processes=machine.processes)
+    with _collected(problems):
+        quantization_config(model)
     config = load_config(training, model)
     processor = load_processor(config.model_type, training, model)
     data = with_box_format(data, config.model_type, processor)
-    rows = load_rows(data, "train", training.seed)
     given = training.chat_template_path is not None
-    checks: list[Callable[[], object]] = [
-        lambda: _refuse_folder(training, machine),
-        lambda: quantization_config(model),
-        lambda: use_trainable_template(processor, config.model_type, given=given),
-        *_of_rows(data, training, processor, rows),
-    ]
-    for check in checks:
-        _try(problems, check)
-    accumulated = _accumulated(problems, training, machine)
+    with _collected(problems):
+        use_trainable_template(processor, config.model_type, given=given)
+    rows = load_rows(data, "train", training.seed)
+    evaluated = training.eval_strategy != "no"
+    for part in (rows, *([load_rows(data, "validation", training.seed)] if evaluated else [])):
+        with _collected(problems):
+            refuse_unlearnable(part, processor)
+        with _collected(problems):
+            refuse_cut_rows(part, processor, training.max_length)
+    accumulated = 1
+    with _collected(problems):
+        accumulated = _accumulated(training, machine)
     batch = training.per_device_train_batch_size * machine.processes * accumulated
     lengths, longest, longest_id = _lengths(rows, processor)
     built = _on_meta(config, training, model, sorted(set(rows["task"])))
     if training.projector_learning_rate is not None:
-        _try(problems, lambda: refuse_untrained_projector(built))
+        with _collected(problems):
+            refuse_untrained_projector(built)
     counts = _parameters(built)
     return Plan(
         rows=len(rows),
@@ -162,40 +173,22 @@ def plan(
     )
 
 
-def _try(problems: list[str], check: Callable[[], object]) -> None:
+@contextmanager
+def _collected(problems: list[str]) -> Iterator[None]:
+    """Add what training would refuse to ``problems``; all of it is a ValueError."""
     try:
-        check()
-    except ValueError as error:  # all that training refuses is one
+        yield
+    except ValueError as error:
         problems.append(str(error))
 
 
-def _refuse_folder(training: TrainingArguments, machine: Machine) -> None:
-    folder = Path(str(training.output_dir))
-    checkpoint_to_resume(folder, resume=training.resume, processes=machine.processes)
-
-
-def _of_rows(
-    data: DataArguments, training: TrainingArguments, processor: Any, rows: datasets.Dataset
-) -> Iterator[Callable[[], object]]:
-    """What training asks of the rows of each split that it would read."""
-    evaluated = training.eval_strategy != "no"
-    for part in (rows, *([load_rows(data, "validation", training.seed)] if evaluated else [])):
-        yield partial(refuse_unlearnable, part, processor)
-        if training.max_length is not None:
-            yield partial(refuse_cut_rows, part, processor, training.max_length)
-
-
-def _accumulated(problems: list[str], training: TrainingArguments, machine: Machine) -> int:
+def _accumulated(training: TrainingArguments, machine: Machine) -> int:
     """Micro-batches a step on ``machine``, which need not be the one that this runs on."""
     if training.global_batch_size is None:
         return training.gradient_accumulation_steps
-    try:
-        return accumulation_steps(
-            training.global_batch_size, training.per_device_train_batch_size, machine.processes
-        )
-    except BatchError as error:
-        problems.append(str(error))
-        return 1
+    return accumulation_steps(
+        training.global_batch_size, training.per_device_train_batch_size, machine.processes
+    )
 
 
 def _steps(training: TrainingArguments, rows: int, batch: int) -> int:

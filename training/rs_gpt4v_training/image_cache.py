@@ -24,10 +24,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from rs_gpt4v.images import open_image
-
-
-class ImageSizeError(ValueError):
-    """The rows or the model do not allow a cache of resized images; the message says why."""
+from rs_gpt4v_training.recipe import RecipeError
 
 
 @dataclass(frozen=True)
@@ -117,13 +114,13 @@ def through_cache(rows: datasets.Dataset, cache: ImageCache) -> datasets.Dataset
     The rows' ``width`` and ``height`` remain those of the released image.
 
     Raises:
-        ImageSizeError: An image is no file but bytes in the rows.
+        RecipeError: An image is no file but bytes in the rows.
     """
     table: Any = rows.with_format("arrow")[:]
     images = table["images"].combine_chunks()
     files = images.flatten()
     if files.field("bytes").null_count != len(files):
-        raise ImageSizeError(
+        raise RecipeError(
             "image_size: the rows hold the images' bytes, and only files are cached. "
             "Leave image_size out, or train on the releases or on an export with image files."
         )

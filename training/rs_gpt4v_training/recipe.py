@@ -37,7 +37,7 @@ def processes(config: Path) -> int:
 
 
 class RecipeError(ValueError):
-    """A recipe says what cannot be; the message names the file and the key."""
+    """An option is wrong, or does not go with another one, the rows or the machine."""
 
 
 def check_recipe(path: Path, kinds: Iterable[type]) -> None:
@@ -56,9 +56,11 @@ def check_recipe(path: Path, kinds: Iterable[type]) -> None:
             meant = f" Did you mean {' or '.join(near)}?" if near else ""
             raise RecipeError(f"{path}: {key}: there is no such option.{meant}")
         if not _is_of(types[key], value):
-            said = f"{path}: {key}: expected {_named(types[key])}, found {value!r:.80}"
             quote = ' (YAML reads no as False and on as True: write "no")'
-            raise RecipeError(said + (quote if isinstance(value, bool) else ""))
+            raise RecipeError(
+                f"{path}: {key}: expected {_named(types[key])}, found {value!r:.80}"
+                + (quote if isinstance(value, bool) else "")
+            )
 
 
 def _mapping(path: Path) -> dict[Any, Any]:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from rs_gpt4v.conversation import FEATURES, InvalidConversationError, check
 from rs_gpt4v.images import ImageError, checked
-from rs_gpt4v_training.streaming import refuse_shards, unpacked
+from rs_gpt4v_training.recipe import RecipeError
 
 _OTHERS = ("id", "messages", "task", "width", "height")
 COLUMNS = datasets.Features({name: FEATURES[name] for name in (*_OTHERS, "images")})
@@ -34,7 +34,7 @@ def load(repository: str, config: str, *, streaming: bool) -> dict[str, Any]:
     Raises:
         InvalidConversationError: A row cannot be learned from; it is named.
         ValueError: The columns are others, or the folder is in no form that `datasets` loads.
-        StreamingError: The rows are WebDataset shards and shall not stream.
+        RecipeError: The rows are WebDataset shards and shall not stream.
     """
     folder = Path(repository).expanduser()
     if any((folder / name).is_file() for name in ("dataset_dict.json", "state.json")):
@@ -49,7 +49,8 @@ def load(repository: str, config: str, *, streaming: bool) -> dict[str, Any]:
 
 
 def _loaded(rows: datasets.Dataset, name: str) -> datasets.Dataset:
-    refuse_shards(rows)
+    if "json" in rows.column_names:
+        raise RecipeError("WebDataset shards are read as a stream: give streaming: true")
     _refuse_other_form(rows.features, name)
     # `datasets` keeps the result: rows that were checked once are not decoded again.
     others: Any = rows.with_format("arrow").map(
@@ -72,7 +73,7 @@ def _loaded(rows: datasets.Dataset, name: str) -> datasets.Dataset:
 
 
 def _streamed(rows: Any, name: str) -> datasets.IterableDataset:
-    read: Any = unpacked(rows)
+    read: Any = _unpacked(rows)
     rows = read._resolve_features()  # of JSON lines nothing is known before the first
     _refuse_other_form(rows.features, name)
     undecoded: Any = rows.decode(False)
@@ -85,6 +86,26 @@ def _streamed(rows: Any, name: str) -> datasets.IterableDataset:
         features=COLUMNS,
     )
     return checked.decode(True)
+
+
+def _unpacked(rows: datasets.IterableDataset) -> datasets.IterableDataset:
+    """``rows`` as conversations; a sample of a WebDataset shard is one image with all its rows."""
+    if rows.features is None or "json" not in rows.features:
+        return rows
+    undecoded: Any = rows.decode(False)
+    flat = undecoded.map(
+        _rows_of, batched=True, batch_size=1, remove_columns=rows.column_names, features=FEATURES
+    )
+    return flat.decode(True)
+
+
+def _rows_of(sample: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    about = sample["json"][0]
+    other = ("json", "__key__", "__url__")
+    image = next(v[0] for name, v in sample.items() if name not in other and v[0] is not None)
+    shared = {"images": [image], "width": about["width"], "height": about["height"]}
+    rows = [row | shared for row in about["rows"]]
+    return {name: [row[name] for row in rows] for name in FEATURES}
 
 
 def _checked_batch(

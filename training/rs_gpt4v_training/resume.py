@@ -1,4 +1,4 @@
-"""Which checkpoint an interrupted training goes on from."""
+"""From which checkpoint an interrupted training continues."""
 
 import logging
 from pathlib import Path
@@ -28,14 +28,18 @@ def checkpoint_to_resume(output_dir: Path, *, resume: bool, processes: int) -> P
     Raises:
         OutputDirError: There are checkpoints, and it was not asked to resume, or none can be.
     """
-    found = [path for path in output_dir.glob("checkpoint-*") if _digits(path).isdecimal()]
-    checkpoints = sorted(found, key=_step)
+    steps = {
+        int(step): path
+        for path in output_dir.glob("checkpoint-*")
+        if (step := path.name.removeprefix("checkpoint-")).isdecimal()
+    }
+    checkpoints = [steps[step] for step in sorted(steps)]
     if checkpoints and not resume:
         raise OutputDirError(
-            f"{output_dir} holds {checkpoints[-1].name} of an earlier run. Give --resume to go on "
-            "from it, or another --output_dir."
+            f"{output_dir} holds {checkpoints[-1].name} of an earlier run. Give --resume to "
+            "continue from it, or another --output_dir."
         )
-    saved = [path for path in checkpoints if _is_whole(path)]
+    saved = [path for step, path in sorted(steps.items()) if _is_whole(path, step)]
     usable = [path for path in saved if _states(path) >= processes]
     if saved and not usable:
         raise OutputDirError(
@@ -52,20 +56,12 @@ def checkpoint_to_resume(output_dir: Path, *, resume: bool, processes: int) -> P
     return usable[-1] if usable else None
 
 
-def _digits(checkpoint: Path) -> str:
-    return checkpoint.name.removeprefix("checkpoint-")
-
-
-def _step(checkpoint: Path) -> int:
-    return int(_digits(checkpoint))
-
-
 def _states(checkpoint: Path) -> int:
     """How many processes saved their random state."""
     return len(list(checkpoint.glob("rng_state*.pth")))
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def _is_whole(checkpoint: Path, step: int) -> bool:
     """Whether it was written to its end: the trainer's state comes last, of the first process.
 
     The other processes' random states come when they come; of several, one is never alone.
@@ -75,4 +71,4 @@ def _is_whole(checkpoint: Path) -> bool:
     except (OSError, InvalidFileError):
         return False
     alone = _states(checkpoint) == 1 and (checkpoint / "rng_state_0.pth").is_file()
-    return state["global_step"] == _step(checkpoint) and not alone
+    return state["global_step"] == step and not alone

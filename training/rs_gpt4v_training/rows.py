@@ -1,19 +1,20 @@
 """The rows that a recipe asks for: built beforehand, or read as training goes."""
 
+import difflib
 import logging
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import datasets
+import numpy as np
 
 from rs_gpt4v import NAME
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_training import repository
 from rs_gpt4v_training.arguments import DataArguments, TrainingArguments
 from rs_gpt4v_training.image_cache import image_cache, through_cache
-from rs_gpt4v_training.learnable import refuse_unlearnable
-from rs_gpt4v_training.lengths import refuse_cut_rows, token_lengths
-from rs_gpt4v_training.mixture import MixtureError, refuse_bad_weights, weighted
-from rs_gpt4v_training.streaming import interleaved, refuse_unstreamable
+from rs_gpt4v_training.recipe import RecipeError
+from rs_gpt4v_training.row_checks import refuse_cut_rows, refuse_unlearnable, token_lengths
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +30,11 @@ def rows_to_train_on(
         ValueError: As `load_rows`.
         InvalidConversationError: The model cannot take a row.
         TooLongError: A row is longer.
-        StreamingError: Rows shall stream, and an option needs them all beforehand.
+        RecipeError: Rows shall stream, and an option needs them all beforehand.
     """
     splits = ["train"] if training.eval_strategy == "no" else ["train", "validation"]
     if data.streaming:
-        refuse_unstreamable(training, data.image_size)
+        _refuse_unstreamable(training, data.image_size)
         return {split: stream_rows(data, split, training.seed) for split in splits}
     rows = {split: load_rows(data, split, training.seed) for split in splits}
     if data.image_size is not None:
@@ -42,8 +43,7 @@ def rows_to_train_on(
             rows = {split: through_cache(part, cache) for split, part in rows.items()}
     for part in rows.values():
         refuse_unlearnable(part, processor)
-        if max_length is not None:
-            refuse_cut_rows(part, processor, max_length)
+        refuse_cut_rows(part, processor, max_length)
     if training.group_by_length:
         rows = {
             split: part.add_column("length", token_lengths(part, processor))
@@ -52,12 +52,29 @@ def rows_to_train_on(
     return rows
 
 
+def _refuse_unstreamable(training: Any, image_size: int | None) -> None:
+    """Raise unless the options do without knowing all rows before training.
+
+    Raises:
+        RecipeError: Names the option.
+    """
+    if training.max_steps <= 0:
+        raise RecipeError(
+            "streaming: nothing tells how many rows there are, so an epoch has no end: give "
+            "max_steps, e.g. rows / global_batch_size"
+        )
+    if training.group_by_length:
+        raise RecipeError("streaming: group_by_length needs the lengths of all rows; leave out")
+    if image_size is not None:
+        raise RecipeError("streaming: image_size caches images before training; leave one out")
+
+
 def load_rows(data: DataArguments, split: str, seed: int) -> datasets.Dataset:
     """The rows of all configs in ``data``, one after the other, by their weights in "train".
 
     Raises:
         ValueError: No config is named, or none has the split.
-        MixtureError: A weight is for no config that is trained on, or not above 0.
+        RecipeError: A weight is for no config that is trained on, or not above 0.
     """
     parts = {
         name: _at_most(data.max_rows, rows, seed) for name, rows in _of_split(data, split).items()
@@ -72,10 +89,11 @@ def load_rows(data: DataArguments, split: str, seed: int) -> datasets.Dataset:
 
 
 def stream_rows(data: DataArguments, split: str, seed: int) -> datasets.IterableDataset:
-    """The rows of all configs in ``data``, read as they are asked for.
+    """The rows of all configs in ``data``, read during training.
 
-    Those of "train" come mixed: the next row's config is drawn by the weights, as nothing tells how
-    many rows a config has. Other splits are read in order, once.
+    Those of "train" are mixed: the next row's config is drawn by the weights, because the number of
+    rows is not known. A config that ends begins anew, until all have ended once. Other splits are
+    read in order, once.
 
     Raises:
         ValueError: As `load_rows`.
@@ -85,7 +103,14 @@ def stream_rows(data: DataArguments, split: str, seed: int) -> datasets.Iterable
         parts = {name: rows.take(data.max_rows) for name, rows in parts.items()}
     if split != "train":
         return datasets.concatenate_datasets(list(parts.values()))
-    return interleaved(parts, data.weights, seed=seed, buffer=data.shuffle_buffer)
+    weights = [data.weights.get(name, 1) for name in parts]
+    return datasets.interleave_datasets(
+        # Shuffled before they are mixed: in a shard, the rows of an image are neighbours.
+        [rows.shuffle(seed=seed, buffer_size=data.shuffle_buffer) for rows in parts.values()],
+        probabilities=[weight / sum(weights) for weight in weights],
+        seed=seed,
+        stopping_strategy="all_exhausted",
+    )
 
 
 def _of_split(data: DataArguments, split: str) -> dict[str, Any]:
@@ -104,21 +129,43 @@ def _of_split(data: DataArguments, split: str) -> dict[str, Any]:
 def _configs(data: DataArguments) -> list[str]:
     """The configs to load; a group that has members with weights of their own, as its members."""
     if data.repository is not None or not data.weights:
-        refuse_bad_weights(data.weights, data.datasets)
+        _refuse_bad_weights(data.weights, data.datasets)
         return data.datasets
     members = {name: _members(name) for name in data.datasets}
-    refuse_bad_weights(data.weights, [*members, *sum(members.values(), ())])
+    _refuse_bad_weights(data.weights, [*members, *sum(members.values(), ())])
     every = [
         part
         for name, parts in members.items()
         for part in (parts if not data.weights.keys().isdisjoint(parts) else (name,))
     ]
     if twice := sorted({name for name in every if every.count(name) > 1}):
-        raise MixtureError(
+        raise RecipeError(
             f"mixture: {', '.join(twice)} is in datasets twice, by itself or in a group: name it "
             "once and give it a weight"
         )
     return every
+
+
+def _refuse_bad_weights(weights: Mapping[str, float], configs: Iterable[str]) -> None:
+    """Raise unless every weight is positive and for one of ``configs``.
+
+    Raises:
+        RecipeError: The first bad one, with what there is.
+    """
+    known = list(configs)
+    for name, weight in weights.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known)
+            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise RecipeError(
+                f"mixture: {name!r} is not trained on.{meant} There are: {', '.join(known)}"
+            )
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+            raise RecipeError(
+                f"mixture: {name}: {weight!r} is no weight: give a number above 0, 0.5 for half "
+                f"of its rows, 2 for each row twice; or leave it out of datasets. There are: "
+                f"{', '.join(known)}"
+            )
 
 
 def _members(name: str) -> tuple[str, ...]:
@@ -155,3 +202,13 @@ def _at_most(count: int | None, rows: datasets.Dataset, seed: int) -> datasets.D
     if count is None or len(rows) <= count:
         return rows
     return rows.shuffle(seed=seed).select(range(count))
+
+
+def weighted(rows: datasets.Dataset, weight: float, seed: int) -> datasets.Dataset:
+    """``rows``, each ``weight`` times: whole times in order, then a random part by ``seed``.
+
+    The part is the same in every epoch.
+    """
+    whole, rest = divmod(weight, 1)
+    part = np.random.default_rng(seed).permutation(len(rows))[: round(rest * len(rows))]
+    return rows.select(np.r_[np.tile(np.arange(len(rows)), int(whole)), np.sort(part)])

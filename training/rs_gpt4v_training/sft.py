@@ -7,6 +7,8 @@ A recipe holds fields of `rs_gpt4v_training.arguments`; flags override it.
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,13 +25,27 @@ from rs_gpt4v.model_families import box_format, image_options, record_box_format
 from rs_gpt4v_training.adapters import peft_config, quantization_config, train_in_float32
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments, TrainingArguments, parse
 from rs_gpt4v_training.chat_template import use_trainable_template
+from rs_gpt4v_training.collators import PrefixSuffixCollator, Uncut
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
 from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
 from rs_gpt4v_training.pixels import with_tables
-from rs_gpt4v_training.prefix_suffix import PrefixSuffixCollator
 from rs_gpt4v_training.resume import checkpoint_to_resume
 from rs_gpt4v_training.rows import rows_to_train_on
-from rs_gpt4v_training.streaming import Uncut, plain_errors
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raise the error of a row itself.
+
+    `datasets` 5.2 decodes images in threads, and an error there ends in a RuntimeError about their
+    event loop, which has the row's error as its context.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__context__, ValueError):
+            raise error.__context__ from None
+        raise
 
 
 class Trainer(SFTTrainer):
