@@ -10,11 +10,10 @@ import pytest
 from PIL import Image
 from test_cli import run
 
-import rs_gpt4v_builders
 from rs_gpt4v import NAME, adapt, cli
 from rs_gpt4v import templates as wordings
 from rs_gpt4v.conversation import FEATURES
-from rs_gpt4v_builders import CONFIGS
+from rs_gpt4v_builders import CONFIGS, stats
 from rs_gpt4v_builders.stats.composition import (
     TEMPLATES,
     Lengths,
@@ -213,7 +212,7 @@ def test_without_matplotlib_the_extra_is_named_before_anything_is_built(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "rs_gpt4v_builders.stats.plot")
-    monkeypatch.delattr(rs_gpt4v_builders, "stats_plot")
+    monkeypatch.delattr(stats, "plot")
     monkeypatch.setattr(sys, "argv", ["rs-gpt4v", "stats", "--plot", str(tmp_path / "a.png")])
     with pytest.raises(SystemExit, match="1"):
         cli.main()

@@ -28,11 +28,12 @@ def test_nothing_but_our_packages_is_installed(installed: Path) -> None:
         "rs_gpt4v",
         "rs_gpt4v_builders",
         "rs_gpt4v_evaluation",
+        "rs_gpt4v_generation",
         "rs_gpt4v_training",
     }
     assert all((installed / package / "py.typed").is_file() for package in packages)
     assert list(installed.glob("rs_gpt4v_training/recipes/*.yaml"))
-    page = installed / "rs_gpt4v/generation/review/page"
+    page = installed / "rs_gpt4v_generation/review/page"
     assert {path.suffix for path in page.iterdir()} == {".html", ".css", ".js"}
 
 

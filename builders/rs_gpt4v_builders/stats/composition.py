@@ -204,7 +204,7 @@ def to_text(details: list[Composition]) -> str:
         (f"Lengths {_ORDER}", "".join(f"{name:18}" for name in named).rstrip(), _length_cells),
         ("Answers", " distinct  the most frequent", _answer_cells),
         ("Question types", "rows of each", _type_cells),
-        ("Templates (rs_gpt4v/wordings.py)", "prompts made with them", _template_cells),
+        ("Templates (rs_gpt4v/templates.py)", "prompts made with them", _template_cells),
     )
     return "\n\n".join(_section(*section, details) for section in sections)
 
