@@ -1,4 +1,4 @@
-"""The built wheel: four clean packages, and the same rows as from the checkout."""
+"""The built wheel: five clean packages, and the same rows as from the checkout."""
 
 import os
 import subprocess
