@@ -1,6 +1,6 @@
 """The sources, one module each, and the configs made from them.
 
-To add a source: write its module (copy the nearest one), then name its configs here.
+To add a source, see CONTRIBUTING.
 """
 
 from collections.abc import Callable
@@ -29,26 +29,46 @@ from rs_gpt4v_builders.sources.source import Source
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What ``load_dataset("rs_gpt4v", NAME)`` reads, and how its records become rows."""
+    """What ``load_dataset("rs_gpt4v", NAME)`` reads, and how its records become rows.
+
+    Args:
+        source: What it reads.
+        adapt: Makes rows of its records.
+        rows: How many a release has under the paper's protocol, for the README: train /
+            validation / test.
+    """
 
     source: Source
     adapt: Callable[[pa.Table, Adaption], pa.Table]
+    rows: str
 
 
 CONFIGS: dict[str, Config] = {
-    "cap_nwpu": Config(nwpu_captions.SOURCE, adapt.captions),
-    "cap_rsicd": Config(rsicd.SOURCE, adapt.captions),
-    "cap_rsitmd": Config(rsitmd.SOURCE, adapt.captions),
-    "cap_sydney": Config(sydney_captions.SOURCE, adapt.captions),
-    "cap_ucm": Config(ucm_captions.SOURCE, adapt.captions),
-    "vqa_lr": Config(rsvqa_lr.SOURCE, adapt.questions),
-    "vqa_hr": Config(rsvqa_hr.SOURCE, adapt.questions),
-    "vqa_floodnet": Config(floodnet.SOURCE, adapt.questions),
-    "vqa_rsivqa": Config(rsivqa.SOURCE, adapt.questions),
-    "grounding": Config(dior_rsvg.SOURCE, adapt.grounding),
-    "region_caption": Config(dior_rsvg.SOURCE, adapt.region_caption),
-    "conversation": Config(rs_gpt4v_instruct.SOURCE, adapt.conversation),
-    "detail": Config(rs_gpt4v_instruct.DETAIL, adapt.detail),
+    "cap_nwpu": Config(nwpu_captions.SOURCE, adapt.captions, "125,894 / 15,737 / 3,150"),
+    "cap_rsicd": Config(rsicd.SOURCE, adapt.captions, "17,813 / 2,901 / 1,093"),
+    "cap_rsitmd": Config(rsitmd.SOURCE, adapt.captions, "20,096 / - / 452"),
+    "cap_sydney": Config(sydney_captions.SOURCE, adapt.captions, "2,294 / 274 / 58"),
+    "cap_ucm": Config(ucm_captions.SOURCE, adapt.captions, "7,999 / 982 / 210"),
+    "vqa_lr": Config(rsvqa_lr.SOURCE, adapt.questions, "57,223 / 10,005 / 10,004"),
+    "vqa_hr": Config(
+        rsvqa_hr.SOURCE,
+        adapt.questions,
+        "625,340 / 102,843 / 222,684, and `test_philadelphia` 105,647",
+    ),
+    "vqa_floodnet": Config(floodnet.SOURCE, adapt.questions, "4,511 / - / -"),
+    "vqa_rsivqa": Config(rsivqa.SOURCE, adapt.questions, "19,218 / - / - (images of HRRSD)"),
+    "grounding": Config(dior_rsvg.SOURCE, adapt.grounding, "19,643 / - / 18,677"),
+    "region_caption": Config(dior_rsvg.SOURCE, adapt.region_caption, "19,643 / - / 18,677"),
+    "conversation": Config(
+        rs_gpt4v_instruct.SOURCE,
+        adapt.conversation,
+        "9,466 / - / 613 (as the paper states; not checked; images of DIOR)",
+    ),
+    "detail": Config(
+        rs_gpt4v_instruct.DETAIL,
+        adapt.detail,
+        "9,465 / - / 613 (as the paper states; not checked; images of DIOR)",
+    ),
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {

@@ -1,6 +1,6 @@
-"""What the data's cards say, and ``dataset_card.md`` filled with it, so that they cannot drift.
+"""What the data's cards say; fills the tables of ``dataset_card.md`` and the README with it.
 
-python -m rs_gpt4v_builders.card dataset_card.md
+python -m rs_gpt4v_builders.card README.md dataset_card.md
 """
 
 import re
@@ -32,6 +32,14 @@ def sources_table(configs: Iterable[str] = tuple(CONFIGS)) -> str:
         for source, names in of_source.values()
     ]
     return _table("| source | configs | licence |", rows)
+
+
+def _rows() -> str:
+    rows = [
+        f"| `{name}` | [{config.source.title}]({config.source.homepage}) | {config.rows} |"
+        for name, config in CONFIGS.items()
+    ]
+    return _table("| config | source | rows: train / validation / test |", rows)
 
 
 def _configs() -> str:
@@ -106,6 +114,7 @@ def _paper() -> str:
 
 _PARTS: dict[str, Callable[[], str]] = {
     "configs": _configs,
+    "rows": _rows,
     "sources": sources_table,
     "counts": _counts,
     "use": lambda: USE,
@@ -114,12 +123,8 @@ _PARTS: dict[str, Callable[[], str]] = {
 }
 
 
-def main(path: Path) -> None:
-    """Rewrite the parts of the card at ``path`` that are made here."""
-    path.write_text(filled(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    for page in map(Path, sys.argv[1:]):
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
