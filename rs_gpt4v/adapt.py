@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rs_gpt4v import templates as wordings
+from rs_gpt4v import templates
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import clip, to_hbb
 from rs_gpt4v.conversation import SCHEMA, Task
@@ -50,23 +50,23 @@ def captions(records: pa.Table, adaption: Adaption) -> pa.Table:
     caption is a row.
     """
     every = records["captions"].to_pylist()
-    chosen = [_chosen_places(c, adaption) for c in every]
+    chosen = [_chosen_captions(c, adaption) for c in every]
     of_row = records.take(pa.array(np.repeat(np.arange(len(every)), [len(c) for c in chosen])))
-    places = pa.array([str(place) for c in chosen for place in c], pa.string())
-    ids = pc.binary_join_element_wise(_ids(of_row, adaption), places, "/")
-    texts = [c[place] for c, ones in zip(every, chosen, strict=True) for place in ones]
+    numbers = pa.array([str(index) for c in chosen for index in c], pa.string())
+    ids = pc.binary_join_element_wise(_ids(of_row, adaption), numbers, "/")
+    texts = [c[index] for c, indices in zip(every, chosen, strict=True) for index in indices]
     answers = pa.array(texts, pa.string())
-    prompts = _worded(wordings.CAPTION, ids, adaption)
+    prompts = _worded(templates.CAPTION, ids, adaption)
     return _rows(of_row, ids, _turns(prompts, answers), "caption", of_row["captions"])
 
 
-def _chosen_places(captions: list[str], adaption: Adaption) -> list[int]:
-    """Which captions are rows, by their place in the release: an id is always the same caption."""
+def _chosen_captions(captions: list[str], adaption: Adaption) -> list[int]:
+    """Which captions are rows, by their index in the release: an id is always the same caption."""
     if adaption.protocol == "release":
         return list(range(len(captions)))
     if adaption.split.startswith("test"):
         return [0]
-    return [place for place, caption in enumerate(captions) if caption not in captions[:place]]
+    return [i for i, caption in enumerate(captions) if caption not in captions[:i]]
 
 
 def questions(records: pa.Table, adaption: Adaption) -> pa.Table:
@@ -74,7 +74,7 @@ def questions(records: pa.Table, adaption: Adaption) -> pa.Table:
     ids = _ids(records, adaption)
     asked = pc.utf8_trim_whitespace(records["question"].combine_chunks())
     answers = pc.utf8_trim_whitespace(records["answer"].combine_chunks())
-    messages = _turns(_worded(wordings.VQA, ids, adaption, asked), answers)
+    messages = _turns(_worded(templates.VQA, ids, adaption, asked), answers)
     return _rows(records, ids, messages, "vqa", _one_each(answers), records["question_type"])
 
 
@@ -87,7 +87,7 @@ def grounding(records: pa.Table, adaption: Adaption) -> pa.Table:
     labels = records["label"].to_pylist()
     asked = _within_a_sentence(records["expression"].combine_chunks())
     answers = _box_texts(records, labels, adaption)
-    messages = _turns(_worded(wordings.GROUNDING, ids, adaption, asked), answers)
+    messages = _turns(_worded(templates.GROUNDING, ids, adaption, asked), answers)
     return _rows(records, ids, messages, "grounding", _one_each(answers), boxes=_boxes(records))
 
 
@@ -110,7 +110,7 @@ def region_caption(records: pa.Table, adaption: Adaption) -> pa.Table:
     labels = ["object"] * records.num_rows
     regions = _box_texts(records, labels, adaption)
     answers = pc.utf8_trim_whitespace(records["expression"].combine_chunks())
-    messages = _turns(_worded(wordings.REGION_CAPTION, ids, adaption, regions), answers)
+    messages = _turns(_worded(templates.REGION_CAPTION, ids, adaption, regions), answers)
     return _rows(
         records, ids, messages, "region_caption", _one_each(answers), boxes=_boxes(records)
     )

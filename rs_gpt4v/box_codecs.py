@@ -82,7 +82,7 @@ class BoxCodec:
         axes: From an image's width and height in pixels to the frame of its coordinates.
         to_numbers: From one box in pixels to its numbers, rounded.
         to_points: From the numbers of one box to pixels; raises `NoBoxError`.
-        item: One box in the text, with a place for each number and perhaps for ``label``.
+        item: One box in the text, with a ``{}`` for each number and perhaps for ``label``.
         between: What separates two boxes.
         ends: What stands before and after them all.
         counts: How many numbers one box may have; the first is the rule.
@@ -120,7 +120,7 @@ class BoxCodec:
     def parse(self, text: str, width: int, height: int, *, clipped: bool = True) -> Parsed:
         """The boxes of a reply about a ``width`` x ``height`` image, in pixels, or why none.
 
-        What is read and what is refused is told in `rs_gpt4v.box_replies`. Reversed corners are
+        `rs_gpt4v.box_replies` describes what is read and what is refused. Reversed corners are
         swapped, corners up to 5 % outside clipped: an obb as `rs_gpt4v.boxes.clip` does it, to the
         four corners that are nearest, unless ``clipped`` is False, as for `rs_gpt4v.boxes.visible`.
         Any other fault fails the whole reply.

@@ -179,8 +179,8 @@ def _disordered(row: np.ndarray, role: pa.Array, n_rows: int, *, system: bool) -
     opens = np.r_[True, row[1:] != row[:-1]] if len(row) else np.zeros(0, bool)
     is_turn = ~(is_system & opens & system)
     turns = row[is_turn]
-    place = np.arange(len(turns)) - np.searchsorted(turns, turns)
-    wrong = np.where(place % 2 == 0, ~is_user[is_turn], ~is_assistant[is_turn])
+    index = np.arange(len(turns)) - np.searchsorted(turns, turns)
+    wrong = np.where(index % 2 == 0, ~is_user[is_turn], ~is_assistant[is_turn])
     lengths = np.bincount(turns, minlength=n_rows)
     uneven = np.flatnonzero((lengths == 0) | (lengths % 2 == 1))
     return np.union1d(turns[wrong], uneven)

@@ -235,16 +235,16 @@ def _validator(schema: Any) -> tuple[Callable[[bytes], Any], Any]:
 def _problem(errors: list[Any]) -> str:
     first, *_ = errors
     if first["type"] == "json_invalid":
-        said = first["ctx"]["error"]
-        told = next((text for sign, text in _JSON_PROBLEMS.items() if sign in said), said)
-        return f"not JSON: {told}"
+        error = first["ctx"]["error"]
+        reason = next((text for sign, text in _JSON_PROBLEMS.items() if sign in error), error)
+        return f"not JSON: {reason}"
     if missing := [error for error in errors if error["type"] == "missing"]:
         absent = ", ".join(_field(error["loc"]) for error in missing)
         seen = ", ".join(missing[0]["input"])
         return f"it lacks {absent}; it has {seen or 'nothing'}"
-    found = f"{reprlib.repr(first['input']):.80}"
+    value = f"{reprlib.repr(first['input']):.80}"
     expected = re.sub(r"^\w+ (should (be|have)|error,) | after validation.*", "", first["msg"])
-    return f"{_field(first['loc'])} is {found}; expected {expected}"
+    return f"{_field(first['loc'])} is {value}; expected {expected}"
 
 
 def _field(location: tuple[str | int, ...]) -> str:
@@ -275,13 +275,12 @@ def refuse_overwriting(outputs: Iterable[Path | None], inputs: Iterable[Path | N
     for out in (path for path in outputs if path is not None):
         for path in (*read, *written):
             if _is_same(out, path) or (path.is_dir() and out.is_file() and _is_inside(out, path)):
-                raise OverwriteError(_told(out, path, is_read=path in read))
+                use = "read" if path in read else "written as well"
+                raise OverwriteError(
+                    f"writing {out} would overwrite {path}, which is {use}: name another file to "
+                    "write"
+                )
         written.append(out)
-
-
-def _told(out: Path, path: Path, *, is_read: bool) -> str:
-    use = "read" if is_read else "written as well"
-    return f"writing {out} would overwrite {path}, which is {use}: name another file to write"
 
 
 def _is_same(one: Path, other: Path) -> bool:

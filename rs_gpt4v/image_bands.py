@@ -69,9 +69,9 @@ class Conversion:
 
     def __str__(self) -> str:
         """As in the name of a folder: "percentile-2-98_bands-3-2-1", "as-is"."""
-        said = [f"{self.stretch}-{LOW}-{HIGH}"] if self.stretch else []
-        said += ["bands-" + "-".join(map(str, self.bands))] if self.bands else []
-        return "_".join(said) or "as-is"
+        parts = [f"{self.stretch}-{LOW}-{HIGH}"] if self.stretch else []
+        parts += ["bands-" + "-".join(map(str, self.bands))] if self.bands else []
+        return "_".join(parts) or "as-is"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ ImageFile: TypeAlias = str | Path | bytes
 """An image's path, or the bytes of its file."""
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
-"""Told by a file's content, whatever its suffix. No other decoder of Pillow sees a file: that of
-PostScript would run it as a program."""
+"""Recognised by a file's content, whatever its suffix. No other decoder of Pillow sees a file:
+that of PostScript would run it as a program."""
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 """The usual names of `FORMATS`, in lower case."""
@@ -64,7 +64,7 @@ _DAMAGED = (
 _ORDINARY = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr"}
 _OWN_HEADS = (b"\xff\xd8\xff", b"\x89PNG", b"II", b"MM\0", b"GIF8", b"BM")
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0")
-_PNG, _PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # where the bits of a sample are said
+_PNG, _PNG_DEPTH = b"\x89PNG\r\n\x1a\n", 24  # where the file states the bits of a sample
 _ON_ITS_SIDE = (5, 6, 7, 8)  # orientations
 
 
@@ -134,7 +134,7 @@ def web_file(
     with _opened(file, conversion) as image:
         if isinstance(image, Samples):
             shown = image.eight_bits(conversion)
-        elif _is_for_the_web(image):
+        elif image.format in _ON_THE_WEB and image.mode != "CMYK" and not _is_to_be_turned(image):
             content = file if isinstance(file, bytes) else read_file(file)
             return _ON_THE_WEB[image.format or ""], content
         else:
@@ -144,10 +144,6 @@ def web_file(
     png = io.BytesIO()
     shown.save(png, "PNG", compress_level=1)
     return "png", png.getvalue()
-
-
-def _is_for_the_web(image: Image.Image) -> bool:
-    return image.format in _ON_THE_WEB and image.mode != "CMYK" and not _is_to_be_turned(image)
 
 
 _ON_THE_WEB = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
@@ -246,10 +242,10 @@ def _is_to_be_turned(image: Any) -> bool:
 
 
 def _mentions_exif(file: Any) -> bool:
-    place = file.tell()
+    position = file.tell()
     file.seek(0)
     content = file.read()
-    file.seek(place)
+    file.seek(position)
     return any(word in content for word in (b"eXIf", b"Raw profile type", b"XML:com.adobe.xmp"))
 
 
@@ -257,7 +253,7 @@ def _mentions_exif(file: Any) -> bool:
 def _opened(file: ImageFile, conversion: Conversion) -> Iterator[Image.Image | Samples]:
     """The image, not yet decoded; its samples where they are to be converted."""
     name = "the image" if isinstance(file, bytes) else str(file)
-    with _stream(file) as stream:
+    with io.BytesIO(file) if isinstance(file, bytes) else _regular(file) as stream:
         try:
             yield _accepted(stream, conversion)
         except NotConvertibleError as error:
@@ -267,10 +263,6 @@ def _opened(file: ImageFile, conversion: Conversion) -> Iterator[Image.Image | S
                 f"{name} cannot be decoded: {error or type(error).__name__}",
                 "image cannot be decoded",
             ) from error
-
-
-def _stream(file: ImageFile) -> BinaryIO:
-    return io.BytesIO(file) if isinstance(file, bytes) else _regular(file)
 
 
 def _regular(path: str | Path) -> BinaryIO:
@@ -316,14 +308,14 @@ def _accepted(stream: BinaryIO, conversion: Conversion) -> Image.Image | Samples
 
 def _identified(stream: BinaryIO, head: bytes) -> Image.Image:
     try:
-        return Image.open(stream, formats=FORMATS)  # noqa: TID251 - the one place
+        return Image.open(stream, formats=FORMATS)  # noqa: TID251 - only here
     except UnidentifiedImageError as error:
         if head.startswith(_OWN_HEADS) or (head[:4], head[8:12]) == (b"RIFF", b"WEBP"):
             raise OSError("its head is damaged") from error
         kinds = (kind for start, kind in _OTHERS.items() if head.startswith(start))
         kind, remedy = next(kinds, ("no image that can be read here", _GDAL))
         raise NotConvertibleError(
-            f"is {kind}. An image is {ACCEPTED}, told by its content; make one of it: {remedy}",
+            f"is {kind}. An image is {ACCEPTED}, whatever its name; make one of it: {remedy}",
             "image is of another format",
         ) from error
 

@@ -99,8 +99,8 @@ def _typed(row: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
         if reason := _misfit(row.get(field.name), field):
             typed[field.name] = f"{row['key']!a:.80}" if field.name == "key" else None
             where = f"{row['where']}: " if row.get("where") else ""
-            said = f"{where}{reason}".encode(errors="backslashreplace").decode()
-            typed["problem"] = typed.get("problem") or ("value of another type", said)
+            text = f"{where}{reason}".encode(errors="backslashreplace").decode()
+            typed["problem"] = typed.get("problem") or ("value of another type", text)
     return typed
 
 
@@ -125,13 +125,13 @@ def problems(records: pa.Table) -> pa.Array:
     kinds = pa.nulls(records.num_rows, pa.string())
     for field in records.schema:
         if not field.nullable:
-            found = _problems(records[field.name].combine_chunks(), field.name)
-            kinds = pc.coalesce(kinds, found)
+            column = records[field.name].combine_chunks()
+            kinds = pc.coalesce(kinds, _problems(column, field.name))
     repeated = pa.array(records["key"].to_pandas().duplicated(keep="first"), pa.bool_())
-    found = as_problems(pc.coalesce(kinds, _mark(repeated, "its id occurs twice")), records)
+    ours = as_problems(pc.coalesce(kinds, _mark(repeated, "its id occurs twice")), records)
     if "problem" in records.column_names:
-        return pc.coalesce(records["problem"].combine_chunks(), found)
-    return found
+        return pc.coalesce(records["problem"].combine_chunks(), ours)
+    return ours
 
 
 def as_problems(kinds: pa.Array, records: pa.Table | None = None) -> pa.Array:
@@ -147,8 +147,8 @@ def _problems(values: pa.Array, name: str) -> pa.Array:
     """What is wrong with each value of a required column."""
     if pa.types.is_string(values.type):
         reasons = conversation.text_problems(values)
-        said = pc.binary_join_element_wise("it", reasons, " ")
-        return pc.if_else(pc.equal(reasons, "is empty"), f"no {name}", said)
+        sentences = pc.binary_join_element_wise("it", reasons, " ")
+        return pc.if_else(pc.equal(reasons, "is empty"), f"no {name}", sentences)
     if name == "messages":
         return conversation.problems(values)
     if not pa.types.is_list(values.type):

@@ -50,13 +50,13 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("RS_GPT4V_TRACEBACK") or not _is_expected(error):
             raise
-        said = str(error)
+        text = str(error)
         if isinstance(error, ImportError) and error.name:
             extra = "plot" if error.name == "matplotlib" else "all"
-            said += f'. This verb needs an extra: pip install "rs-gpt4v[{extra}]"'
+            text += f'. This verb needs an extra: pip install "rs-gpt4v[{extra}]"'
         if isinstance(error, OSError) and error.errno in _FULL:
-            said += ". Make room there, and give the same command again"
-        typer.secho(f"Error: {said}", err=True, fg=typer.colors.RED)
+            text += ". Make room there, and give the same command again"
+        typer.secho(f"Error: {text}", err=True, fg=typer.colors.RED)
         sys.exit(1)
 
 

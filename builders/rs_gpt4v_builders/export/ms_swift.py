@@ -25,7 +25,7 @@ import datasets
 import numpy as np
 import pyarrow.compute as pc
 
-from rs_gpt4v import templates as wordings
+from rs_gpt4v import templates
 from rs_gpt4v.boxes import to_hbb
 from rs_gpt4v.files import write_json_lines
 from rs_gpt4v_builders.export.job import ExportJob, with_image_tokens
@@ -64,10 +64,10 @@ def _boxed(row: dict[str, Any]) -> dict[str, Any]:
     """A row of one turn about one box, its text and the expression's moved to ``objects``."""
     question, answer = (message["content"] for message in row["messages"])
     if row["task"] == "grounding":
-        before, expression, after = _parted(question, wordings.GROUNDING)
+        before, expression, after = _parted(question, templates.GROUNDING)
         question, answer = f"{before}<ref-object>{after}", "<bbox>"
     else:
-        before, _, after = _parted(question, wordings.REGION_CAPTION)
+        before, _, after = _parted(question, templates.REGION_CAPTION)
         question, expression, answer = f"{before}<bbox>{after}", answer, "<ref-object>"
     turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     boxes = [[_number(v) for v in to_hbb(box["points"])] for box in row["boxes"]]

@@ -17,13 +17,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rs_gpt4v import templates as wordings
+from rs_gpt4v import templates
 
 TEMPLATES = {
-    "caption": wordings.CAPTION,
-    "vqa": wordings.VQA,
-    "grounding": wordings.GROUNDING,
-    "region_caption": wordings.REGION_CAPTION,
+    "caption": templates.CAPTION,
+    "vqa": templates.VQA,
+    "grounding": templates.GROUNDING,
+    "region_caption": templates.REGION_CAPTION,
 }
 """The templates of each task; dialogues have the release's own words."""
 
