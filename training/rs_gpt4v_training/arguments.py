@@ -7,6 +7,7 @@ from typing import Any, Literal, NoReturn, cast
 
 from trl import ModelConfig, SFTConfig, TrlParser
 
+from rs_gpt4v.embedded_model import checkpoint
 from rs_gpt4v_training.batch import accumulation_steps, refuse_other_world
 from rs_gpt4v_training.parts import refuse_unknown_parts
 from rs_gpt4v_training.recipe import RecipeError, check_recipe
@@ -187,6 +188,7 @@ class ModelArguments(ModelConfig):
         super().__post_init__()
         _refuse_below_one(self, "lora_r", "num_experts", "rank_per_expert", "top_k")
         _expand(self, "model_name_or_path")
+        self.model_name_or_path = checkpoint(str(self.model_name_or_path))
 
 
 class _Parser(TrlParser):

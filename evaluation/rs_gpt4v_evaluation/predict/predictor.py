@@ -3,6 +3,7 @@
 import hashlib
 from contextlib import nullcontext
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from accelerate import PartialState
 from rs_gpt4v import model_families as families
+from rs_gpt4v.embedded_model import checkpoint
 from rs_gpt4v_evaluation.predict.predictions import Decoding
 from rs_gpt4v_evaluation.predict.shared_prefix import (
     READS_BOTH_WAYS,
@@ -18,6 +20,8 @@ from rs_gpt4v_evaluation.predict.shared_prefix import (
     Route,
     SharedPrefix,
 )
+
+_PROCESSORS = "*processor_config.json"
 
 
 def processes() -> PartialState:
@@ -51,10 +55,13 @@ class Predictor:
         self.route = route or (lambda _model, _tasks: nullcontext())
         self.name, self.adapter = model, adapter
         self.decoding: Decoding = {"do_sample": False, "max_new_tokens": max_new_tokens}
+        model = checkpoint(model)
         self.model = _load(model, adapter, trust_remote_code=trust_remote_code)
         family = self.model.config.model_type
         self.processor = AutoProcessor.from_pretrained(
-            adapter or model, trust_remote_code=trust_remote_code, **families.image_options(family)
+            _processor_of(model, adapter),
+            trust_remote_code=trust_remote_code,
+            **families.image_options(family),
         )
         self.processor.chat_template = self.processor.chat_template or families.template(family)
         self.processor.tokenizer.padding_side = "left"
@@ -149,6 +156,12 @@ def weights_fingerprint(model: torch.nn.Module) -> str:
         some = flat[:: max(1, len(flat) // 64)].float().cpu()
         digest.update(f"{name} {tuple(tensor.shape)} {some.tolist()}".encode())
     return digest.hexdigest()[:16]
+
+
+def _processor_of(model: str, adapter: str | None) -> str:
+    """Where the processor is: PEFT alone saves none beside its adapter."""
+    has_own = adapter is None or not Path(adapter).is_dir() or any(Path(adapter).glob(_PROCESSORS))
+    return adapter if adapter and has_own else model
 
 
 def _load(model: str, adapter: str | None, *, trust_remote_code: bool) -> Any:
