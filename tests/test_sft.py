@@ -343,12 +343,12 @@ def _length(row: dict[str, Any], processor: Any) -> int:
 
 
 def test_shipped_recipes_are_valid() -> None:
-    for path in sorted(recipe_path("demo_cpu").parent.glob("*.yaml")):
+    for path in sorted(recipe_path("demo_lora").parent.glob("*.yaml")):
         data, training, _ = parse([str(path), "--output_dir", "out", "--use_cpu"])
         assert data.datasets
         assert training.assistant_only_loss
 
 
 def test_unknown_recipe_lists_the_shipped_ones() -> None:
-    with pytest.raises(FileNotFoundError, match=r"'nosuch'.*demo_cpu"):
+    with pytest.raises(FileNotFoundError, match=r"'nosuch'.*demo_lora"):
         recipe_path("nosuch")

@@ -28,7 +28,7 @@ for verbs in (data, training, evaluation, generation):  # the order of --help
 def demo(
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("outputs/demo"),
 ) -> None:
-    """Build, train, predict, score and report on the embedded sample; minutes on a CPU.
+    """Fine-tune the embedded model on the sample, answer, score and report: minutes on a CPU.
 
     Example: `rs-gpt4v demo`
     """

@@ -51,22 +51,22 @@ def run(out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     log = out / "demo.log"
     with _quiet(log):
-        _step("1/6  Draw synthetic scenes, written and read as the real releases are")
+        typer.echo("1/6  Draw synthetic scenes, written and read as the real releases are")
         rows: dict[str, Any] = {
             name: datasets.load_dataset(NAME, name, sample=True) for name in CONFIGS
         }
         tests = {name: splits["test"] for name, splits in rows.items()}
         runs = {"guess": _guess(rows, out / "guess")}
-        _step("2/6  Answer test questions with the embedded model: it sees, but chats")
+        typer.echo("2/6  Answer test questions with the embedded model: it sees, but chats")
         runs["before"] = _predict(tests, out / "before")
-        _step(f"3/6  Fine-tune it with LoRA for {_STEPS} steps, and answer again")
+        typer.echo(f"3/6  Fine-tune it with LoRA for {_STEPS} steps, and answer again")
         lora = _train("demo_lora", out, log)
         runs["LoRA"] = _predict(tests, out / "LoRA", lora)
-        _step("4/6  The same with a grey image: what the words alone give away")
+        typer.echo("4/6  The same with a grey image: what the words alone give away")
         runs["blind"] = _predict(_grey(tests, out), out / "blind", lora)
-        _step(f"5/6  Fine-tune with MoE-LoRA for {_STEPS} steps, and answer again")
+        typer.echo(f"5/6  Fine-tune with MoE-LoRA for {_STEPS} steps, and answer again")
         runs["MoE-LoRA"] = _predict(tests, out / "MoE-LoRA", _train("demo_moe_lora", out, log))
-        _step("6/6  Score, and write the report")
+        typer.echo("6/6  Score, and write the report")
         table = _table(runs)
         files = [file for of in runs.values() for file in of]
         report(files, out / "report.html", lora / "trainer_state.json")
@@ -74,10 +74,6 @@ def run(out: Path) -> None:
     typer.echo("guess: the most frequent training answer. blind: LoRA with a grey image.")
     typer.echo(f"\nReport: {(out / 'report.html').absolute()}\nLog:    {log.absolute()}")
     typer.echo(f"\n{_NEXT}\n\nDone in {time.monotonic() - started:.0f} seconds.")
-
-
-def _step(text: str) -> None:
-    typer.echo(text)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def train(
 ) -> None:
     """Fine-tune with `accelerate launch`; further flags override the recipe.
 
-    Example: `rs-gpt4v train demo_cpu --model_name_or_path outputs/demo/tiny --output_dir out`
+    Example: `rs-gpt4v train demo_lora --output_dir outputs/lora`
     """
     from rs_gpt4v_training.recipe import accelerate_path, recipe_path
 

@@ -1,4 +1,4 @@
-"""A tiny LLaVA-1.5 with random weights, made offline: for the demo, tests and trying recipes."""
+"""A tiny LLaVA-1.5 with random weights, made offline: for tests and trying recipes."""
 
 from collections.abc import Iterable
 from itertools import chain

@@ -206,8 +206,10 @@ class Trainer:
         """Take the steps that are still to take."""
         self.model.train()
         left = range(self.step, self.given.steps)
-        workers = self.given.workers
-        loader = DataLoader(self.batches, None, sampler=left, num_workers=workers, pin_memory=True)
+        workers, pinned = self.given.workers, self.given.device != "cpu"
+        loader = DataLoader(
+            self.batches, None, sampler=left, num_workers=workers, pin_memory=pinned
+        )
         recent: list[Tensor] = []
         started = time.monotonic()
         for batch in tqdm(loader, "Teaching", total=self.given.steps, initial=self.step):
