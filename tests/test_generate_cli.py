@@ -51,9 +51,13 @@ def coco(tmp_path: Path) -> Path:
     return path
 
 
-def test_sample_gives_all_three_products(tmp_path: Path) -> None:
+def test_sample_gives_the_papers_three_products(tmp_path: Path) -> None:
+    named = [
+        part for name in ("detail", "reasoning", "conversation") for part in ("--product", name)
+    ]
     with ChatServer(answering) as server:
-        done = generate("--sample", "--limit", "2", "--base-url", server.url, "--out", tmp_path)
+        where = ("--base-url", server.url, "--out", tmp_path)
+        done = generate("--sample", "--limit", "2", *named, *where)
     assert done.exit_code == 0, done.output
     assert "2 images, 6 dialogues asked for: 6 came, 0 failed" in done.output
     products = [one["product"] for one in lines(tmp_path / "candidates.jsonl")]

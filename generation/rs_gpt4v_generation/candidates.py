@@ -87,13 +87,13 @@ class EmptyQueueError(ValueError):
 
 
 def read_queue(path: Path) -> Queue:
-    """Read a queue; a line that is no candidate is told in ``problems`` and left out.
+    """Read a queue; a line that is no candidate is left out and listed in ``problems``.
 
     Raises:
         OSError: ``path`` cannot be read.
         EmptyQueueError: No line of it is a candidate.
     """
-    found: dict[str, Candidate] = {}
+    rows: dict[str, Candidate] = {}
     problems = []
     for number, line in whole_lines(path):
         where = f"{path}, line {number}"
@@ -102,15 +102,15 @@ def read_queue(path: Path) -> Queue:
         except InvalidFileError as error:
             problems.append(str(error))
             continue
-        if row["id"] in found:
+        if row["id"] in rows:
             problems.append(f"{where}: its id {row['id']!r} occurs twice")
         else:
-            found[row["id"]] = row
-    return _filled(Queue(path, list(found.values()), problems))
+            rows[row["id"]] = row
+    return _filled(Queue(path, list(rows.values()), problems))
 
 
 def with_images(queue: Queue, folder: Path | None = None) -> Queue:
-    """The candidates whose image is a file; the others are told in ``problems``.
+    """The candidates whose image is a file; the others are listed in ``problems``.
 
     Args:
         queue: As read.

@@ -4,7 +4,7 @@ On disk, in the folder that is written::
 
     journal.jsonl       every reply that was paid for
     candidates.jsonl    dialogues with the checks' verdicts, a queue for `rs-gpt4v review`
-    failed.jsonl        what was asked for and is no dialogue, and why
+    failed.jsonl        what has no dialogue, and why
 
 Both lists follow from the scenes and the journal alone: an interrupted run that is continued ends
 with the same files as one that was not interrupted.

@@ -102,9 +102,9 @@ def _read(files: Iterable[Path]) -> tuple[list[str], list[dict[str, Any]]]:
     for file in files:
         queue = read_queue(file)
         problems += queue.problems
-        for one in queue.candidates:
-            path = os.path.normpath(image_path(one, file.parent.absolute()))
-            row: dict[str, Any] = {**one, "path": path, "queue": file.parent}
+        for candidate in queue.candidates:
+            path = os.path.normpath(image_path(candidate, file.parent.absolute()))
+            row: dict[str, Any] = {**candidate, "path": path, "queue": file.parent}
             if row["id"] in rows:
                 raise ReleaseError(f"{file}: id {row['id']!r} is in an earlier file too")
             if not isinstance(row.get("split"), str):
@@ -144,18 +144,18 @@ def _images(rows: Sequence[dict[str, Any]], root: Path, images_from: Sequence[Pa
     cache = Path(HF_DATASETS_CACHE).expanduser()
     allowed = [root, *images_from, cache / SAMPLE, cache / CONVERTED]
     diors = ImageFinder(SOURCE, root / SOURCE.folders[0]).folders
-    found = _Images([], [], {})
+    images = _Images([], [], {})
     for path, row in {row["path"]: row for row in rows}.items():
         if row.get("source") in _DIOR and _is_diors(Path(path), diors):
-            found.of_dior.append(path)
+            images.of_dior.append(path)
             continue
         try:
             refuse_outside(Path(path), [*allowed, row["queue"]])
             checked(path)
-            found.own.append(path)
+            images.own.append(path)
         except ImageError as error:
-            found.unusable[path] = str(error)
-    return found
+            images.unusable[path] = str(error)
+    return images
 
 
 def _is_diors(path: Path, folders: Mapping[str, Path]) -> bool:
@@ -177,10 +177,16 @@ def _own_names(paths: Sequence[str]) -> dict[str, str]:
 
 
 def _item(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    said = {name: row[name] for name in ("model", "prompt", "request", "generated") if name in row}
+    origin = {
+        name: row[name] for name in ("model", "prompt", "request", "generated") if name in row
+    }
     return {
         "id": row["id"].removeprefix(f"{row['split']}/"),
         "image": names[row["path"]],
         "conversations": conversations(row["messages"], [row["path"]]),
-        "provenance": {**said, "checks": tally(row["verdicts"]), "reviews": row.get("reviews", [])},
+        "provenance": {
+            **origin,
+            "checks": tally(row["verdicts"]),
+            "reviews": row.get("reviews", []),
+        },
     }

@@ -100,7 +100,6 @@ def leaks(turns: Sequence[Turn]) -> Iterator[Verdict]:
 
 
 _QUESTION_WORDS = frozenset({"what", "which", "where", "when", "who", "how", "many", "much"})
-_FORMS = {"are": "is", "were": "is", "was": "is", "does": "do", "did": "do", "could": "can"}
 _POLITE = re.compile(
     r"^\s*(?:please|(?:can|could|would) you(?: please)? (?:tell me|say|describe|explain|count)?|"
     r"(?:do|can) you (?:know|see))\b",

@@ -69,14 +69,14 @@ def claims(
     question = question[:MOST_ASKED]
     topic = topic_of(question, vocabulary, topic)
     result = [*_confirmed(question, answer, vocabulary)]
-    asked = _asked_count(question, vocabulary)
+    wanted = _count_question(question, vocabulary)
     parts = sentences(_spoken(answer))
     for index, sentence in enumerate(parts):
         read, topic = _read(sentence, vocabulary, topic)
-        if asked is not None:
-            read = list(_as_asked(read, asked))
-            if index == 0 and not _counts(read, asked):
-                read += _bare_number(sentence, asked, vocabulary)
+        if wanted is not None:
+            read = list(_of_wanted(read, wanted))
+            if index == 0 and not _counts(read, wanted):
+                read += _bare_number(sentence, wanted, vocabulary)
         result += read
     return list(dict.fromkeys(result)), topic
 
@@ -109,12 +109,12 @@ def _spoken(answer: str) -> str:
 def _confirmed(question: str, answer: str, vocabulary: Vocabulary) -> Iterator[Claim]:
     """What a yes or no to a question claims."""
     verdict = yes_or_no(answer)
-    asked = question.strip().rstrip("?").strip()
-    if verdict is None or not _CLOSED.match(asked) or _OPEN.search(asked):
+    body = question.strip().rstrip("?").strip()
+    if verdict is None or not _CLOSED.match(body) or _OPEN.search(body):
         return
-    stands = bool(_EXISTENCE.match(asked))
+    stands = bool(_EXISTENCE.match(body))
     sentence = f"{question.strip()} {sentences(answer)[0]}"
-    body = re.sub(r"\b(?:any|can|could)\b", "", _CLOSED.sub("", asked, count=1))
+    body = re.sub(r"\b(?:any|can|could)\b", "", _CLOSED.sub("", body, count=1))
     body = re.sub(r"^\s*(?:there|you)\b", "", body)
     read = statement(body, sentence, vocabulary, Topic())
     counted = {claim.names for claim in read if claim.kind == "count"}
@@ -134,7 +134,7 @@ class _CountQuestion:
     part: bool
 
 
-def _asked_count(question: str, vocabulary: Vocabulary) -> _CountQuestion | None:
+def _count_question(question: str, vocabulary: Vocabulary) -> _CountQuestion | None:
     if not _HOW_MANY.search(question):
         return None
     body = re.sub(r"^.*?\bhow many\b", "", question.rstrip(" ?."), flags=re.IGNORECASE)
@@ -158,15 +158,17 @@ _ASKING = re.compile(
 )
 
 
-def _counts(read: list[Claim], asked: _CountQuestion) -> bool:
-    return any(claim.kind == "count" and claim.names == (asked.name,) for claim in read)
+def _counts(read: list[Claim], wanted: _CountQuestion) -> bool:
+    return any(claim.kind == "count" and claim.names == (wanted.name,) for claim in read)
 
 
-def _as_asked(read: list[Claim], asked: _CountQuestion) -> Iterator[Claim]:
+def _of_wanted(read: list[Claim], wanted: _CountQuestion) -> Iterator[Claim]:
     """The claims; a count of the class that is asked for is a count of what is asked for."""
     for claim in read:
-        if claim.kind == "count" and claim.names == (asked.name,):
-            claim = replace(claim, place=claim.place or asked.place, part=claim.part or asked.part)
+        if claim.kind == "count" and claim.names == (wanted.name,):
+            claim = replace(
+                claim, place=claim.place or wanted.place, part=claim.part or wanted.part
+            )
         yield claim
 
 
@@ -174,9 +176,9 @@ _NUMBER = re.compile(rf"(?<![\w.,-]){NUMBER}", re.IGNORECASE)
 _NONE = re.compile(r"\b(?:none|no|zero)\b", re.IGNORECASE)
 
 
-def _bare_number(sentence: str, asked: _CountQuestion, vocabulary: Vocabulary) -> Iterator[Claim]:
+def _bare_number(sentence: str, wanted: _CountQuestion, vocabulary: Vocabulary) -> Iterator[Claim]:
     """The count of an answer that gives a number without the class: "There are three."."""
-    if any(mention.name != asked.name for mention in mentions(sentence, vocabulary)):
+    if any(mention.name != wanted.name for mention in mentions(sentence, vocabulary)):
         return
     numbers = list(_NUMBER.finditer(sentence))
     if numbers:
@@ -186,4 +188,6 @@ def _bare_number(sentence: str, asked: _CountQuestion, vocabulary: Vocabulary) -
         stated = Number(0)
     else:
         return
-    yield Claim("count", (asked.name,), sentence, number=stated, place=asked.place, part=asked.part)
+    yield Claim(
+        "count", (wanted.name,), sentence, number=stated, place=wanted.place, part=wanted.part
+    )

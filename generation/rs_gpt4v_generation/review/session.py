@@ -24,8 +24,6 @@ _LONGEST_REASON = 500
 _PAUSE = timedelta(minutes=5)
 _RECENT = 100
 
-State = Choice | None
-
 
 class BadRequestError(ValueError):
     """A request of the page that cannot be met; the message says why."""
