@@ -101,7 +101,7 @@ def check(rows: pa.Table) -> None:
     ids = rows["id"].combine_chunks()
     repeated = pa.array(ids.to_pandas().duplicated(keep="first"), pa.bool_())
     reasons = pc.coalesce(
-        problems(rows["messages"].combine_chunks()), _where(repeated, "its id occurs twice")
+        problems(rows["messages"].combine_chunks()), reason_where(repeated, "its id occurs twice")
     )
     bad = np.flatnonzero(reasons.is_valid())
     if len(bad):
@@ -157,16 +157,19 @@ def text_problems(texts: pa.Array) -> pa.Array:
 
     A text of spaces and of signs that nobody sees is empty.
     """
-    reasons = _where(pc.match_substring_regex(texts, _NOTHING_SEEN).fill_null(True), "is empty")
+    reasons = reason_where(
+        pc.match_substring_regex(texts, _NOTHING_SEEN).fill_null(True), "is empty"
+    )
     if not pc.any(pc.match_substring_regex(texts, "|".join(MARKERS))).as_py():
         return reasons  # as in most tables: looking for each marker takes five times as long
     for marker in MARKERS:
         reason = f"holds {marker!r}, which training would count as an image, a video or a sound"
-        reasons = pc.coalesce(reasons, _where(pc.match_substring(texts, marker), reason))
+        reasons = pc.coalesce(reasons, reason_where(pc.match_substring(texts, marker), reason))
     return reasons
 
 
-def _where(mask: pa.Array, reason: str) -> pa.Array:
+def reason_where(mask: pa.Array, reason: str) -> pa.Array:
+    """``reason`` where ``mask`` is true, else null."""
     return pc.if_else(mask, reason, pa.scalar(None, pa.string()))
 
 

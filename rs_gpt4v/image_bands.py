@@ -241,7 +241,7 @@ def _read(samples: Samples, chosen: list[int]) -> np.ndarray:
         page: Any = file.pages.first
         read = np.zeros((len(chosen), samples.height, samples.width), page.dtype)
         # Block by block: all bands of a scene at once fill gigabytes.
-        for block, (plane, _, y, x, _), _ in page.segments(maxworkers=1):
+        for block, (plane, _, y, x, _), _ in page.segments(maxworkers=1, buffersize=2**24):
             if block is None:  # GDAL leaves out blocks without data
                 continue
             for band, number in zip(read, chosen, strict=True):

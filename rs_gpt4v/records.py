@@ -128,7 +128,9 @@ def problems(records: pa.Table) -> pa.Array:
             column = records[field.name].combine_chunks()
             kinds = pc.coalesce(kinds, _problems(column, field.name))
     repeated = pa.array(records["key"].to_pandas().duplicated(keep="first"), pa.bool_())
-    ours = as_problems(pc.coalesce(kinds, _mark(repeated, "its id occurs twice")), records)
+    ours = as_problems(
+        pc.coalesce(kinds, conversation.reason_where(repeated, "its id occurs twice")), records
+    )
     if "problem" in records.column_names:
         return pc.coalesce(records["problem"].combine_chunks(), ours)
     return ours
@@ -153,13 +155,11 @@ def _problems(values: pa.Array, name: str) -> pa.Array:
         return conversation.problems(values)
     if not pa.types.is_list(values.type):
         return pa.nulls(len(values), pa.string())
-    absent = _mark(pc.equal(pc.list_value_length(values), 0).fill_null(True), f"no {name}")
+    absent = conversation.reason_where(
+        pc.equal(pc.list_value_length(values), 0).fill_null(True), f"no {name}"
+    )
     if not pa.types.is_string(values.type.value_type):
         return absent
     row = pc.list_parent_indices(values).to_numpy()
     reasons = conversation.first_problems(values.flatten(), row, len(values), name)
     return pc.coalesce(absent, pa.array(reasons, pa.string()))
-
-
-def _mark(where: pa.Array, reason: str) -> pa.Array:
-    return pc.if_else(where, reason, pa.scalar(None, pa.string()))

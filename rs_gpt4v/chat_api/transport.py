@@ -89,9 +89,7 @@ def _error_outcome(reply: Reply, code: str, text: str) -> Failure | Transient | 
         return Fatal(f"{text}. Check the key in the environment")
     if code in _NO_CREDIT:
         return Fatal(f"{text}. No credit is left with this key")
-    if (
-        "request too large" in text.lower()
-    ):  # for a minute's tokens; OpenAI says 429, and would always
+    if "request too large" in text.lower():  # than a minute's tokens: OpenAI says 429 each time
         return Failure("too_long", text)
     if reply.status == HTTPStatus.TOO_MANY_REQUESTS:
         return Transient(text, asked_wait_s(reply.headers), slow_down=True)
