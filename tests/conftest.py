@@ -1,5 +1,6 @@
 """Shared fixtures. `pytest --update-golden` rewrites tests/golden; read the diff, then commit."""
 
+import atexit
 import json
 import os
 import shutil
@@ -12,8 +13,9 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-if "PYTEST_XDIST_WORKER" not in os.environ:
+if "rs_gpt4v_tests_" not in os.environ.get("HF_HOME", ""):
     os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="rs_gpt4v_tests_")
+    atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 os.environ.pop("RS_GPT4V_DATA", None)
 
 import pytest
@@ -29,13 +31,19 @@ needs_shared = pytest.mark.skipif(
 )
 
 
+CPU_TRAINING: dict[str, Any] = {
+    "use_cpu": True,
+    "bf16": False,
+    "gradient_checkpointing": False,
+    "save_strategy": "no",
+    "report_to": "none",
+    "disable_tqdm": True,
+}
+"""Fields of a recipe: on the CPU, without checkpoints, reports or a progress bar."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden")
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
-        shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

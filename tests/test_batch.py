@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import CPU_TRAINING
 
 pytest.importorskip("trl")
 
@@ -67,12 +68,7 @@ def test_two_processes_learn_as_one_that_accumulates(
         "per_device_train_batch_size": 4,
         "learning_rate": 0.005,
         "logging_steps": 1,
-        "use_cpu": True,
-        "bf16": False,
-        "gradient_checkpointing": False,
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
+        **CPU_TRAINING,
         **adapter,
     }
     recipe = tmp_path / "recipe.yaml"

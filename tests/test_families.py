@@ -6,6 +6,7 @@ from typing import Any
 
 import datasets
 import pytest
+from conftest import CPU_TRAINING
 
 pytest.importorskip("trl")
 
@@ -91,12 +92,7 @@ def trained(family: str, checkpoint: Path, releases: Path) -> Path:
         "lr_scheduler_type": "constant",
         "max_length": 4_096,
         "logging_steps": 1,
-        "use_cpu": True,
-        "bf16": False,
-        "gradient_checkpointing": False,
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
+        **CPU_TRAINING,
     }
     recipe = checkpoint.parent / "recipe.yaml"
     recipe.write_text(json.dumps(fields))

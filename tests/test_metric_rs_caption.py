@@ -1,6 +1,4 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -204,27 +202,6 @@ def test_load_and_batches_give_the_same_scores(tmp_path: Path) -> None:
         rows = slice(start, {0: 1, 1: 3, 3: 4}[start])
         metric.add_batch(predictions=PREDICTIONS[rows], references=REFERENCES[rows])
     assert metric.compute() == score_captions(PREDICTIONS, REFERENCES)
-
-
-SECOND_PROCESS = """
-import json, sys
-from rs_gpt4v_evaluation.rs_caption.rs_caption import RSCaption
-folder, predictions, references = json.loads(sys.argv[1])
-metric = RSCaption(num_process=2, process_id=1, experiment_id="two", cache_dir=folder)
-print(json.dumps(metric.compute(predictions=predictions, references=references)))
-"""
-
-
-def test_two_processes_give_the_scores_of_one(tmp_path: Path) -> None:
-    rest = json.dumps([str(tmp_path), PREDICTIONS[2:], REFERENCES[2:]])
-    command = [sys.executable, "-c", SECOND_PROCESS, rest]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as second:
-        metric = RSCaption(
-            num_process=2, process_id=0, experiment_id="two", cache_dir=str(tmp_path)
-        )
-        scores = metric.compute(predictions=PREDICTIONS[:2], references=REFERENCES[:2])
-        assert json.loads(second.communicate(timeout=100)[0]) is None
-    assert scores == score_captions(PREDICTIONS, REFERENCES)
 
 
 @needs_data

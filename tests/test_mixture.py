@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import CPU_TRAINING
 from datasets import Dataset
 from PIL import Image
 
@@ -39,12 +40,7 @@ def arguments(model: Path, out: Path, **fields: Any) -> Any:
     given = {
         "model_name_or_path": str(model),
         "output_dir": str(out),
-        "use_cpu": True,
-        "bf16": False,
-        "gradient_checkpointing": False,
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
+        **CPU_TRAINING,
         "seed": 1,
     }
     recipe = out.parent / f"{out.name}.yaml"

@@ -11,6 +11,7 @@ from typing import Any
 
 import datasets
 import pytest
+from conftest import CPU_TRAINING
 
 pytest.importorskip("trl")
 
@@ -46,12 +47,7 @@ def recipe(tiny_llava: Path, releases: Path, tmp_path: Path) -> Path:
         "per_device_train_batch_size": 8,
         "learning_rate": 0.01,
         "logging_steps": 5,
-        "use_cpu": True,
-        "bf16": False,
-        "gradient_checkpointing": False,
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
+        **CPU_TRAINING,
     }
     path = tmp_path / "recipe.yaml"
     path.write_text(json.dumps(fields))  # JSON is YAML

@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets
 import pytest
+from conftest import CPU_TRAINING
 
 pytest.importorskip("trl")
 
@@ -91,12 +92,7 @@ def recipe(base: Path, releases: Path, tmp_path: Path) -> list[str]:
         "max_steps": 2,
         "per_device_train_batch_size": 2,
         "learning_rate": 0.01,
-        "use_cpu": True,
-        "bf16": False,
-        "gradient_checkpointing": False,
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
+        **CPU_TRAINING,
     }
     path = tmp_path / "recipe.yaml"
     path.write_text(json.dumps(fields))
