@@ -12,7 +12,7 @@ demo: .venv/demo-ready
 	$(BIN)/rs-gpt4v demo
 
 test: .venv/test-ready
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 check: .venv/test-ready
 	$(BIN)/ruff format --check
