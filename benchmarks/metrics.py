@@ -19,13 +19,13 @@ from rs_gpt4v_evaluation.rs_caption.cider import similarities
 from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts
 from rs_gpt4v_evaluation.rs_caption.ptb import tokenize
 from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l
-from rs_gpt4v_evaluation.rs_grounding.rs_grounding import lay, reached, score_grounding
+from rs_gpt4v_evaluation.rs_grounding.rs_grounding import lay, reached
+from rs_gpt4v_evaluation.rs_grounding.rs_grounding import measure as measure_boxes
 from rs_gpt4v_evaluation.rs_vqa.rs_vqa import (
     answer_sums,
     bucket,
+    measure,
     normalise_answer,
-    right_answers,
-    vqa_accuracy,
 )
 
 ANSWERS, IMAGES, BOXES, CAPTIONS, DRAWS = 222_684, 2_226, 18_677, 1_000, 1_000
@@ -96,11 +96,11 @@ def answers() -> None:
     """RSVQA-HR's test split."""
     columns = made_up_answers()
     images = [row % IMAGES for row in range(ANSWERS)]
-    right = right_answers(*columns, counts="exact")
-    sums = answer_sums(right, columns[2])
+    sums = measure(*columns, counts="exact").sums
+    right = sums.rows[:, sums.binary["oa"]].sum(1) > 0
     show(
         "rs_vqa, 222,684 answers",
-        seconds(lambda: vqa_accuracy(*columns, counts="exact")),
+        seconds(lambda: measure(*columns, counts="exact")),
         "each answer by itself",
         seconds(lambda: [slow_right(*row) for row in zip(*columns, strict=True)], 1),
     )
@@ -149,7 +149,7 @@ def boxes() -> None:
     replies = [CODECS["llava"].write([("", box)], *SIZE) for box in upright]
     show(
         "rs_grounding, 18,677 replies",
-        seconds(lambda: score_grounding(replies, upright, [SIZE] * BOXES, "llava")),
+        seconds(lambda: measure_boxes(replies, upright, [SIZE] * BOXES, "llava")),
         "reading them alone",
         seconds(lambda: [CODECS["llava"].parse(reply, *SIZE) for reply in replies]),
     )

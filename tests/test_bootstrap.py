@@ -1,6 +1,7 @@
 """Intervals and paired tests against slow loops, exact enumeration and known coverage."""
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,13 @@ pytest.importorskip("evaluate")
 
 from rs_gpt4v_evaluation.bootstrap import Sums, intervals, joined, paired, summed
 from rs_gpt4v_evaluation.rs_caption import rs_caption
-from rs_gpt4v_evaluation.rs_caption.rs_caption import score_captions
+from rs_gpt4v_evaluation.rs_caption.rs_caption import measure
 from rs_gpt4v_evaluation.rs_vqa.rs_vqa import answer_sums
+
+
+def score_captions(*columns: Any, **options: Any) -> dict[str, Any]:
+    return measure(*columns, **options).result
+
 
 CAPTIONS = ["a road by a river", "two planes near a road", "many trees", "a road and a river"]
 REFERENCES = [["a road by the river", "a river"], ["two planes"], ["many trees"], ["a road", "x"]]

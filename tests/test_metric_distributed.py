@@ -67,9 +67,9 @@ def test_two_processes_give_the_scores_of_one(tmp_path: Path) -> None:
         process.stdin = None
     told, nothing = (process.communicate(timeout=300)[0] for process in (first, second))
     alone = [
-        rs_caption.score_captions(**CAPTIONS),
-        rs_vqa.vqa_accuracy(**ANSWERS, counts="exact"),
-        rs_grounding.score_grounding(**BOXES, box_format="norm1000"),
+        rs_caption.measure(**CAPTIONS).result,
+        rs_vqa.measure(**ANSWERS, counts="exact").result,
+        rs_grounding.measure(**BOXES, box_format="norm1000").result,
     ]
     assert json.loads(told) == dict(zip(folders, alone, strict=True))
     assert json.loads(nothing) == dict.fromkeys(folders)

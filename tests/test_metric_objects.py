@@ -25,7 +25,7 @@ from rs_gpt4v_evaluation.rs_caption import rs_caption
 from rs_gpt4v_evaluation.rs_grounding import rs_grounding
 from rs_gpt4v_evaluation.rs_judge import rs_judge
 from rs_gpt4v_evaluation.rs_vqa import rs_vqa
-from rs_gpt4v_evaluation.score import METRICS
+from rs_gpt4v_evaluation.score import METRIC_OF_TASK, METRICS
 
 MODULES = {"vqa": (rs_vqa, "answer_sums"), "grounding": (rs_grounding, "box_sums")}
 
@@ -82,6 +82,10 @@ def test_the_headline_and_the_totals_have_labels(metric: Metric) -> None:
     )
 
 
+def test_a_task_has_one_metric() -> None:
+    assert len(METRIC_OF_TASK) == sum(len(metric.tasks) for metric in METRICS)
+
+
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_marks_are_one_a_row_and_the_scores_come_from_the_sums(metric: Metric) -> None:
     for task in metric.tasks:
@@ -92,7 +96,7 @@ def test_marks_are_one_a_row_and_the_scores_come_from_the_sums(metric: Metric) -
         measured = metric.measure(rows, DEFAULT_RULES)
         assert len(metric.marks(rows, measured)) == 3
         total = measured.sums.scores(measured.sums.rows.sum(0))
-        assert {key: measured.told[key] for key in total} == total
+        assert {key: measured.result[key] for key in total} == total
         first, second, _ = metric.marks(rows, measured)
         assert first.right in (None, True)
         assert second.right in (None, False)

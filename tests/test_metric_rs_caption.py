@@ -13,7 +13,12 @@ from rs_gpt4v_evaluation.rs_caption.bleu import bleu_counts, bleu_scores
 from rs_gpt4v_evaluation.rs_caption.cider import similarities
 from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts
 from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l
-from rs_gpt4v_evaluation.rs_caption.rs_caption import RSCaption, score_captions
+from rs_gpt4v_evaluation.rs_caption.rs_caption import RSCaption, measure
+
+
+def score_captions(*columns: Any, **options: Any) -> dict[str, Any]:
+    return measure(*columns, **options).result
+
 
 pytestmark = pytest.mark.skipif(bool(meteor.missing()), reason="METEOR needs the extra meteor")
 FOLDER = Path(rs_caption.__file__).parent

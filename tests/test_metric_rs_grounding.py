@@ -16,7 +16,12 @@ from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import from_rotated, iou, to_rotated
 from rs_gpt4v_evaluation.rs_grounding import rs_grounding
 from rs_gpt4v_evaluation.rs_grounding.overlaps import overlaps
-from rs_gpt4v_evaluation.rs_grounding.rs_grounding import RSGrounding, ground, score_grounding
+from rs_gpt4v_evaluation.rs_grounding.rs_grounding import RSGrounding, ground, measure
+
+
+def score_grounding(*columns: Any, **options: Any) -> dict[str, Any]:
+    return measure(*columns, **options).result
+
 
 FOLDER = Path(rs_grounding.__file__).parent
 SIZE = (800, 600)

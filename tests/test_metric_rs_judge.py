@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_gpt4v_evaluation.rs_judge import rs_judge
-from rs_gpt4v_evaluation.rs_judge.rs_judge import RSJudge, judge_means
+from rs_gpt4v_evaluation.rs_judge.rs_judge import RSJudge, measure
+
+
+def judge_means(*columns: Any, **options: Any) -> dict[str, Any]:
+    return measure(*columns, **options).result
+
 
 FOLDER = Path(rs_judge.__file__).parent
 JUDGE: dict[str, Any] = {"judge": "a-judge", "prompt": "c0ffee00"}

@@ -12,7 +12,12 @@ from typing import Any
 import pytest
 
 from rs_gpt4v_evaluation.rs_caption import spice
-from rs_gpt4v_evaluation.rs_caption.rs_caption import METRICS, score_captions
+from rs_gpt4v_evaluation.rs_caption.rs_caption import METRICS, measure
+
+
+def score_captions(*columns: Any, **options: Any) -> dict[str, Any]:
+    return measure(*columns, **options).result
+
 
 needs_jars = pytest.mark.skipif(not find_spec("pycocoevalcap"), reason="needs pycocoevalcap")
 

@@ -74,7 +74,7 @@ class Measured:
         sums: What each row adds to the sums behind the scores.
         signature: The metric with its version and rule.
         n: Numbers of rows, of each question type or group.
-        counts: What else is told beside the scores, such as the replies without a box.
+        counts: What else stands beside the scores, such as the replies without a box.
         rule: How replies were compared.
         unparsed: Why a row's reply gave nothing to compare, by the row's number.
     """
@@ -87,7 +87,7 @@ class Measured:
     unparsed: Mapping[int, str] = field(default_factory=dict)
 
     @property
-    def told(self) -> dict[str, Any]:
+    def result(self) -> dict[str, Any]:
         """All by name: scores, numbers of rows as ``n_<type>``, counts, signature."""
         numbers = {f"n_{name}": n for name, n in self.n.items()}
         return {**self.sums.total(), **numbers, **self.counts, "signature": self.signature}
@@ -162,7 +162,7 @@ class EvaluateMetric(evaluate.Metric):
     COLUMNS: ClassVar[Mapping[str, Any]]
     CITATION: ClassVar[str]
     URLS: ClassVar[Sequence[str]]
-    SCORE: ClassVar[Callable[..., dict[str, Any]]]
+    MEASURE: ClassVar[Callable[..., Measured]]
 
     def _info(self) -> evaluate.MetricInfo:
         text = self.__doc__ or ""
@@ -175,7 +175,7 @@ class EvaluateMetric(evaluate.Metric):
         )
 
     def _compute(self, **columns: Any) -> dict[str, Any]:
-        return self.SCORE(**columns)
+        return self.MEASURE(**columns).result
 
 
 def check_columns(metric: str, **columns: Sequence[Any]) -> None:

@@ -157,7 +157,7 @@ def scores_of(lines: list[ScoredPair], path: Path) -> JudgeScore:
         "unparsed": reasons(judged, "unparsed"),
         "failed": failed,
         "cost_usd": total_usd(verdict["cost_usd"] for own in _verdicts(lines) for verdict in own),
-        "scores": measured(judged, path).told,
+        "scores": measured(judged, path).result,
     }
 
 

@@ -84,14 +84,14 @@ _REFUSAL = re.compile(
 
 def read_score(reply: str) -> Read:
     """The one score from 1 to 10 that ``reply`` states, and the judge's reason for it."""
-    text = _said(reply)
+    text = _without_thoughts(reply)
     if len(text) > LONGEST:
         return Read(None, f"the reply has {len(text):,} characters, more than are read")
     objects, prose = _json_objects(text)
-    found = [_json_score(one["score"]) for one in objects if "score" in one]
+    found = [_json_score(item["score"]) for item in objects if "score" in item]
     found += [_plain_score(stated) for stated in _stated(prose)]
     if not found:
-        return Read(None, _silence(text, "no score"))
+        return Read(None, _nothing_found(text, "no score"))
     for one in found:
         if isinstance(one, str):
             return Read(None, one)
@@ -111,35 +111,35 @@ def read_choice(reply: str) -> Read:
     >>> read_choice("Both answers are fine.")
     Read(value=None, reason='no choice in the reply')
     """
-    text = _said(reply)
+    text = _without_thoughts(reply)
     if len(text) > LONGEST:
         return Read(None, f"the reply has {len(text):,} characters, more than are read")
     objects, prose = _json_objects(text)
-    found = [_told(one["better"]).strip().casefold() for one in objects if "better" in one]
+    found = [_as_text(item["better"]).strip().casefold() for item in objects if "better" in item]
     label = rf"{_CLAUSE}better(?:\s+answer)?[*_`'\"]*\s*[:=]{_JUNK}([a-z]+)"
     found += [word.casefold() for word in re.findall(label, prose, re.IGNORECASE | re.MULTILINE)]
     if not found:
-        return Read(None, _silence(text, "no choice"))
+        return Read(None, _nothing_found(text, "no choice"))
     if len(set(found)) > 1:
-        told = shown(", ".join(dict.fromkeys(found)))
-        return Read(None, f"the reply states several choices: {told}")
+        values = shown(", ".join(dict.fromkeys(found)))
+        return Read(None, f"the reply states several choices: {values}")
     if found[0] not in CHOICES:
         return Read(None, f"{shown(found[0])!r} is none of {', '.join(CHOICES)}")
     return Read(found[0], _reason(objects, text))
 
 
-def _said(reply: str) -> str:
+def _without_thoughts(reply: str) -> str:
     """The reply without the thoughts that a reasoning model may put before it."""
     text = _THOUGHT.split(reply)[-1].strip()
     return "" if re.match("<think", text, re.IGNORECASE) else text
 
 
-def _silence(text: str, lacks: str) -> str:
+def _nothing_found(text: str, missing: str) -> str:
     if not text:
         return "the reply is empty"
     if _REFUSAL.match(text):
         return f"the judge declined: {text[:80]!r}"
-    return f"{lacks} in the reply"
+    return f"{missing} in the reply"
 
 
 def _reason(objects: list[dict[str, Any]], text: str) -> str:
@@ -188,11 +188,11 @@ def _json_score(value: object) -> float | str:
         bare = _BARE.fullmatch(value.strip())
         return _plain_score(bare["score"]) if bare else f"score is {value[:40]!r}, not a number"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return f"score is {_told(value)}, not a number"
+        return f"score is {_as_text(value)}, not a number"
     return _in_range(value)
 
 
-def _told(value: object) -> str:
+def _as_text(value: object) -> str:
     """A value of JSON; a list may be nested too deeply to be written."""
     if isinstance(value, list):
         return "a list"

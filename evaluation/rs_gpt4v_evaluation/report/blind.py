@@ -10,9 +10,9 @@ from rs_gpt4v_evaluation.rs_vqa.rs_vqa import (
     Form,
     Normalise,
     bucket,
+    measure,
     normalise_answer,
     units,
-    vqa_accuracy,
 )
 
 
@@ -22,7 +22,7 @@ class Blind(NamedTuple):
     ``rules`` are sentences on how such answers are compared.
     """
 
-    scores: dict[str, float | int | str]
+    scores: dict[str, float]
     answers: dict[str, str]
     rules: list[str]
 
@@ -44,8 +44,8 @@ def blind(column: Column) -> Blind:
     answers = _most_frequent(column.rows, asked, rule["normalise"])
     references = [row.references for row in column.rows]
     blindly = [answers[one] for one in asked]
-    scores = vqa_accuracy(blindly, references, types, counts, areas, rule["normalise"])
-    return Blind(scores, _named(answers), _rules(answers))
+    measured = measure(blindly, references, types, counts, areas, rule["normalise"])
+    return Blind(measured.sums.total(), _named(answers), _rules(answers))
 
 
 def _of(rule: Form | Mapping[str, Form], row: Row) -> Form:

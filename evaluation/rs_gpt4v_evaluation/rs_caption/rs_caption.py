@@ -40,27 +40,6 @@ _CITATION = """\
 """
 
 
-def score_captions(
-    predictions: Sequence[str],
-    references: Sequence[Sequence[str]],
-    metrics: Sequence[str] = METRICS,
-    meteor_backend: Backend = "python",
-) -> dict[str, float | str]:
-    """Scores of raw captions, by name, with the signature; see `RSCaption` for their ranges.
-
-    All references are tokenised as one batch and all predictions as another, in the order given,
-    as COCO does: a final "x." is read by the word that follows it (see `ptb`).
-
-    Raises:
-        ValueError: There is nothing to score, a row has no prediction or no references, or a
-            metric or backend is unknown.
-        ImportError: METEOR is asked for without its extra, or SPICE without pycocoevalcap.
-        FileNotFoundError: SPICE is asked for without CoreNLP or Java.
-        RuntimeError: SPICE is asked for with another Java than 8 to 14.
-    """
-    return measure(predictions, references, metrics, meteor_backend).told
-
-
 @dataclass(frozen=True)
 class CaptionsMeasured(Measured):
     """With the CIDEr of each caption, in [0, 10], if that was asked for."""
@@ -74,7 +53,19 @@ def measure(
     metrics: Sequence[str] = METRICS,
     meteor_backend: Backend = "python",
 ) -> CaptionsMeasured:
-    """The same, with what each caption adds; CIDEr weighs n-grams by the references of all."""
+    """Scores of raw captions, with what each caption adds; see `RSCaption` for their ranges.
+
+    All references are tokenised as one batch and all predictions as another, in the order given,
+    as COCO does: a final "x." is read by the word that follows it (see `ptb`). CIDEr weighs n-grams
+    by the references of all.
+
+    Raises:
+        ValueError: There is nothing to score, a row has no prediction or no references, or a
+            metric or backend is unknown.
+        ImportError: METEOR is asked for without its extra, or SPICE without pycocoevalcap.
+        FileNotFoundError: SPICE is asked for without CoreNLP or Java.
+        RuntimeError: SPICE is asked for with another Java than 8 to 14.
+    """
     metric.check_columns("rs_caption", predictions=predictions, references=references)
     metric.check_references("rs_caption", references)
     _check_options(metrics, meteor_backend)
@@ -88,8 +79,9 @@ def measure(
         "meteor": lambda: _METEOR[meteor_backend](candidates, tokenised),
         "rouge_l": lambda: _mean("rouge_l", rouge_l(candidates, tokenised)),
         "cider": lambda: _mean("cider", similarities(candidates, tokenised, ngrams), 10),
-        "spice": lambda: _mean("spice", image_scores(candidates, tokenised, program)),
     }
+    if program:
+        parts["spice"] = lambda: _mean("spice", image_scores(candidates, tokenised, program))
     sums = {name: part() for name, part in parts.items() if name in metrics}
     signature = _signature(candidates, references, metrics, meteor_backend)
     if program:
@@ -231,4 +223,4 @@ class RSCaption(metric.EvaluateMetric):
     }
     CITATION: ClassVar = _CITATION
     URLS: ClassVar = ["https://github.com/salaniz/pycocoevalcap"]
-    SCORE: ClassVar = staticmethod(score_captions)
+    MEASURE: ClassVar = staticmethod(measure)

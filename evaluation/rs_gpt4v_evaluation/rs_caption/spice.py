@@ -77,9 +77,7 @@ def find_spice(corenlp: Path | None = None, java: Path | None = None) -> SpicePr
 
 
 def image_scores(
-    candidates: Sequence[str],
-    references: Sequence[Sequence[str]],
-    program: SpiceProgram | None = None,
+    candidates: Sequence[str], references: Sequence[Sequence[str]], program: SpiceProgram
 ) -> list[float]:
     """SPICE's F of each caption, in [0, 1].
 
@@ -89,7 +87,7 @@ def image_scores(
     Args:
         candidates: One tokenised caption per image.
         references: The tokenised references of each image.
-        program: What `find_spice` found; by default it looks.
+        program: What `find_spice` found.
 
     Raises:
         RuntimeError: The program failed, or left images out.
@@ -98,7 +96,7 @@ def image_scores(
         {"image_id": row, "test": caption, "refs": list(refs)}
         for row, (caption, refs) in enumerate(zip(candidates, references, strict=True))
     ]
-    found = _run(program or find_spice(), images)
+    found = _run(program, images)
     scores = {item["image_id"]: item["scores"]["All"]["f"] for item in found}
     left_out = [row for row in range(len(images)) if row not in scores]
     if left_out:

@@ -63,32 +63,21 @@ class BoxesMeasured(Measured):
     boxes: list[Points | ParseFailure] = field(default_factory=list)
 
 
-def score_grounding(
+def measure(
     predictions: Sequence[str],
     references: Sequence[Sequence[float]],
     sizes: Sequence[Sequence[int]],
     box_format: str | Sequence[str],
     *,
     strict: bool = False,
-) -> dict[str, float | int | str]:
-    """Scores of raw replies, by name, with the signature; see `RSGrounding` for their ranges.
+) -> BoxesMeasured:
+    """Scores of raw replies, with what each row adds; see `RSGrounding` for their ranges.
 
     Raises:
         ValueError: There is nothing to score, a row is incomplete, a true box cannot be one in
             pixels of its image, or the codec is unknown.
     """
     grounded = ground(predictions, references, sizes, box_format)
-    return measure(grounded, references, box_format, strict=strict).told
-
-
-def measure(
-    grounded: Grounded,
-    references: Sequence[Sequence[float]],
-    box_format: str | Sequence[str],
-    *,
-    strict: bool = False,
-) -> BoxesMeasured:
-    """The same of replies already read, with what each row adds to it."""
     n, unparsed = len(grounded.boxes), len(grounded.reasons)
     kinds = "+".join({4: "hbb", 8: "obb"}[n] for n in sorted({len(box) for box in references}))
     codecs = box_format if isinstance(box_format, str) else "+".join(sorted(set(box_format)))
@@ -133,7 +122,7 @@ def ground(
     """Read each reply's first box, and lay it over the true one; see `overlaps` for the two kinds.
 
     Raises:
-        ValueError: As `score_grounding` does.
+        ValueError: As `measure` does.
     """
     formats = [box_format] * len(predictions) if isinstance(box_format, str) else box_format
     metric.check_columns(
@@ -218,8 +207,8 @@ def _measure(rows: list[Prediction], rules: Rules) -> Measured:
     truths = [row["boxes"][0]["points"] for row in rows]
     formats = [row["dataset"].get("box_format", "") for row in rows]
     sizes = [(row["width"], row["height"]) for row in rows]
-    grounded = ground([row["prediction"] for row in rows], truths, sizes, formats)
-    return measure(grounded, truths, formats, strict=rules.strict_iou)
+    replies = [row["prediction"] for row in rows]
+    return measure(replies, truths, sizes, formats, strict=rules.strict_iou)
 
 
 def _problem(row: Prediction) -> str | None:
@@ -297,4 +286,4 @@ class RSGrounding(metric.EvaluateMetric):
     }
     CITATION: ClassVar = _CITATION
     URLS: ClassVar = ["https://github.com/ZhanYang-nwpu/RSVG-pytorch"]
-    SCORE: ClassVar = staticmethod(score_grounding)
+    MEASURE: ClassVar = staticmethod(measure)

@@ -30,25 +30,18 @@ _CITATION = """\
 """
 
 
-def judge_means(
+def measure(
     predictions: Sequence[Scores], groups: Sequence[str], judge: str, prompt: str
-) -> dict[str, float | int | str | None]:
-    """Means in [1, 10], numbers of pairs, spreads and the signature, by name; see `RSJudge`.
+) -> Measured:
+    """Means in [1, 10], numbers of pairs and spreads, with what each pair adds; see `RSJudge`.
 
-    A pair's score is the mean of those that could be read. `all` weighs every pair alike, so it is
-    no mean of the two groups.
+    A pair's score is the mean of those that could be read; one without a score adds nothing. `all`
+    weighs every pair alike, so it is no mean of the two groups.
 
     Raises:
         ValueError: There is nothing to score, a score is outside [1, 10], the columns or the
             numbers of repeats differ in length, or a group is unknown.
     """
-    return measure(predictions, groups, judge, prompt).told
-
-
-def measure(
-    predictions: Sequence[Scores], groups: Sequence[str], judge: str, prompt: str
-) -> Measured:
-    """The same, with what each pair adds to it; one without a score adds nothing."""
     repeats = _check(predictions, groups)
     read = [[score for score in scores if score is not None] for scores in predictions]
     means = [fmean(own) if own else math.nan for own in read]
@@ -212,4 +205,4 @@ class RSJudge(metric.EvaluateMetric):
     }
     CITATION: ClassVar = _CITATION
     URLS: ClassVar = ["https://arxiv.org/abs/2406.12479"]
-    SCORE: ClassVar = staticmethod(judge_means)
+    MEASURE: ClassVar = staticmethod(measure)

@@ -92,37 +92,6 @@ def bucket(answer: str, unit: str = "") -> str | None:
     return next((words for limit, words in classes.items() if number <= limit), above)
 
 
-def right_answers(
-    predictions: Sequence[str],
-    references: Sequence[str] | Sequence[Sequence[str]],
-    question_types: Sequence[str],
-    counts: Form | Sequence[Form] = "bucket",
-    areas: Form | Sequence[Form] = "bucket",
-    normalise: Normalise = "lenient",
-) -> np.ndarray:
-    """Which predictions are right: booleans, one a row.
-
-    Both answers are normalised, then bucketed where the rule says so. A prediction that is empty or
-    has no bucket is wrong; one of several references is enough.
-
-    Raises:
-        ValueError: There is nothing to score, an answer or type is missing, or a rule is unknown.
-    """
-    metric.check_columns(
-        "rs_vqa", predictions=predictions, references=references, question_types=question_types
-    )
-    accepted = [tuple(_listed(true)) for true in references]
-    metric.check_references("rs_vqa", accepted)
-    _check_rules(len(predictions), counts=counts, areas=areas)
-    if normalise not in ("strict", "lenient"):
-        raise ValueError(f"rs_vqa: normalise must be one of strict, lenient, got {normalise!r}")
-    unit = units(question_types, counts, areas)
-    rows = list(zip(predictions, accepted, unit, strict=True))
-    # 222,684 answers have few distinct rows, and each is judged once.
-    right = {row: _is_right(*row, normalise) for row in set(rows)}
-    return np.fromiter(map(right.__getitem__, rows), bool, len(rows))
-
-
 def units(
     question_types: Sequence[str], counts: Form | Sequence[Form], areas: Form | Sequence[Form]
 ) -> list[str | None]:
@@ -142,22 +111,6 @@ def _is_right(said: str, accepted: Sequence[str], unit: str | None, normalise: N
     return any(_same(answer, normalise_answer(true, normalise), unit) for true in accepted)
 
 
-def vqa_accuracy(
-    predictions: Sequence[str],
-    references: Sequence[str] | Sequence[Sequence[str]],
-    question_types: Sequence[str],
-    counts: Form | Sequence[Form] = "bucket",
-    areas: Form | Sequence[Form] = "bucket",
-    normalise: Normalise = "lenient",
-) -> dict[str, float | int | str]:
-    """Accuracies in [0, 1], numbers of questions and the signature, by name; see `RSVQA`.
-
-    Raises:
-        ValueError: As `right_answers` does.
-    """
-    return measure(predictions, references, question_types, counts, areas, normalise).told
-
-
 def measure(
     predictions: Sequence[str],
     references: Sequence[str] | Sequence[Sequence[str]],
@@ -166,10 +119,28 @@ def measure(
     areas: Form | Sequence[Form] = "bucket",
     normalise: Normalise = "lenient",
 ) -> Measured:
-    """The same, with what each row adds to it."""
-    right = right_answers(predictions, references, question_types, counts, areas, normalise)
-    said = Counter(predictions)
-    empty = sum(times for answer, times in said.items() if not normalise_answer(answer, normalise))
+    """Accuracies in [0, 1], with numbers of questions and what each row adds; see `RSVQA`.
+
+    Both answers are normalised, then bucketed where the rule says so. A prediction that is empty or
+    has no bucket is wrong; one of several references is enough.
+
+    Raises:
+        ValueError: There is nothing to score, an answer or type is missing, or a rule is unknown.
+    """
+    metric.check_columns(
+        "rs_vqa", predictions=predictions, references=references, question_types=question_types
+    )
+    accepted = [tuple(_listed(true)) for true in references]
+    metric.check_references("rs_vqa", accepted)
+    _check_rules(len(predictions), counts=counts, areas=areas)
+    if normalise not in ("strict", "lenient"):
+        raise ValueError(f"rs_vqa: normalise must be one of strict, lenient, got {normalise!r}")
+    rows = list(zip(predictions, accepted, units(question_types, counts, areas), strict=True))
+    # 222,684 answers have few distinct rows, and each is judged once.
+    is_right = {row: _is_right(*row, normalise) for row in set(rows)}
+    right = np.fromiter(map(is_right.__getitem__, rows), bool, len(rows))
+    replies = Counter(predictions)
+    empty = sum(n for reply, n in replies.items() if not normalise_answer(reply, normalise))
     return Measured(
         answer_sums(right, question_types),
         f"rs_vqa|v{VERSION}|counts:{_named(counts)}|areas:{_named(areas)}|normalise:{normalise}"
@@ -335,7 +306,7 @@ class RSVQA(metric.EvaluateMetric):
     }
     CITATION: ClassVar = _CITATION
     URLS: ClassVar = ["https://rsvqa.sylvainlobry.com", "https://github.com/syvlo/RSVQA"]
-    SCORE: ClassVar = staticmethod(vqa_accuracy)
+    MEASURE: ClassVar = staticmethod(measure)
 
     def add(self, *, reference: str | Sequence[str] | None = None, **row: Any) -> None:
         """As of any metric, in the singular or the plural; a reference is one answer or several."""

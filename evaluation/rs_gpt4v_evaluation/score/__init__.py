@@ -116,7 +116,7 @@ def score_of(task: Task, file: str, missing: int, resamples: int = 0) -> Score:
         "metric": task.metric.name,
         "n": len(task.rows),
         "missing": missing,
-        "scores": measured.told,
+        "scores": measured.result,
         "rule": dict(measured.rule),
         "intervals": intervals(measured.sums, about, resamples) if resamples else {},
         "unparsed": {task.rows[row]["id"]: why for row, why in measured.unparsed.items()},

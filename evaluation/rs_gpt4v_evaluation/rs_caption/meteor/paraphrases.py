@@ -17,6 +17,7 @@ from huggingface_hub.constants import HF_HOME
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from rs_gpt4v.files import replacing
 from rs_gpt4v_evaluation.rs_caption.meteor import meteor_folder
 from rs_gpt4v_evaluation.rs_caption.meteor.compiled import compiled
 
@@ -81,7 +82,9 @@ def load_paraphrases() -> Paraphrases:
             return Paraphrases(**arrays)
     paraphrases = read_table(table)
     try:
-        _write(index, paraphrases)
+        index.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(index) as file:
+            np.savez(file, **paraphrases._asdict())
     except OSError as error:
         warnings.warn(
             f"METEOR's paraphrases are read anew each time (half a minute): {error}. "
@@ -157,17 +160,3 @@ def _checksum(table: Path) -> str:
     with table.open("rb") as file:
         file.seek(-8, os.SEEK_END)
         return file.read(8).hex()
-
-
-def _write(index: Path, paraphrases: Paraphrases) -> None:
-    """Write the whole index or nothing."""
-    index.parent.mkdir(parents=True, exist_ok=True)
-    partial = index.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, **paraphrases._asdict())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(index)
-    finally:
-        partial.unlink(missing_ok=True)
