@@ -5,7 +5,7 @@ from typing import Any
 
 import evaluate
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rs_gpt4v_evaluation.rs_judge import rs_judge
@@ -90,6 +90,7 @@ def test_a_single_repeat_has_no_spread() -> None:
     assert "conversation" not in found
 
 
+@settings(deadline=None)
 @given(st.integers(1, 3).flatmap(lambda n: st.lists(st.lists(SCORES, min_size=n, max_size=n))))
 def test_means_stay_on_the_scale_and_every_pair_is_counted(
     predictions: list[list[float | None]],

@@ -242,6 +242,7 @@ def test_the_truth_itself_is_right_where_it_is_one(rows: list[Any], rules: Any) 
     assert right_answers(said, said, types, **rules) == sensible
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["", " ", "\t\n"]), answers, kinds, rulings)
 def test_an_empty_reply_is_wrong_by_any_rule(said: str, true: str, kind: str, rules: Any) -> None:
     assert not any(right_answers([said, said], [true, said], [kind, kind], **rules))
