@@ -5,7 +5,7 @@ from itertools import combinations, product
 
 from rs_gpt4v.boxes import Points
 from rs_gpt4v_generation import spatial
-from rs_gpt4v_generation.checks._verdict import Check, Verdict, result
+from rs_gpt4v_generation.checks._verdict import Check, Result, Verdict
 from rs_gpt4v_generation.claims import Claim, Number
 from rs_gpt4v_generation.classes import counted
 from rs_gpt4v_generation.facts import FactSheet
@@ -27,9 +27,17 @@ def _boxes(sheet: FactSheet, names: Iterable[str]) -> tuple[Points, ...]:
 def _verdict(
     check: Check, claim: Claim, truth: Truth, turn: int, rule: str, boxes: tuple[Points, ...]
 ) -> Verdict:
-    outcome = result(truth, negated=claim.negated, unsure=claim.unsure)
     denied = "denied: " if claim.negated and check != "absence" else ""
-    return Verdict(check, outcome, turn, claim.sentence, denied + rule, boxes)
+    return Verdict(check, _result(claim, truth), turn, claim.sentence, denied + rule, boxes)
+
+
+def _result(claim: Claim, truth: Truth) -> Result:
+    """What is only supposed cannot fail."""
+    if truth is None:
+        return "cannot tell"
+    if truth is not claim.negated:
+        return "pass"
+    return "cannot tell" if claim.unsure else "fail"
 
 
 def _presence(claim: Claim, sheet: FactSheet, turn: int) -> Verdict:

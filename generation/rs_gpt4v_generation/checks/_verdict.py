@@ -41,15 +41,3 @@ class Verdict:
     sentence: str
     rule: str
     boxes: tuple[Points, ...] = ()
-
-
-def result(truth: bool | None, *, negated: bool = False, unsure: bool = False) -> Result:
-    """The result for a claim that the boxes make true, false or neither.
-
-    What is only supposed cannot fail.
-    """
-    if truth is None:
-        return "cannot tell"
-    if truth is not negated:
-        return "pass"
-    return "cannot tell" if unsure else "fail"
