@@ -82,8 +82,8 @@ class RsGpt4vConfig(datasets.BuilderConfig):
 UNUSABLE = (AnnotationError, InvalidConversationError, RecordError, SourceNotFoundError)
 """Errors that say why one config cannot be built; others may be."""
 
-_TOLD = (*UNUSABLE, NoDataRootError, OSError, ImportError)
-"""Errors whose message is for the person who called ``load_dataset``."""
+_FOR_THE_USER = (*UNUSABLE, NoDataRootError, OSError, ImportError)
+"""Errors whose message is for whoever called ``load_dataset``."""
 
 _CHOICES = {
     "protocol": get_args(Protocol),
@@ -185,23 +185,17 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             super().download_and_prepare(*args, **kwargs)
         except datasets.exceptions.DatasetGenerationError as error:
             # `datasets` hides the reason in the cause; a person reads the last line.
-            if isinstance(error.__cause__, _TOLD):
+            if isinstance(error.__cause__, _FOR_THE_USER):
                 raise error.__cause__ from None
             raise
 
     def _remind_of_dropped(self) -> None:
         """Say what an earlier build left out of the rows that are served again, or changed."""
-        for what, said in (("dropped", "left out"), ("changed", "changed")):
-            for file in sorted(Path(self.cache_dir).glob(f"{what}-*.jsonl")):
-                with file.open(encoding="utf-8") as lines:
-                    count = sum(1 for _ in lines)
-                logger.warning(
-                    "%s: %s records were %s when it was built, see %s",
-                    self.config.name,
-                    f"{count:,}",
-                    said,
-                    file,
-                )
+        for name, verb in (("dropped", "left out"), ("changed", "changed")):
+            for file in sorted(Path(self.cache_dir).glob(f"{name}-*.jsonl")):
+                count = f"{len(file.read_bytes().splitlines()):,}"
+                message = "%s: %s records were %s when it was built, see %s"
+                logger.warning(message, self.config.name, count, verb, file)
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         super()._download_and_prepare(*args, **kwargs)
@@ -225,13 +219,13 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
 
     def _why_nothing_is_left(self) -> str:
         """Of each split whose files hold records, how many were left out, and the first reason."""
-        said = [
+        reasons = [
             f"{file.stem.removeprefix('dropped-')}: {len(lines):,} left out, the first because "
             f"{lines[0]['reason']}"
             for file in sorted(Path(str(self._output_dir)).glob("dropped-*.jsonl"))
             if (lines := list(read_json_lines(file, DroppedRecord)))
         ]
-        return "; ".join(said) or (
+        return "; ".join(reasons) or (
             "its files are missing or hold no record; "
             f"`rs-gpt4v sources {self.config.name} --data-dir ...` says what is missing"
         )
@@ -240,11 +234,13 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         self, split: str, configs: list[str], leaks: LeakFinder | None
     ) -> Iterator[tuple[Key, pa.Table]]:
         # Configs of one source stand together: its records are read once for all of them.
-        of_source = itertools.groupby(enumerate(configs), lambda one: CONFIGS[one[1]].source.name)
-        for _, some in of_source:
-            named = list(some)
-            records = self._records(CONFIGS[named[0][1]].source, split, leaks)
-            for shard, name in named:
+        by_source = itertools.groupby(
+            enumerate(configs), lambda shard: CONFIGS[shard[1]].source.name
+        )
+        for _, group in by_source:
+            shards = list(group)
+            records = self._records(CONFIGS[shards[0][1]].source, split, leaks)
+            for shard, name in shards:
                 for part, rows in enumerate(self._tables(CONFIGS[name], split, records)):
                     yield Key(shard, part), rows
 

@@ -67,9 +67,9 @@ def check_images(
     identities = [_identity(path) for path in paths]
     with closing(_Memory(cache, conversion)) as memory:
         known = memory.known()
-        new = [one for one in identities if isinstance(one, _Identity) and one not in known]
+        new = [item for item in identities if isinstance(item, _Identity) and item not in known]
         known |= _check_new(new, memory, cache, conversion)
-    return [one if isinstance(one, Checked) else known[one] for one in identities]
+    return [item if isinstance(item, Checked) else known[item] for item in identities]
 
 
 def _identity(path: str) -> _Identity | Checked:
@@ -95,7 +95,7 @@ def _check_new(
         # Pillow warns of what the answer says, and of oddities that do no harm.
         warnings.simplefilter("ignore")
         while batch := list(islice(left, _BATCH)):
-            answers = pool.map(lambda one: _checked(one.path, cache, conversion), batch)
+            answers = pool.map(lambda item: _checked(item.path, cache, conversion), batch)
             some = dict(zip(batch, answers, strict=True))
             memory.keep(some)
             found |= some
@@ -174,8 +174,8 @@ class _Memory:
         if self._database is None:
             return
         rows = [
-            (*one, self._rules, *answer[:3], *(answer.problem or (None, None)))
-            for one, answer in found.items()
+            (*item, self._rules, *answer[:3], *(answer.problem or (None, None)))
+            for item, answer in found.items()
         ]
         try:
             with self._database:

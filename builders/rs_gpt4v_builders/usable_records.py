@@ -1,4 +1,4 @@
-"""Reads one split of a source, and parts the records that can be used from those that cannot."""
+"""Reads one split of a source, and separates the records that can be used from the others."""
 
 # pyarrow makes its compute functions at import time, unseen by type checkers.
 # pyright: reportAttributeAccessIssue=false
@@ -57,7 +57,7 @@ def good_records(
         on_missing: "raise" at the first unusable record, or "skip" them all.
         log_dir: Where ``dropped-<source>-<split>.jsonl`` lists what is left out (id, kind, reason),
             and ``changed-...`` what is not as released; None: nowhere.
-        leaks: Tells which records to leave out because their image is a test image; None: none.
+        leaks: Finds the records to leave out because their image is a test image; None: none.
         cache: The cache folder of `datasets`, where what is known of each image is kept.
         conversion: What is done with images that are not 8-bit.
 
@@ -94,10 +94,10 @@ def good_records(
     if leaks is not None:
         problem = pc.coalesce(problem, leaks(found["path"]))
     good = found.filter(problem.is_null())
-    _tell(_listed(source, split, found, problem), "dropped", source, split, good, log_dir)
+    _report(_listed(source, split, found, problem), "dropped", source, split, good, log_dir)
     if "change" in good.column_names:
         changed = _listed(source, split, good, good["change"].combine_chunks())
-        _tell(changed, "changed", source, split, good, log_dir)
+        _report(changed, "changed", source, split, good, log_dir)
     return good
 
 
@@ -141,11 +141,11 @@ def _size_problem(
     if annotated is None or width is None or annotated == [width, height]:
         return None
     turned = " (turned, as its EXIF data say)" * (annotated == [height, width])
-    said = (
+    reason = (
         f"annotated on an image of {annotated[0]} x {annotated[1]} px, but its file has {width} x "
         f"{height}{turned}: use the images that were annotated, or scale the boxes"
     )
-    return "image of another size", said
+    return "image of another size", reason
 
 
 def _box_problems(found: pa.Table) -> pa.Array:
@@ -166,12 +166,12 @@ def _first_problem(
     boxes: list[dict[str, Any]], width: int | None, height: int | None
 ) -> Problem | None:
     """Of an image with one unusable box: without it, what is counted would be wrong."""
-    for place, box in enumerate(boxes):
+    for index, box in enumerate(boxes):
         if not box["label"] or not box["points"]:
             missing = "name" if box["points"] else "box"
-            return f"object without a {missing}", f"object {place} has no {missing}"
+            return f"object without a {missing}", f"object {index} has no {missing}"
         if problem := _box_problem(box["points"], width, height):
-            return problem[0], f"object {place}: {problem[1]}"
+            return problem[0], f"object {index}: {problem[1]}"
     return None
 
 
@@ -179,14 +179,16 @@ def _box_problem(
     points: list[float] | None, width: int | None, height: int | None
 ) -> Problem | None:
     if not points or width is None or height is None:
-        return None  # said already
+        return None  # other checks say so
     if len(points) not in (4, 8):
         return "box of neither 4 nor 8 numbers", f"its box has {len(points)} numbers: {points}"
     inside = clip(points, width, height)
     reverse = len(points) == 4 and (inside[0] >= inside[2] or inside[1] >= inside[3])
     if reverse or is_degenerate(inside):
-        said = f"its box {points} has no area in the image of {width} x {height} px"
-        return "box without an area", said
+        return (
+            "box without an area",
+            f"its box {points} has no area in the image of {width} x {height} px",
+        )
     return None
 
 
@@ -204,7 +206,7 @@ def _first(source: Source, bad: list[dict[str, str]]) -> str:
     ).rstrip()
 
 
-def _tell(
+def _report(
     rows: list[dict[str, str]],
     what: Literal["dropped", "changed"],
     source: Source,

@@ -60,7 +60,7 @@ def odd_characters(part: Part) -> list[OddCharacter]:
         )
         for character in dict.fromkeys([*where[0], *where[1]])
     ]
-    return sorted(found, key=lambda one: (-one.rows, -one.references, one.character))
+    return sorted(found, key=lambda odd: (-odd.rows, -odd.references, odd.character))
 
 
 def _rows_by_character(texts: pa.Array) -> dict[str, list[int]]:

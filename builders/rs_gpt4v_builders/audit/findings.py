@@ -197,7 +197,7 @@ def audit(configs: Sequence[str] = (), cache: Path | None = None, **options: Any
         [overlap for overlap in overlaps if overlap.pairs],
         [_repeats(images, part) for part in parts],
         absent,
-        [one for part in parts for one in odd_characters(part)],
+        [item for part in parts for item in odd_characters(part)],
     )
 
 

@@ -41,9 +41,9 @@ def write_page(audit: Audit, out: Path, *, sample: bool = False) -> None:
         .get_template("page.html.jinja")
         .render(
             audit=audit,
-            leaks=[one for one in shown if one.overlap.is_leak],
-            straddles=[one for one in shown if not one.overlap.is_leak],
-            repeats=[one for one in audit.repeats if one.duplicates or one.questions],
+            leaks=[item for item in shown if item.overlap.is_leak],
+            straddles=[item for item in shown if not item.overlap.is_leak],
+            repeats=[item for item in audit.repeats if item.duplicates or item.questions],
             listed=_LISTED,
             first=_first,
             kinds=kinds,
@@ -65,7 +65,7 @@ def _leaked(audit: Audit) -> tuple[int, int]:
 
 def _first(repeats: list[Repeat]) -> list[Repeat]:
     """Those to list: contradictions before mere repetitions."""
-    return sorted(repeats, key=lambda one: not one.contradicts)[:_LISTED]
+    return sorted(repeats, key=lambda item: not item.contradicts)[:_LISTED]
 
 
 def _shown(audit: Audit) -> list[_Shown]:

@@ -68,7 +68,7 @@ def kinds(pairs: Sequence[Pair]) -> str:
 def to_text(audit: Audit) -> str:
     """The findings as tables, with the first ids of each kind of repetition."""
     straddles = [overlap for overlap in audit.straddles if not overlap.is_leak]
-    repeats = [one for one in audit.repeats if one.duplicates or one.questions]
+    repeats = [item for item in audit.repeats if item.duplicates or item.questions]
     said = [
         _table("Training images in test splits", _OVERLAPS, map(_overlap_row, audit.leaks)),
         _table("Images in other splits of a config", _OVERLAPS, map(_overlap_row, straddles)),
@@ -81,7 +81,7 @@ def to_text(audit: Audit) -> str:
     ]
     said += [f"Why: {note}" for note in notes(audit)]
     said += [f"{config} was not audited: {reason}" for config, reason in audit.absent.items()]
-    parts = ", ".join(f"{one.part} {one.images:,}" for one in audit.repeats)
+    parts = ", ".join(f"{item.part} {item.images:,}" for item in audit.repeats)
     return "\n\n".join([*filter(None, [coverage(audit)]), f"Distinct images: {parts}", *said])
 
 
@@ -89,7 +89,7 @@ def coverage(audit: Audit) -> str:
     """How much of what was to be audited could be; empty where all of it was."""
     if not audit.absent:
         return ""
-    audited = {_config(one.part) for one in audit.repeats}
+    audited = {_config(item.part) for item in audit.repeats}
     return (
         f"Only {len(audited)} of {len(audited) + len(audit.absent)} configs were audited: "
         f"{', '.join(audit.absent)} could not be built. Nothing is known of leaks into or out of "
@@ -107,14 +107,14 @@ def _overlap_row(overlap: Overlap) -> list[str]:
     return [overlap.left, overlap.right, *(f"{n:,}" for n in counts), kinds(overlap.pairs)]
 
 
-def _repeats_row(one: Repeats) -> list[str]:
-    first = (one.questions or one.duplicates)[0]
-    counts = (one.duplicate_rows, len(one.questions), one.contradictions)
-    return [one.part, *(f"{n:,}" for n in counts), " = ".join(first.ids[:2])]
+def _repeats_row(item: Repeats) -> list[str]:
+    first = (item.questions or item.duplicates)[0]
+    counts = (item.duplicate_rows, len(item.questions), item.contradictions)
+    return [item.part, *(f"{n:,}" for n in counts), " = ".join(first.ids[:2])]
 
 
-def _character_row(one: OddCharacter) -> list[str]:
-    return [one.part, one.character, f"{one.rows:,}", f"{one.references:,}", one.first]
+def _character_row(item: OddCharacter) -> list[str]:
+    return [item.part, item.character, f"{item.rows:,}", f"{item.references:,}", item.first]
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,7 +1,9 @@
 """What the writers of releases share: splits, scenes and image files."""
 
+import itertools
 import random
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,6 +42,15 @@ def make_scene(
     """One image's scene, and the generator for all that is said and drawn of it."""
     scene = lay_out(kind, number(release, seed, index), size, gsd_m)
     return scene, random.Random(number(release, seed, index, "words"))
+
+
+def in_blocks(
+    release: str, seed: int, kinds: Sequence[str], splits: Sequence[str], size: int, gsd_m: float
+) -> Iterator[Picture]:
+    """TIFFs named by their number, undrawn: one kind after the other, each with all ``splits``."""
+    for index, (kind, split) in enumerate(itertools.product(kinds, splits)):
+        scene, rng = make_scene(release, seed, index, kind, size, gsd_m)
+        yield Picture(f"{index + 1}.tif", split, scene, rng)
 
 
 def number(*names: str | int) -> int:

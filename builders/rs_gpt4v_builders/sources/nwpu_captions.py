@@ -27,16 +27,16 @@ _CAPTIONS = ("raw", "raw_1", "raw_2", "raw_3", "raw_4")
 def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
     path = folder / "dataset_nwpu.json"
     rows = [
-        _record(image, path, name, place)
+        _record(image, path, name, index)
         for name, images in read_json_object(path, of=list).items()
-        for place, image in enumerate(images)
+        for index, image in enumerate(images)
     ]
     return karpathy.of_split(rows, split, karpathy.SPLITS)
 
 
-def _record(image: dict[str, Any], path: Path, class_name: str, place: int) -> dict[str, Any]:
-    """The record of the image at ``place`` in the list of its class."""
-    at = f"{class_name}[{place}]"
+def _record(image: dict[str, Any], path: Path, class_name: str, index: int) -> dict[str, Any]:
+    """The record of the image at ``index`` in the list of its class."""
+    at = f"{class_name}[{index}]"
     raws = [image.get(key) for key in _CAPTIONS]
     return karpathy.record(image, raws, f"{path}, {at}", at, f"{class_name}/")
 

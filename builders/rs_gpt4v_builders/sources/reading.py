@@ -125,10 +125,10 @@ def read_json_list(path: Path, key: str) -> list[dict[str, Any]]:
         raise AnnotationError(
             f"{path}: expected an object with a list {key!r}, found {described(content)}"
         )
-    for place, row in enumerate(content[key]):
+    for index, row in enumerate(content[key]):
         if not isinstance(row, dict):
             raise AnnotationError(
-                f"{path}, {key}[{place}]: expected an object, found {described(row)}"
+                f"{path}, {key}[{index}]: expected an object, found {described(row)}"
             )
     return content[key]
 
@@ -159,10 +159,10 @@ def read_json_object(path: Path, of: type[dict[str, Any]] | type[list[Any]]) -> 
         odd = {} if isinstance(value, of) else {key: value}
         if of is list and not odd:
             odd = {f"{key}[{n}]": row for n, row in enumerate(value) if not isinstance(row, dict)}
-        for place, found in odd.items():
+        for item, value in odd.items():
             raise AnnotationError(
                 f"{path}: expected an object that holds {kind}, found {described(content)}, of "
-                f"which {place} is {described(found)}"
+                f"which {item} is {described(value)}"
             )
     return content
 
@@ -199,7 +199,7 @@ def read_json_columns(path: Path, key: str, columns: Mapping[str, pa.DataType]) 
 
 def _slow_columns(path: Path, key: str, rows: pa.StructType) -> pa.Table:
     """The same through Python, which can say what is wrong and where."""
-    places = enumerate(read_json_list(path, key))
+    items = enumerate(read_json_list(path, key))
     return records.table(
-        [row | {"where": f"{path}, {key}[{place}]"} for place, row in places], pa.schema(list(rows))
+        [row | {"where": f"{path}, {key}[{index}]"} for index, row in items], pa.schema(list(rows))
     )

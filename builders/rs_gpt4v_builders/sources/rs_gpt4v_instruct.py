@@ -110,7 +110,7 @@ def _items(path: Path) -> list[tuple[str, Any]]:
         raise AnnotationError(
             f"{path}: expected a list of objects, or an object a line, found {described(content)}"
         )
-    return [(f"{path}, item {place}", item) for place, item in enumerate(content)]
+    return [(f"{path}, item {index}", item) for index, item in enumerate(content)]
 
 
 def _parsed(line: str) -> Any:
@@ -126,7 +126,7 @@ def _keys(items: Sequence[Any]) -> list[str]:
     ids = [str(i) for i in stated if isinstance(i, str | int)]
     if len(set(filter(str.strip, ids))) == len(items):
         return ids
-    return [f"{place:06d}" for place in range(len(items))]
+    return [f"{index:06d}" for index in range(len(items))]
 
 
 def _row(item: Any, where: str, find: Callable[[str], str]) -> dict[str, Any]:
@@ -137,8 +137,8 @@ def _row(item: Any, where: str, find: Callable[[str], str]) -> dict[str, Any]:
     except _ItemError as problem:
         kind, reason = problem.args
         return {"where": where, "problem": (kind, f"{where}: {reason}")}
-    said = f"{where}: {left_out} turns before the first question or after the last answer"
-    change = ("turns left out", said) if left_out else None
+    reason = f"{where}: {left_out} turns before the first question or after the last answer"
+    change = ("turns left out", reason) if left_out else None
     return {"where": where, "image": image, "messages": messages, "change": change}
 
 
@@ -152,8 +152,8 @@ def _image_name(item: Any) -> str:
     if isinstance(name, list):
         name = name[0] if name else None
     if name is None:
-        said = f"it names no image under 'image' or 'images': it is {described(item)}"
-        raise _ItemError("no image", said)
+        reason = f"it names no image under 'image' or 'images': it is {described(item)}"
+        raise _ItemError("no image", reason)
     if not isinstance(name, str) or not name.strip():
         raise _ItemError("no image", f"its image is {described(name)}, expected a file's name")
     return name.strip()
@@ -164,8 +164,8 @@ def _place(beside: Path, folder: Path, name: str) -> str:
     root = folder.parent
     path = name.replace("\\", "/")
     if PureWindowsPath(path).drive or (path.startswith("/") and not _within(path, root)):
-        said = f"{name!r} is a path outside {root}: give it relative to that folder"
-        raise _ItemError("image path leaves the data root", said)
+        reason = f"{name!r} is a path outside {root}: give it relative to that folder"
+        raise _ItemError("image path leaves the data root", reason)
     for parent in (beside, folder, root):
         for spelling in _spelt(os.path.normpath(parent / path)):
             # os.path: False, not an error, where a name is too long or holds a NUL.
@@ -212,9 +212,9 @@ def _messages(item: dict[str, Any]) -> tuple[list[dict[str, str]], int]:
     """
     turns = _turns(item)
     if not isinstance(turns, list) or not turns:
-        said = "expected a list under 'conversations' or 'messages'"
-        raise _ItemError("no messages", f"{said}, found {described(turns)} in {described(item)}")
-    messages = [_message(turn, place) for place, turn in enumerate(turns)]
+        reason = "expected a list under 'conversations' or 'messages'"
+        raise _ItemError("no messages", f"{reason}, found {described(turns)} in {described(item)}")
+    messages = [_message(turn, index) for index, turn in enumerate(turns)]
     system = messages[:1] if messages[0]["role"] == "system" else []
     spoken = messages[len(system) :]
     start = next((n for n, m in enumerate(spoken) if m["role"] == "user"), len(spoken))
@@ -224,31 +224,31 @@ def _messages(item: dict[str, Any]) -> tuple[list[dict[str, str]], int]:
     return system + spoken[start:end], len(spoken) - (end - start)
 
 
-def _message(turn: Any, place: int) -> dict[str, str]:
+def _message(turn: Any, index: int) -> dict[str, str]:
     if not isinstance(turn, dict):
-        said = f"turn {place} is {described(turn)}, expected an object"
-        raise _ItemError("turn of another form", said)
+        reason = f"turn {index} is {described(turn)}, expected an object"
+        raise _ItemError("turn of another form", reason)
     speaker = turn.get("from", turn.get("role"))
     if not isinstance(speaker, str) or speaker.strip().lower() not in _ROLES:
-        said = f"turn {place} is by {described(speaker)}, expected {', '.join(_ROLES)}"
-        raise _ItemError("unknown speaker", f"{said}; it is {described(turn)}")
+        reason = f"turn {index} is by {described(speaker)}, expected {', '.join(_ROLES)}"
+        raise _ItemError("unknown speaker", f"{reason}; it is {described(turn)}")
     value = turn.get("value", turn.get("content"))
     if (words := _words(value)) is None:
-        said = f"turn {place} says {described(value)}, expected text under 'value' or 'content'"
-        raise _ItemError("turn without text", f"{said}; it is {described(turn)}")
+        reason = f"turn {index} says {described(value)}, expected text under 'value' or 'content'"
+        raise _ItemError("turn without text", f"{reason}; it is {described(turn)}")
     role = _ROLES[speaker.strip().lower()]
     return {"role": role, "content": re.sub(" ?<image>", "", words).strip()}
 
 
-def _words(said: Any) -> str | None:
+def _words(value: Any) -> str | None:
     """A turn's text: a string, a whole number, or the texts of a list of parts."""
-    if type(said) is int:
-        return str(said)
-    if isinstance(said, list):
-        texts = [_part(part) for part in said if isinstance(part, dict)]
-        whole = len(texts) == len(said) and None not in texts
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, list):
+        texts = [_part(part) for part in value if isinstance(part, dict)]
+        whole = len(texts) == len(value) and None not in texts
         return "\n".join(text for text in texts if text) if whole else None
-    return said if isinstance(said, str) else None
+    return value if isinstance(value, str) else None
 
 
 def _part(part: dict[str, Any]) -> str | None:

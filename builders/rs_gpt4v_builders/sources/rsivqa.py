@@ -75,8 +75,8 @@ def _row(line: str, where: str, part: str, suffix: str) -> dict[str, Any]:
     image, colon, rest = line.partition(":")
     question, mark, answer = rest.rpartition("?")
     if not (colon and mark):
-        said = f"{where}: expected image:question?answer, found {line!r:.80}"
-        return {"image": None, "problem": ("line of another form", said)}
+        reason = f"{where}: expected image:question?answer, found {line!r:.80}"
+        return {"image": None, "problem": ("line of another form", reason)}
     return {"image": f"{part}/{image}{suffix}", "question": f"{question}?", "answer": answer}
 
 

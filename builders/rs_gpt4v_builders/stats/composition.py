@@ -217,9 +217,9 @@ def _section(
 ) -> str:
     indent = " " * 34
     lines = [
-        textwrap.fill(f"{one.config:16}{one.split:18}{said}", 106, subsequent_indent=indent)
-        for one in details
-        if (said := cells(one))
+        textwrap.fill(f"{item.config:16}{item.split:18}{text}", 106, subsequent_indent=indent)
+        for item in details
+        if (text := cells(item))
     ]
     return "\n".join([title, f"{'config':16}{'split':18}{head}", *lines]).replace(_NO_BREAK, " ")
 
@@ -232,36 +232,36 @@ def _unbroken(items: list[str]) -> str:
     return "; ".join(item.replace(" ", _NO_BREAK) for item in items)
 
 
-def _row_cells(one: Composition) -> str:
-    return f"{one.rows:9,}{one.turns:9,}{one.images:8,}  {_slashes(one.per_image)}"
+def _row_cells(item: Composition) -> str:
+    return f"{item.rows:9,}{item.turns:9,}{item.images:8,}  {_slashes(item.per_image)}"
 
 
-def _length_cells(one: Composition) -> str:
-    spreads = [of for text in (one.prompts, one.answers) for of in (text.characters, text.words)]
+def _length_cells(item: Composition) -> str:
+    spreads = [of for text in (item.prompts, item.answers) for of in (text.characters, text.words)]
     return "".join(f"{_slashes(spread):18}" for spread in spreads)
 
 
-def _answer_cells(one: Composition) -> str:
+def _answer_cells(item: Composition) -> str:
     # Of sentences the first is enough: those after it are as rare.
-    shown = _FREQUENT if one.answers.words.median <= _FEW_WORDS else 1
-    said = [
+    shown = _FREQUENT if item.answers.words.median <= _FEW_WORDS else 1
+    answers = [
         f"{textwrap.shorten(text, 44, placeholder=' ...')} {share:.1%}"
-        for text, share in islice(one.frequent_answers.items(), shown)
+        for text, share in islice(item.frequent_answers.items(), shown)
     ]
-    return f"{one.distinct_answers:9,}  {_unbroken(said)}"
+    return f"{item.distinct_answers:9,}  {_unbroken(answers)}"
 
 
-def _type_cells(one: Composition) -> str:
-    return _unbroken([f"{kind} {count:,}" for kind, count in one.question_types.items()])
+def _type_cells(item: Composition) -> str:
+    return _unbroken([f"{kind} {count:,}" for kind, count in item.question_types.items()])
 
 
-def _template_cells(one: Composition) -> str:
-    if not one.templates:
+def _template_cells(item: Composition) -> str:
+    if not item.templates:
         return ""
-    uses = list(one.templates.values())
+    uses = list(item.templates.values())
     used = sum(use > 0 for use in uses)
-    shares = f"each {min(uses) / one.turns:.2%} to {max(uses) / one.turns:.2%} of the prompts"
-    other = f"; {one.other_prompts:,} prompts of no template" if one.other_prompts else ""
+    shares = f"each {min(uses) / item.turns:.2%} to {max(uses) / item.turns:.2%} of the prompts"
+    other = f"; {item.other_prompts:,} prompts of no template" if item.other_prompts else ""
     return f"{used} of {len(uses)} used, {shares}{other}"
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from rs_gpt4v.files import replacing
+from rs_gpt4v_builders import CONFIGS
 from rs_gpt4v_builders.stats.composition import Composition
 from rs_gpt4v_builders.stats.table1 import TABLE_1, Built, totals
 
@@ -68,7 +69,7 @@ _METADATA: dict[str, dict[str, Any]] = {".png": {"Software": None}, ".svg": {"Da
 
 def _figure(built: list[Built], made_of: list[Composition], *, sample: bool) -> Figure:
     figure = Figure(figsize=(12, 9.6))
-    types = [one for one in made_of if one.question_types and one.split == "train"]
+    types = [item for item in made_of if item.question_types and item.split == "train"]
     grid = figure.add_gridspec(
         2, 3, left=0.13, right=0.975, top=0.85, bottom=0.05, hspace=0.2, wspace=0.1,
         height_ratios=[6, 0.45 * max(len(types), 1)], width_ratios=[1, 1, 0.8],
@@ -77,9 +78,9 @@ def _figure(built: list[Built], made_of: list[Composition], *, sample: bool) -> 
     places = _places()
     _head(figure, built, sample=sample)
     for axes, split in zip(top, ("train", "test"), strict=False):
-        _draw_pairs(axes, [one for one in built if one.line.split == split], places)
+        _draw_pairs(axes, [item for item in built if item.line.split == split], places)
         axes.set_title(f"Question-answer pairs, {split}")
-    _draw_lengths(top[2], [one for one in made_of if one.split == "train"], places)
+    _draw_lengths(top[2], [item for item in made_of if item.split == "train"], places)
     _name_rows(top, places)
     _draw_types(figure.add_subplot(grid[1, :]), types)
     return figure
@@ -91,8 +92,8 @@ def _head(figure: Figure, built: list[Built], *, sample: bool) -> None:
     train = totals(built, "train")
     numbers = f"{train.paper_pairs:,} training pairs in the paper, {train.pairs:,} built"
     what = "from the synthetic sample, which shows the path and not the data" if sample else ""
-    said = f"{numbers} {what or 'from the releases on disk'}."
-    figure.text(0.015, 0.929, said, fontsize=10, color="#B34700" if sample else _FAINT)
+    text = f"{numbers} {what or 'from the releases on disk'}."
+    figure.text(0.015, 0.929, text, fontsize=10, color="#B34700" if sample else _FAINT)
     handles = [Patch(color=_PAPER, label="paper"), Patch(color=_BUILT, label="built")]
     figure.legend(
         handles=handles, loc="upper right", bbox_to_anchor=(0.98, 0.98), ncols=2, frameon=False
@@ -102,12 +103,17 @@ def _head(figure: Figure, built: list[Built], *, sample: bool) -> None:
 def _places() -> dict[str, float]:
     """The height of each config's row, downwards; tasks stand apart."""
     places: dict[str, float] = {}
-    task, y = TABLE_1[0].task, 0.0
-    for line in TABLE_1:
-        if line.config not in places:
-            y += _GAP if line.task != task else 0
-            places[line.config], task, y = y, line.task, y + 1
+    y, before = 0.0, TABLE_1[0].task
+    for config, task in _tasks().items():
+        y += _GAP if task != before else 0
+        places[config], y, before = y, y + 1, task
     return places
+
+
+def _tasks() -> dict[str, str]:
+    """Each config's task in the paper's table; configs that are not in it come last."""
+    tasks = {line.config: line.task for line in TABLE_1}
+    return tasks | {name: "Not in the paper" for name in CONFIGS if name not in tasks}
 
 
 _GAP = 0.85
@@ -120,9 +126,11 @@ def _name_rows(top: list[Axes], places: dict[str, float]) -> None:
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color="#E5E7EB", linewidth=0.8)
         axes.set_axisbelow(True)
-    for task in dict.fromkeys(line.task for line in TABLE_1):
-        first = next(line.config for line in TABLE_1 if line.task == task)
-        place = (0, places[first] - 0.72)
+    first: dict[str, str] = {}
+    for config, task in _tasks().items():
+        first.setdefault(task, config)
+    for task, config in first.items():
+        place = (0, places[config] - 0.72)
         top[0].annotate(
             task, place, (-4, 0), top[0].get_yaxis_transform(), "offset points",
             ha="right", va="center", fontsize=7.5, color=_FAINT,
@@ -131,19 +139,19 @@ def _name_rows(top: list[Axes], places: dict[str, float]) -> None:
 
 def _draw_pairs(axes: Axes, built: list[Built], places: dict[str, float]) -> None:
     """Paper above, built below, on a logarithmic scale."""
-    y = [places[one.line.config] for one in built]
-    paper, found = [one.line.pairs for one in built], [one.pairs or 0 for one in built]
+    y = [places[item.line.config] for item in built]
+    paper, found = [item.line.pairs for item in built], [item.pairs or 0 for item in built]
     axes.barh([at - 0.2 for at in y], paper, 0.36, color=_PAPER)
     axes.barh([at + 0.2 for at in y], found, 0.36, color=_BUILT)
     axes.set_xscale("log")
     axes.set_xlim(1, 2e7)
     axes.set_xticks([1, 100, 10_000, 1_000_000], ["1", "100", "10,000", "1,000,000"])
     axes.minorticks_off()
-    for at, one in zip(y, built, strict=True):
-        _label(axes, one.line.pairs, at - 0.2, f"{one.line.pairs:,}", _FAINT)
-        said = "not built" if one.pairs is None else f"{one.pairs:,}"
-        _label(axes, one.pairs or 1, at + 0.2, said, _BUILT)
-    for config in places.keys() - {one.line.config for one in built}:
+    for at, item in zip(y, built, strict=True):
+        _label(axes, item.line.pairs, at - 0.2, f"{item.line.pairs:,}", _FAINT)
+        text = "not built" if item.pairs is None else f"{item.pairs:,}"
+        _label(axes, item.pairs or 1, at + 0.2, text, _BUILT)
+    for config in places.keys() - {item.line.config for item in built}:
         _label(axes, 1, places[config], "not in the table", _FAINT)
 
 
@@ -155,8 +163,8 @@ def _label(axes: Axes, x: float, y: float, text: str, color: str) -> None:
 
 def _draw_lengths(axes: Axes, made_of: list[Composition], places: dict[str, float]) -> None:
     """Of each config a line from the median answer to the longest, with a dot at 95 %."""
-    y = [places[one.config] for one in made_of]
-    words = [one.answers.words for one in made_of]
+    y = [places[item.config] for item in made_of]
+    words = [item.answers.words for item in made_of]
     axes.hlines(y, [of.median for of in words], [of.largest for of in words], _BUILT, linewidth=1.2)
     for name, of, size, color in (
         ("median", [of.median for of in words], 34, _BUILT),
@@ -174,12 +182,12 @@ def _draw_lengths(axes: Axes, made_of: list[Composition], places: dict[str, floa
 
 def _draw_types(axes: Axes, made_of: list[Composition]) -> None:
     """The share of each question type, one bar a config."""
-    kinds = dict.fromkeys(kind for one in made_of for kind in one.question_types)
+    kinds = dict.fromkeys(kind for item in made_of for kind in item.question_types)
     colors = dict(zip(kinds, itertools.cycle(_SHARES), strict=False))
-    for y, one in enumerate(made_of):
-        _draw_bar(axes, y, one, colors)
+    for y, item in enumerate(made_of):
+        _draw_bar(axes, y, item, colors)
     axes.set_title("Question types, % of the rows, train: where the source states them")
-    axes.set_yticks(range(len(made_of)), [one.config for one in made_of])
+    axes.set_yticks(range(len(made_of)), [item.config for item in made_of])
     axes.set_ylim(max(len(made_of), 1) - 0.5, -0.5)
     axes.set_xlim(0, 122)
     axes.set_xticks([])
@@ -187,17 +195,17 @@ def _draw_types(axes: Axes, made_of: list[Composition]) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def _draw_bar(axes: Axes, y: int, one: Composition, colors: dict[str, str]) -> None:
+def _draw_bar(axes: Axes, y: int, item: Composition, colors: dict[str, str]) -> None:
     """Each type's share as part of one bar; a type that a part is too short for stands after it."""
     left, outside = 0.0, []
-    for kind, count in one.question_types.items():
-        share = 100 * count / one.rows
+    for kind, count in item.question_types.items():
+        share = 100 * count / item.rows
         axes.barh(y, share, 0.7, left, color=colors[kind], alpha=0.6, edgecolor="white")
-        said = f"{kind.replace('_', ' ')} {share:.0f} %"
-        if len(said) * _CHARACTER > share:
-            outside.append(said)
+        text = f"{kind.replace('_', ' ')} {share:.0f} %"
+        if len(text) * _CHARACTER > share:
+            outside.append(text)
         else:
-            axes.text(left + share / 2, y, said, ha="center", va="center", fontsize=8)
+            axes.text(left + share / 2, y, text, ha="center", va="center", fontsize=8)
         left += share
     axes.text(left + 0.7, y, ", ".join(outside), va="center", fontsize=8, color=_FAINT)
 

@@ -120,8 +120,8 @@ class Built:
         """Why the numbers differ from the paper's; empty where they do not."""
         if not self.difference:
             return ""
-        said = (self.problem, _dropped_text(self.dropped), self.line.note)
-        known = [part if part.endswith("...") else part.removesuffix(".") for part in said]
+        parts = (self.problem, _dropped_text(self.dropped), self.line.note)
+        known = [part if part.endswith("...") else part.removesuffix(".") for part in parts]
         return "; ".join(filter(None, known)) or (
             "no record was dropped: the release on disk has other rows than the paper's"
         )
@@ -145,15 +145,14 @@ class Totals:
 
 
 def load(**options: Any) -> dict[str, datasets.DatasetDict | str]:
-    """Build each config of `TABLE_1` with the options of ``load_dataset``.
+    """Build each config, also one that is not in `TABLE_1`, with the options of ``load_dataset``.
 
     A config that cannot be built is the message that says why, and the others go on.
 
     Raises:
         ValueError: An option is wrong, or there is no data root.
     """
-    configs = list(dict.fromkeys(line.config for line in TABLE_1))
-    bar = tqdm(configs, desc="Building", unit="config", leave=False, disable=None)
+    bar = tqdm(CONFIGS, desc="Building", unit="config", leave=False, disable=None)
     return {config: _loaded(config, options) for config in bar}
 
 
@@ -195,21 +194,22 @@ def _flat(rows: datasets.Dataset, name: str) -> pa.StructArray:
 
 
 def distinct_images(loaded: Mapping[str, datasets.DatasetDict | str], split: str) -> int:
-    """Image files of a split, each counted once, however many configs have it."""
+    """Image files of a split of `TABLE_1`, each counted once, however many configs have it."""
+    configs = {line.config for line in TABLE_1}
     found = [
         pc.unique(_paths(splits[split]))
-        for splits in loaded.values()
-        if not isinstance(splits, str) and split in splits
+        for config, splits in loaded.items()
+        if config in configs and not isinstance(splits, str) and split in splits
     ]
     return pc.count_distinct(pa.chunked_array(found, pa.string())).as_py()
 
 
 def totals(built: list[Built], split: str) -> Totals:
     """The sums over the lines of ``split``."""
-    of_split = [one for one in built if one.line.split == split]
+    of_split = [item for item in built if item.line.split == split]
     names = ("images", "pairs", "rows")
-    paper = [sum(getattr(one.line, name) for one in of_split) for name in names]
-    found = [sum(getattr(one, name) or 0 for one in of_split) for name in names]
+    paper = [sum(getattr(item.line, name) for item in of_split) for name in names]
+    found = [sum(getattr(item, name) or 0 for item in of_split) for name in names]
     return Totals(split, *paper, *found)
 
 
@@ -236,7 +236,7 @@ def to_text(
         *map(_text_line, built),
         *map(_text_total, sums),
         *_text_training(sums[0], batch_size),
-        *(_text_distinct(one, (distinct or {}).get(one.split)) for one in sums),
+        *(_text_distinct(item, (distinct or {}).get(item.split)) for item in sums),
         *([] if sample else _text_explanations(built)),
     ]
     return "\n".join(filter(None, lines))
@@ -251,10 +251,10 @@ def _text_line(built: Built) -> str:
     return f"{head}{found}  {built.difference or 'as the paper'}"
 
 
-def _text_total(one: Totals) -> str:
+def _text_total(item: Totals) -> str:
     return (
-        f"{'total':16}{one.split:7}{one.paper_images:8,}{one.paper_pairs:11,}"
-        f"{one.images:9,}{one.pairs:11,}{one.rows:10,}"
+        f"{'total':16}{item.split:7}{item.paper_images:8,}{item.paper_pairs:11,}"
+        f"{item.images:9,}{item.pairs:11,}{item.rows:10,}"
     )
 
 
@@ -267,19 +267,21 @@ def _text_training(train: Totals, batch_size: int) -> list[str]:
     ]
 
 
-def _text_distinct(one: Totals, distinct: int | None) -> str:
-    if distinct is None or distinct == one.images:
+def _text_distinct(item: Totals, distinct: int | None) -> str:
+    if distinct is None or distinct == item.images:
         return ""
-    return f"{one.split}: {one.images:,} images are {distinct:,} files; several configs share them"
+    return (
+        f"{item.split}: {item.images:,} images are {distinct:,} files; several configs share them"
+    )
 
 
 def _text_explanations(built: list[Built]) -> list[str]:
     """Each explanation once, after the lines that it is of."""
     lines_of: dict[str, list[str]] = {}
-    for one in built:
-        if one.explanation:
-            name = f"{one.line.config} {one.line.split}"
-            lines_of.setdefault(one.explanation, []).append(name)
+    for item in built:
+        if item.explanation:
+            name = f"{item.line.config} {item.line.split}"
+            lines_of.setdefault(item.explanation, []).append(name)
     return [
         textwrap.fill(f"{', '.join(names)}: {why}", 100, subsequent_indent="    ")
         for why, names in lines_of.items()
@@ -290,10 +292,10 @@ def _dropped_text(reasons: Mapping[str, int]) -> str:
     """Such as "8,722 records dropped: image is missing (8,700), no answer (22)"."""
     if not reasons:
         return ""
-    said = [f"{reason} ({count:,})" for reason, count in islice(reasons.items(), 2)]
-    said += ["..."] * (len(reasons) > 2)
+    texts = [f"{reason} ({count:,})" for reason, count in islice(reasons.items(), 2)]
+    texts += ["..."] * (len(reasons) > 2)
     n = sum(reasons.values())
-    return f"{n:,} record{'s' * (n > 1)} dropped: {', '.join(said)}"
+    return f"{n:,} record{'s' * (n > 1)} dropped: {', '.join(texts)}"
 
 
 def to_json(built: list[Built], batch_size: int, distinct: Mapping[str, int]) -> dict[str, Any]:
@@ -302,10 +304,10 @@ def to_json(built: list[Built], batch_size: int, distinct: Mapping[str, int]) ->
     paper, found = sums[0].steps(batch_size)
     return {
         "lines": [
-            asdict(one) | {"difference": one.difference, "explanation": one.explanation}
-            for one in built
+            asdict(item) | {"difference": item.difference, "explanation": item.explanation}
+            for item in built
         ],
-        "totals": [asdict(one) | {"distinct_images": distinct[one.split]} for one in sums],
+        "totals": [asdict(item) | {"distinct_images": distinct[item.split]} for item in sums],
         "batch_size": batch_size,
         "steps": {"paper": paper, "built": found},
     }

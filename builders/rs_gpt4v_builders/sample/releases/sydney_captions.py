@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rs_gpt4v_builders.sample.captions import captions
-from rs_gpt4v_builders.sample.files import Picture, Splits, listed, make_scene
+from rs_gpt4v_builders.sample.files import Picture, Splits, in_blocks, listed
 from rs_gpt4v_builders.sample.releases.karpathy import OLDER_KEYS, write_release
 
 SPLITS: Splits = {"train": 3, "val": 1, "test": 1}  # images of one kind
@@ -19,10 +19,7 @@ def write(root: Path, seed: int, scale: float) -> None:
 
 def pictures(seed: int, scale: float) -> Iterator[Picture]:
     """The images, undrawn."""
-    splits = [(kind, split) for kind in _KINDS for split in listed(SPLITS, scale)]
-    for index, (kind, split) in enumerate(splits):
-        scene, rng = make_scene("sydney", seed, index, kind, 500, 0.5)
-        yield Picture(f"{index + 1}.tif", split, scene, rng)
+    return in_blocks("sydney", seed, _KINDS, listed(SPLITS, scale), 500, 0.5)
 
 
 def _captions(index: int, picture: Picture) -> list[str]:

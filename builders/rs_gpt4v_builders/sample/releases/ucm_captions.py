@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rs_gpt4v_builders.sample.captions import captions
-from rs_gpt4v_builders.sample.files import Picture, Splits, listed, make_scene
+from rs_gpt4v_builders.sample.files import Picture, Splits, in_blocks, listed
 from rs_gpt4v_builders.sample.layouts import KINDS
 from rs_gpt4v_builders.sample.releases.karpathy import OLDER_KEYS, write_release
 
@@ -20,10 +20,7 @@ def write(root: Path, seed: int, scale: float) -> None:
 
 def pictures(seed: int, scale: float) -> Iterator[Picture]:
     """The images, undrawn."""
-    splits = [(kind, split) for kind in KINDS for split in listed(SPLITS, scale)]
-    for index, (kind, split) in enumerate(splits):
-        scene, rng = make_scene("ucm", seed, index, kind, 256, 0.3048)
-        yield Picture(f"{index + 1}.tif", split, scene, rng)
+    return in_blocks("ucm", seed, KINDS, listed(SPLITS, scale), 256, 0.3048)
 
 
 def _captions(index: int, picture: Picture) -> list[str]:
