@@ -52,42 +52,52 @@ def test_fewer_processes_than_asked_for_are_refused() -> None:
         parse([*FLAGS, "--expected_processes", "2"])
 
 
-@pytest.mark.parametrize(
-    "adapter", [{}, {"use_moe_lora": True, "lora_r": 8, "lora_dropout": 0.0}], ids=["full", "moe"]
-)
+ADAPTERS = {"full": {}, "moe": {"use_moe_lora": True, "lora_r": 8, "lora_dropout": 0.0}}
+TRAIN_EACH = """
+import sys
+from rs_gpt4v_training.sft import main
+for recipe in sys.argv[1:]:
+    main([f"{recipe}.yaml", "--output_dir", f"{recipe}-2", "--expected_processes", "2"])
+"""
+
+
 def test_two_processes_learn_as_one_that_accumulates(
-    tiny_llava: Path, releases: Path, tmp_path: Path, adapter: dict[str, Any]
+    tiny_llava: Path, releases: Path, tmp_path: Path
 ) -> None:
-    fields: dict[str, Any] = {
-        "datasets": ["vqa_lr", "cap_ucm"],
-        "data_dir": str(releases),
-        "max_rows": 32,
-        "model_name_or_path": str(tiny_llava),
-        "max_steps": 6,
-        "global_batch_size": 8,
-        "per_device_train_batch_size": 4,
-        "learning_rate": 0.005,
-        "logging_steps": 1,
-        **CPU_TRAINING,
-        **adapter,
-    }
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(json.dumps(fields))
-    main([str(recipe), "--output_dir", str(tmp_path / "one")])
-    two = ["-m", "rs_gpt4v_training.sft", str(recipe), "--output_dir", str(tmp_path / "two")]
+    for name, adapter in ADAPTERS.items():
+        fields: dict[str, Any] = {
+            "datasets": ["vqa_lr", "cap_ucm"],
+            "data_dir": str(releases),
+            "max_rows": 32,
+            "model_name_or_path": str(tiny_llava),
+            "max_steps": 6,
+            "global_batch_size": 8,
+            "per_device_train_batch_size": 4,
+            "learning_rate": 0.005,
+            "logging_steps": 1,
+            **CPU_TRAINING,
+            **adapter,
+        }
+        recipe = tmp_path / f"{name}.yaml"
+        recipe.write_text(json.dumps(fields))
+        main([str(recipe), "--output_dir", str(tmp_path / f"{name}-1")])
+    script = tmp_path / "train_each.py"
+    script.write_text(TRAIN_EACH)
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*launch, "--standalone", *two, "--expected_processes", "2"],
+        [*launch, "--standalone", str(script), *(str(tmp_path / name) for name in ADAPTERS)],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    # float32 sums in another order, and training spreads the difference.
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-4)
-    assert len(losses(tmp_path / "one")) == 6
+    for name in ADAPTERS:
+        one, two = (losses(tmp_path / f"{name}-{processes}") for processes in (1, 2))
+        # float32 sums in another order, and training spreads the difference.
+        assert two == pytest.approx(one, rel=1e-4), name
+        assert len(one) == 6
 
 
 def losses(out: Path) -> list[float]:
