@@ -59,7 +59,7 @@ def quantization_config(model: ModelArguments) -> Any:
     config: Any = get_quantization_config(model)
     if config is None:
         return None
-    if not (model.use_peft or model.use_moe_lora):
+    if not model.has_adapter:
         raise ValueError(
             "weights of 4 or 8 bits cannot be trained: add an adapter (use_peft or use_moe_lora), "
             "or leave load_in_4bit and load_in_8bit out"

@@ -1,4 +1,4 @@
-"""What a recipe may say: the fields of three dataclasses, flat in one YAML file."""
+"""The options of a recipe: the fields of three dataclasses, flat in one YAML file."""
 
 import json
 from dataclasses import dataclass, field
@@ -35,28 +35,28 @@ def _json(flag: str) -> object:
 
 @dataclass
 class DataArguments:
-    """Which rows are trained on.
+    """The rows to train on.
 
     Args:
         datasets: Configs of ``load_dataset("rs_gpt4v", ...)``, mixed in proportion to their size.
         mixture: Weights of configs, or of members of a group, in training: 0.5 for half of the
-            rows an epoch, 2 for each row twice; 1 where none is given. As a flag, JSON.
+            rows in each epoch, 2 for each row twice; default 1. As a flag, JSON.
         repository: A Hub repository, or the folder of an export or of Parquet files, whose configs
             ``datasets`` names instead.
         data_dir: Data root; default ``$RS_GPT4V_DATA``.
         sample: Train on the embedded synthetic sample.
         protocol: "paper" or "release".
         on_missing: "raise", or "skip" records whose image or answer is missing.
-        box_format: How boxes stand in the messages: a codec, or "auto" for that of the model's
+        box_format: The codec that writes boxes in messages, or "auto" for that of the model's
             family.
         exclude_leaks: Leave out rows whose image is a test image of any release in the data root.
         stretch: "percentile" makes 8 bits of deeper pixels, which are refused otherwise.
         bands: Which bands of many become red, green and blue: [3, 2, 1].
-        max_rows: At most so many rows of each config, picked at random by ``seed``; the first ones
-            when streaming.
+        max_rows: Most rows of each config, picked at random by ``seed``; the first ones when
+            streaming.
         image_size: Shorter side, in pixels, to which images are resized once and kept on disk.
-        streaming: Read rows as training goes, without building them first; needs ``max_steps``.
-        shuffle_buffer: When streaming, rows that the next one is drawn from at random.
+        streaming: Read rows during training, without building them first; needs ``max_steps``.
+        shuffle_buffer: When streaming, number of rows that the next one is drawn from.
     """
 
     datasets: list[str] = field(default_factory=list)
@@ -117,19 +117,19 @@ class DataArguments:
 class TrainingArguments(SFTConfig):
     """`trl.SFTConfig` with the defaults that conversations about images need.
 
-    Answers alone are learned (TRL's default learns image tokens and prompts too), and nothing is
-    cut at 1,024 tokens: LLaVA-1.5 alone has 576 for an image.
+    The loss counts answers only (TRL's default counts image tokens and prompts too), and nothing is
+    cut at 1,024 tokens: one image takes LLaVA-1.5 576.
 
     Args:
-        train: Parts of the model that are trained, the others frozen: some of "language",
-            "projector" and "vision"; default: all. With an adapter it is trained, and what
-            ``lora_modules_to_save`` names.
+        train: Parts of the model to train, the others are frozen: some of "language", "projector"
+            and "vision"; default: all. Not with an adapter: ``lora_modules_to_save`` then names
+            modules trained in full beside it.
         projector_learning_rate: Of the projector, where it is trained; default: ``learning_rate``.
-        global_batch_size: Rows an optimizer step learns from, over all processes; gradients are
-            accumulated as often as that takes.
+        global_batch_size: Rows per optimizer step, over all processes; the number of accumulation
+            steps follows from it.
         expected_processes: Refuse to start on another number of processes.
-        resume: Go on from the last whole checkpoint in ``output_dir``, if there is one.
-        group_by_length: Rows of like length share a batch, so that less of it is padding.
+        resume: Continue from the last complete checkpoint in ``output_dir``, if there is one.
+        group_by_length: Put rows of similar length into one batch, so that less of it is padding.
     """
 
     assistant_only_loss: bool = True
@@ -190,6 +190,11 @@ class ModelArguments(ModelConfig):
         _expand(self, "model_name_or_path")
         self.model_name_or_path = checkpoint(str(self.model_name_or_path))
 
+    @property
+    def has_adapter(self) -> bool:
+        """Whether an adapter is trained, of whatever method."""
+        return self.use_peft or self.use_moe_lora
+
 
 class _Parser(TrlParser):
     """Raises where argparse would print all 300 options and exit."""
@@ -211,7 +216,7 @@ def parse(argv: list[str]) -> tuple[DataArguments, TrainingArguments, ModelArgum
         check_recipe(Path(argv[argv.index("--config") + 1]), kinds)
     data, training, model, *_ = cast("Any", _Parser(kinds).parse_args_and_config(args=argv))
     _refuse_two_adapters(model)
-    if training.train and (model.use_peft or model.use_moe_lora):
+    if training.train and model.has_adapter:
         raise ValueError(
             f"train: {', '.join(training.train)} and an adapter exclude each other. Modules "
             "trained in full beside the adapter are named in lora_modules_to_save"

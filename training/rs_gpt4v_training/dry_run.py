@@ -246,7 +246,7 @@ def _memory(
     frozen, trained = counts
     own = _BYTES.get(str(model.dtype).removeprefix("torch."), 4)
     stored = 0.5 if model.load_in_4bit else 1 if model.load_in_8bit else own
-    kept = 4 if model.use_peft or model.use_moe_lora else own
+    kept = 4 if model.has_adapter else own
     state = 1 if "8bit" in str(training.optim) else kept
     layers = text_config.num_hidden_layers
     checkpointed = layers + _VALUES_A_LAYER
