@@ -67,3 +67,15 @@ def test_files_that_the_docs_link_to_exist() -> None:
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_files_of_the_tree_in_contributing_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (tree,) = re.findall(r"^```\n(rs_gpt4v/ .*?)^```$", text, re.MULTILINE | re.DOTALL)
+    folder = ""
+    for line in tree.splitlines():
+        names = re.split(r"\s{2,}|(?<=\.py) (?!\w+\.py)", line.strip())[0]
+        for name in re.findall(r"[\w/]+(?:\.py|/)", names):
+            folder = folder if line.startswith(" ") else name
+            path = ROOT / folder / name if line.startswith(" ") else ROOT / name
+            assert path.exists(), f"CONTRIBUTING.md names {path.relative_to(ROOT)}"
