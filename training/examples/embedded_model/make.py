@@ -20,7 +20,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from network import box_starts, make_model, make_processor, make_tokenizer, pixel_values
+from network import (
+    VISION_WIDTH,
+    box_starts,
+    make_model,
+    make_processor,
+    make_tokenizer,
+    pixel_values,
+)
 from questions import KINDS, ask
 from scenes import GRID, SEEN, Scenes, all_facts, processes, shards
 from torch import Tensor, nn
@@ -185,8 +192,7 @@ class Trainer:
         self.packer = self.batches.packer
         self.model = make_model(tokenizer, given.seed).to(given.device)
         # Classes' centres, their cover, and a box for each image token.
-        width = self.model.config.vision_config.hidden_size
-        self.head = nn.Linear(width, 2 * len(SEEN) + 4).to(given.device)
+        self.head = nn.Linear(VISION_WIDTH, 2 * len(SEEN) + 4).to(given.device)
         parameters = [*self.model.parameters(), *self.head.parameters()]
         self.optimizer = torch.optim.AdamW(
             [

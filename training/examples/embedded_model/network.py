@@ -27,7 +27,7 @@ _SPECIAL_TOKENS = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
 _IMAGE = _SPECIAL_TOKENS.index("<image>")
 _PATCH = IMAGE_SIZE // GRID
 _MEAN, _STD = 0.45, 0.25
-_VISION_WIDTH, _WIDTH = 192, 208
+VISION_WIDTH, _WIDTH = 192, 208
 _CONVOLUTIONS = (64, 128, 256)
 TEMPLATE = Path(__file__).with_name("llava_mini.jinja").read_text(encoding="utf-8")
 
@@ -138,12 +138,12 @@ def _vision() -> DPTConfig:
         "is_hybrid": True,
         "image_size": IMAGE_SIZE,
         "patch_size": _PATCH,
-        "hidden_size": _VISION_WIDTH,
-        "intermediate_size": 2 * _VISION_WIDTH,
+        "hidden_size": VISION_WIDTH,
+        "intermediate_size": 2 * VISION_WIDTH,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
         # The usual 0.02 suits models much wider; one this narrow hardly learns from it.
-        "initializer_range": _VISION_WIDTH**-0.5,
+        "initializer_range": VISION_WIDTH**-0.5,
         "backbone_featmap_shape": [1, _CONVOLUTIONS[-1], GRID, GRID],
         "neck_ignore_stages": [0, 1],
         "readout_type": "project",
