@@ -74,7 +74,14 @@ def run(root: Path, command: str) -> str:
     """What a command of a recipe prints in the copy; it has to succeed."""
     path = os.pathsep.join(str(root / package) for package in PACKAGES)
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | {"PYTHONPATH": path, "PATH": tools, "PYTHONDONTWRITEBYTECODE": "1"}
+    home = root.with_name("rs_gpt4v_tests_of_recipes")  # the sample of this run has no toy source
+    home.mkdir(exist_ok=True)
+    environment = os.environ | {
+        "PYTHONPATH": path,
+        "PATH": tools,
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HF_HOME": str(home),
+    }
     done = subprocess.run(
         command, shell=True, cwd=root, env=environment, capture_output=True, text=True, check=False
     )
