@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from rs_gpt4v import NAME
-from rs_gpt4v_builders.sources.reading import AnnotationError
+from rs_gpt4v_builders.sources.reading import AnnotationError, read_json_columns
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_builders.usable_records import RecordError
 
@@ -378,3 +379,14 @@ def test_image_names_cannot_leave_the_release(root: Path, name: str) -> None:
     edit(root / "UCM_captions/dataset.json", lambda c: c["images"][0].update(filename=name))
     with pytest.raises(RecordError, match="is no image name inside"):
         load("cap_ucm", root)
+
+
+@pytest.mark.parametrize(
+    "content", ["null", " null\n", "\ufeffnull", "{} null", '{"q": []}null {}']
+)
+def test_null_in_place_of_the_whole_table_is_told(content: str, tmp_path: Path) -> None:
+    """Arrow's JSON reader alone would end the process."""
+    file = tmp_path / "questions.json"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(AnnotationError, match=r"questions\.json.*(expected an object|Extra data)"):
+        read_json_columns(file, "q", {"id": pa.int64()})
