@@ -14,6 +14,7 @@ pytest.importorskip("transformers")
 import torch
 from PIL import Image
 from safetensors import safe_open
+from transformers import AutoModelForImageTextToText
 
 from rs_gpt4v.embedded_model import FOLDER, NAME, checkpoint
 from rs_gpt4v_evaluation.predict import Predictor
@@ -87,6 +88,19 @@ def test_sees_what_is_there(predictor: Predictor, drawn: list[Any]) -> None:
     blind = predictor.replies([{**conversation, "images": [grey]} for conversation, _ in asked])
     unseen = sum(reply == truth for reply, (_, truth) in zip(blind, asked, strict=True))
     assert unseen < 0.6 * len(asked)
+
+
+@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")  # PEFT asks
+def test_an_adapter_that_peft_alone_saved_has_the_processor_of_its_base(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(r=2, target_modules=r".*language_model.*q_proj")
+    base = AutoModelForImageTextToText.from_pretrained(FOLDER)
+    peft.get_peft_model(base, config).save_pretrained(tmp_path)
+    asked = [row(Image.new("RGB", (64, 64), "green"), "count ships")]
+    adapted = Predictor(NAME, str(tmp_path), max_new_tokens=4)
+    assert adapted.replies(asked) == predictor.replies(asked)  # an untrained adapter adds nothing
 
 
 def test_answers_as_it_was_taught(

@@ -160,8 +160,10 @@ def weights_fingerprint(model: torch.nn.Module) -> str:
 
 def _processor_of(model: str, adapter: str | None) -> str:
     """Where the processor is: PEFT alone saves none beside its adapter."""
-    has_own = adapter is None or not Path(adapter).is_dir() or any(Path(adapter).glob(_PROCESSORS))
-    return adapter if adapter and has_own else model
+    if adapter is None:
+        return model
+    folder = Path(adapter)
+    return model if folder.is_dir() and not any(folder.glob(_PROCESSORS)) else adapter
 
 
 def _load(model: str, adapter: str | None, *, trust_remote_code: bool) -> Any:
