@@ -25,7 +25,7 @@ from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_generation.candidates import EmptyQueueError, digest, read_queue
 from rs_gpt4v_generation.principles import turns as texts
-from rs_gpt4v_generation.principles.catalogue import PRINCIPLES, shown
+from rs_gpt4v_generation.principles.catalogue import PRINCIPLES
 from rs_gpt4v_generation.principles.complexity import complexity
 from rs_gpt4v_generation.principles.diversity import distinct_n, diversity, frequent, skeleton
 from rs_gpt4v_generation.principles.forms import form
@@ -346,7 +346,7 @@ def test_without_yes_or_no_questions_there_is_no_balance() -> None:
     found = none.robustness
     assert (found.negatives, found.negatives_of_yes_no, found.balance) == (0.0, None, None)
     balance = PRINCIPLES[-1].measures[-1]
-    assert shown(balance, none) == "-"
+    assert balance.shown(none) == "-"
 
 
 def test_answers_to_closed_questions() -> None:
@@ -474,7 +474,7 @@ def test_a_queue_is_measured_as_rows_are(tmp_path: Path) -> None:
 def test_each_measure_shows_its_own_number() -> None:
     answer = "A small, large, tiny pier of gravel on the left, near the top, not the bottom."
     one = measured(SHIPS, [("In brief: describe the big red ship.", answer)])
-    assert {m.title: shown(m, one) for p in PRINCIPLES for m in p.measures} == {
+    assert {m.title: m.shown(one) for p in PRINCIPLES for m in p.measures} == {
         "templates": "0.0%",
         "format hints": "25.0%",
         "boxes": "0.0%",

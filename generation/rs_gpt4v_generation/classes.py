@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from rs_gpt4v_generation.word_lists import word_list
+
 
 @dataclass(frozen=True, slots=True)
 class ClassWords:
@@ -77,15 +79,7 @@ CONFUSED = (
 )
 """Where one is annotated another may be seen: part of it, mistaken for it, or left unannotated."""
 
-BESIDE = (
-    *("tree", "forest", "wood", "grass", "lawn", "vegetation", "shrub", "field", "farmland"),
-    *("building", "house", "rooftop", "warehouse", "factory", "hangar", "terminal", "tower"),
-    *("road", "street", "highway", "path", "pathway", "runway", "taxiway", "roundabout"),
-    *("intersection", "railway", "track", "parking lot", "pier", "dock", "wharf", "container"),
-    *("river", "lake", "sea", "ocean", "pond", "water", "beach", "shoreline", "coast"),
-    *("swimming pool", "pool", "playground", "mountain", "hill", "bare soil", "desert", "island"),
-    *("helicopter", "crane", "fence", "crosswalk", "bunker", "solar panel", "greenhouse"),
-)
+BESIDE = word_list("unannotated")
 """Things that are often seen and, unless they are classes of the annotation, not annotated."""
 
 Vocabulary = Mapping[str, ClassWords]

@@ -220,7 +220,7 @@ def principles(
     """
     from rs_gpt4v_generation.principles.measure import report
     from rs_gpt4v_generation.principles.page import write_page
-    from rs_gpt4v_generation.principles.tables import to_json, to_text
+    from rs_gpt4v_generation.principles.tables import to_text
 
     keep_inputs([out], [*(candidates or ()), *(reviews or ())], data_dir)
     measured = report(
@@ -233,7 +233,7 @@ def principles(
     )
     write_page(measured, out, sample=sample)
     if as_json:
-        typer.echo(json.dumps({"sample": sample, **to_json(measured)}, indent=2))
+        typer.echo(json.dumps({"sample": sample, **asdict(measured)}, indent=2))
     else:
         typer.echo(f"{to_text(measured)}\n\nCharts: {out}")
 

@@ -17,7 +17,6 @@ from rs_gpt4v_generation.claims._words import (
     number,
     plain,
     sentences,
-    word_list,
     yes_or_no,
 )
 from rs_gpt4v_generation.classes import Vocabulary
@@ -31,7 +30,6 @@ __all__ = [
     "number",
     "plain",
     "sentences",
-    "word_list",
     "yes_or_no",
 ]
 

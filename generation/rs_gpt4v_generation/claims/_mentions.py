@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
-from rs_gpt4v_generation.claims._words import NUMBER, Number, number, word_list
+from rs_gpt4v_generation.claims._words import NUMBER, Number, number
 from rs_gpt4v_generation.classes import Vocabulary, plural
+from rs_gpt4v_generation.word_lists import word_list
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,10 @@
-"""English, as far as plain rules go: word lists, numbers, sentences, clauses."""
+"""English, as far as plain rules go: numbers, sentences, clauses."""
 
 import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Literal
-
-
-@cache
-def word_list(name: str) -> frozenset[str]:
-    """The words of ``word_lists/NAME.txt``: common, heads, neutral or stop."""
-    path = files("rs_gpt4v_generation") / "word_lists" / f"{name}.txt"
-    return frozenset(path.read_text(encoding="utf-8").split())
-
 
 _UNITS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),

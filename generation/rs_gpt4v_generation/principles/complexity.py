@@ -24,6 +24,11 @@ class Complexity:
     places: float
     attributes: float
 
+    @property
+    def reasoning(self) -> float:
+        """Questions of that form."""
+        return self.forms["reasoning"]
+
 
 def complexity(turns: Turns) -> Complexity:
     """The complexity of ``turns``."""

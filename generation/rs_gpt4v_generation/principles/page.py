@@ -5,12 +5,7 @@ from typing import NamedTuple
 
 from rs_gpt4v.files import write_text
 from rs_gpt4v.pages import environment
-from rs_gpt4v_generation.principles.catalogue import (
-    PRINCIPLES,
-    Measure,
-    Principle,
-    shown,
-)
+from rs_gpt4v_generation.principles.catalogue import PRINCIPLES, Measure, Principle
 from rs_gpt4v_generation.principles.forms import FORMS
 from rs_gpt4v_generation.principles.measure import Measured, Report
 from rs_gpt4v_generation.principles.richness import Quartiles
@@ -37,20 +32,12 @@ class Bar(NamedTuple):
     text: str
 
 
-class Part(NamedTuple):
-    """A part of a stacked bar: its place among the colours, and its width in %."""
-
-    place: int
-    name: str
-    width: float
-
-
 class Stack(NamedTuple):
-    """A bar of parts that are the whole."""
+    """A bar of parts that are the whole, each by its name and its width in %."""
 
     name: str
-    parts: list[Part]
-    text: str = ""
+    widths: dict[str, float]
+    text: str
 
 
 def write_page(report: Report, out: Path, *, sample: bool = False) -> None:
@@ -64,6 +51,7 @@ def write_page(report: Report, out: Path, *, sample: bool = False) -> None:
     Raises:
         ValueError: ``out`` is a folder.
     """
+    generated = [(one.name, one.correctness) for one in report.measured if one.correctness]
     page = (
         environment(Path(__file__).parent)
         .get_template("page.html.jinja")
@@ -72,9 +60,16 @@ def write_page(report: Report, out: Path, *, sample: bool = False) -> None:
             principles=PRINCIPLES,
             charts=lambda principle: charts(principle, report.measured),
             forms=FORMS,
-            form_stacks=[_forms(one) for one in report.measured],
-            verdicts=[(one.name, _verdicts(one)) for one in report.measured if one.correctness],
-            outcomes=[stack for one in report.measured for stack in _outcomes(one)],
+            form_stacks=[_stack(one.name, one.complexity.forms, 1) for one in report.measured],
+            verdicts=[
+                (name, [_stack_of_counts(*check) for check in result.checks.items()])
+                for name, result in generated
+            ],
+            outcomes=[
+                _stack_of_counts(name, found.outcomes)
+                for name, found in generated
+                if found.outcomes
+            ],
             judged=judged,
             few=FEW,
             sample=sample,
@@ -98,9 +93,9 @@ def _bars(measure: Measure, measured: list[Measured]) -> list[Bar]:
     values = [measure.value(one) for one in measured]
     ends = [v.high if isinstance(v, Quartiles) else v for v in values if v is not None]
     # Shares are drawn to one scale, other numbers to the largest.
-    scale = 100 / (1 if measure.is_share else max([*ends, 0]) or 1)
+    scale = 100 / (1 if measure.kind == "share" else max([*ends, 0]) or 1)
     return [
-        Bar(one.name, one.origin, *_placed(value, scale), shown(measure, one))
+        Bar(one.name, one.origin, *_placed(value, scale), measure.shown(one))
         for one, value in zip(measured, values, strict=True)
     ]
 
@@ -117,27 +112,10 @@ def _placed(
     return 0.0, round(value * scale, 2), None
 
 
-def _forms(one: Measured) -> Stack:
-    shares = one.complexity.forms
-    return Stack(one.name, [Part(i, n, round(100 * shares[n], 2)) for i, n in enumerate(FORMS)])
+def _stack(name: str, parts: dict[str, float], total: float, text: str = "") -> Stack:
+    return Stack(name, {n: round(100 * part / total, 2) for n, part in parts.items()}, text)
 
 
-def _verdicts(one: Measured) -> list[Stack]:
-    if one.correctness is None:
-        return []
-    return [_counted(check, results) for check, results in one.correctness.checks.items()]
-
-
-def _outcomes(one: Measured) -> list[Stack]:
-    if one.correctness is None or not one.correctness.outcomes:
-        return []
-    return [_counted(one.name, one.correctness.outcomes)]
-
-
-def _counted(name: str, counts: dict[str, int]) -> Stack:
-    total = sum(counts.values())
-    parts = [
-        Part(i, n, round(100 * count / total, 2)) for i, (n, count) in enumerate(counts.items())
-    ]
+def _stack_of_counts(name: str, counts: dict[str, int]) -> Stack:
     text = ", ".join(f"{count:,} {result}" for result, count in counts.items() if count)
-    return Stack(name, parts, text)
+    return _stack(name, {**counts}, sum(counts.values()), text)

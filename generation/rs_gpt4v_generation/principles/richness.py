@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 
-from rs_gpt4v_generation.claims import word_list
 from rs_gpt4v_generation.classes import BESIDE, DIOR, plural
 from rs_gpt4v_generation.principles.turns import Turns
 from rs_gpt4v_generation.principles.words import (
@@ -18,6 +17,7 @@ from rs_gpt4v_generation.principles.words import (
     phrases,
     words,
 )
+from rs_gpt4v_generation.word_lists import word_list
 
 
 @dataclass(frozen=True, slots=True)

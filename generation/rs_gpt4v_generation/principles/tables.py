@@ -1,11 +1,10 @@
-"""The principles as tables for a terminal, and as JSON."""
+"""The principles as tables for a terminal."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any, get_args
 
 from rs_gpt4v_generation.checks import Result
-from rs_gpt4v_generation.principles.catalogue import CORRECTNESS, PRINCIPLES, shown
+from rs_gpt4v_generation.principles.catalogue import PRINCIPLES, Principle
 from rs_gpt4v_generation.principles.forms import FORMS
 from rs_gpt4v_generation.principles.measure import Measured, Report
 
@@ -24,8 +23,8 @@ def to_text(report: Report) -> str:
     measured = report.measured
     parts = [_table("Measured", _SIZES, map(_size_cells, measured))]
     for principle in PRINCIPLES:
-        parts += _sections(principle.name, measured)
-    if any(measure.few(one) for p in PRINCIPLES for measure in p.measures for one in measured):
+        parts += _sections(principle, measured)
+    if any(m.is_of_few(one) for p in PRINCIPLES for m in p.measures for one in measured):
         parts.append(FEW)
     parts += [f"{config} was not measured: {reason}" for config, reason in report.absent.items()]
     if report.unreadable:
@@ -41,21 +40,21 @@ def _size_cells(one: Measured) -> list[str]:
     return [one.name, one.task, *(f"{n:,}" for n in counts), one.origin]
 
 
-def _sections(name: str, measured: Sequence[Measured]) -> Iterator[str]:
-    if name == "Correctness":
-        yield _table(name, ("", "clean", "checks and reviews"), map(_correctness_cells, measured))
-        yield from filter(None, [_checks(measured)])
-        return
-    measures = next(principle.measures for principle in PRINCIPLES if principle.name == name)
-    cells = ([one.name, *(shown(measure, one) for measure in measures)] for one in measured)
-    yield _table(name, ["", *(measure.head for measure in measures)], cells)
-    if name == "Diversity":
+def _sections(principle: Principle, measured: Sequence[Measured]) -> Iterator[str]:
+    is_correctness = principle.name == "Correctness"
+    heads = [measure.head for measure in principle.measures]
+    rows = [[one.name, *(m.shown(one) for m in principle.measures)] for one in measured]
+    if is_correctness:
+        heads.append("checks and reviews")
+        rows = [[*row, judged(one)] for row, one in zip(rows, measured, strict=True)]
+    yield _table(principle.name, ["", *heads], rows)
+    if is_correctness and (verdicts := _verdict_rows(measured)):
+        yield _table("Verdicts", ("", "check", *get_args(Result)), verdicts)
+    if principle.name == "Diversity":
         yield "\n".join(["Most frequent verb-noun pairs", *map(_pairs_line, measured)])
-    if name == "Complexity":
-        cells = (
-            [one.name, *(f"{s:.1%}" for s in one.complexity.forms.values())] for one in measured
-        )
-        yield _table("Forms of questions", ["", *FORMS], cells)
+    if principle.name == "Complexity":
+        forms = [[m.name, *(f"{s:.1%}" for s in m.complexity.forms.values())] for m in measured]
+        yield _table("Forms of questions", ["", *FORMS], forms)
 
 
 def _pairs_line(one: Measured) -> str:
@@ -64,10 +63,6 @@ def _pairs_line(one: Measured) -> str:
 
 
 _TOP = 5
-
-
-def _correctness_cells(one: Measured) -> list[str]:
-    return [one.name, shown(CORRECTNESS[0], one), judged(one)]
 
 
 def judged(one: Measured) -> str:
@@ -80,14 +75,13 @@ def judged(one: Measured) -> str:
     return f"{checked}; {', '.join(reviews) or 'not reviewed'}"
 
 
-def _checks(measured: Sequence[Measured]) -> str:
-    rows = [
+def _verdict_rows(measured: Sequence[Measured]) -> list[list[str]]:
+    return [
         [one.name, check, *(f"{by_result[result]:,}" for result in get_args(Result))]
         for one in measured
         if one.correctness
         for check, by_result in one.correctness.checks.items()
     ]
-    return _table("Verdicts", ("", "check", *get_args(Result)), rows) if rows else ""
 
 
 _WORDS = ("", "task", "origin", "check", "checks and reviews")
@@ -105,8 +99,3 @@ def _table(title: str, head: Sequence[str], rows: Any) -> str:
         for line in lines
     ]
     return "\n".join([title, *(f"  {line}" for line in shown_lines)])
-
-
-def to_json(report: Report) -> dict[str, Any]:
-    """Every number of the report."""
-    return asdict(report)

@@ -1,7 +1,9 @@
-"""English as closed lists: what is a word, and which words say a colour, a place, an order."""
+"""What is a word, and which words say a colour, a place, a reason: the lists of ``word_lists/``."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+
+from rs_gpt4v_generation.word_lists import word_list
 
 _NUMBER = r"(?:\d+(?:\.\d+)?|\.\d+)"
 BOX = rf"[\[({{<|]+\s*{_NUMBER}(?:[\s,<>|]+{_NUMBER}){{3,}}[\s\])}}>|]*"
@@ -39,47 +41,12 @@ def phrases(spoken: Sequence[str], known: Collection[str]) -> Iterator[str]:
 _LONGEST = 4
 
 
-def _listed(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-COLOURS = _listed(
-    """white black grey gray green red blue brown yellow orange purple pink beige tan golden silver
-    turquoise teal cyan maroon cream dark pale bright whitish blackish greyish grayish greenish
-    reddish bluish brownish yellowish orangish pinkish colorful colourful"""
-)
-SIZES = _listed(
-    """big bigger biggest small smaller smallest large larger largest tiny huge little long longer
-    longest short shorter shortest wide wider widest narrow narrower narrowest tall taller tallest
-    broad massive vast enormous giant compact medium medium-sized small-sized large-sized sizable
-    sizeable spacious extensive thick thin"""
-)
-MATERIALS = _listed(
-    """concrete asphalt metal metallic steel iron wooden brick bricks stone glass gravel sand sandy
-    clay dirt paved unpaved tiled plastic marble cement rubber earthen grassy soil"""
-)
-SPATIAL = frozenset(
-    {
-        *_listed(
-            """left right top bottom upper lower center centre central middle corner corners edge
-            edges above below beneath underneath under between among near nearby beside adjacent
-            around surrounded surrounding surrounds behind opposite along alongside across inside
-            outside within beyond side sides parallel facing neighboring neighbouring north south
-            east west northern southern eastern western northeast northwest southeast southwest
-            leftmost rightmost topmost bottommost"""
-        ),
-        *("next to", "close to", "far from", "in front of", "away from"),
-    }
-)
-ASKED_ATTRIBUTES = (
-    COLOURS
-    | SIZES
-    | MATERIALS
-    | {"made of"}
-    | _listed(
-        "color colors colour colours size sizes shape shapes shaped material materials condition"
-    )
-)
+COLOURS = word_list("colours")
+SIZES = word_list("sizes")
+MATERIALS = word_list("materials")
+SPATIAL = word_list("spatial")
+_ASKED = "color colors colour colours size sizes shape shapes shaped material materials condition"
+ASKED_ATTRIBUTES = frozenset().union(COLOURS, SIZES, MATERIALS, {"made of"}, _ASKED.split())
 """Attributes, and what asks for one."""
 
 BACKGROUND = (
@@ -90,44 +57,13 @@ BACKGROUND = (
 )
 """What says more than is seen: a use, a reason, what is usual, what follows (RE2)."""
 
-FUNCTION_WORDS = _listed(
-    """a an the this that these those each every any some no all both either neither another other
-    such i you he she it we they me him her us them my your his its our their there here
-    what which who whom whose where when why how
-    of in on at by for from to with without within into onto over under above below between among
-    near beside next behind through across along around about against toward towards before after
-    during per as than like inside outside out up down off
-    and or but nor so if because while whether though although
-    is are was were be been being am isn't aren't do does did don't doesn't has have had having
-    can could will would shall should may might must
-    not yes only also very more most less least many much few several please"""
-)
+FUNCTION_WORDS = word_list("function_words")
 """Words that carry the form of a sentence, not its matter."""
-
-PREPOSITIONS = _listed(
-    """of in on at by for from to with without within into onto over under above below between among
-    near beside next behind through across along around about against toward towards as than like
-    inside outside"""
-)
-DETERMINERS = _listed(
-    """a an the this that these those each every any some no all both another other my your its our
-    their"""
-)
-PREDICATES = _listed(
-    """visible present available possible likely apparent there here together similar different
-    clearly currently somewhere anywhere everywhere one two three four five six seven eight nine
-    ten"""
-)
+PREPOSITIONS = word_list("prepositions")
+DETERMINERS = word_list("determiners")
+PREDICATES = word_list("predicates")
 """Adjectives and adverbs that stand where a noun could: "are ships visible"."""
 
-_VERBS = """describe provide give write summarize summarise caption compose express offer tell state
-count locate find detect identify list name explain point mark draw return output report search
-ground classify recognize recognise answer reply respond consider look inspect estimate compare
-determine infer analyze analyse discuss suggest indicate imply show see spot notice observe contain
-include display depict feature hold cover use serve surround connect support affect separate
-distinguish lie refer make say take live exist resemble arrange relate miss happen occur need help
-lead differ appear know think believe imagine guess belong form change divide occupy fill dominate
-cross flow"""
 _IRREGULAR = {
     **dict.fromkeys(("is", "are", "was", "were", "be", "been", "am"), "be"),
     **dict.fromkeys(("has", "have", "had"), "have"),
@@ -150,7 +86,7 @@ AUXILIARIES = frozenset({"be", "have", "do"})
 
 def _forms() -> dict[str, str]:
     forms = dict(_IRREGULAR)
-    for verb in _VERBS.split():
+    for verb in word_list("verbs"):
         past = f"{verb}d" if verb.endswith("e") else f"{verb}ed"
         past = f"{verb[:-1]}ied" if verb == "imply" else past
         third = "implies" if verb == "imply" else f"{verb}{'es' if verb.endswith('ch') else 's'}"
