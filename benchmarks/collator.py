@@ -14,6 +14,7 @@ size for 10,000 images.
 """
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,7 +31,9 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_training.image_cache import ImageCache, keeps_tensors, through_cache
 from rs_gpt4v_training.pixels import with_tables
-from rs_gpt4v_training.tiny_llava import build_tiny_llava
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from tiny_llava import build_tiny_llava
 
 SIDE = 336
 KINDS = {

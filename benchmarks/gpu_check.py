@@ -12,6 +12,7 @@ image read once against plain batches of 8. ``--tiny`` runs it all at a size for
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,7 +31,9 @@ from rs_gpt4v_evaluation.predict import Predictor, describe, predict
 from rs_gpt4v_evaluation.predict.predictions import read_predictions
 from rs_gpt4v_training.adapters import LANGUAGE_MODEL_LINEARS
 from rs_gpt4v_training.moe_lora import MoeLoraConfig
-from rs_gpt4v_training.tiny_llava import build_tiny_llava
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from tiny_llava import build_tiny_llava
 
 transformers.logging.disable_progress_bar()
 datasets.disable_progress_bars()

@@ -6,6 +6,7 @@ take turns round by round; the first round is dropped; CPU seconds, median of th
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,7 +18,9 @@ from PIL import Image
 from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
 from rs_gpt4v_evaluation.predict.predictions import read_predictions
-from rs_gpt4v_training.tiny_llava import build_tiny_llava
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from tiny_llava import build_tiny_llava
 
 ABOUT = {"config": "made", "split": "test", "protocol": "paper", "box_format": "llava"}
 QUESTIONS = [

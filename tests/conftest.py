@@ -89,7 +89,7 @@ def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LLaVA checkpoint of 0.1 M random weights that reads 28 x 28 px."""
-    from rs_gpt4v_training.tiny_llava import build_tiny_llava
+    from tiny_llava import build_tiny_llava
 
     path = tmp_path_factory.mktemp("model") / "tiny"
     texts = ["What is shown?", "How many ships are there?", "yes", "no", "rural", "urban"]

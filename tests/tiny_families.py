@@ -7,10 +7,9 @@ from typing import Any
 import torch
 import transformers
 import trl
+from tiny_llava import build_tiny_llava
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import GenerationConfig, PreTrainedTokenizerFast
-
-from rs_gpt4v_training.tiny_llava import build_tiny_llava
 
 hf: Any = transformers  # its classes ask for types that JSON configs do not have
 STOCK = Path(trl.__file__).parent / "chat_templates"

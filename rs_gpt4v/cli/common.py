@@ -19,14 +19,11 @@ def finite(value: float | None) -> float | None:
     return value
 
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option(help="Folder with the releases.", envvar="RS_GPT4V_DATA", callback=_from_home),
-]
-ReleasesDir = Annotated[
-    Path,
-    typer.Option(help="Folder with the releases.", envvar="RS_GPT4V_DATA", callback=_from_home),
-]
+_RELEASES = typer.Option(
+    help="Folder with the releases.", envvar="RS_GPT4V_DATA", callback=_from_home
+)
+DataDir = Annotated[Path | None, _RELEASES]
+ReleasesDir = Annotated[Path, _RELEASES]
 Sample = Annotated[bool, typer.Option("--sample", help="Use the embedded synthetic sample.")]
 Protocol = Annotated[str, typer.Option(help="paper: the rows of Table 1; release: all rows.")]
 OnMissing = Annotated[
@@ -38,6 +35,9 @@ Stretch = Annotated[
 Bands = Annotated[
     str | None,
     typer.Option(help="Bands to use of many-band images: 3,2,1 (red, green, blue) or 1."),
+]
+ExcludeLeaks = Annotated[
+    bool, typer.Option("--exclude-leaks", help="Omit training rows whose image is a test image.")
 ]
 Split = Annotated[str, typer.Option(help="Split to read.")]
 Files = Annotated[list[Path], typer.Argument(help="Predictions files (JSON lines).")]

@@ -10,18 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from rs_gpt4v import NAME
-from rs_gpt4v.cli.common import (
-    Bands,
-    DataDir,
-    OnMissing,
-    Protocol,
-    ReleasesDir,
-    Sample,
-    Split,
-    Stretch,
-    keep_inputs,
-    row_options,
-)
+from rs_gpt4v.cli import common
 
 app = typer.Typer()
 
@@ -31,7 +20,7 @@ def sources(
     names: Annotated[
         list[str] | None, typer.Argument(help="Sources, configs or groups; default: all.")
     ] = None,
-    data_dir: DataDir = None,
+    data_dir: common.DataDir = None,
     citations: Annotated[bool, typer.Option("--citations", help="Show their BibTeX.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
@@ -56,7 +45,7 @@ def download(
     names: Annotated[
         list[str], typer.Argument(help="Sources, configs or groups, such as rsvqa_lr.")
     ],
-    data_dir: ReleasesDir,
+    data_dir: common.ReleasesDir,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files to fetch.")] = False,
     keep_archives: Annotated[
         bool, typer.Option("--keep-archives", help="Keep archives after unpacking.")
@@ -92,16 +81,13 @@ def build(
     configs: Annotated[
         list[str], typer.Argument(help="Configs or groups, such as vqa_hr cap_ucm.")
     ],
-    data_dir: DataDir = None,
-    sample: Sample = False,
-    protocol: Protocol = "paper",
-    on_missing: OnMissing = "raise",
-    exclude_leaks: Annotated[
-        bool,
-        typer.Option("--exclude-leaks", help="Omit training rows whose image is a test image."),
-    ] = False,
-    stretch: Stretch = None,
-    bands: Bands = None,
+    data_dir: common.DataDir = None,
+    sample: common.Sample = False,
+    protocol: common.Protocol = "paper",
+    on_missing: common.OnMissing = "raise",
+    exclude_leaks: common.ExcludeLeaks = False,
+    stretch: common.Stretch = None,
+    bands: common.Bands = None,
     num_proc: Annotated[int | None, typer.Option(min=1, help="Number of processes.")] = None,
 ) -> None:
     """Build configs into the `datasets` cache and count their rows.
@@ -110,7 +96,7 @@ def build(
     """
     from datasets import load_dataset
 
-    options = row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol)
+    options = common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol)
     for config in configs:
         rows: Any = load_dataset(
             NAME, config, num_proc=num_proc, exclude_leaks=exclude_leaks, **options
@@ -121,11 +107,11 @@ def build(
 
 @app.command()
 def stats(
-    data_dir: DataDir = None,
-    sample: Sample = False,
-    on_missing: OnMissing = "raise",
-    stretch: Stretch = None,
-    bands: Bands = None,
+    data_dir: common.DataDir = None,
+    sample: common.Sample = False,
+    on_missing: common.OnMissing = "raise",
+    stretch: common.Stretch = None,
+    bands: common.Bands = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per step, to count steps.")] = 64,
     details: Annotated[
         bool, typer.Option("--details", help="Add lengths, answers, question types and templates.")
@@ -139,9 +125,9 @@ def stats(
     """
     from rs_gpt4v_builders.stats import composition, table1
 
-    keep_inputs([plot], [], data_dir)
+    common.keep_inputs([plot], [], data_dir)
     draw = _drawer(plot) if plot else None
-    loaded = table1.load(**row_options(data_dir, sample, on_missing, stretch, bands))
+    loaded = table1.load(**common.row_options(data_dir, sample, on_missing, stretch, bands))
     built = table1.compare(loaded)
     distinct = {split: table1.distinct_images(loaded, split) for split in ("train", "test")}
     made_of = composition.compositions(loaded) if details or plot or as_json else []
@@ -162,12 +148,12 @@ def audit(
     configs: Annotated[
         list[str] | None, typer.Argument(help="Configs or groups; default: all that are present.")
     ] = None,
-    data_dir: DataDir = None,
-    sample: Sample = False,
-    protocol: Protocol = "paper",
-    on_missing: OnMissing = "raise",
-    stretch: Stretch = None,
-    bands: Bands = None,
+    data_dir: common.DataDir = None,
+    sample: common.Sample = False,
+    protocol: common.Protocol = "paper",
+    on_missing: common.OnMissing = "raise",
+    stretch: common.Stretch = None,
+    bands: common.Bands = None,
     out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("audit.html"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all row ids.")] = False,
 ) -> None:
@@ -179,10 +165,10 @@ def audit(
     from rs_gpt4v_builders.audit.page import write_page
     from rs_gpt4v_builders.audit.text import to_json, to_text
 
-    keep_inputs([out], [], data_dir)
+    common.keep_inputs([out], [], data_dir)
     found = look(
         configs or (),
-        **row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
+        **common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
     )
     write_page(found, out, sample=sample)
     if as_json:
@@ -196,15 +182,15 @@ def principles(
     configs: Annotated[
         list[str] | None, typer.Argument(help="Configs or groups, such as conversation vqa_lr.")
     ] = None,
-    data_dir: DataDir = None,
-    sample: Sample = False,
-    protocol: Protocol = "paper",
+    data_dir: common.DataDir = None,
+    sample: common.Sample = False,
+    protocol: common.Protocol = "paper",
     on_missing: Annotated[
         str, typer.Option(help="raise, or skip unusable records and absent configs.")
     ] = "raise",
-    stretch: Stretch = None,
-    bands: Bands = None,
-    split: Split = "train",
+    stretch: common.Stretch = None,
+    bands: common.Bands = None,
+    split: common.Split = "train",
     candidates: Annotated[
         list[Path] | None, typer.Option(help="Generated dialogues (JSON lines); repeatable.")
     ] = None,
@@ -222,14 +208,14 @@ def principles(
     from rs_gpt4v_generation.principles.page import write_page
     from rs_gpt4v_generation.principles.tables import to_text
 
-    keep_inputs([out], [*(candidates or ()), *(reviews or ())], data_dir)
+    common.keep_inputs([out], [*(candidates or ()), *(reviews or ())], data_dir)
     measured = report(
         configs or (),
         candidates or (),
         reviews or (),
         split=split,
         absent_allowed=on_missing == "skip",
-        **row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
+        **common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
     )
     write_page(measured, out, sample=sample)
     if as_json:
@@ -261,19 +247,16 @@ def export(
     configs: Annotated[
         list[str], typer.Argument(help="Configs or groups, such as vqa_hr cap_ucm.")
     ],
-    data_dir: DataDir = None,
-    sample: Sample = False,
-    protocol: Protocol = "paper",
-    on_missing: OnMissing = "raise",
+    data_dir: common.DataDir = None,
+    sample: common.Sample = False,
+    protocol: common.Protocol = "paper",
+    on_missing: common.OnMissing = "raise",
     box_format: Annotated[
         str, typer.Option(help="How boxes are written in the messages.")
     ] = "llava",
-    exclude_leaks: Annotated[
-        bool,
-        typer.Option("--exclude-leaks", help="Omit training rows whose image is a test image."),
-    ] = False,
-    stretch: Stretch = None,
-    bands: Bands = None,
+    exclude_leaks: common.ExcludeLeaks = False,
+    stretch: common.Stretch = None,
+    bands: common.Bands = None,
     images: Annotated[
         str, typer.Option(help="How to place images: copy, hardlink or symlink.")
     ] = "copy",
@@ -303,7 +286,7 @@ def export(
         shard_bytes=shard_mb * 1_000_000,
         box_format=box_format,
         exclude_leaks=exclude_leaks,
-        **row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
+        **common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
     )
     typer.echo(f"Exported: {folder}")
     if push:

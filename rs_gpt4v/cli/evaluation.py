@@ -7,33 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rs_gpt4v import NAME
-from rs_gpt4v.cli.common import (
-    OPENAI,
-    ApiKeyEnv,
-    Areas,
-    Bands,
-    BaseUrl,
-    Body,
-    Concurrency,
-    Counts,
-    DataDir,
-    DryRun,
-    Files,
-    Intervals,
-    MaxCost,
-    Normalise,
-    OnMissing,
-    Prices,
-    Protocol,
-    Sample,
-    SkipBadBoxes,
-    Split,
-    Stretch,
-    StrictIou,
-    Temperature,
-    keep_inputs,
-    row_options,
-)
+from rs_gpt4v.cli import common
 
 if TYPE_CHECKING:
     from rs_gpt4v_evaluation.predict import Predictor
@@ -47,13 +21,13 @@ def predict(
     config: Annotated[str, typer.Argument(help="Config or group, such as vqa_lr.")],
     out: Annotated[Path, typer.Option(help="Predictions file; resumed if it exists.")],
     adapter: Annotated[str | None, typer.Option(help="PEFT adapter for the model.")] = None,
-    split: Split = "test",
-    data_dir: DataDir = None,
-    sample: Sample = False,
-    protocol: Protocol = "paper",
-    on_missing: OnMissing = "raise",
-    stretch: Stretch = None,
-    bands: Bands = None,
+    split: common.Split = "test",
+    data_dir: common.DataDir = None,
+    sample: common.Sample = False,
+    protocol: common.Protocol = "paper",
+    on_missing: common.OnMissing = "raise",
+    stretch: common.Stretch = None,
+    bands: common.Bands = None,
     batch_size: Annotated[
         int, typer.Option(min=1, help="Rows per batch; does not change answers.")
     ] = 8,
@@ -74,7 +48,7 @@ def predict(
     server: Annotated[
         str | None, typer.Option(help="Address of an OpenAI-compatible server that serves MODEL.")
     ] = None,
-    concurrency: Concurrency = 16,
+    concurrency: common.Concurrency = 16,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run the checkpoint's own code.")
     ] = False,
@@ -92,7 +66,7 @@ def predict(
     from rs_gpt4v_evaluation.predict.predictions import describe, longest_reply
     from rs_gpt4v_evaluation.predict.turns import each_turn
 
-    keep_inputs([out], [Path(model), Path(adapter) if adapter else None], data_dir)
+    common.keep_inputs([out], [Path(model), Path(adapter) if adapter else None], data_dir)
     longest = max_new_tokens or longest_reply(out, members(config))
     predictor = None
     if server is None:
@@ -102,7 +76,7 @@ def predict(
     codec = box_format
     if codec == "auto":
         codec = predictor.box_format if predictor else "llava"
-    options = row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol)
+    options = common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol)
     splits: Any = load_dataset(NAME, config, box_format=codec, **options)
     if split not in splits:
         raise ValueError(f"{config} has no split {split!r}; it has {', '.join(splits)}")
@@ -168,7 +142,7 @@ def collect(
     from rs_gpt4v.files import write_json_lines
     from rs_gpt4v_evaluation.harnesses.vlmevalkit import read_result
 
-    keep_inputs([out], [result])
+    common.keep_inputs([out], [result])
     found = read_result(result)
     write_json_lines(out, found.predictions)
     typer.echo(f"{len(found.predictions):,} replies: {out}")
@@ -180,19 +154,19 @@ def collect(
 
 @app.command()
 def score(
-    files: Files,
-    intervals: Intervals = False,
+    files: common.Files,
+    intervals: common.Intervals = False,
     against: Annotated[
         Path | None, typer.Option(help="Also compare each file with this one in a paired test.")
     ] = None,
     resamples: Annotated[
         int, typer.Option(min=1, help="Resamples for the intervals and the test.")
     ] = 1000,
-    counts: Counts = "source",
-    areas: Areas = "source",
-    normalise: Normalise = "lenient",
-    strict_iou: StrictIou = False,
-    skip_bad_boxes: SkipBadBoxes = False,
+    counts: common.Counts = "source",
+    areas: common.Areas = "source",
+    normalise: common.Normalise = "lenient",
+    strict_iou: common.StrictIou = False,
+    skip_bad_boxes: common.SkipBadBoxes = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score predictions files, and test whether two differ by more than chance.
@@ -234,12 +208,12 @@ def report(
     training_log: Annotated[
         Path | None, typer.Option(help="trainer_state.json, for the loss curve.")
     ] = None,
-    intervals: Intervals = False,
-    counts: Counts = "source",
-    areas: Areas = "source",
-    normalise: Normalise = "lenient",
-    strict_iou: StrictIou = False,
-    skip_bad_boxes: SkipBadBoxes = False,
+    intervals: common.Intervals = False,
+    counts: common.Counts = "source",
+    areas: common.Areas = "source",
+    normalise: common.Normalise = "lenient",
+    strict_iou: common.StrictIou = False,
+    skip_bad_boxes: common.SkipBadBoxes = False,
     pictures: Annotated[
         int, typer.Option(min=0, help="Maximum number of images in the page.")
     ] = 240,
@@ -270,29 +244,29 @@ def report(
 
 @app.command()
 def judge(
-    files: Files,
+    files: common.Files,
     judge_model: Annotated[str, typer.Option(help="Name of the judge model on its server.")],
     out: Annotated[Path, typer.Option(help="Verdicts to write, one JSON line per pair.")],
     against: Annotated[
         list[Path] | None, typer.Option(help="Another model's predictions, to compare with.")
     ] = None,
-    base_url: BaseUrl = OPENAI,
-    api_key_env: ApiKeyEnv = "OPENAI_API_KEY",
+    base_url: common.BaseUrl = common.OPENAI,
+    api_key_env: common.ApiKeyEnv = "OPENAI_API_KEY",
     repeats: Annotated[
         int, typer.Option(min=1, help="Samples per answer, to measure the spread.")
     ] = 1,
     seed: Annotated[
         int, typer.Option(help="Seed of the first sample; each further one adds 1.")
     ] = 0,
-    temperature: Temperature = 0.0,
+    temperature: common.Temperature = 0.0,
     image: Annotated[
         bool, typer.Option(help="Show the image to the judge, or only the reference.")
     ] = True,
-    concurrency: Concurrency = 16,
-    max_cost: MaxCost = None,
-    prices: Prices = None,
-    body: Body = "{}",
-    dry_run: DryRun = False,
+    concurrency: common.Concurrency = 16,
+    max_cost: common.MaxCost = None,
+    prices: common.Prices = None,
+    body: common.Body = "{}",
+    dry_run: common.DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score dialogues and descriptions with a strong model (Table 3); run again to resume.
@@ -307,7 +281,7 @@ def judge(
     from rs_gpt4v_evaluation.judge import tables
 
     journal = out.with_name(f"{out.name}.journal")
-    keep_inputs([out, journal], [*files, *(against or ()), prices])
+    common.keep_inputs([out, journal], [*files, *(against or ()), prices])
     asked = judging.Judge(
         endpoint=chat.Endpoint(
             model=judge_model,

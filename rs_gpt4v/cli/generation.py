@@ -7,29 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rs_gpt4v.cli.common import (
-    OPENAI,
-    ApiKeyEnv,
-    Bands,
-    BaseUrl,
-    Body,
-    Concurrency,
-    DataDir,
-    DryRun,
-    MaxCost,
-    OnMissing,
-    Prices,
-    Protocol,
-    ReleasesDir,
-    Sample,
-    Split,
-    Stretch,
-    Temperature,
-    conversion,
-    data_root,
-    finite,
-    keep_inputs,
-)
+from rs_gpt4v.cli import common
+from rs_gpt4v.cli.common import finite
 
 if TYPE_CHECKING:
     from rs_gpt4v_generation.asking import Generator
@@ -50,16 +29,16 @@ def generate(
         list[str] | None,
         typer.Option(help="conversation, reasoning or detail; repeatable; default: all."),
     ] = None,
-    data_dir: DataDir = None,
-    sample: Sample = False,
+    data_dir: common.DataDir = None,
+    sample: common.Sample = False,
     oriented: Annotated[
         bool, typer.Option("--oriented", help="Use DIOR-R (oriented boxes) instead of DIOR.")
     ] = False,
-    split: Split = "train",
-    protocol: Protocol = "paper",
-    on_missing: OnMissing = "raise",
-    stretch: Stretch = None,
-    bands: Bands = None,
+    split: common.Split = "train",
+    protocol: common.Protocol = "paper",
+    on_missing: common.OnMissing = "raise",
+    stretch: common.Stretch = None,
+    bands: common.Bands = None,
     boxes: Annotated[
         Path | None,
         typer.Option(help="Your own boxes: a COCO file, or a folder of DOTA or VOC files."),
@@ -69,8 +48,8 @@ def generate(
         Path | None, typer.Option(help="Folder of the images of --boxes; default: beside it.")
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use only the first N images.")] = None,
-    base_url: BaseUrl = OPENAI,
-    api_key_env: ApiKeyEnv = "OPENAI_API_KEY",
+    base_url: common.BaseUrl = common.OPENAI,
+    api_key_env: common.ApiKeyEnv = "OPENAI_API_KEY",
     image: Annotated[
         bool, typer.Option(help="Show the image to the model, or only the facts.")
     ] = True,
@@ -80,9 +59,9 @@ def generate(
     seed: Annotated[
         int, typer.Option(help="Seed of the first attempt; each further one adds 1.")
     ] = 0,
-    temperature: Temperature = 0.7,
+    temperature: common.Temperature = 0.7,
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest reply in tokens.")] = 2000,
-    body: Body = "{}",
+    body: common.Body = "{}",
     probes: Annotated[
         int,
         typer.Option(min=0, help="Templated yes-or-no questions per image, made from the boxes."),
@@ -90,17 +69,17 @@ def generate(
     negatives: Annotated[
         float, typer.Option(min=0, max=1, callback=finite, help="Share of --probes answered no.")
     ] = 0.5,
-    concurrency: Concurrency = 16,
+    concurrency: common.Concurrency = 16,
     requests_per_minute: Annotated[
         float | None, typer.Option(min=0.001, callback=finite, help="Limit on requests per minute.")
     ] = None,
     tokens_per_minute: Annotated[
         float | None, typer.Option(min=1, callback=finite, help="Limit on tokens per minute.")
     ] = None,
-    max_cost: MaxCost = None,
-    prices: Prices = None,
+    max_cost: common.MaxCost = None,
+    prices: common.Prices = None,
     num_proc: Annotated[int, typer.Option(min=1, help="Processes that check replies.")] = 1,
-    dry_run: DryRun = False,
+    dry_run: common.DryRun = False,
     write_batch: Annotated[
         Path | None, typer.Option(help="Only write the requests here, for OpenAI's batch API.")
     ] = None,
@@ -127,7 +106,7 @@ def generate(
 
     if unknown := set(product or ()) - set(PRODUCTS):
         raise ValueError(f"--product {unknown.pop()}: expected one of {', '.join(PRODUCTS)}")
-    keep_inputs(
+    common.keep_inputs(
         [out / name for name in (CANDIDATES, FAILED, JOURNAL)],
         [boxes, images, prices, *(read_batch or ())],
         data_dir,
@@ -136,10 +115,10 @@ def generate(
     options: dict[str, Any] = {
         "on_missing": on_missing,
         "log_dir": out,
-        "conversion": Conversion(**conversion(stretch, bands)),
+        "conversion": Conversion(**common.conversion(stretch, bands)),
     }
     if boxes is None:
-        root = find_root(data_root(data_dir, sample=sample), sample=sample)
+        root = find_root(common.data_root(data_dir, sample=sample), sample=sample)
         options |= {"oriented": oriented, "protocol": protocol}
         scenes = dior_scenes(root, split, **options)
     else:
@@ -245,7 +224,7 @@ def reconcile(
 @app.command()
 def release(
     files: Annotated[list[Path], typer.Argument(help="Output of reconcile, or candidates.")],
-    data_dir: ReleasesDir,
+    data_dir: common.ReleasesDir,
     images: Annotated[
         str, typer.Option(help="How to place your own images: copy, hardlink or symlink.")
     ] = "copy",
