@@ -1,0 +1,190 @@
+"""What the embedded model learns from the sample, beside what guessing and blind runs score.
+
+    python benchmarks/embedded.py [--out outputs/embedded] [--seeds 0 1 2]
+
+For every seed and adapter, fine-tunes by the demo's recipe and answers the sample's test rows
+three times: with their own image, with a grey one, and with another image of the split. A score
+shows sight only where it is above those of the guess and of the blind runs. Writes ``table.md`` in
+OUT and prints it; shares are in percent, of several seeds the mean and, in brackets, the least and
+the greatest. What is in OUT already is not done again, so that an interrupted run continues.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import transformers
+
+from rs_gpt4v import NAME
+from rs_gpt4v.cli.demo import _grey, _guess, _predict
+from rs_gpt4v_evaluation.metric import Rules
+from rs_gpt4v_evaluation.score import score
+
+ADAPTERS = {"LoRA": "demo_lora", "MoE-LoRA": "demo_moe_lora"}
+TITLES = {
+    "vqa_lr": "questions, 256 px",
+    "vqa_hr": "questions, 512 px",
+    "cap_ucm": "captions",
+    "grounding": "grounding",
+}
+SHOWN = {
+    "oa": "all, as its authors count",
+    "cider": "CIDEr",
+    "bleu_4": "BLEU-4",
+    "pr_50": "Pr@0.5",
+    "mean_iou": "mean IoU",
+}
+"""The names of scores; those of each type of question are shown as well."""
+NO_SHARES = ("CIDEr", "BLEU-4")
+RANGES, EXACT = Rules(counts="bucket", areas="bucket"), Rules(counts="exact", areas="exact")
+
+Values = dict[tuple[str, str], list[float]]
+"""By title and score, a value for each seed."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run what is not done yet, and write the table."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--out", type=Path, default=Path("outputs/embedded"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--adapters", nargs="+", default=list(ADAPTERS), choices=ADAPTERS)
+    parser.add_argument("--steps", type=int, help="instead of the recipes'")
+    parser.add_argument("--rows", type=int, help="of each test split, to try this script")
+    given = parser.parse_args(argv)
+    given.out.mkdir(parents=True, exist_ok=True)
+    datasets.disable_progress_bars()
+    transformers.logging.disable_progress_bar()
+    splits: dict[str, Any] = {
+        name: few(datasets.load_dataset(NAME, name, sample=True), given.rows) for name in TITLES
+    }
+    tests = {name: rows["test"] for name, rows in splits.items()}
+    asked = {"own": tests, "grey": _grey(tests, given.out), "other": other_images(tests)}
+    columns = {"guess": values([_guess(splits, given.out / "guess")])}
+    columns |= answered(asked, "before", {given.out / "before": None})
+    for name in given.adapters:
+        adapters = {
+            given.out / f"{name}-{seed}": train(name, seed, given.out, given.steps)
+            for seed in given.seeds
+        }
+        columns |= answered(asked, name, adapters)
+    text = table(columns) + "\n\n" + "\n".join(costs(given.out, given.adapters, given.seeds)) + "\n"
+    (given.out / "table.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def few(splits: Any, count: int | None) -> Any:
+    """The test split cut to ``count`` rows from all over it."""
+    total = len(splits["test"])
+    if count is not None and count < total:
+        chosen = sorted(random.Random(0).sample(range(total), count))
+        splits["test"] = splits["test"].select(chosen)
+    return splits
+
+
+def other_images(tests: dict[str, Any]) -> dict[str, Any]:
+    """The same rows, each with another image of its split, half the split away."""
+    found = {}
+    for name, rows in tests.items():
+        stored = rows.cast_column("images", datasets.List(datasets.Image(decode=False)))["images"]
+        paths = [images[0]["path"] for images in stored]
+        distinct = list(dict.fromkeys(paths))
+        half = len(distinct) // 2
+        other = dict(zip(distinct, distinct[half:] + distinct[:half], strict=True))
+        column = [[other[path]] for path in paths]
+        features = rows.features
+        found[name] = rows.remove_columns("images").add_column("images", column).cast(features)
+    return found
+
+
+def train(name: str, seed: int, out: Path, steps: int | None) -> Path:
+    """The folder of the adapter that the demo's recipe trains with ``seed``."""
+    folder = out / f"{name}-{seed}" / "adapter"
+    if (folder / "adapter_config.json").is_file():
+        return folder
+    print(f"{name}, seed {seed}: fine-tuning", flush=True)
+    command = [sys.executable, "-m", "rs_gpt4v.cli", "train", ADAPTERS[name], "--resume"]
+    command += ["--output_dir", str(folder), "--seed", str(seed)]
+    command += ["--max_steps", str(steps)] if steps else []
+    log = folder.parent / "train.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as file:
+        code = subprocess.run(command, stdout=file, stderr=file, check=False).returncode
+    if code:
+        raise SystemExit(f"training ended early: {log} says why")
+    return folder
+
+
+def answered(
+    asked: dict[str, dict[str, Any]], name: str, adapters: dict[Path, Path | None]
+) -> dict[str, Values]:
+    """A column for each kind of image: own, grey and other."""
+    columns = {}
+    for images, tests in asked.items():
+        runs = []
+        for folder, adapter in adapters.items():
+            print(f"{folder.name}: answering with each row's {images} image", flush=True)
+            runs.append(_predict(tests, folder / images, adapter))
+        columns[name if images == "own" else f"{name}, {images} image"] = values(runs)
+    return columns
+
+
+def values(runs: Iterable[list[Path]]) -> Values:
+    """The scores of the files of each run."""
+    found: Values = {}
+    for files in runs:
+        for file in files:
+            for label, value in scores(file):
+                found.setdefault((TITLES[file.stem], label), []).append(value)
+    return found
+
+
+def scores(file: Path) -> Iterable[tuple[str, float]]:
+    """What the table shows of a file; numbers count both by their range and exactly."""
+    found: dict[str, Any] = score(file)["scores"]
+    yield from ((label, found[key]) for key, label in SHOWN.items() if key in found)
+    if "oa" not in found:
+        return
+    by_range, exact = (score(file, rules)["scores"] for rules in (RANGES, EXACT))
+    for key in found:
+        kind = key.removeprefix("accuracy_")
+        if kind in ("count", "area"):
+            yield f"{kind}, by range", float(by_range[key])
+            yield f"{kind}, exact", float(exact[key])
+        elif kind != key:
+            yield kind, found[key]
+
+
+def table(columns: dict[str, Values]) -> str:
+    """A line a score, a column a run, in Markdown."""
+    rows = [["", *columns], ["---", *["---:"] * len(columns)]]
+    for title, label in columns["guess"]:
+        cells = [shown(column[title, label], label) for column in columns.values()]
+        rows.append([f"{title}: {label}", *cells])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def shown(each: list[float], label: str) -> str:
+    """The mean, with the least and the greatest of several."""
+    factor, digits = (1, 2) if label in NO_SHARES else (100, 1)
+    mean, least, greatest = (f"{factor * f(each):.{digits}f}" for f in (statistics.mean, min, max))
+    return mean if len(each) == 1 else f"{mean} ({least}-{greatest})"
+
+
+def costs(out: Path, adapters: list[str], seeds: list[int]) -> Iterable[str]:
+    """What each fine-tuning took."""
+    for name in adapters:
+        states = [out / f"{name}-{seed}" / "adapter" / "trainer_state.json" for seed in seeds]
+        logs = [json.loads(state.read_text(encoding="utf-8")) for state in states]
+        taken = ", ".join(f"{log['log_history'][-1]['train_runtime']:.0f}" for log in logs)
+        yield f"* {name}: {logs[0]['max_steps']} steps in {taken} s (seeds {seeds})."
+
+
+if __name__ == "__main__":
+    main()
