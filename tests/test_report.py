@@ -73,9 +73,15 @@ def training_log(tmp_path: Path) -> Path:
     return path
 
 
+WORSE = "worse than guessing"
+
+
 def sections(page: str) -> dict[str, str]:
+    """The sections after the two that every page opens with."""
     parts = re.findall(r"<section.*?</section>", page, re.DOTALL)
-    return {re.findall(r"<h2>(.*?)</h2>", part)[0]: part for part in parts}
+    found = {re.findall(r"<h2>(.*?)</h2>", part)[0]: part for part in parts}
+    assert list(found)[:2] == ["Right and wrong", "Scores"]
+    return dict(list(found.items())[2:])
 
 
 def rows(section: str, kind: str = "scores") -> dict[str, list[str]]:
@@ -97,10 +103,10 @@ def test_files_of_one_config_share_a_table_with_their_difference(files: list[Pat
     assert list(found) == ["vqa_hr", "cap_ucm", "Examples"]
     assert rows(found["vqa_hr"]) == {
         "Accuracy": ["n", "most frequent answer", "before", "after", "difference in points"],
-        "Count": ["4", "75.0 %", "25.0 %", "100.0 %", "+75.0"],
-        "Presence": ["3", "66.7 %", "33.3 %", "66.7 %", "+33.3"],
-        "Mean over types (AA)": ["", "70.8 %", "29.2 %", "83.3 %", "+54.2"],
-        "All questions (OA)": ["7", "71.4 %", "28.6 %", "85.7 %", "+57.1"],
+        "Count": ["4", "75.0 %", f"25.0 % {WORSE}", "100.0 %", "+75.0"],
+        "Presence": ["3", "66.7 %", f"33.3 % {WORSE}", "66.7 %", "+33.3"],
+        "Mean over types (AA)": ["", "70.8 %", f"29.2 % {WORSE}", "83.3 %", "+54.2"],
+        "All questions (OA)": ["7", "71.4 %", f"28.6 % {WORSE}", "85.7 %", "+57.1"],
         "Rows scored": ["", "", "7", "7", ""],
         "Rows missing": ["", "", "0", "0", ""],
         "Empty replies": ["", "", "2", "0", ""],
@@ -136,7 +142,7 @@ def test_blind_baseline_answers_by_the_bucket_where_the_score_does(tmp_path: Pat
         for i, answer in enumerate(["0", "0", "3", "4", "5"])  # "0" is most frequent, 1-10 is more
     ]
     page = made([written(tmp_path / "a/vqa_lr.jsonl", lines)])
-    assert rows(sections(page)["vqa_lr"])["Count"] == ["5", "60.0 %", "0.0 %"]
+    assert rows(sections(page)["vqa_lr"])["Count"] == ["5", "60.0 %", f"0.0 % {WORSE}"]
     assert "“between 0 and 10” (count)" in page
 
 
@@ -145,7 +151,7 @@ def test_intervals_stand_below_the_scores_and_on_the_bars(files: list[Path]) -> 
     low, high = score(files[0], resamples=200)["intervals"]["oa"]
     assert 0 <= low < high <= 1
     shown = f"{100 * low:.1f}–{100 * high:.1f}"  # noqa: RUF001
-    assert rows(sections(page)["vqa_hr"])["All questions (OA)"][-1] == f"28.6 % {shown}"
+    assert rows(sections(page)["vqa_hr"])["All questions (OA)"][-1] == f"28.6 % {shown} {WORSE}"
     assert f'class="interval" x1="{100 * low:.1f}%" x2="{100 * high:.1f}%"' in page
     assert 'class="interval"' not in made(files[:1])
 
@@ -211,7 +217,7 @@ def test_counts_and_normalising_are_those_asked_for(tmp_path: Path) -> None:
         assert rows(sections(page)["vqa_lr"])["Count"] == [
             "4",
             "100.0 %",
-            f"{100 * accuracy:.1f} %",
+            f"{100 * accuracy:.1f} %" + f" {WORSE}" * (accuracy < 1),
         ]
         assert f"“{blind}” (count)" in page
         assert ("by the ranges of the RSVQA authors" in page) == (rules.counts == "source")
@@ -501,7 +507,7 @@ def test_texts_are_escaped_and_images_optional(files: list[Path]) -> None:
     vqa(files[2], ["</script><script>alert(1)</script>", *AFTER[1:]])
     page = made(files, title="a < b")
     assert page.count("<script") == page.count("</script>") == 2  # the rows and their browser
-    assert "alert" not in page
+    assert "<script>alert" not in page
     assert "<h1>a &lt; b</h1>" in page
     data = packed(page)
     assert "</script><script>alert(1)</script>" in data["texts"]
@@ -539,7 +545,8 @@ def test_markdown_has_the_same_tables(
     assert text.startswith("# a \\| b \\<i\\>\n")
     assert "* Final loss: 1.000\n" in text
     assert "|  | n | most frequent answer | before | after | difference in points |\n" in text
-    assert "| Count | 4 | 75.0 % | 25.0 % | 100.0 % | +75.0 |" in text.replace("\u00a0", " ")
+    count = f"| Count | 4 | 75.0 % | 25.0 %, {WORSE} | 100.0 % | +75.0 |"
+    assert count in text.replace("\u00a0", " ")
     assert "| MoE-LoRA | 37.86 | 4 of 18,677 rows | 4 of 18,677 rows |" in text
     assert "| This report |  | 25.00 | 50.00 |" in text
     assert "* Empty replies: 2, 0\n" in text

@@ -97,7 +97,7 @@ def status(page: Any, text: str) -> None:
 
 def test_all_rows_are_shown_first_and_filters_narrow_them(shown: Any) -> None:
     status(shown, "1–11 of 11 rows")  # noqa: RUF001
-    cards = shown.locator(".card")
+    cards = shown.locator("#cards .card")
     expect(cards).to_have_count(11)
     shown.select_option("#task", "Visual question answering")
     expect(cards).to_have_count(7)
@@ -144,18 +144,18 @@ def test_search_finds_words_of_any_text(shown: Any) -> None:
         status(shown, f"1–{count} of {count} rows")  # noqa: RUF001
     shown.fill("#search", "no such words")
     status(shown, "No row has all of this.")
-    expect(shown.locator(".card")).to_have_count(0)
+    expect(shown.locator("#cards .card")).to_have_count(0)
 
 
 def test_links_of_the_tables_choose_their_rows(shown: Any) -> None:
     shown.click('[data-group="1"]')
     expect(shown.locator("#group")).to_have_value("cap_ucm, test")
-    expect(shown.locator(".card")).to_have_count(2)
+    expect(shown.locator("#cards .card")).to_have_count(2)
 
 
 def test_rows_are_ordered_by_their_value(shown: Any) -> None:
     shown.select_option("#source", "dior_rsvg")
-    values = shown.locator(".card dd.latest .value")
+    values = shown.locator("#cards .card dd.latest .value")
     shown.select_option("#order", "lowest")
     assert values.all_text_contents() == ["IoU 0.33", "IoU 0.60"]
     shown.select_option("#order", "highest")
@@ -166,7 +166,7 @@ def test_boxes_stand_where_they_are_in_the_picture(shown: Any) -> None:
     shown.select_option("#source", "dior_rsvg")
     shown.fill("#search", "x/test/0")
     status(shown, "1–1 of 1 rows")  # noqa: RUF001
-    card = shown.locator(".card")
+    card = shown.locator("#cards .card")
     expect(card.locator("dd").nth(1)).to_contain_text("no box")
     truth = card.locator("polygon.truth:not(.halo)")
     found = card.locator("polygon.latest:not(.halo)")
@@ -192,21 +192,56 @@ def test_oriented_boxes_keep_their_corners(shown: Any) -> None:
     shown.select_option("#source", "dior_rsvg")
     shown.fill("#search", "x/test/1")
     status(shown, "1–1 of 1 rows")  # noqa: RUF001
-    truth = shown.locator(".card polygon.truth:not(.halo)")
+    truth = shown.locator("#cards .card polygon.truth:not(.halo)")
     assert truth.get_attribute("points") == "80,0 120,40 80,80 40,40"
 
 
 def test_rows_without_a_picture_name_it(shown: Any) -> None:
     shown.fill("#search", "x/test/6")
     status(shown, "1–1 of 1 rows")  # noqa: RUF001
-    expect(shown.locator(".card .absent")).to_have_text("Not pictured here: 6.png")
+    expect(shown.locator("#cards .card .absent")).to_have_text("Not pictured here: 6.png")
 
 
 def test_hostile_replies_are_text(shown: Any) -> None:
     shown.fill("#search", "bold")
     status(shown, "1–2 of 2 rows")  # noqa: RUF001
-    assert shown.locator(".card dd.latest > span:first-child").all_text_contents() == [HOSTILE] * 2
-    expect(shown.locator(".card dd b, .card dd img")).to_have_count(0)
+    assert (
+        shown.locator("#cards .card dd.latest > span:first-child").all_text_contents()
+        == [HOSTILE] * 2
+    )
+    expect(shown.locator("#cards .card dd b, .card dd img")).to_have_count(0)
+
+
+def test_the_page_opens_with_replies_and_their_boxes(shown: Any) -> None:
+    opening = shown.locator(".opening")
+    assert opening.locator("h3").all_text_contents() == [
+        "Visual question answering",
+        "Captioning",
+        "Visual grounding",
+    ]
+    card = opening.locator(".card", has_text="wrong", has=shown.locator("svg.picture"))
+    truth = card.locator("polygon.truth:not(.halo)")
+    found = card.locator("polygon.latest:not(.halo)")
+    assert truth.get_attribute("points") == "40.0,20.0 120.0,20.0 120.0,60.0 40.0,60.0"
+    assert found.get_attribute("points") == "80.0,20.0 160.0,20.0 160.0,60.0 80.0,60.0"
+    dashes = [each.evaluate("e => getComputedStyle(e).strokeDasharray") for each in (truth, found)]
+    assert dashes[0] == "none" != dashes[1]
+
+
+def test_the_first_rows_are_mixed_over_tasks_then_tables(page: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "after"
+    boxes = [([40.0, 20, 120, 60], "[0.2, 0.1, 0.4, 0.3]")] * 9
+    files = [
+        vqa(folder / "vqa_hr.jsonl", AFTER),
+        vqa(folder / "vqa_lr.jsonl", AFTER),
+        captions(folder / "cap_ucm.jsonl", ["A road.", "A jet."]),
+        grounding(folder / "grounding.jsonl", boxes),
+    ]
+    show(page, made(files), tmp_path)
+    kinds = page.locator("#cards .card .kind").all_text_contents()
+    names = [kind.split(",")[0] for kind in kinds]
+    assert names[:6] == ["vqa_hr", "cap_ucm", "grounding", "vqa_lr", "cap_ucm", "grounding"]
+    assert names[6:] == ["vqa_hr", "grounding", "vqa_lr", "grounding", "vqa_hr", "grounding"]
 
 
 @pytest.fixture
@@ -224,7 +259,7 @@ def with_judge(page: Any, tmp_path: Path) -> Any:
 def test_a_judge_gives_its_score_and_says_why(with_judge: Any) -> None:
     with_judge.fill("#search", "conversation/1")
     status(with_judge, "1–1 of 1 rows")  # noqa: RUF001
-    card = with_judge.locator(".card")
+    card = with_judge.locator("#cards .card")
     assert card.locator("dt").all_text_contents() == ["truth", "before", "after"]
     assert card.locator(".value").all_text_contents() == ["Score 4.00", "Score 9.00"]
     assert card.locator(".why").all_text_contents() == [f"Because of {TURNS[1]}"] * 2
@@ -238,7 +273,7 @@ def test_a_judge_gives_its_score_and_says_why(with_judge: Any) -> None:
 def test_an_answer_without_a_score_says_so(with_judge: Any) -> None:
     with_judge.fill("#search", "conversation/2")
     status(with_judge, "1–1 of 1 rows")  # noqa: RUF001
-    card = with_judge.locator(".card")
+    card = with_judge.locator("#cards .card")
     assert card.locator(".value").all_text_contents() == ["no score", "Score 9.00"]
     assert "score is 'none', not a number" in card.locator(".why").first.text_content()
 
@@ -247,7 +282,7 @@ def test_a_judges_words_are_found_and_are_text(with_judge: Any) -> None:
     for query in ("because <i>in</i>", "not number"):
         with_judge.fill("#search", query)
         status(with_judge, "1–1 of 1 rows")  # noqa: RUF001
-    expect(with_judge.locator(".card i")).to_have_count(0)
+    expect(with_judge.locator("#cards .card i")).to_have_count(0)
     with_judge.fill("#search", "")
     with_judge.select_option("#task", "Conversation")
     status(with_judge, "1–3 of 3 rows")  # noqa: RUF001

@@ -215,7 +215,8 @@ def report(
     strict_iou: common.StrictIou = False,
     skip_bad_boxes: common.SkipBadBoxes = False,
     pictures: Annotated[
-        int, typer.Option(min=0, help="Maximum number of images in the page.")
+        int,
+        typer.Option(min=0, help="Maximum number of images to browse; 0: a page without images."),
     ] = 240,
     model_card: Annotated[
         Path | None, typer.Option(help="Also write a model card with the scores as metadata.")

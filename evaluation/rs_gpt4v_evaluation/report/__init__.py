@@ -39,7 +39,8 @@ def report(
             is replaced whole or not at all.
         training_log: ``trainer_state.json`` of a `transformers.Trainer`, for the loss curve.
         title: Heading of the report.
-        pictures: How many distinct images the page shows at most; it has the text of all rows.
+        pictures: How many distinct images there are to browse at most, beside the texts of all
+            rows; 0 for a page without any image.
         resamples: Draws for the 95 % intervals of the scores; 0 for none.
         rules: How replies are compared with the truth, as in `score`.
         card: Where to write the scores of the last file's model as metadata of a model card too.

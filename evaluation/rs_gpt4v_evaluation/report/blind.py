@@ -15,6 +15,9 @@ from rs_gpt4v_evaluation.rs_vqa.rs_vqa import (
     units,
 )
 
+CONSTANT_GUESS = "constant guess"
+"""The name of the model of a predictions file that always says the same to a type of question."""
+
 
 class Blind(NamedTuple):
     """The scores of always giving ``answers``, which are by what is asked for.
@@ -46,6 +49,18 @@ def blind(column: Column) -> Blind:
     blindly = [answers[one] for one in asked]
     measured = measure(blindly, references, types, counts, areas, rule["normalise"])
     return Blind(measured.sums.total(), _named(answers), _rules(answers))
+
+
+def is_guess(column: Column) -> bool:
+    """Whether no model replied, but a constant."""
+    return column.score["model"] == CONSTANT_GUESS
+
+
+def guessing(columns: Sequence[Column], most_frequent: Blind | None) -> dict[str, float]:
+    """What guessing scores, by key: the best of the columns that guess and ``most_frequent``."""
+    known = [column.scores for column in columns if is_guess(column)]
+    known += [most_frequent.scores] if most_frequent else []
+    return {key: max(s[key] for s in known if key in s) for scores in known for key in scores}
 
 
 def _of(rule: Form | Mapping[str, Form], row: Row) -> Form:

@@ -18,8 +18,33 @@
     return JSON.parse(await new Response(stream).text());
   }
 
+  // Lists as one, an item of each by turns.
+  function byTurns(lists) {
+    const longest = lists.reduce((n, list) => Math.max(n, list.length), 0);
+    const turns = Array.from({ length: longest }, (_, i) => i);
+    return turns.flatMap((i) => lists.filter((list) => i < list.length).map((list) => list[i]));
+  }
+
+  function split(list, keyOf) {
+    const parts = new Map();
+    for (const item of list) {
+      const key = keyOf(item);
+      if (!parts.has(key)) parts.set(key, []);
+      parts.get(key).push(item);
+    }
+    return [...parts.values()];
+  }
+
+  // Tasks by turns, and the tables of a task; those with a picture first.
+  function mixed(list) {
+    const tasks = split(list, ({ group, i }) => group.task[i]);
+    const turns = byTurns(tasks.map((task) => byTurns(split(task, (row) => row.group))));
+    const isPictured = ({ group, i }) => group.picture[i] !== null;
+    return [...turns.filter(isPictured), ...turns.filter((row) => !isPictured(row))];
+  }
+
   const { texts, pictures, groups } = await unpack($("rows").textContent);
-  const rows = groups.flatMap((group) => group.id.map((_, i) => ({ group, i })));
+  const rows = mixed(groups.flatMap((group) => group.id.map((_, i) => ({ group, i }))));
   const number = new Intl.NumberFormat("en");
   let lower = null; // of all texts, made at the first search
   let found = rows;

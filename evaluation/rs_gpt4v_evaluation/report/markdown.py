@@ -54,6 +54,10 @@ def _cells(line: Line, table: Table) -> list[str]:
         f"{cell} ({interval})" if interval else cell
         for cell, interval in zip(line.cells, line.intervals, strict=True)
     ]
+    cells = [
+        cell + ", worse than guessing" * is_worse
+        for cell, is_worse in zip(cells, line.is_worse, strict=True)
+    ]
     return [line.name, *extra, *cells, *([] if line.difference is None else [line.difference])]
 
 

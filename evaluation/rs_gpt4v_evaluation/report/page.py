@@ -12,6 +12,7 @@ from rs_gpt4v_evaluation.report.charts import charts
 from rs_gpt4v_evaluation.report.columns import Group
 from rs_gpt4v_evaluation.report.examples import examples
 from rs_gpt4v_evaluation.report.paper import PAPER
+from rs_gpt4v_evaluation.report.right_and_wrong import right_and_wrong
 from rs_gpt4v_evaluation.report.tables import Table
 from rs_gpt4v_evaluation.report.training import Training
 
@@ -25,7 +26,7 @@ def html(
     training: Training | None,
     pictures: int,
 ) -> str:
-    """The page; ``tables`` are those of ``groups``, ``pictures`` how many distinct ones at most."""
+    """The page; ``tables`` are those of ``groups``, ``pictures`` as in `report`."""
     script = (_HERE / "browser.js").read_text(encoding="utf-8")
     return (
         environment(_HERE)
@@ -35,6 +36,7 @@ def html(
             training=training,
             tables=tables,
             charts=[charts(table) for table in tables],
+            opening=right_and_wrong(groups) if pictures else [],
             examples=examples(groups, pictures),
             style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
             script=Markup(script),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from rs_gpt4v_evaluation.metric import Metric
 from rs_gpt4v_evaluation.predict.predictions import Decoding
 from rs_gpt4v_evaluation.report import paper
-from rs_gpt4v_evaluation.report.blind import Blind, blind
+from rs_gpt4v_evaluation.report.blind import Blind, blind, guessing, is_guess
 from rs_gpt4v_evaluation.report.columns import Column, Group, rows_of
 from rs_gpt4v_evaluation.report.judged import judge_of, judge_warnings
 
@@ -27,7 +27,7 @@ class Line(NamedTuple):
 
     ``cells`` are the scores and ``intervals`` what is written beside them, a text a column;
     ``difference`` is None unless there are two columns; ``n`` rows are behind the scores, or all
-    where it is None.
+    where it is None; ``is_worse`` says of each column whether it is below what guessing scores.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Line(NamedTuple):
     intervals: list[str]
     difference: str | None
     is_total: bool
+    is_worse: list[bool]
 
 
 class PaperLine(NamedTuple):
@@ -86,6 +87,14 @@ class Table(NamedTuple):
         return any(column.score["rule"].get("repeats", 1) > 1 for column in self.group.columns)
 
     @property
+    def guesses(self) -> list[str]:
+        """What guesses without looking at the image, where scores are below one of these."""
+        if not any(any(line.is_worse) for line in self.lines):
+            return []
+        named = ["the most frequent answer"] if self.is_vqa else []
+        return named + [column.label for column in self.group.columns if is_guess(column)]
+
+    @property
     def has_n(self) -> bool:
         """Whether scores are of different numbers of rows."""
         return any(line.n is not None for line in self.lines)
@@ -100,8 +109,9 @@ def table(group: Group) -> Table:
     """What is to be said of ``group``."""
     metric = group.metric
     guess = blind(group.last) if metric.name == "rs_vqa" else None
+    limits = guessing(group.columns, guess)
     lines = {
-        key: _line(key, name, metric, group.columns, guess)
+        key: _line(key, name, metric, group.columns, guess, limits.get(key))
         for key, name in score_names(group.columns).items()
     }
     scores = [column.score for column in group.columns]
@@ -126,7 +136,12 @@ def score_names(columns: Sequence[Column]) -> dict[str, str]:
 
 
 def _line(
-    key: str, name: str, metric: Metric, columns: Sequence[Column], guess: Blind | None
+    key: str,
+    name: str,
+    metric: Metric,
+    columns: Sequence[Column],
+    guess: Blind | None,
+    limit: float | None,
 ) -> Line:
     share = metric.is_share(key)
     values = [column.scores.get(key) for column in columns]
@@ -138,7 +153,14 @@ def _line(
         intervals=[_interval(c.score["intervals"].get(key), share) for c in columns],
         difference=_difference(values, share),
         is_total=key in metric.totals,
+        is_worse=[
+            _is_worse(column, value, limit) for column, value in zip(columns, values, strict=True)
+        ],
     )
+
+
+def _is_worse(column: Column, value: float | None, limit: float | None) -> bool:
+    return value is not None and limit is not None and value < limit and not is_guess(column)
 
 
 def _n(rows: Sequence[int | None]) -> str | None:
