@@ -1,7 +1,7 @@
 """Records to conversations: "Instruction-Annotation Adaption" (the paper's section 3.2).
 
-Each function takes a table of one record kind and returns its rows, still without what only the
-files can tell (image paths and sizes). Everything is columnar: 625,340 questions take a second.
+Each function takes a table of one record kind and returns its rows, with what is known of their
+images so far. Everything is columnar: 625,340 questions take a second.
 """
 
 # pyarrow makes its compute functions at import time, unseen by type checkers.
@@ -33,6 +33,7 @@ class Adaption:
         protocol: "paper" for the rows of the paper's Table 1, "release" for all a release holds.
         seed: Picks each row's template, together with its id; None always takes the first.
         box_format: The codec that writes boxes, one of `rs_gpt4v.box_codecs.CODECS`.
+        classes: What the objects of the data set are, for questions about absent ones.
     """
 
     prefix: str
@@ -40,6 +41,7 @@ class Adaption:
     protocol: Protocol = "paper"
     seed: int | None = 0
     box_format: str = "llava"
+    classes: tuple[str, ...] = ()
 
 
 def captions(records: pa.Table, adaption: Adaption) -> pa.Table:
@@ -53,11 +55,11 @@ def captions(records: pa.Table, adaption: Adaption) -> pa.Table:
     chosen = [_chosen_captions(c, adaption) for c in every]
     of_row = records.take(pa.array(np.repeat(np.arange(len(every)), [len(c) for c in chosen])))
     numbers = pa.array([str(index) for c in chosen for index in c], pa.string())
-    ids = pc.binary_join_element_wise(_ids(of_row, adaption), numbers, "/")
+    ids = pc.binary_join_element_wise(ids_of(of_row, adaption), numbers, "/")
     texts = [c[index] for c, indices in zip(every, chosen, strict=True) for index in indices]
     answers = pa.array(texts, pa.string())
-    prompts = _worded(templates.CAPTION, ids, adaption)
-    return _rows(of_row, ids, _turns(prompts, answers), "caption", of_row["captions"])
+    prompts = worded(templates.CAPTION, ids, adaption)
+    return rows_of(of_row, ids, turns(prompts, answers), "caption", of_row["captions"])
 
 
 def _chosen_captions(captions: list[str], adaption: Adaption) -> list[int]:
@@ -71,11 +73,11 @@ def _chosen_captions(captions: list[str], adaption: Adaption) -> list[int]:
 
 def questions(records: pa.Table, adaption: Adaption) -> pa.Table:
     """Rows of `rs_gpt4v.records.QUESTIONS`: one a question; its answer is the only reference."""
-    ids = _ids(records, adaption)
+    ids = ids_of(records, adaption)
     asked = pc.utf8_trim_whitespace(records["question"].combine_chunks())
     answers = pc.utf8_trim_whitespace(records["answer"].combine_chunks())
-    messages = _turns(_worded(templates.VQA, ids, adaption, asked), answers)
-    return _rows(records, ids, messages, "vqa", _one_each(answers), records["question_type"])
+    messages = turns(worded(templates.VQA, ids, adaption, asked), answers)
+    return rows_of(records, ids, messages, "vqa", one_each(answers), records["question_type"])
 
 
 def grounding(records: pa.Table, adaption: Adaption) -> pa.Table:
@@ -83,12 +85,12 @@ def grounding(records: pa.Table, adaption: Adaption) -> pa.Table:
 
     The records have the ``width`` and ``height`` of their image too, and a box with an area in it.
     """
-    ids = _ids(records, adaption)
+    ids = ids_of(records, adaption)
     labels = records["label"].to_pylist()
     asked = _within_a_sentence(records["expression"].combine_chunks())
     answers = _box_texts(records, labels, adaption)
-    messages = _turns(_worded(templates.GROUNDING, ids, adaption, asked), answers)
-    return _rows(records, ids, messages, "grounding", _one_each(answers), boxes=_boxes(records))
+    messages = turns(worded(templates.GROUNDING, ids, adaption, asked), answers)
+    return rows_of(records, ids, messages, "grounding", one_each(answers), boxes=_boxes(records))
 
 
 def _within_a_sentence(expressions: pa.Array) -> pa.Array:
@@ -105,14 +107,14 @@ def _within_a_sentence(expressions: pa.Array) -> pa.Array:
 
 def region_caption(records: pa.Table, adaption: Adaption) -> pa.Table:
     """The same with the roles swapped: from a box to the expression. Ids end with "/region"."""
-    ids = pc.binary_join_element_wise(_ids(records, adaption), "region", "/")
+    ids = pc.binary_join_element_wise(ids_of(records, adaption), "region", "/")
     # The object's class would tell the answer.
     labels = ["object"] * records.num_rows
     regions = _box_texts(records, labels, adaption)
     answers = pc.utf8_trim_whitespace(records["expression"].combine_chunks())
-    messages = _turns(_worded(templates.REGION_CAPTION, ids, adaption, regions), answers)
-    return _rows(
-        records, ids, messages, "region_caption", _one_each(answers), boxes=_boxes(records)
+    messages = turns(worded(templates.REGION_CAPTION, ids, adaption, regions), answers)
+    return rows_of(
+        records, ids, messages, "region_caption", one_each(answers), boxes=_boxes(records)
     )
 
 
@@ -131,7 +133,7 @@ def _dialogues(records: pa.Table, adaption: Adaption, task: Task) -> pa.Table:
     messages = records["messages"].combine_chunks()
     content = pc.struct_field(messages.values, "content")
     last = content.take(pc.subtract(messages.offsets[1:], 1))
-    return _rows(records, _ids(records, adaption), messages, task, _one_each(last))
+    return rows_of(records, ids_of(records, adaption), messages, task, one_each(last))
 
 
 def _boxes(records: pa.Table) -> pa.Array:
@@ -161,13 +163,14 @@ def _inside(records: pa.Table) -> list[tuple[float, ...]]:
     return [clip(*box) for box in zip(*columns, strict=True)]
 
 
-def _one_each(answers: pa.Array) -> pa.Array:
+def one_each(answers: pa.Array) -> pa.Array:
     """The ``references`` of rows with one accepted answer each."""
     offsets = pa.array(np.arange(len(answers) + 1, dtype=np.int32))
     return pa.ListArray.from_arrays(offsets, answers)
 
 
-def _ids(records: pa.Table, adaption: Adaption) -> pa.Array:
+def ids_of(records: pa.Table, adaption: Adaption) -> pa.Array:
+    """The rows' ids, of records that make one each."""
     return pc.binary_join_element_wise(adaption.prefix, records["key"].combine_chunks(), "")
 
 
@@ -179,7 +182,7 @@ def pick(ids: pa.Array, seed: int, count: int) -> np.ndarray:
     return hashed % np.uint64(count)
 
 
-def _worded(
+def worded(
     templates: tuple[str, ...], ids: pa.Array, adaption: Adaption, filling: pa.Array | None = None
 ) -> pa.Array:
     """One template for each id, with its ``{}`` filled."""
@@ -197,7 +200,7 @@ def _worded(
     )
 
 
-def _turns(prompts: pa.Array, answers: pa.Array) -> pa.Array:
+def turns(prompts: pa.Array, answers: pa.Array) -> pa.Array:
     """The ``messages`` of single-turn rows: each prompt with its answer."""
     n = len(prompts)
     interleaved = np.arange(2 * n).reshape(2, n).T.ravel()
@@ -207,7 +210,11 @@ def _turns(prompts: pa.Array, answers: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(np.arange(0, 2 * n + 1, 2, dtype=np.int32)), message)
 
 
-def _rows(
+IMAGE_COLUMNS = ("image", "path", "further_paths", "width", "height")
+"""What is known of a record's images: the released name, then what the files tell."""
+
+
+def rows_of(
     records: pa.Table,
     ids: pa.Array,
     messages: pa.Array,
@@ -216,11 +223,12 @@ def _rows(
     question_type: pa.ChunkedArray | None = None,
     boxes: pa.Array | None = None,
 ) -> pa.Table:
+    """The rows of records, one each, with those of `IMAGE_COLUMNS` that these have."""
     n = len(ids)
     return pa.table(
         {
+            **{name: records[name] for name in IMAGE_COLUMNS if name in records.column_names},
             "id": ids,
-            "image": records["image"],
             "messages": messages,
             "task": pa.repeat(task, n),
             "question_type": pa.nulls(n, pa.string()) if question_type is None else question_type,

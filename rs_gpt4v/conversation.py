@@ -19,7 +19,9 @@ MARKERS = ("<image>", "<video>", "<audio>")
 _NOTHING_SEEN = r"^[\s\pZ\pC]*$"  # no-break and zero-width spaces too
 
 Role = Literal["system", "user", "assistant"]
-Task = Literal["caption", "vqa", "grounding", "region_caption", "conversation", "detail"]
+Task = Literal[
+    "caption", "vqa", "grounding", "region_caption", "conversation", "detail", "detection"
+]
 Modality = Literal["optical", "sar", "infrared", "multispectral"]
 
 FEATURES = Features(
@@ -66,7 +68,8 @@ class Conversation(TypedDict):
 
     ``id`` is the same on every machine and unique over all configs ("rsvqa_hr/train/000123").
     ``images`` are decoded by `datasets` when read. ``references`` are all accepted answers of the
-    last turn. ``width`` and ``height`` are those of the released image, in pixels.
+    last turn. ``width`` and ``height`` are those of the released image, in pixels: of the first
+    image where a row has several, null where it has none.
     """
 
     id: str
@@ -78,8 +81,8 @@ class Conversation(TypedDict):
     modality: Modality
     references: list[str]
     boxes: list[LabelledBox]
-    width: int
-    height: int
+    width: int | None
+    height: int | None
 
 
 def fingerprint(rows: Dataset) -> str:

@@ -55,10 +55,23 @@ OBJECTS = _schema(
 ``size`` is the width and height of the image that was annotated, where the annotation states them.
 """
 
-DIALOGUES = _schema(
-    messages=pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
+FOUND_OBJECTS = OBJECTS.set(
+    OBJECTS.get_field_index("boxes"), OBJECTS.field("boxes").with_nullable(True)
 )
-"""A dialogue about one image, worded by the release itself."""
+"""The same of images that may hold no object."""
+
+SCENES = _schema(label=pa.string(), classes=pa.field("classes", pa.list_(pa.string())))
+"""What one image shows as a whole; ``classes`` are all that the data set tells apart."""
+
+DIALOGUES = _schema(
+    image=pa.field("image", pa.string()),
+    messages=pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])),
+    further_images=pa.field("further_images", pa.list_(pa.string())),
+)
+"""A dialogue, worded by the release itself, about one image, several or none.
+
+``image`` is the first; ``further_images`` are the others, in order, and null where there are none.
+"""
 
 
 PROBLEM = pa.struct([("kind", pa.string()), ("reason", pa.string())])

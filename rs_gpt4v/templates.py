@@ -97,3 +97,47 @@ REGION_CAPTION = (
     "Tell what can be seen in the region {}.",
     "Summarize the region {} in one short phrase.",
 )
+
+DETECTION = (
+    "Detect every {} in this remote sensing image. Give their bounding boxes.",
+    "Provide the bounding box of each {} in the image.",
+    "Locate all objects of the class {} and return their bounding boxes.",
+    "Give the bounding box coordinates of every {}.",
+    "Find each {} in the aerial image. Answer with bounding boxes.",
+    "Where is every {} in the satellite image? Give the boxes.",
+    "Mark each {} with a bounding box.",
+    "Output a bounding box for every object of this class: {}",
+    "List the box coordinates of all objects of the class {}.",
+    "Please locate every {} and give the box around it.",
+    "In the overhead image, where are the objects of the class {}? Reply with box coordinates.",
+    "Return the location of each {} as a bounding box.",
+    "Identify every {} and give its box.",
+    "Point out each {} by its bounding box.",
+    "Draw a box around every {}: what are the coordinates?",
+    "Report the bounding boxes that enclose each {}.",
+    "Search the image for every {} and state the bounding boxes.",
+    "The target class is {}. Give the bounding box of each of its objects.",
+    "Detect all objects of the class {} in this aerial photograph.",
+    "What are the bounding boxes of each {} shown?",
+)
+
+COUNT = (
+    "How many objects of the class {} are in the image?",
+    "What is the number of objects of the class {} in the image?",
+    "Count the objects of the class {}: how many are there?",
+    "How many times does the class {} occur in the image?",
+)
+
+PRESENCE = (
+    "Is there any {} in the image?",
+    "Does the image show any {}?",
+    "Can any {} be seen in the image?",
+    "Is any object of the class {} present in the image?",
+)
+
+SCENE = (
+    "Which class of scene does the image show: {}?",
+    "Classify the scene in the image as one of these classes: {}.",
+    "To which of these classes does the scene belong: {}?",
+    "What kind of scene is this? Choose from: {}.",
+)

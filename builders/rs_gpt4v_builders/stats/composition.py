@@ -24,6 +24,7 @@ TEMPLATES = {
     "vqa": templates.VQA,
     "grounding": templates.GROUNDING,
     "region_caption": templates.REGION_CAPTION,
+    "detection": templates.DETECTION,
 }
 """The templates of each task; dialogues have the release's own words."""
 

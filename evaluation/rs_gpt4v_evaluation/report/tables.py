@@ -14,6 +14,7 @@ NONE = "\N{EN DASH}"
 TASKS = {
     "caption": "Captioning",
     "region_caption": "Region captioning",
+    "detection": "Detection",
     "vqa": "Visual question answering",
     "grounding": "Visual grounding",
     "conversation": "Conversation",

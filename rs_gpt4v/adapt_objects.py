@@ -1,0 +1,209 @@
+"""Objects and scenes to conversations, by template: what their classes and boxes alone can say.
+
+Each function takes a table of `rs_gpt4v.records.OBJECTS` (`scenes`: of ``SCENES``), makes questions
+or expressions of them, and has `rs_gpt4v.adapt` word these. A class is written in words:
+"storage-tank" as "storage tank". Ids end with the class, and with what is asked of it.
+"""
+
+# pyarrow makes its compute functions at import time, unseen by type checkers.
+# pyright: reportAttributeAccessIssue=false
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rs_gpt4v import adapt, templates
+from rs_gpt4v.adapt import Adaption
+from rs_gpt4v.box_codecs import CODECS
+from rs_gpt4v.boxes import area, clip, to_hbb
+from rs_gpt4v.conversation import SCHEMA
+
+
+def scenes(records: pa.Table, adaption: Adaption) -> pa.Table:
+    """Questions of type "scene", which name the classes to choose from."""
+    choices = pa.array([", ".join(map(in_words, c)) for c in records["classes"].to_pylist()])
+    answers = _words(records["label"].combine_chunks())
+    return _questions(records, adaption, templates.SCENE, choices, answers, "scene")
+
+
+def grounding(records: pa.Table, adaption: Adaption) -> pa.Table:
+    """From a class to its box, where an image has one object of it."""
+    classes = _by_class(records)
+    single = classes.filter(pc.equal(pc.list_value_length(classes["boxes"]), 1))
+    return adapt.grounding(_expressions(single, "the "), adaption)
+
+
+def detection(records: pa.Table, adaption: Adaption) -> pa.Table:
+    """From a class to all its boxes in the image."""
+    classes = _with_key(_by_class(records), "boxes")
+    sizes = zip(classes["width"].to_pylist(), classes["height"].to_pylist(), strict=True)
+    boxes = [
+        [box | {"points": clip(box["points"], *size)} for box in some]
+        for some, size in zip(classes["boxes"].to_pylist(), sizes, strict=True)
+    ]
+    answers = _box_texts(boxes, classes, adaption)
+    ids = adapt.ids_of(classes, adaption)
+    asked = adapt.worded(templates.DETECTION, ids, adaption, _class_words(classes))
+    messages = adapt.turns(asked, answers)
+    truth = pa.array(boxes, SCHEMA.field("boxes").type)
+    return adapt.rows_of(classes, ids, messages, "detection", adapt.one_each(answers), boxes=truth)
+
+
+def region_caption(records: pa.Table, adaption: Adaption) -> pa.Table:
+    """From a box to its class: that of the largest object of each class in the image."""
+    return adapt.region_caption(_expressions(_by_class(records), ""), adaption)
+
+
+def count(records: pa.Table, adaption: Adaption) -> pa.Table:
+    """Questions of type "count": how many objects an image has of each class in it."""
+    classes = _with_key(_by_class(records), "count")
+    answers = pc.cast(pc.list_value_length(classes["boxes"]), pa.string()).combine_chunks()
+    asked = _class_words(classes)
+    return _questions(classes, adaption, templates.COUNT, asked, answers, "count")
+
+
+def presence(records: pa.Table, adaption: Adaption) -> pa.Table:
+    """Questions of type "presence": "yes" for each class in an image, "no" for as many others.
+
+    These, at least one, are ``adaption.classes`` in the order of a hash of image, class and seed.
+    """
+    has = _presence(records, adaption.classes)
+    lacks = ~has & (_random_ranks(records, adaption, has) < np.maximum(1, has.sum(1))[:, None])
+    rows, codes = np.nonzero(has | lacks)
+    labels = pa.array(adaption.classes, pa.string()).take(pa.array(codes))
+    classes = _with_key(_of_class(records, rows, labels), "presence")
+    answers = pa.array(["no", "yes"]).take(pa.array(has[rows, codes].astype(np.int64)))
+    asked = _class_words(classes)
+    return _questions(classes, adaption, templates.PRESENCE, asked, answers, "presence")
+
+
+def classes_of(records: pa.Table) -> tuple[str, ...]:
+    """The classes of all objects, in alphabetical order."""
+    labels = records["boxes"].combine_chunks().flatten().field("label")
+    return tuple(sorted(pc.unique(labels).to_pylist()))
+
+
+def in_words(label: str) -> str:
+    """A class as words.
+
+    >>> in_words("storage-tank"), in_words("Expressway_Service_area"), in_words("T-")
+    ('storage tank', 'Expressway Service area', 'T')
+    """
+    return " ".join(label.replace("_", " ").replace("-", " ").split()) or label
+
+
+def _presence(records: pa.Table, classes: tuple[str, ...]) -> np.ndarray:
+    """Which record (first axis) has an object of which class (second)."""
+    boxes = records["boxes"].combine_chunks()
+    codes = pc.index_in(boxes.flatten().field("label"), value_set=pa.array(classes, pa.string()))
+    has = np.zeros((records.num_rows, len(classes)), bool)
+    has[pc.list_parent_indices(boxes).to_numpy(), codes.to_numpy()] = True
+    return has
+
+
+def _random_ranks(records: pa.Table, adaption: Adaption, has: np.ndarray) -> np.ndarray:
+    """For each record, the absent classes' places in an order of its own; then the present ones."""
+    key = f"{adaption.seed or 0:016d}"[:16]
+    ids = adapt.ids_of(records, adaption).to_pylist()
+    rows, classes = (
+        pd.util.hash_array(np.array(texts, object), hash_key=key, categorize=False)
+        for texts in (ids, list(adaption.classes))
+    )
+    order = np.argsort(rows[:, None] ^ classes[None, :], axis=1, kind="stable")
+    absent = np.take_along_axis(~has, order, axis=1)
+    ranks = np.empty(has.shape, np.int64)
+    np.put_along_axis(ranks, order, np.where(absent, absent.cumsum(1) - 1, has.shape[1]), axis=1)
+    return ranks
+
+
+def _by_class(records: pa.Table) -> pa.Table:
+    """One record for each class of an image, in alphabetical order, with the ``boxes`` of it."""
+    lists = records["boxes"].combine_chunks()
+    boxes = lists.flatten()
+    labels = pa.array(classes_of(records), pa.string())
+    codes = pc.index_in(boxes.field("label"), value_set=labels).to_numpy().astype(np.int64)
+    group = pc.list_parent_indices(lists).to_numpy().astype(np.int64) * len(labels) + codes
+    order = np.argsort(group, kind="stable")
+    groups, starts = np.unique(group[order], return_index=True)
+    offsets = np.append(starts, len(order)).astype(np.int32)
+    rows, codes = np.divmod(groups, max(1, len(labels)))
+    classes = _of_class(records, rows, labels.take(pa.array(codes)))
+    some = pa.ListArray.from_arrays(pa.array(offsets), boxes.take(pa.array(order)))
+    return classes.append_column("boxes", some)
+
+
+def _of_class(records: pa.Table, rows: np.ndarray, labels: pa.Array) -> pa.Table:
+    """``records`` at ``rows``, each about the class of its label, which its key ends with."""
+    of_row = records.drop_columns("boxes").take(pa.array(rows))
+    return _with_key(of_row.append_column("label", labels), labels)
+
+
+def _with_key(records: pa.Table, end: pa.Array | str) -> pa.Table:
+    """The records with ``end`` added to their keys."""
+    keys = pc.binary_join_element_wise(records["key"].combine_chunks(), end, "/")
+    return records.set_column(records.column_names.index("key"), "key", keys)
+
+
+def _class_words(classes: pa.Table) -> pa.Array:
+    return _words(classes["label"].combine_chunks())
+
+
+def _words(labels: pa.Array) -> pa.Array:
+    encoded = labels.dictionary_encode()
+    words = pa.array([in_words(label) for label in encoded.dictionary.to_pylist()], pa.string())
+    return words.take(encoded.indices)
+
+
+def _expressions(classes: pa.Table, before: str) -> pa.Table:
+    """The largest object of each class as `rs_gpt4v.records.EXPRESSIONS`: the class in words."""
+    boxes = [max(some, key=_area) for some in classes["boxes"].to_pylist()]
+    columns = {
+        "expression": pc.binary_join_element_wise(before, _class_words(classes), ""),
+        "points": pa.array([box["points"] for box in boxes], pa.list_(pa.float32())),
+        "kind": pa.array([box["kind"] for box in boxes], pa.string()),
+    }
+    return _with_columns(classes.drop_columns("boxes"), columns)
+
+
+def _area(box: dict[str, Any]) -> float:
+    return area(box["points"])
+
+
+def _box_texts(
+    boxes: list[list[dict[str, Any]]], classes: pa.Table, adaption: Adaption
+) -> pa.Array:
+    """The text of each record's boxes; upright where the codec knows no other."""
+    codec = CODECS[adaption.box_format]
+    shape = tuple if "obb" in codec.kinds else to_hbb
+    sizes = zip(classes["width"].to_pylist(), classes["height"].to_pylist(), strict=True)
+    texts = [
+        codec.write([(box["label"], shape(box["points"])) for box in some], *size)
+        for some, size in zip(boxes, sizes, strict=True)
+    ]
+    return pa.array(texts, pa.string())
+
+
+def _questions(
+    records: pa.Table,
+    adaption: Adaption,
+    forms: tuple[str, ...],
+    about: pa.Array,
+    answers: pa.Array,
+    question_type: str,
+) -> pa.Table:
+    """Rows of questions in one of ``forms``, each of which asks ``about`` something."""
+    columns = {
+        "question": adapt.worded(forms, adapt.ids_of(records, adaption), adaption, about),
+        "answer": answers,
+        "question_type": pa.repeat(question_type, records.num_rows),
+    }
+    return adapt.questions(_with_columns(records, columns), adaption)
+
+
+def _with_columns(records: pa.Table, columns: dict[str, pa.Array]) -> pa.Table:
+    for name, column in columns.items():
+        records = records.append_column(name, column)
+    return records
