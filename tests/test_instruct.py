@@ -145,7 +145,13 @@ def test_turns_without_their_other_half_are_left_out_and_told(tmp_path: Path) ->
     assert "item 0: 2 turns before the first question or" in record["change"]["reason"]
 
 
-TWO = ["00001.jpg", "00003.jpg"]
+@pytest.mark.parametrize("key", ["image", "images"])
+def test_several_images_are_kept_in_order(tmp_path: Path, key: str) -> None:
+    item = {"id": "t", key: ["00001.jpg", "00003.jpg"], "conversations": [H, G]}
+    (record,) = read(tmp_path, [item])
+    assert record["why"] is None
+    assert record["image"] == "DIOR_trainval/00001.jpg"
+    assert record["further_images"] == ["DIOR_trainval/00003.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -153,7 +159,6 @@ TWO = ["00001.jpg", "00003.jpg"]
     [
         ("text", "item 0: expected an object, found 'text'"),
         (None, "item 0: expected an object, found None"),
-        ({**OK, "image": TWO}, "item 0: it has 2 images, expected one"),
         ({"id": "t", "conversations": [H, G]}, "no image under 'image' or 'images': .* id, conv"),
         ({**OK, "image": []}, "item 0: it names no image"),
         ({**OK, "image": ""}, "item 0: its image is '', expected a file's name"),
@@ -239,7 +244,7 @@ class TestFile:
     @pytest.mark.parametrize(
         ("content", "reason"),
         [
-            ({"data": [OK]}, "expected a list of objects, or an object a line, found .* with data"),
+            ({"rows": [OK]}, "expected a list of objects, or an object a line, found .* with rows"),
             (b'[{"id": "a", ', "line 1 column 14: expected JSON, but the file ends there"),
             (b'[{"id": "a"} {"id": "b"}]', r"line 1 column 14: expected JSON, but found '\{\"id"),
             (b"", "the file is empty"),
@@ -396,13 +401,13 @@ class TestBuild:
         assert len(self.again(tmp_path, on_missing="skip")["train"]) == 2
 
     def test_an_item_a_line_may_hold_odd_line_ends(self, tmp_path: Path) -> None:
-        from rs_gpt4v_builders.sources.rs_gpt4v_instruct import _items
+        from rs_gpt4v_builders.sources import dialogues
 
         path = tmp_path / "conversation_train.json"
         items = [OK | {"id": "one\u2028line\x85"}, OK | {"id": "b"}]
         lines = [json.dumps(item, ensure_ascii=False) for item in items]
         path.write_text("\r\n".join(lines), "utf-8", newline="")
-        assert [item for _, item in _items(path)] == items
+        assert [item for _, item in dialogues.items(path)] == items
 
     def test_nothing_usable_says_why(self, tmp_path: Path) -> None:
         why = "rs_gpt4v_instruct-train: 2 left out, the first because .* it names no image"

@@ -1,10 +1,14 @@
 """Finds and measures the images of a release."""
 
+# pyarrow makes its compute functions at import time, unseen by type checkers.
+# pyright: reportAttributeAccessIssue=false
+
 import os
 import re
 from pathlib import Path, PureWindowsPath
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets.config import HF_DATASETS_CACHE
 
 from rs_gpt4v import records
@@ -83,10 +87,32 @@ class ImageFinder:
 def with_images(found: pa.Table, finder: ImageFinder) -> pa.Table:
     """Records with the columns of `ImageFinder.measure`; each distinct image is measured once.
 
-    All are null where a record has no image name.
+    All are null where a record has no image name. Records of several images get ``further_paths``
+    too; a problem of any image is the record's.
     """
+    if "further_images" in found.column_names:
+        found = _with_further_images(found, finder)
     images = found["image"].combine_chunks().dictionary_encode()
     measured = finder.measure(images.dictionary)
     for name in measured.column_names:
-        found = found.append_column(name, measured[name].take(images.indices))
+        column = measured[name].take(images.indices)
+        if name in found.column_names:  # the problem of a further image
+            earlier = found[name]
+            found, column = found.drop_columns(name), pc.coalesce(column, earlier)
+        found = found.append_column(name, column)
     return found
+
+
+def _with_further_images(found: pa.Table, finder: ImageFinder) -> pa.Table:
+    """Records with the paths of all images but the first, and the first problem among these."""
+    lists = found["further_images"].to_pylist()
+    names = list(dict.fromkeys(name for some in lists for name in some or []))
+    rows = finder.measure(pa.array(names, pa.string())).to_pylist()
+    measured = dict(zip(names, rows, strict=True))
+    paths = [some and [measured[name]["path"] for name in some] for some in lists]
+    problems = [
+        next(filter(None, (measured[name]["image_problem"] for name in some or [])), None)
+        for some in lists
+    ]
+    found = found.append_column("further_paths", pa.array(paths, pa.list_(pa.string())))
+    return found.append_column("image_problem", pa.array(problems, records.PROBLEM))
