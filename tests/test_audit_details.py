@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from PIL import Image
 
+from rs_gpt4v_builders import CONFIGS, sources_of
 from rs_gpt4v_builders.audit.exclude import leak_finder
 from rs_gpt4v_builders.audit.findings import _overlap, _repeats
 from rs_gpt4v_builders.audit.images import Images, known_by, read_images
@@ -99,7 +100,7 @@ def test_copies_of_a_picture_count_as_one_picture() -> None:
 
 
 def test_leaks_into_every_test_split_are_left_out(releases: Path, tmp_path: Path) -> None:
-    leaks = leak_finder(releases, "paper", str(tmp_path))
+    leaks = leak_finder(releases, sources_of(*CONFIGS), "paper", str(tmp_path))
     for split in ("test", "test_philadelphia"):
         rows = datasets.load_dataset("rs_gpt4v", "vqa_hr", data_dir=str(releases), split=split)
         rows = rows.cast_column("images", datasets.List(datasets.Image(decode=False)))

@@ -26,7 +26,7 @@ def _python(code: str, cwd: Path) -> str:
 
 
 def test_config_names() -> None:
-    assert datasets.get_dataset_config_names(rs_gpt4v.NAME) == [*CONFIGS, *GROUPS]
+    assert datasets.get_dataset_config_names(rs_gpt4v.NAME) == [*CONFIGS, *GROUPS, "folder"]
 
 
 def test_split_names_need_no_data() -> None:
@@ -100,7 +100,7 @@ def test_the_name_may_be_given_by_keyword(load: Any, releases: Path) -> None:
 
 
 def test_config_names_by_keyword() -> None:
-    assert datasets.get_dataset_config_names(path=rs_gpt4v.NAME) == [*CONFIGS, *GROUPS]
+    assert datasets.get_dataset_config_names(path=rs_gpt4v.NAME) == [*CONFIGS, *GROUPS, "folder"]
     assert "train" in datasets.get_dataset_split_names(path=rs_gpt4v.NAME, config_name="cap_ucm")
 
 

@@ -7,17 +7,18 @@ import difflib
 import itertools
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 import datasets
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from datasets.builder import Key
 
 from rs_gpt4v.adapt import Adaption, Protocol
+from rs_gpt4v.adapt_objects import classes_of
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.conversation import FEATURES, SCHEMA, InvalidConversationError, check
 from rs_gpt4v.files import read_json_lines
@@ -26,6 +27,10 @@ from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, Config, members, sources_of
 from rs_gpt4v_builders.audit.exclude import LeakFinder, leak_finder
 from rs_gpt4v_builders.cache_key import fingerprint
+from rs_gpt4v_builders.folder.annotations import DataFiles
+from rs_gpt4v_builders.folder.source import NAME as FOLDER
+from rs_gpt4v_builders.folder.source import FolderOptions, folder_configs
+from rs_gpt4v_builders.folder.source import check_options as check_folder_options
 from rs_gpt4v_builders.sample import sample_root
 from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.sources.source import Source, SourceNotFoundError, not_found
@@ -61,6 +66,11 @@ class RsGpt4vConfig(datasets.BuilderConfig):
             cache, in a folder that says how it was made.
         bands: Which bands of a TIFF become red, green and blue, as (3, 2, 1), or the one that
             becomes grey, as (1,); of files that are deep or have more than three.
+        layout: Of config "folder", as all below: how its files are written, one of
+            `rs_gpt4v_builders.folder.annotations.LAYOUTS`, or "auto", recognised by their content.
+        columns: The names of a table's columns, by ours: {"caption": "text_en"}.
+        images: The folder that the names of images start from, as seen from ``data_dir``.
+        tasks: Which rows are made of boxes: grounding, detection, region_caption, count, presence.
     """
 
     sample: bool = False
@@ -72,6 +82,10 @@ class RsGpt4vConfig(datasets.BuilderConfig):
     exclude_leaks: bool = False
     stretch: Stretch | None = None
     bands: tuple[int, ...] | None = None
+    layout: str = "auto"
+    columns: dict[str, str] | None = None
+    images: str | None = None
+    tasks: tuple[str, ...] | None = None
 
     @property
     def conversion(self) -> Conversion:
@@ -93,9 +107,12 @@ _CHOICES = {
 }
 _TYPES: dict[str, type] = {"sample": bool, "exclude_leaks": bool, "seed": int}
 _TYPE_WORDS: dict[type, str] = {bool: "True or False", int: "a whole number"}
+_OF_FOLDER = ("layout", "columns", "images", "tasks", "data_files")
 
 
 def _titles(name: str) -> str:
+    if name == FOLDER:
+        return "a folder of your own files"
     return ", ".join(source.title for source in sources_of(name))
 
 
@@ -106,7 +123,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = RsGpt4vConfig
     BUILDER_CONFIGS: ClassVar[list[datasets.BuilderConfig]] = [
         RsGpt4vConfig(name=name, version=VERSION, description=_titles(name))
-        for name in (*CONFIGS, *GROUPS)
+        for name in (*CONFIGS, *GROUPS, FOLDER)
     ]
     DEFAULT_CONFIG_NAME = DEFAULT_CONFIG
     # Fewer, larger record batches than the default 1,000: 625,340 rows open in 20 ms, not 150.
@@ -117,20 +134,23 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         self, *, config_name: str | None = None, data_dir: str | None = None, **kwargs: Any
     ) -> None:
         config_name = config_name or DEFAULT_CONFIG
-        if isinstance(kwargs.get("bands"), list):  # a recipe has no tuples
-            kwargs["bands"] = tuple(kwargs["bands"])
-        for name in ("stretch", "bands"):
+        for name in ("bands", "tasks"):
+            if isinstance(kwargs.get(name), list):  # a recipe has no tuples
+                kwargs[name] = tuple(kwargs[name])
+        for name in ("stretch", "bands", *_OF_FOLDER):
             if kwargs.get(name, "") is None:  # `datasets` would keep its rows apart
                 del kwargs[name]
         _check_options(config_name, kwargs)
-        root = data_root(
-            data_dir, sample=bool(kwargs.get("sample")), cache_dir=kwargs.get("cache_dir")
-        )
+        root = _root(config_name, data_dir, kwargs)
+        # `datasets` would look for patterns of file names.
+        data_files = kwargs.pop("data_files", None)
+        self.configs = _configs(config_name, root, kwargs, data_files)
+        sources = _sources(self.configs)
         # Without a hash of our own, `datasets` would serve rows of older code or older raw files.
         # Which rows leak depends on the images of every release.
         leaks = bool(kwargs.get("exclude_leaks"))
         kwargs["hash"] = fingerprint(
-            sources_of(*CONFIGS) if leaks else sources_of(config_name),
+            [*sources_of(*CONFIGS), *sources] if leaks else sources,
             root,
             leaks=leaks,
             images=leaks or kwargs.get("on_missing") == "skip" or _conversion(kwargs) != AS_IS,
@@ -143,7 +163,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         return members(self.config.name)
 
     def _info(self) -> datasets.DatasetInfo:
-        used = sources_of(self.config.name)
+        used = _sources(self.configs)
         return datasets.DatasetInfo(
             description=_titles(self.config.name),
             features=FEATURES,
@@ -153,10 +173,12 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         )
 
     def _split_generators(self, _: object) -> list[datasets.SplitGenerator]:
-        in_split: dict[str, list[str]] = {}
-        for member in members(self.config.name):
-            for split in CONFIGS[member].source.splits(self.config.protocol):
-                in_split.setdefault(split, []).append(member)
+        if not self.configs:
+            raise NoDataRootError(f"{FOLDER}: give data_dir=... (--data-dir), the folder to read")
+        in_split: dict[str, list[int]] = {}
+        for index, config in enumerate(self.configs):
+            for split in config.source.splits(self.config.protocol):
+                in_split.setdefault(split, []).append(index)
         leaks = self._leak_finder()
         # `datasets` shares a list among its processes, and joins their rows in its order.
         return [
@@ -175,8 +197,10 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         if not self.config.exclude_leaks or self.config.data_dir is None:
             return None
         root = Path(self.config.data_dir)
-        conversion = self.config.conversion
-        return leak_finder(root, self.config.protocol, self._cache_dir_root, conversion)
+        sources = [*sources_of(*CONFIGS), *_sources(self.configs)]
+        return leak_finder(
+            root, sources, self.config.protocol, self._cache_dir_root, self.config.conversion
+        )
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
         # Before the build: it says itself what it leaves out.
@@ -204,7 +228,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         if empty and self.config.on_missing == "raise":
             raise RecordError(
                 f"{self.config.name}: no record of split {empty[0]!r} in {self.config.data_dir}. "
-                'Complete the release, or give on_missing="skip" (on a command '
+                'Complete it, or give on_missing="skip" (on a command '
                 "line: --on-missing skip) to go on without that split."
                 + (" exclude_leaks=True may have left none." if self.config.exclude_leaks else "")
             )
@@ -225,23 +249,25 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             for file in sorted(Path(str(self._output_dir)).glob("dropped-*.jsonl"))
             if (lines := list(read_json_lines(file, DroppedRecord)))
         ]
+        if self.config.name == FOLDER and not reasons:
+            return "its annotation files hold none"
         return "; ".join(reasons) or (
             "its files are missing or hold no record; "
             f"`rs-gpt4v sources {self.config.name} --data-dir ...` says what is missing"
         )
 
     def _generate_tables(
-        self, split: str, configs: list[str], leaks: LeakFinder | None
+        self, split: str, configs: list[int], leaks: LeakFinder | None
     ) -> Iterator[tuple[Key, pa.Table]]:
         # Configs of one source stand together: its records are read once for all of them.
         by_source = itertools.groupby(
-            enumerate(configs), lambda shard: CONFIGS[shard[1]].source.name
+            enumerate(configs), lambda shard: self.configs[shard[1]].source.name
         )
         for _, group in by_source:
             shards = list(group)
-            records = self._records(CONFIGS[shards[0][1]].source, split, leaks)
-            for shard, name in shards:
-                for part, rows in enumerate(self._tables(CONFIGS[name], split, records)):
+            records = self._records(self.configs[shards[0][1]].source, split, leaks)
+            for shard, index in shards:
+                for part, rows in enumerate(self._tables(self.configs[index], split, records)):
                     yield Key(shard, part), rows
 
     def _records(self, source: Source, split: str, leaks: LeakFinder | None) -> pa.Table:
@@ -269,10 +295,11 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             protocol=self.config.protocol,
             seed=self.config.seed if self.config.wording == "varied" else None,
             box_format=self.config.box_format,
+            classes=classes_of(records) if "boxes" in records.column_names else (),
         )
         for start in range(0, records.num_rows, _ROWS_PER_TABLE):
             part = records.slice(start, _ROWS_PER_TABLE)
-            rows = _complete(config.adapt(part, adaption), part, config.source)
+            rows = _complete(config.adapt(part, adaption), config.source)
             check(rows)
             yield rows
 
@@ -311,9 +338,38 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         return Path(str(self._output_dir)) if self._output_dir != self.cache_dir else None
 
 
+def _root(config_name: str, data_dir: str | None, options: Mapping[str, Any]) -> Path | None:
+    """What is read: of "folder" no other than ``data_dir``, and no sample."""
+    is_sample = bool(options.get("sample"))
+    if config_name == FOLDER and is_sample:
+        raise ValueError(f"sample=True has no config {FOLDER!r}, which reads your own files")
+    if config_name == FOLDER and data_dir is None:
+        return None
+    return data_root(data_dir, sample=is_sample, cache_dir=options.get("cache_dir"))
+
+
+def _configs(
+    name: str, root: Path | None, options: Mapping[str, Any], data_files: DataFiles | None
+) -> tuple[Config, ...]:
+    """What a config or group is made of; nothing where it is a folder that is not said."""
+    if name != FOLDER:
+        return tuple(CONFIGS[member] for member in members(name))
+    if root is None:
+        return ()
+    given = {key: options[key] for key in _OF_FOLDER if key in options}
+    return folder_configs(
+        root, FolderOptions(**given, data_files=data_files, conversion=_conversion(options))
+    )
+
+
+def _sources(configs: Iterable[Config]) -> list[Source]:
+    """The sources of configs, each once, in their order."""
+    return list({config.source.name: config.source for config in configs}.values())
+
+
 def _check_options(config_name: str, options: dict[str, Any]) -> None:
     """Raise ValueError for an unknown config or option value, with what was meant instead."""
-    known = (*CONFIGS, *GROUPS)
+    known = (*CONFIGS, *GROUPS, FOLDER)
     if config_name not in known:
         near = difflib.get_close_matches(config_name, known)
         meant = f" Did you mean {' or '.join(near)}?" if near else ""
@@ -325,6 +381,10 @@ def _check_options(config_name: str, options: dict[str, Any]) -> None:
             raise ValueError(f"{name}={options[name]!r}: expected {_TYPE_WORDS[kind]}")
     check_choices(options)
     _conversion(options)
+    given = {name: options[name] for name in _OF_FOLDER if name in options}
+    if given and config_name != FOLDER:
+        raise ValueError(f"{', '.join(given)}: for the config {FOLDER!r}, not {config_name!r}")
+    check_folder_options(FolderOptions(**given))
 
 
 def _conversion(options: Mapping[str, Any]) -> Conversion:
@@ -370,19 +430,31 @@ def data_root(
     return root
 
 
-def _complete(rows: pa.Table, records: pa.Table, source: Source) -> pa.Table:
-    """Add what the image files and the source tell; order and types as in the schema."""
-    of_row = pc.index_in(rows["image"], value_set=records["image"].combine_chunks())
-    path, width, height = (
-        records[name].take(of_row).combine_chunks() for name in ("path", "width", "height")
-    )
+def _complete(rows: pa.Table, source: Source) -> pa.Table:
+    """Put paths and sizes of images, and the source, into the schema's order and types."""
     n = rows.num_rows
-    image = pa.StructArray.from_arrays([pa.nulls(n, pa.binary()), path], names=["bytes", "path"])
     columns = {name: rows[name] for name in rows.column_names} | {
-        "images": pa.ListArray.from_arrays(pa.array(range(n + 1), pa.int32()), image),
+        "images": _images(rows),
         "source": pa.repeat(source.name, n),
         "modality": pa.repeat("optical", n),
-        "width": width,
-        "height": height,
     }
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def _images(rows: pa.Table) -> pa.Array:
+    """The paths of each row's images: one, several or none."""
+    path = rows["path"].combine_chunks()
+    counts = path.is_valid().to_numpy(False).astype(np.int32)
+    paths = path.drop_null()
+    if "further_paths" in rows.column_names and rows["further_paths"].null_count < len(rows):
+        further = rows["further_paths"].to_pylist()
+        lists = [
+            [first, *(rest or [])] for first, rest in zip(path.to_pylist(), further, strict=True)
+        ]
+        lists = [[p for p in some if p is not None] for some in lists]
+        counts = np.array([len(some) for some in lists], np.int32)
+        paths = pa.array([p for some in lists for p in some], pa.string())
+    nothing = pa.nulls(len(paths), pa.binary())
+    image = pa.StructArray.from_arrays([nothing, paths], names=["bytes", "path"])
+    offsets = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), image)

@@ -44,6 +44,7 @@ def fingerprint(
     for file in _code(leaks=leaks):
         digest.update(file.read_bytes())
     for source in sources:
+        digest.update(repr(sorted(source.annotations.items())).encode())  # a user's files vary
         for line in _raw_files(source, root, images=images):
             digest.update(line.encode())
     return digest.hexdigest()[:16]

@@ -1,7 +1,7 @@
 """Training without leaks: which images of a split are test images of any release in the root."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -11,22 +11,27 @@ import pyarrow as pa
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.records import PROBLEM
-from rs_gpt4v_builders import CONFIGS, sources_of
 from rs_gpt4v_builders.audit.images import cache_in, read_images
 from rs_gpt4v_builders.audit.matching import matches, near_pairs
 from rs_gpt4v_builders.sources.images import ImageFinder, with_images
+from rs_gpt4v_builders.sources.source import Source
 
 LeakFinder = Callable[[pa.ChunkedArray], pa.Array]
 """For each path of an image (null where there is none), the problem that it leaks, or null."""
 
 
 def leak_finder(
-    root: Path, protocol: Protocol, cache_dir: str, conversion: Conversion = AS_IS
+    root: Path,
+    sources: Iterable[Source],
+    protocol: Protocol,
+    cache_dir: str,
+    conversion: Conversion = AS_IS,
 ) -> LeakFinder:
-    """Finds images that are among the test images of any release in ``root``.
+    """Finds images that are among the test images of any of ``sources`` in ``root``.
 
     Args:
         root: The data root; releases that are absent and images that are missing test nothing.
+        sources: Whose test splits to read.
         protocol: Which of the releases' test splits to read.
         cache_dir: The cache folder of `datasets`, where what is known of each image is kept.
         conversion: What is done with images that are not 8-bit.
@@ -34,18 +39,22 @@ def leak_finder(
     Raises:
         AnnotationError: An annotation file of a test split is damaged.
     """
-    tests = _test_images(root, protocol, cache_dir, conversion)
+    tests = _test_images(root, sources, protocol, cache_dir, conversion)
     cache = cache_in(cache_dir)
     read_images(list(tests), cache)  # once, before processes share the work
     return partial(_leaks, tests, cache)
 
 
 def _test_images(
-    root: Path, protocol: Protocol, cache_dir: str, conversion: Conversion
+    root: Path,
+    sources: Iterable[Source],
+    protocol: Protocol,
+    cache_dir: str,
+    conversion: Conversion,
 ) -> dict[str, str]:
     """The name of each test image, like ``rsicd/test/airport_1.jpg``, by its real path."""
     found: dict[str, str] = {}
-    for source in sources_of(*CONFIGS):
+    for source in sources:
         folder = source.find(root)
         if folder is None:
             continue

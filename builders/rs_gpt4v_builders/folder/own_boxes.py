@@ -8,9 +8,7 @@ percent, corners for sizes), that is said of the whole data set.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterable, Iterator
-from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +18,9 @@ from datasets.config import HF_DATASETS_CACHE
 from rs_gpt4v import records
 from rs_gpt4v.boxes import Points, to_hbb
 from rs_gpt4v.files import relative
-from rs_gpt4v.images import AS_IS, SUFFIXES, Conversion
+from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v_builders.folder.detection_formats import Layout, Row, read_rows
+from rs_gpt4v_builders.folder.image_names import ImageFiles, ImageNames
 from rs_gpt4v_builders.image_checks import check_images
 from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.sources.source import Source
@@ -61,84 +60,56 @@ def own_source(
 
 
 def _read(path: Path, layout: Layout, images: Path, conversion: Conversion) -> pa.Table:
+    rows = read_plausible(path, layout, ImageNames(ImageFiles(images)), conversion)
+    return records.table(rows, records.OBJECTS)
+
+
+def read_plausible(
+    path: Path, layout: Layout, images: ImageNames, conversion: Conversion = AS_IS
+) -> list[Row]:
+    """The rows of `detection_formats.read_rows`, of which what cannot be true is a problem.
+
+    Args:
+        path: As there.
+        layout: As there.
+        images: Finds the images that the annotations name.
+        conversion: What is done with images that are not 8-bit.
+
+    Raises:
+        AnnotationError: The file is not of that layout, or its boxes are in other units.
+    """
     rows = read_rows(path, layout)
-    _find_images(rows, _Files(images))
+    _find_images(rows, images)
     boxes = list(_boxes(rows, conversion))
     _refuse_other_units(path, layout, boxes)
     for box in boxes:
         box.row["problem"] = box.row.get("problem") or _beyond(box)
-    return records.table(rows, records.OBJECTS)
+    return rows
 
 
-class _Files:
-    """The images in a folder, by their names without case and suffix."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.by_stem: dict[str, list[str]] = {}
-        for parent, _, names in os.walk(folder):
-            for name in names:
-                if name.lower().endswith(SUFFIXES):
-                    path = relative(Path(parent, name), folder)
-                    self.by_stem.setdefault(_stem(path), []).append(path)
-
-    def find(self, name: str) -> list[str]:
-        """What a name may mean, by its case and suffix too if there are several."""
-        found = self.by_stem.get(_stem(name), [])
-        same = [path for path in found if path.lower() == name.lower()]
-        return [path for path in same if path == name] or same or found
-
-
-def _stem(name: str) -> str:
-    stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122
-    return stem if suffix in SUFFIXES else name.lower()
-
-
-def _find_images(rows: list[Row], files: _Files) -> None:
+def _find_images(rows: list[Row], images: ImageNames) -> None:
     """Put the name of its file into each row, or what is wrong with the name."""
     named = [row for row in rows if isinstance(row.get("image"), str)]
     for row in named:
         row["image"] = row["image"].strip().replace("\\", "/").removeprefix("./")
-    start = _foreign_start([row["image"] for row in named], files)
-    if start:
-        logger.warning(
-            "%s: names of images start with %r, which is not in %s: taken from there on",
-            named[0]["key"],
-            start,
-            files.folder,
-        )
+    images = images.of(row["image"] for row in named)
     for row in named:
-        row["key"] = row["key"].removeprefix(start)
-        _find_image(row, row["image"].removeprefix(start), files)
+        row["key"] = row["key"].removeprefix(images.start)
+        _find_image(row, row["image"].removeprefix(images.start), images)
 
 
-def _find_image(row: Row, name: str, files: _Files) -> None:
-    by_key = files.find(row["key"])
-    names = files.find(name) or by_key
+def _find_image(row: Row, name: str, images: ImageNames) -> None:
+    folder = images.files.folder
+    by_key = images.find(row["key"])
+    names = images.find(name) or by_key
     if len(names) > 1:
-        reason = f"its image may be {' or '.join(names)} in {files.folder}: name it, or keep one"
+        reason = f"its image may be {' or '.join(names)} in {folder}: name it, or keep one"
         row["problem"] = row.get("problem") or ("image in doubt", reason)
     elif by_key and names and names[0] not in by_key:
         reason = f"it names {name}, and {by_key[0]} is there too: correct the name"
         row["problem"] = row.get("problem") or ("image in doubt", reason)
     row["image"] = names[0] if names else name
-    row["file"] = files.folder / names[0] if names else None
-
-
-def _foreign_start(names: list[str], files: _Files) -> str:
-    """The folders before all names that are not in the folder of images, as on another machine.
-
-    Only where no name is found as it is, and one is found without them.
-    """
-    if not names or any(map(files.find, names)):
-        return ""
-    folders = zip(*(name.split("/")[:-1] for name in names), strict=False)
-    start = ""
-    for part, *_ in takewhile(lambda parts: len(set(parts)) == 1, folders):
-        start += f"{part}/"
-        if any(files.find(name.removeprefix(start)) for name in names):
-            return start
-    return ""
+    row["file"] = folder / names[0] if names else None
 
 
 class _Box(NamedTuple):

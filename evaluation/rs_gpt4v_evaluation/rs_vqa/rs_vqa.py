@@ -26,6 +26,7 @@ FORMS: dict[str, dict[str, Form]] = {
     "rsvqa_hr": {"counts": "exact", "areas": "bucket"},
     "floodnet": {"counts": "exact", "areas": "bucket"},
     "rsivqa": {"counts": "exact", "areas": "bucket"},
+    "folder": {"counts": "exact", "areas": "exact"},  # a user's own
 }
 """How the authors of a source compare counts and areas. Those of RSVQA compare counts as ranges in
 LR and exactly in HR (METRICS of their own code, VocabEncoder.py); the others ask for no ranges."""

@@ -1,0 +1,205 @@
+"""The annotation files of a user's folder: which there are, of which layout, for which split."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rs_gpt4v.files import relative
+from rs_gpt4v_builders.folder import box_layouts, class_folders, dialogues, tables
+from rs_gpt4v_builders.folder.image_names import walk
+from rs_gpt4v_builders.folder.layout import SUFFIXES, Candidate, Layout
+from rs_gpt4v_builders.sources.reading import AnnotationError
+
+logger = logging.getLogger(__name__)
+
+DataFiles = str | Sequence[str] | Mapping[str, str | Sequence[str]]
+"""Annotation files, or those of each split, as seen from the folder."""
+
+LAYOUTS: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        dialogues.LLAVA,
+        dialogues.MESSAGES,
+        tables.CAPTIONS,
+        tables.QUESTIONS,
+        box_layouts.COCO,
+        box_layouts.VOC,
+        box_layouts.DOTA,
+        class_folders.CLASS_FOLDERS,
+    )
+}
+
+_SPLITS = {
+    **dict.fromkeys(("train", "training", "trainval"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Words in the names of files and folders, and the split that they mean."""
+
+_NAME_ONE = 'Give data_files={"train": ..., "test": ...}'
+_SHOWN = 5  # names in a message
+
+
+class Annotations(NamedTuple):
+    """The annotation files, or folders of them, of each split, and the one layout of all."""
+
+    layout: Layout
+    files: dict[str, list[Path]]
+
+
+def find_annotations(
+    folder: Path, layout: str = "auto", data_files: DataFiles | None = None
+) -> Annotations:
+    """What is annotated in ``folder``.
+
+    Args:
+        folder: The user's.
+        layout: One of `LAYOUTS`, or "auto": recognise it by the files' content.
+        data_files: The annotation files; None: find them.
+
+    Raises:
+        AnnotationError: There are none, or they are of several layouts or of unclear splits.
+        FileNotFoundError: One of ``data_files`` is not there.
+    """
+    if data_files is not None:
+        files = _given(folder, data_files)
+        named = [path for paths in files.values() for path in paths]
+        of_each = {path: _layouts(path, layout) or [None] for path in named}
+        return Annotations(_one_layout(folder, of_each, layout), files)
+    if layout == class_folders.CLASS_FOLDERS.name:
+        return _classes(folder)
+    candidates = list(_candidates(folder))
+    of_each = {path: _layouts(path, layout) for path in candidates}
+    recognised = {path: layouts for path, layouts in of_each.items() if layouts}
+    others = [path for path in candidates if not of_each[path]]
+    if not recognised and layout == "auto" and _is_only_classes(folder, others):
+        return _classes(folder)
+    found = _one_layout(folder, recognised, layout, others)
+    if others:
+        message = "%s: not of layout %s, and not read: %s"
+        logger.warning(message, folder, found.name, _names(others, folder))
+    return Annotations(found, _by_split(folder, list(recognised)))
+
+
+def split_of(path: Path, folder: Path) -> str | None:
+    """The split that a file's name in ``folder`` says, or else the nearest folder's; or None.
+
+    Raises:
+        AnnotationError: A name says two.
+    """
+    for part in reversed(path.relative_to(folder).with_suffix("").parts):
+        words = re.findall(r"[a-z]+", part.lower())
+        splits = {_SPLITS[word] for word in words if word in _SPLITS}
+        if len(splits) > 1:
+            raise AnnotationError(f"{path}: its name says {' and '.join(splits)}. {_NAME_ONE}")
+        if splits:
+            return splits.pop()
+    return None
+
+
+def _given(folder: Path, data_files: DataFiles) -> dict[str, list[Path]]:
+    """The user's own choice of files."""
+    if isinstance(data_files, Mapping):
+        by_split = {split: _paths(folder, names) for split, names in data_files.items()}
+        return {split: paths for split, paths in by_split.items() if paths}
+    return _by_split(folder, _paths(folder, data_files))
+
+
+def _paths(folder: Path, names: str | Sequence[str]) -> list[Path]:
+    paths = [folder / Path(n).expanduser() for n in ([names] if isinstance(names, str) else names)]
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"data_files: {path} is not there")
+    return paths
+
+
+def _candidates(folder: Path) -> Iterator[Path]:
+    """The files that may hold annotations, and the folders of label files."""
+    for inside, names in walk(folder):
+        yield from (folder / inside / name for name in names if name.lower().endswith(SUFFIXES))
+        if any(name.lower().endswith((".txt", ".xml")) for name in names):
+            yield folder / inside
+
+
+def _layouts(path: Path, layout: str) -> list[Layout]:
+    """What a file may be; where the layout is named, whether it is that."""
+    candidate = Candidate(path)
+    known = LAYOUTS.values() if layout == "auto" else [LAYOUTS[layout]]
+    return [one for one in known if one.matches(candidate)]
+
+
+def _one_layout(
+    folder: Path,
+    of_each: Mapping[Path, Sequence[Layout | None]],
+    layout: str,
+    others: Sequence[Path] = (),
+) -> Layout:
+    """The layout of all files.
+
+    Raises:
+        AnnotationError: There is none, or more than one.
+    """
+    examples = {one: path for path, layouts in of_each.items() for one in layouts}
+    if layout != "auto" and of_each:
+        return LAYOUTS[layout]
+    if len(examples) == 1 and (only := next(iter(examples))):
+        return only
+    if not examples or None in examples:
+        unknown = [path for path, layouts in of_each.items() if None in layouts] or others
+        seen = f" It has {_names(unknown, folder)}." if unknown else ""
+        known = ", ".join(LAYOUTS) if layout == "auto" else layout
+        raise AnnotationError(
+            f"{folder}: no annotations of a known layout ({known}) are recognised by their "
+            f"content.{seen} Name the files and their layout: data_files=..., layout=..."
+        )
+    seen = ", or ".join(
+        f"{one.name} ({_name(path, folder)})" for one, path in examples.items() if one
+    )
+    raise AnnotationError(
+        f"{folder}: it may be read as {seen}: say which with layout=..., or name the files with "
+        "data_files=..."
+    )
+
+
+def _by_split(folder: Path, paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """Files by the split that their names say: all are for training where no name says any."""
+    splits = {
+        path: split_of(path, folder) if path.is_relative_to(folder) else None for path in paths
+    }
+    unclear = [path for path, split in splits.items() if split is None]
+    if unclear and len(unclear) < len(paths):
+        raise AnnotationError(
+            f"{folder}: the names of {_names(unclear, folder)} say no split, and others do. "
+            f"{_NAME_ONE}"
+        )
+    by_split: dict[str, list[Path]] = {}
+    for name in ("train", "validation", "test"):
+        if chosen := [path for path, split in splits.items() if (split or "train") == name]:
+            by_split[name] = chosen
+    return by_split
+
+
+def _is_only_classes(folder: Path, others: Sequence[Path]) -> bool:
+    """Whether there are images in folders, and no file that might say more of them."""
+    return not any(path.is_file() for path in others) and len(class_folders.classes(folder)) > 1
+
+
+def _classes(folder: Path) -> Annotations:
+    """Folders of classes, in a folder for each split or without."""
+    splits = {path: _SPLITS.get(path.name.lower()) for path in sorted(folder.iterdir())}
+    by_split: dict[str, list[Path]] = {}
+    for path, split in splits.items():
+        if split and class_folders.classes(path):
+            by_split.setdefault(split, []).append(path)
+    return Annotations(class_folders.CLASS_FOLDERS, by_split or {"train": [folder]})
+
+
+def _names(paths: Sequence[Path], folder: Path) -> str:
+    shown = ", ".join(_name(path, folder) for path in paths[:_SHOWN])
+    return shown + f" and {len(paths) - _SHOWN:,} more" * (len(paths) > _SHOWN)
+
+
+def _name(path: Path, folder: Path) -> str:
+    return relative(path, folder) + "/" * path.is_dir()

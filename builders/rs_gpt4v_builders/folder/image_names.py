@@ -1,0 +1,126 @@
+"""Which image file a name in an annotation means; never one of that name in another folder."""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path, PureWindowsPath
+
+from rs_gpt4v.files import relative
+from rs_gpt4v.images import SUFFIXES
+from rs_gpt4v_builders.sources.dialogues import ItemError
+
+logger = logging.getLogger(__name__)
+
+
+class ImageFiles:
+    """The images in a folder, by their paths in it without case and suffix."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._by_stem: dict[str, list[str]] = {}
+        for inside, names in walk(folder):
+            for path in (inside + name for name in names if name.lower().endswith(SUFFIXES)):
+                self._by_stem.setdefault(_stem(path), []).append(path)
+
+    def find(self, name: str) -> list[str]:
+        """What a name may mean, by its case and suffix too if there are several."""
+        found = self._by_stem.get(_stem(name), [])
+        if len(found) < 2:
+            return found
+        same = [path for path in found if path.lower() == name.lower()]
+        return [path for path in same if path == name] or same or found
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each folder in ``folder``, itself as "", and others with "/" at their end; and its files.
+
+    In order of their names, through links; what is hidden is left out.
+    """
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if (real := os.path.realpath(parent)) in seen:  # links that lead in a circle
+            folders.clear()
+            continue
+        seen.add(real)
+        inside = "" if parent == str(folder) else f"{relative(parent, folder)}/"
+        yield inside, sorted(name for name in names if not name.startswith("."))
+
+
+def _stem(name: str) -> str:
+    stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122
+    return stem if suffix in SUFFIXES else name.lower()
+
+
+@dataclass(frozen=True)
+class ImageNames:
+    """Finds what an annotation file calls its images.
+
+    Args:
+        files: All images of the folder.
+        roots: The folders in it that names may start from, each with a "/" at its end, or "".
+        start: What all names start with that is no folder here, as on another machine.
+    """
+
+    files: ImageFiles
+    roots: Sequence[str] = ("",)
+    start: str = ""
+
+    def find(self, name: str) -> list[str]:
+        """The images that a name may mean."""
+        name = self._bare(name)
+        if len(self.roots) == 1:
+            return self.files.find(self.roots[0] + name)
+        found = (path for root in self.roots for path in self.files.find(root + name))
+        return list(dict.fromkeys(found))
+
+    def _bare(self, name: str) -> str:
+        name = name.strip().replace("\\", "/").removeprefix("./").removeprefix(self.start)
+        if name.startswith("/") or PureWindowsPath(name).drive:
+            return relative(name, self.files.folder)
+        return name
+
+    def one(self, name: str) -> str:
+        """The one image that a name means.
+
+        Raises:
+            ItemError: There is none, or more than one.
+        """
+        found = self.find(name)
+        if len(found) == 1:
+            return found[0]
+        folder = self.files.folder
+        if found:
+            reason = f"its image may be {' or '.join(found)} in {folder}: name it, or keep one"
+            raise ItemError("image in doubt", reason)
+        looked = f" (nor in {', '.join(filter(None, self.roots))})" if len(self.roots) > 1 else ""
+        raise ItemError("image is missing", f"{name!a:.200} is not in {folder}{looked}")
+
+    def of(self, names: Iterable[str]) -> "ImageNames":
+        """The same for all the ``names`` of a file, which may start as on another machine."""
+        bare = [name.strip().replace("\\", "/").removeprefix("./") for name in names]
+        start = self._foreign_start(bare)
+        if start:
+            logger.warning(
+                "names of images start with %r, which is not in %s: taken from there on",
+                start,
+                self.files.folder,
+            )
+        return replace(self, start=start)
+
+    def _foreign_start(self, names: list[str]) -> str:
+        """The folders before all names that are not here, as on another machine.
+
+        Only where no name is found as it is, and one is found without them.
+        """
+        if not names or any(map(self.find, names)):
+            return ""
+        folders = zip(*(name.split("/")[:-1] for name in names), strict=False)
+        start = ""
+        for part, *_ in takewhile(lambda parts: len(set(parts)) == 1, folders):
+            start += f"{part}/"
+            if any(self.find(name.removeprefix(start)) for name in names):
+                return start
+        return ""

@@ -1,0 +1,156 @@
+"""A user's folder as a source with its configs, to be built as any release."""
+
+# pyarrow makes its compute functions at import time, unseen by type checkers.
+# pyright: reportAttributeAccessIssue=false
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.files import relative
+from rs_gpt4v.images import AS_IS, SUFFIXES, Conversion
+from rs_gpt4v_builders import Config
+from rs_gpt4v_builders.folder.annotations import (
+    LAYOUTS,
+    Annotations,
+    DataFiles,
+    find_annotations,
+    split_of,
+)
+from rs_gpt4v_builders.folder.box_layouts import ROWS
+from rs_gpt4v_builders.folder.image_names import ImageFiles, ImageNames
+from rs_gpt4v_builders.folder.layout import Reading
+from rs_gpt4v_builders.folder.tables import ALIASES
+from rs_gpt4v_builders.sources.source import Source
+
+NAME = "folder"
+"""The config, and the source of its rows."""
+
+
+class FolderOptions(NamedTuple):
+    """How to read a folder; see `rs_gpt4v_builders.builder.RsGpt4vConfig`."""
+
+    layout: str = "auto"
+    columns: Mapping[str, str] | None = None
+    images: str | None = None
+    tasks: Sequence[str] | None = None
+    data_files: DataFiles | None = None
+    conversion: Conversion = AS_IS
+
+
+def check_options(options: FolderOptions) -> None:
+    """Raise ValueError for a value that is none of an option's."""
+    if options.layout not in ("auto", *LAYOUTS):
+        raise ValueError(f"layout={options.layout!r}: expected auto or one of {', '.join(LAYOUTS)}")
+    for name, given, known in (
+        ("columns", options.columns, ALIASES),
+        ("tasks", options.tasks, ROWS),
+    ):
+        for value in given or ():
+            if value not in known:
+                raise ValueError(f"{name}: {value!r} is not one of {', '.join(known)}")
+
+
+def folder_configs(folder: Path, options: FolderOptions) -> tuple[Config, ...]:
+    """What is read of ``folder``: one config for each kind of rows, all of one source.
+
+    Raises:
+        AnnotationError: It is unclear what to read.
+        FileNotFoundError: A folder or file that the options name is not there.
+        ValueError: An option is of another layout than the files.
+    """
+    images = (folder / Path(options.images).expanduser()) if options.images else folder
+    if not images.is_dir():
+        raise FileNotFoundError(f"images={options.images!r}: {images} is no folder")
+    annotations = find_annotations(folder, options.layout, options.data_files)
+    _check_use(annotations, options)
+    reader = partial(_read, annotations, folder, images, options)
+    source = Source(
+        name=NAME,
+        title=str(folder),
+        homepage="",
+        license="unknown",
+        citation="",
+        folders=(),
+        annotations={
+            split: tuple(_file(path, folder) for path in paths)
+            for split, paths in annotations.files.items()
+        },
+        images=(relative(images, folder),),
+        suffixes=SUFFIXES,
+        note=f"Give the folder that the names of images start from as images=... (--images); they "
+        f"were looked for in {images}.",
+        reader=lambda _, split, protocol: reader(split, protocol),
+    )
+    rows = annotations.layout.rows
+    chosen = rows if options.tasks is None else {name: rows[name] for name in options.tasks}
+    return tuple(Config(source, adapt, "") for adapt in chosen.values())
+
+
+def _check_use(annotations: Annotations, options: FolderOptions) -> None:
+    layout = annotations.layout
+    if options.tasks is not None and layout.rows is not ROWS:
+        raise ValueError(f"tasks={options.tasks!r} is for boxes, and this is {layout.title}")
+    if options.columns and layout.name not in ("captions", "questions"):
+        raise ValueError(f"columns={options.columns!r} is for tables, and this is {layout.title}")
+
+
+def _file(path: Path, folder: Path) -> str:
+    """A file's name in the folder; the whole path of one outside it."""
+    name = relative(path, folder) if path.is_relative_to(folder) else str(path)
+    return f"{name}/" if path.is_dir() else name
+
+
+def _read(
+    annotations: Annotations,
+    folder: Path,
+    images: Path,
+    options: FolderOptions,
+    split: str,
+    _: Protocol,
+) -> pa.Table:
+    """The records of all files of a split; of several files, keys say the file."""
+    files = ImageFiles(images)
+    paths = annotations.files[split]
+    tables = []
+    for path in paths:
+        roots = [""] if options.images else list(dict.fromkeys(_roots(folder, path, split)))
+        names = ImageNames(files, roots)
+        reading = Reading(names, options.columns or {}, options.conversion)
+        table = annotations.layout.read(path, reading)
+        tables.append(_named_after(path, folder, table) if len(paths) > 1 else table)
+    return pa.concat_tables(tables)
+
+
+def _named_after(path: Path, folder: Path, table: pa.Table) -> pa.Table:
+    """The records with the file's name before their keys."""
+    keys = pc.binary_join_element_wise(_file(path, folder).rstrip("/"), table["key"], "/")
+    return table.set_column(table.column_names.index("key"), "key", keys)
+
+
+def _roots(folder: Path, path: Path, split: str) -> Iterable[str]:
+    """The folders that the names of images may start from, seen from ``folder``.
+
+    Those above the annotations, their ``images`` and ``JPEGImages``, and in each of these the
+    folders that have the split in their own name.
+    """
+    above = [parent for parent in (path, *path.parents) if parent.is_relative_to(folder)]
+    parents = [parent for parent in above if parent.is_dir()] or [folder]
+    for parent in parents:
+        for root in (parent, parent / "images", parent / "JPEGImages"):
+            if not root.is_dir():
+                continue
+            yield _prefix(root, folder)
+            with os.scandir(root) as entries:
+                inner = sorted(entry.path for entry in entries if entry.is_dir())
+            yield from (_prefix(Path(p), folder) for p in inner if split_of(Path(p), root) == split)
+
+
+def _prefix(root: Path, folder: Path) -> str:
+    return "" if root == folder else f"{relative(root, folder)}/"

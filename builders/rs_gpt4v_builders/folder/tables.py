@@ -1,0 +1,207 @@
+"""Captions and questions as tables: CSV, TSV, Parquet, a JSON list or a JSON object a line.
+
+A row has an image and a caption (or a list of them), or an image, a question and its answer. The
+captions of one image are joined, each a reference of it. Columns are recognised by the names in
+`ALIASES`, or the user says which is which: ``columns={"caption": "text_en"}``.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rs_gpt4v import adapt, records
+from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
+from rs_gpt4v_builders.sources import dialogues
+from rs_gpt4v_builders.sources.dialogues import ItemError
+from rs_gpt4v_builders.sources.reading import AnnotationError, described, read_text
+
+Row = dict[str, Any]
+
+ALIASES: dict[str, list[str]] = {
+    "image": [
+        "images",
+        "image_path",
+        "image_name",
+        "image_id",
+        "file_name",
+        "filename",
+        "file_path",
+        "path",
+        "img",
+    ],
+    "caption": ["captions", "text", "sentence", "sentences", "description"],
+    "question": ["query"],
+    "answer": ["ground_truth", "response"],
+    "question_type": ["type", "category"],
+    "id": ["question_id", "key"],
+}
+"""Our columns, and other names, in any case, for which they are taken."""
+
+_NEEDED = {"captions": ("image", "caption"), "questions": ("image", "question", "answer")}
+
+
+def columns_of(names: list[str], chosen: Mapping[str, str], path: Path) -> dict[str, str]:
+    """The file's name of each of our columns that it has.
+
+    Args:
+        names: The file's columns.
+        chosen: The user's ``columns=``.
+        path: The file, for errors.
+
+    Raises:
+        AnnotationError: A chosen column is not there, or two may be meant.
+    """
+    if absent := [name for name in chosen.values() if name not in names]:
+        raise AnnotationError(
+            f"{path}: no column {', '.join(map(repr, absent))}; there are {', '.join(names)}"
+        )
+    found = dict(chosen)
+    for ours, aliases in ALIASES.items():
+        same = [name for name in names if name.strip().lower() == ours]
+        same = same or [name for name in names if name.strip().lower() in aliases]
+        if ours not in chosen and len(same) > 1:
+            raise AnnotationError(
+                f"{path}: {' and '.join(map(repr, same))} may each be the {ours}: say which with "
+                f"columns={{{ours!r}: {same[0]!r}}}"
+            )
+        if same:
+            found.setdefault(ours, same[0])
+    return found
+
+
+def _has(candidate: Candidate, kind: str) -> bool:
+    names = {name.strip().lower() for name in candidate.item}
+    if names & {"conversations", "messages"}:
+        return False
+    return all(names.intersection((ours, *ALIASES[ours])) for ours in _NEEDED[kind])
+
+
+def _read_captions(path: Path, reading: Reading) -> pa.Table:
+    rows: dict[str, Row] = {}
+    for row in _rows(path, reading, "captions"):
+        captions = row["caption"] if isinstance(row["caption"], list) else [row["caption"]]
+        row |= {"key": row["name"] or row["key"], "captions": captions}
+        first = rows.setdefault(row["image"] or row["where"], row)
+        if first is not row:
+            first["captions"] = [*first["captions"], *captions]
+            first["problem"] = first["problem"] or row["problem"]
+    return records.table(list(rows.values()), records.CAPTIONS)
+
+
+def _read_questions(path: Path, reading: Reading) -> pa.Table:
+    rows = list(_rows(path, reading, "questions"))
+    for row in rows:
+        # JSON and Parquet have numbers where a text is meant.
+        row["answer"] = str(row["answer"]) if type(row["answer"]) is int else row["answer"]
+        row["question_type"] = row.get("question_type") or None
+    return records.table(rows, records.QUESTIONS)
+
+
+def _rows(path: Path, reading: Reading, kind: str) -> Iterator[Row]:
+    """Each row by our names, with its ``image``, ``key``, ``where`` and ``problem``.
+
+    ``name`` is what the file calls the image.
+    """
+    items = list(_items(path))
+    names = [name for _, item in items[:1] if isinstance(item, dict) for name in item]
+    columns = columns_of(names, reading.columns, path)
+    if missing := [ours for ours in _NEEDED[kind] if ours not in columns]:
+        raise AnnotationError(
+            f"{path}: no column for the {' and the '.join(missing)}; it has "
+            f"{', '.join(names) or 'none'}. Say which is which with "
+            f'columns={{"{missing[0]}": "NAME", ...}}'
+        )
+    images = reading.images.of(
+        value
+        for _, item in items
+        if isinstance(item, dict) and isinstance(value := item.get(columns["image"]), str)
+    )
+    find = lru_cache(None)(images.one)
+    keys = dialogues.keys([_with_id(item, columns) for _, item in items])
+    for key, (where, item) in zip(keys, items, strict=True):
+        row: Row = {"key": key, "where": where, "problem": None, "name": None}
+        row |= dict.fromkeys(_NEEDED[kind])
+        try:
+            row |= _by_our_names(item, columns)
+            row["name"] = _image_name(row["image"], columns["image"])
+            row["image"] = find(row["name"])
+        except ItemError as problem:
+            problem_kind, reason = problem.args
+            row |= {"image": None, "problem": (problem_kind, f"{where}: {reason}")}
+        yield row
+
+
+def _by_our_names(item: Any, columns: Mapping[str, str]) -> Row:
+    if not isinstance(item, dict):
+        reason = f"expected an object, found {described(item)}"
+        raise ItemError("item of another form", reason)
+    return {ours: item.get(name) for ours, name in columns.items() if ours != "id"}
+
+
+def _with_id(item: Any, columns: Mapping[str, str]) -> Any:
+    return {"id": item.get(columns.get("id"))} if isinstance(item, dict) else item
+
+
+def _image_name(value: Any, column: str) -> str:
+    """The name of a row's image."""
+    if isinstance(value, list) and len(value) == 1:
+        (value,) = value
+    if isinstance(value, dict):
+        value = value.get("path")
+    if not isinstance(value, str) or not value.strip():
+        raise ItemError("no image", f"{column!r} is {described(value)}, expected an image's name")
+    return value
+
+
+def _items(path: Path) -> Iterator[tuple[str, Any]]:
+    """The rows of a table, each with where it stands."""
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        yield from ((f"{path}, row {n}", row) for n, row in enumerate(_parquet(path)))
+    elif suffix in (".csv", ".tsv"):
+        yield from _lines(path, "\t" if suffix == ".tsv" else ",")
+    else:
+        yield from dialogues.items(path)
+
+
+def _parquet(path: Path) -> list[Row]:
+    try:
+        return pq.read_table(path).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise AnnotationError(f"{path}: expected Parquet, but {error}") from error
+
+
+def _lines(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:
+    lines = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
+    try:
+        head = next(lines, [])
+        for fields in lines:
+            where = f"{path}, line {lines.line_num}"
+            if len(fields) == len(head):
+                yield where, dict(zip(head, fields, strict=True))
+            elif fields:
+                yield where, f"{len(fields)} fields where the head has {len(head)}"
+    except csv.Error as error:
+        raise AnnotationError(f"{path}, line {lines.line_num}: {error}") from error
+
+
+CAPTIONS = Layout(
+    "captions",
+    "a table of captions",
+    lambda candidate: _has(candidate, "captions"),
+    _read_captions,
+    {"caption": adapt.captions},
+)
+QUESTIONS = Layout(
+    "questions",
+    "a table of questions",
+    lambda candidate: _has(candidate, "questions"),
+    _read_questions,
+    {"vqa": adapt.questions},
+)
