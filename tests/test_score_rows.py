@@ -60,7 +60,9 @@ def test_a_chosen_rule_holds_for_all_rows(tmp_path: Path) -> None:
 def test_of_an_unknown_source_no_rule_is_guessed(kind: str, flag: str, tmp_path: Path) -> None:
     rows = [count("rsvqa_lr", "12m2", "17m2", kind=kind), count("own", "12m2", "17m2", kind=kind)]
     for lines in (rows, rows[::-1], rows[1:]):
-        known = f"'own' .* not known, .* rsvqa_lr, rsvqa_hr, floodnet, rsivqa, folder: .*{flag} exact"
+        known = (
+            f"'own' .* not known, .* rsvqa_lr, rsvqa_hr, floodnet, rsivqa, folder: .*{flag} exact"
+        )
         with pytest.raises(ValueError, match=known):
             run("score", write(tmp_path / "p.jsonl", lines))
         (found,) = scored(tmp_path / "p.jsonl", flag, "exact")
