@@ -162,25 +162,6 @@ def test_streaming_gives_the_same_rows(releases: Path) -> None:
     assert [row["messages"] for row in streamed] == built["messages"][:]
 
 
-def test_embedded_sample_is_written_once(
-    releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written = []
-
-    def write(root: Path) -> None:
-        written.append(root)
-        (root / "RSVQA_LR").parent.mkdir()
-        (root / "RSVQA_LR").symlink_to(releases / "RSVQA_LR")
-
-    monkeypatch.setattr("rs_gpt4v_builders.sample.write_sample", write)
-    for seed in (0, 1):
-        rows = datasets.load_dataset(
-            rs_gpt4v.NAME, "vqa_lr", sample=True, seed=seed, cache_dir=str(tmp_path)
-        )
-        assert set(rows) == {"train", "validation", "test"}
-    assert len(written) == 1
-
-
 def test_sample_and_data_dir_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="leave data_dir out"):
         datasets.load_dataset(rs_gpt4v.NAME, "vqa_lr", sample=True, data_dir=str(tmp_path))

@@ -345,7 +345,11 @@ def _root(config_name: str, data_dir: str | None, options: Mapping[str, Any]) ->
         raise ValueError(f"sample=True has no config {FOLDER!r}, which reads your own files")
     if config_name == FOLDER and data_dir is None:
         return None
-    return data_root(data_dir, sample=is_sample, cache_dir=options.get("cache_dir"))
+    if not is_sample:
+        return data_root(data_dir)
+    # Which rows leak depends on the images of every release.
+    read = sources_of(*CONFIGS) if options.get("exclude_leaks") else sources_of(config_name)
+    return data_root(data_dir, sample=True, cache_dir=options.get("cache_dir"), sources=read)
 
 
 def _configs(
@@ -399,9 +403,19 @@ def check_choices(options: Mapping[str, Any]) -> None:
 
 
 def data_root(
-    data_dir: str | Path | None, *, sample: bool = False, cache_dir: str | None = None
+    data_dir: str | Path | None,
+    *,
+    sample: bool = False,
+    cache_dir: str | None = None,
+    sources: Iterable[Source] | None = None,
 ) -> Path | None:
     """The folder of the releases: ``data_dir``, that of the environment, or the sample's own.
+
+    Args:
+        data_dir: The folder, where one is given.
+        sample: Take the sample's, and draw what is missing of it.
+        cache_dir: The cache folder of `datasets`, in which the sample is.
+        sources: What is to be drawn of the sample; all where None.
 
     Raises:
         NoDataRootError: It is no folder.
@@ -410,7 +424,7 @@ def data_root(
     if sample:
         if data_dir is not None:
             raise ValueError("sample=True reads the embedded sample: leave data_dir out")
-        return sample_root(Path(cache_dir or datasets.config.HF_DATASETS_CACHE))
+        return sample_root(Path(cache_dir or datasets.config.HF_DATASETS_CACHE), sources)
     chosen = data_dir or os.environ.get(DATA_ROOT_VARIABLE)
     if not chosen:
         return None

@@ -97,6 +97,7 @@ def generate(
     """
     from rs_gpt4v import chat_api as chat
     from rs_gpt4v.images import Conversion
+    from rs_gpt4v_builders import OBJECT_SOURCES
     from rs_gpt4v_builders.builder import data_root as find_root
     from rs_gpt4v_generation.asking import Generator
     from rs_gpt4v_generation.generate import CANDIDATES, FAILED, JOURNAL
@@ -118,7 +119,8 @@ def generate(
         "conversion": Conversion(**common.conversion(stretch, bands)),
     }
     if boxes is None:
-        root = find_root(common.data_root(data_dir, sample=sample), sample=sample)
+        given = common.data_root(data_dir, sample=sample)
+        root = find_root(given, sample=sample, sources=OBJECT_SOURCES)
         options |= {"oriented": oriented, "protocol": protocol}
         scenes = dior_scenes(root, split, **options)
     else:
