@@ -203,7 +203,9 @@ def test_two_columns_that_may_be_meant(root: Path) -> None:
 def test_line_of_another_length_is_a_record(root: Path) -> None:
     picture(root / "1.png")
     write(root / "own.csv", "image,caption\n1.png,A ship.\n1.png,A ship, a quay.\n")
-    with pytest.raises(RecordError, match=r"own\.csv, line 3: expected an object, found '3 fields"):
+    with pytest.raises(
+        RecordError, match=r"own\.csv, line 3: it has 3 fields, expected 2 as in the"
+    ):
         load(root)
 
 
@@ -456,3 +458,47 @@ def test_streaming_and_processes_give_the_same_rows(boxed: Path) -> None:
     assert [row["id"] for row in streamed] == built
     again = load(boxed, num_proc=2, cache_dir=str(boxed.parent / "other"))
     assert again["train"]["id"] == built
+
+
+def test_splits_that_a_table_states(root: Path) -> None:
+    picture(*(root / f"{n}.png" for n in range(4)))
+    lines = ["0.png,A,train", "1.png,B,val", "2.png,C,TEST", "3.png,D,train"]
+    write(root / "own_train.csv", "\n".join(["image,caption,split", *lines]))
+    assert {name: part.num_rows for name, part in load(root).items()} == {
+        "train": 2,
+        "validation": 1,
+        "test": 1,
+    }
+    assert rows(root, "test")[0]["references"] == ["C"]
+    with pytest.raises(AnnotationError, match="is given for 'extra', and states the splits of its"):
+        load(root, data_files={"extra": "own_train.csv"})
+    assert list(load(root, data_files={"test": "own_train.csv"})) == ["test"]
+    write(root / "own_train.csv", "\n".join(["image,caption,split", *lines, "3.png,D,holdout"]))
+    with pytest.raises(RecordError, match=r"line 6: its split is 'holdout', expected train, val"):
+        load(root)
+    (root / "own_train.csv").unlink()
+    items = [{**ITEM, "id": s, "image": "1.png", "split": s} for s in ("val", "train")]
+    write(root / "own.jsonl", "\n".join(map(json.dumps, items)))
+    assert rows(root, "validation")[0]["id"] == "folder/validation/val"
+
+
+def test_lists_of_splits_beside_voc(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    box = "<bndbox><xmin>10</xmin><ymin>20</ymin><xmax>60</xmax><ymax>50</ymax></bndbox>"
+    for name in "abcd":
+        picture(root / f"JPEGImages/{name}.jpg")
+        annotated = f"<annotation><object><name>ship</name>{box}</object></annotation>"
+        write(root / f"Annotations/{name}.xml", annotated)
+    write(root / "ImageSets/Main/trainval.txt", "a\nb\n")
+    write(root / "ImageSets/Main/test.txt", "c\n")
+    with caplog.at_level(logging.WARNING):
+        assert [row["id"] for row in rows(root, tasks=["count"])] == [
+            "folder/train/a/ship/count",
+            "folder/train/b/ship/count",
+        ]
+    assert "1 images are on no list of a split, and not read: d" in caplog.text
+    assert [row["id"] for row in rows(root, "test", tasks=["count"])] == [
+        "folder/test/c/ship/count"
+    ]
+    write(root / "ImageSets/Main/test.txt", "c\nz\n")
+    with pytest.raises(RecordError, match=r"folder/test/z: the list of test names it, and .*has"):
+        load(root, tasks=["count"])

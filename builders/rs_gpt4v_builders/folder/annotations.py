@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rs_gpt4v.files import relative
 from rs_gpt4v_builders.folder import box_layouts, class_folders, dialogues, tables
 from rs_gpt4v_builders.folder.image_names import walk
-from rs_gpt4v_builders.folder.layout import SUFFIXES, Candidate, Layout
+from rs_gpt4v_builders.folder.layout import SPLITS, SUFFIXES, Candidate, Layout
 from rs_gpt4v_builders.sources.reading import AnnotationError
 
 logger = logging.getLogger(__name__)
@@ -31,26 +31,26 @@ LAYOUTS: dict[str, Layout] = {
     )
 }
 
-_SPLITS = {
-    **dict.fromkeys(("train", "training", "trainval"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-"""Words in the names of files and folders, and the split that they mean."""
-
 _NAME_ONE = 'Give data_files={"train": ..., "test": ...}'
 _SHOWN = 5  # names in a message
 
 
 class Annotations(NamedTuple):
-    """The annotation files, or folders of them, of each split, and the one layout of all."""
+    """The annotation files, or folders of them, of each split, and the one layout of all.
+
+    ``stated`` has the splits of each file that states those of its records.
+    """
 
     layout: Layout
     files: dict[str, list[Path]]
+    stated: dict[Path, tuple[str, ...]]
 
 
 def find_annotations(
-    folder: Path, layout: str = "auto", data_files: DataFiles | None = None
+    folder: Path,
+    layout: str = "auto",
+    data_files: DataFiles | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Annotations:
     """What is annotated in ``folder``.
 
@@ -58,16 +58,21 @@ def find_annotations(
         folder: The user's.
         layout: One of `LAYOUTS`, or "auto": recognise it by the files' content.
         data_files: The annotation files; None: find them.
+        columns: The user's names of columns, by ours.
 
     Raises:
         AnnotationError: There are none, or they are of several layouts or of unclear splits.
         FileNotFoundError: One of ``data_files`` is not there.
     """
     if data_files is not None:
-        files = _given(folder, data_files)
-        named = [path for paths in files.values() for path in paths]
+        named = _given(folder, data_files)
         of_each = {path: _layouts(path, layout) or [None] for path in named}
-        return Annotations(_one_layout(folder, of_each, layout), files)
+        found = _one_layout(folder, of_each, layout)
+        stated = _stated(found, named, columns or {})
+        if isinstance(data_files, Mapping):
+            files = {split: _paths(folder, names) for split, names in data_files.items()}
+            return Annotations(found, _checked(files, stated), stated)
+        return Annotations(found, _by_split(folder, named, stated), stated)
     if layout == class_folders.CLASS_FOLDERS.name:
         return _classes(folder)
     candidates = list(_candidates(folder))
@@ -80,7 +85,8 @@ def find_annotations(
     if others:
         message = "%s: not of layout %s, and not read: %s"
         logger.warning(message, folder, found.name, _names(others, folder))
-    return Annotations(found, _by_split(folder, list(recognised)))
+    stated = _stated(found, list(recognised), columns or {})
+    return Annotations(found, _by_split(folder, list(recognised), stated), stated)
 
 
 def split_of(path: Path, folder: Path) -> str | None:
@@ -91,7 +97,7 @@ def split_of(path: Path, folder: Path) -> str | None:
     """
     for part in reversed(path.relative_to(folder).with_suffix("").parts):
         words = re.findall(r"[a-z]+", part.lower())
-        splits = {_SPLITS[word] for word in words if word in _SPLITS}
+        splits = {SPLITS[word] for word in words if word in SPLITS}
         if len(splits) > 1:
             raise AnnotationError(f"{path}: its name says {' and '.join(splits)}. {_NAME_ONE}")
         if splits:
@@ -99,12 +105,31 @@ def split_of(path: Path, folder: Path) -> str | None:
     return None
 
 
-def _given(folder: Path, data_files: DataFiles) -> dict[str, list[Path]]:
-    """The user's own choice of files."""
-    if isinstance(data_files, Mapping):
-        by_split = {split: _paths(folder, names) for split, names in data_files.items()}
-        return {split: paths for split, paths in by_split.items() if paths}
-    return _by_split(folder, _paths(folder, data_files))
+def _given(folder: Path, data_files: DataFiles) -> list[Path]:
+    """The files that the user chose, each once."""
+    some = data_files.values() if isinstance(data_files, Mapping) else [data_files]
+    return list(dict.fromkeys(path for names in some for path in _paths(folder, names)))
+
+
+def _stated(
+    layout: Layout, paths: Sequence[Path], columns: Mapping[str, str]
+) -> dict[Path, tuple[str, ...]]:
+    splits = {path: layout.splits(Candidate(path), columns) for path in paths}
+    return {path: some for path, some in splits.items() if some}
+
+
+def _checked(
+    files: Mapping[str, list[Path]], stated: Mapping[Path, tuple[str, ...]]
+) -> dict[str, list[Path]]:
+    """The user's own splits, as far as the files do not state others."""
+    for split, paths in files.items():
+        for path in paths:
+            if path in stated and split not in stated[path]:
+                raise AnnotationError(
+                    f"data_files: {path} is given for {split!r}, and states the splits of its "
+                    f"records itself: {', '.join(stated[path])}"
+                )
+    return {split: paths for split, paths in files.items() if paths}
 
 
 def _paths(folder: Path, names: str | Sequence[str]) -> list[Path]:
@@ -163,21 +188,29 @@ def _one_layout(
     )
 
 
-def _by_split(folder: Path, paths: Sequence[Path]) -> dict[str, list[Path]]:
-    """Files by the split that their names say: all are for training where no name says any."""
-    splits = {
-        path: split_of(path, folder) if path.is_relative_to(folder) else None for path in paths
+def _by_split(
+    folder: Path, paths: Sequence[Path], stated: Mapping[Path, tuple[str, ...]]
+) -> dict[str, list[Path]]:
+    """Files by the split that they state, or else that their names say.
+
+    All are for training where no name says any.
+    """
+    named = {
+        path: split_of(path, folder) if path.is_relative_to(folder) else None
+        for path in paths
+        if path not in stated
     }
-    unclear = [path for path, split in splits.items() if split is None]
+    unclear = [path for path, split in named.items() if split is None]
     if unclear and len(unclear) < len(paths):
         raise AnnotationError(
             f"{folder}: the names of {_names(unclear, folder)} say no split, and others do. "
             f"{_NAME_ONE}"
         )
     by_split: dict[str, list[Path]] = {}
-    for name in ("train", "validation", "test"):
-        if chosen := [path for path, split in splits.items() if (split or "train") == name]:
-            by_split[name] = chosen
+    for split in dict.fromkeys(SPLITS.values()):
+        chosen = [p for p in paths if split in stated.get(p, (named.get(p) or "train",))]
+        if chosen:
+            by_split[split] = chosen
     return by_split
 
 
@@ -188,12 +221,12 @@ def _is_only_classes(folder: Path, others: Sequence[Path]) -> bool:
 
 def _classes(folder: Path) -> Annotations:
     """Folders of classes, in a folder for each split or without."""
-    splits = {path: _SPLITS.get(path.name.lower()) for path in sorted(folder.iterdir())}
+    splits = {path: SPLITS.get(path.name.lower()) for path in sorted(folder.iterdir())}
     by_split: dict[str, list[Path]] = {}
     for path, split in splits.items():
         if split and class_folders.classes(path):
             by_split.setdefault(split, []).append(path)
-    return Annotations(class_folders.CLASS_FOLDERS, by_split or {"train": [folder]})
+    return Annotations(class_folders.CLASS_FOLDERS, by_split or {"train": [folder]}, {})
 
 
 def _names(paths: Sequence[Path], folder: Path) -> str:

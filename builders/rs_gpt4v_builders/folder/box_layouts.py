@@ -4,18 +4,26 @@ How each is written on disk is in `rs_gpt4v_builders.folder.detection_formats`. 
 object is one that has none.
 """
 
+# pyarrow makes its compute functions at import time, unseen by type checkers.
+# pyright: reportAttributeAccessIssue=false
+
+import logging
 import math
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rs_gpt4v import adapt_objects, records
 from rs_gpt4v_builders.folder import detection_formats
+from rs_gpt4v_builders.folder.detection_formats import NO_LABELS
 from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
 from rs_gpt4v_builders.folder.own_boxes import read_plausible
-from rs_gpt4v_builders.sources.reading import AnnotationError
+from rs_gpt4v_builders.sources.reading import AnnotationError, read_text
 from rs_gpt4v_builders.sources.voc_xml import read_annotation
+
+logger = logging.getLogger(__name__)
 
 ROWS = {
     "grounding": adapt_objects.grounding,
@@ -37,13 +45,15 @@ def _is_coco(candidate: Candidate) -> bool:
 
 
 def _is_dota(candidate: Candidate) -> bool:
-    first = candidate.first(".txt")
-    if first is None:
-        return False
-    lines = first.read_text(encoding="utf-8", errors="replace").splitlines()
-    objects = [line.split() for line in lines if not line.startswith(("imagesource", "gsd"))]
-    words = next(filter(None, objects), [])
+    files = (path for path in candidate.files(".txt") if path.name.lower() not in NO_LABELS)
+    words = next(filter(None, map(_first_label, files)), [])  # files of images without objects
     return len(words) >= 9 and all(map(_is_number, words[:8])) and not _is_number(words[8])
+
+
+def _first_label(file: Path) -> list[str]:
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    labels = (line.split() for line in lines if not line.startswith(("imagesource", "gsd")))
+    return next(filter(None, labels), [])
 
 
 def _is_number(word: str) -> bool:
@@ -54,13 +64,50 @@ def _is_number(word: str) -> bool:
 
 
 def _is_voc(candidate: Candidate) -> bool:
-    first = candidate.first(".xml")
+    files = candidate.files(".xml")
     try:
-        return first is not None and read_annotation(first) is not None
+        return bool(files) and read_annotation(files[0]) is not None
     except AnnotationError:
         return False
 
 
+def _lists(folder: Path) -> dict[str, Path]:
+    """The lists beside a folder of annotations that name the images of each split."""
+    tops = [parent / inner for parent in folder.parents[:2] for inner in ("ImageSets/Main", "Main")]
+    top = next((top for top in tops if top.is_dir()), folder)
+    names = {"train": "train", "validation": "val", "test": "test"}
+    if not (top / "train.txt").is_file():
+        names["train"] = "trainval"
+    files = {split: top / f"{name}.txt" for split, name in names.items()}
+    return {split: file for split, file in files.items() if file.is_file()}
+
+
+def _read_voc(path: Path, reading: Reading) -> pa.Table:
+    table = _read(path, reading, layout="voc")
+    if reading.split is None:
+        return table
+    lists = {split: set(read_text(file).split()) for split, file in _lists(path).items()}
+    listed = sorted(lists[reading.split])
+    absent = set(listed).difference(table["key"].to_pylist())
+    reason = f"the list of {reading.split} names it, and {path} has no annotation of it"
+    unusable = [{"key": name, "problem": ("without annotation", reason)} for name in sorted(absent)]
+    if reading.rest:
+        rest = set(table["key"].to_pylist()) - set().union(*lists.values())
+        if rest:
+            message = "%s: %s images are on no list of a split, and not read: %s, ..."
+            logger.warning(message, path, f"{len(rest):,}", min(rest))
+    chosen = table.filter(pc.is_in(table["key"], pa.array(listed, pa.string())))
+    return pa.concat_tables([chosen, records.table(unusable, records.FOUND_OBJECTS)])
+
+
 COCO = Layout("coco", "COCO instances", _is_coco, partial(_read, layout="coco"), ROWS)
 DOTA = Layout("dota", "DOTA label files", _is_dota, partial(_read, layout="dota"), ROWS)
-VOC = Layout("voc", "Pascal VOC XML", _is_voc, partial(_read, layout="voc"), ROWS)
+VOC = Layout(
+    "voc",
+    "Pascal VOC XML",
+    _is_voc,
+    _read_voc,
+    ROWS,
+    splits=lambda candidate, _: tuple(_lists(candidate.path)),
+    lists=lambda path: _lists(path).values(),
+)

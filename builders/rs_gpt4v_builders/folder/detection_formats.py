@@ -193,12 +193,12 @@ def _size(width: Any, height: Any) -> list[int] | None:
     return [round(side) for side in sides] if is_size else None
 
 
-_NO_LABELS = {"classes.txt", "labels.txt", "obj.names.txt", "readme.txt"}
+NO_LABELS = {"classes.txt", "labels.txt", "obj.names.txt", "readme.txt"}
 """What tools put beside labels, in lower case."""
 
 
 def _dota(folder: Path, suffix: str) -> list[Row]:
-    files = [file for file in _files(folder, ".txt") if file.name.lower() not in _NO_LABELS]
+    files = [file for file in _files(folder, ".txt") if file.name.lower() not in NO_LABELS]
     return _of_layout([_dota_row(file, suffix) for file in files])
 
 

@@ -20,9 +20,10 @@ def _read(path: Path, reading: Reading) -> pa.Table:
     names = reading.images.of(name for _, item in items for name in dialogues.names_in(item))
     find = lru_cache(None)(names.one)
     keys = dialogues.keys([item for _, item in items])
+    keyed = ((key, *item) for key, item in zip(keys, items, strict=True))
     rows = [
         {"key": key, **dialogues.record(item, where, find, needs_image=False)}
-        for key, (where, item) in zip(keys, items, strict=True)
+        for key, where, item in reading.of_split(keyed)
     ]
     return records.table(rows, records.DIALOGUES)
 

@@ -1,10 +1,11 @@
 """What a layout is, and what is seen of a file to recognise one."""
 
+import codecs
 import csv
 import json
 import mmap
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -17,10 +18,20 @@ import pyarrow.parquet as pq
 from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v_builders.folder.image_names import ImageNames
+from rs_gpt4v_builders.sources.dialogues import ItemError
+from rs_gpt4v_builders.sources.reading import described
 
 Adapt = Callable[[pa.Table, Adaption], pa.Table]
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
 SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 """Files that may hold annotations; folders of ``.txt`` and ``.xml`` may as well."""
+
+SPLITS = {
+    **dict.fromkeys(("train", "training", "trainval"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""What people call splits, and what we do; in our order."""
 
 _ENOUGH = 1 << 20  # bytes that hold a first item, but for long dialogues
 
@@ -33,11 +44,40 @@ class Reading:
         images: Finds the images that the file names.
         columns: The user's names of columns, by ours.
         conversion: What is done with images that are not 8-bit.
+        split: Of a file that states the splits of its records, which to read; None: all.
+        rest: Whether to read those of no known split, each of which has that as its problem.
     """
 
     images: ImageNames
     columns: Mapping[str, str] = field(default_factory=dict)
     conversion: Conversion = AS_IS
+    split: str | None = None
+    rest: bool = False
+
+    def of_split(
+        self, items: Iterable[tuple[str, str, Any]], column: str = "split"
+    ) -> Iterator[tuple[str, str, Any]]:
+        """The items, each with its key and place, of the split that ``column`` states.
+
+        In the place of one of no known split is an `ItemError`.
+        """
+        for key, where, item in items:
+            stated = item.get(column) if isinstance(item, dict) else None
+            split = SPLITS.get(str(stated).strip().lower())
+            if self.split in (None, split):
+                yield key, where, item
+            elif split is None and self.rest:
+                reason = f"its {column} is {described(stated)}, expected train, val or test"
+                yield key, where, ItemError("unknown split", reason)
+
+
+def _stated_splits(candidate: "Candidate", columns: Mapping[str, str]) -> tuple[str, ...]:
+    """The splits that items name under "split", or the column that the user calls so."""
+    column = columns.get("split", "split")
+    if column not in candidate.item:
+        return ()
+    stated = {SPLITS.get(value.strip().lower()) for value in candidate.values(column)}
+    return tuple(split for split in dict.fromkeys(SPLITS.values()) if split in stated)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +93,9 @@ class Layout:
             image as ``reading.images`` finds it, and broken values as problems of their record. A
             file of another form is an `AnnotationError`.
         rows: What its records become, by the names that ``tasks=`` takes.
+        splits: ``splits(candidate, columns)`` returns the splits that a file itself states; where
+            it states any, ``read`` returns the records of ``reading.split`` alone.
+        lists: What else is read for a file: a change in it makes earlier rows stale.
     """
 
     name: str
@@ -60,6 +103,10 @@ class Layout:
     matches: Callable[["Candidate"], bool] = field(repr=False)
     read: Callable[[Path, Reading], pa.Table] = field(repr=False)
     rows: Mapping[str, Adapt] = field(repr=False)
+    splits: Callable[["Candidate", Mapping[str, str]], tuple[str, ...]] = field(
+        default=_stated_splits, repr=False
+    )
+    lists: Callable[[Path], Iterable[Path]] = field(default=lambda _: (), repr=False)
 
 
 class Candidate:
@@ -79,40 +126,56 @@ class Candidate:
 
     def has(self, key: str) -> bool:
         """Whether a JSON file, somewhere, has an object with ``key``."""
-        if self.suffix != ".json" or not self.path.stat().st_size:
-            return False
-        with (
-            self.path.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
-            return re.search(rb'"%s"\s*:' % key.encode(), content) is not None
+        pattern = rb'"%s"\s*:' % re.escape(key.encode())
+        return self.suffix == ".json" and next(self._search(pattern), None) is not None
 
-    def first(self, suffix: str) -> Path | None:
-        """The first file of a folder with ``suffix`` by its name."""
+    def values(self, column: str) -> set[str]:
+        """The different texts of a column."""
+        if self.suffix == ".parquet":
+            values = pq.read_table(self.path, columns=[column])[column].unique().to_pylist()
+            return {value for value in values if isinstance(value, str)}
+        if self.suffix in DELIMITERS:
+            with self.path.open(encoding="utf-8-sig", newline="") as file:
+                rows = csv.DictReader(file, delimiter=DELIMITERS[self.suffix])
+                return {row.get(column) or "" for row in rows}
+        pattern = rb'"%s"\s*:\s*"([^"\\]*)"' % re.escape(column.encode())
+        return {match[1].decode(errors="replace") for match in self._search(pattern)}
+
+    def _search(self, pattern: bytes) -> Iterator[re.Match[bytes]]:
+        if self.path.is_file() and self.path.stat().st_size:
+            with (
+                self.path.open("rb") as file,
+                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+            ):
+                yield from re.finditer(pattern, content)
+
+    def files(self, suffix: str) -> list[Path]:
+        """The files of a folder with ``suffix``, by name."""
         if not self.path.is_dir():
-            return None
+            return []
         files = (p for p in self.path.iterdir() if p.suffix.lower() == suffix and p.is_file())
-        return min(files, key=lambda path: path.name, default=None)
+        return sorted(files, key=lambda path: path.name)
+
+
+_LIST = re.compile(rb'\s*(?:\{\s*"data"\s*:\s*)?\[\s*')
 
 
 def _first_of_json(path: Path) -> dict[str, Any]:
+    """The first object of a list, or the file's one object if it is a short one."""
     with path.open("rb") as file:
-        content = file.read(_ENOUGH)
+        content = file.read(_ENOUGH).removeprefix(codecs.BOM_UTF8)
+        opened = _LIST.match(content)
         try:
-            return _first_object(content)
+            return _object_at(content, opened.end() if opened else 0)
         except ValueError:
-            return _first_object(content + file.read())
+            if not opened:  # a long object, which is no item: it would take seconds
+                return {}
+            return _object_at(content + file.read(), opened.end())
 
 
-_LIST = re.compile(r'\s*(?:\{\s*"data"\s*:\s*)?\[\s*')
-
-
-def _first_object(content: bytes) -> dict[str, Any]:
-    """The first object of a JSON list, or the object itself; of a start of it, if that is whole."""
-    text = content.decode("utf-8-sig", errors="ignore")
-    opened = _LIST.match(text)
-    start = opened.end() if opened else len(text) - len(text.lstrip())
-    item, _ = json.JSONDecoder().raw_decode(text, start)
+def _object_at(content: bytes, start: int) -> dict[str, Any]:
+    text = content[start:].decode(errors="ignore").lstrip()
+    item, _ = json.JSONDecoder().raw_decode(text)
     return item if isinstance(item, dict) else {}
 
 
@@ -124,8 +187,8 @@ def _first_line(path: Path) -> dict[str, Any]:
 
 def _first_row(path: Path) -> dict[str, Any]:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-        head, *rows = islice(csv.reader(file, delimiter=delimiter), 2)
+        lines = csv.reader(file, delimiter=DELIMITERS[path.suffix.lower()])
+        head, *rows = islice(lines, 2)
     return dict(zip(head, rows[0] if rows else [""] * len(head), strict=False))
 
 

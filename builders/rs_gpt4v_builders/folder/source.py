@@ -25,7 +25,7 @@ from rs_gpt4v_builders.folder.annotations import (
 )
 from rs_gpt4v_builders.folder.box_layouts import ROWS
 from rs_gpt4v_builders.folder.image_names import ImageFiles, ImageNames
-from rs_gpt4v_builders.folder.layout import Reading
+from rs_gpt4v_builders.folder.layout import Layout, Reading
 from rs_gpt4v_builders.folder.tables import ALIASES
 from rs_gpt4v_builders.sources.source import Source
 
@@ -68,7 +68,7 @@ def folder_configs(folder: Path, options: FolderOptions) -> tuple[Config, ...]:
     images = (folder / Path(options.images).expanduser()) if options.images else folder
     if not images.is_dir():
         raise FileNotFoundError(f"images={options.images!r}: {images} is no folder")
-    annotations = find_annotations(folder, options.layout, options.data_files)
+    annotations = find_annotations(folder, options.layout, options.data_files, options.columns)
     _check_use(annotations, options)
     reader = partial(_read, annotations, folder, images, options)
     source = Source(
@@ -79,7 +79,7 @@ def folder_configs(folder: Path, options: FolderOptions) -> tuple[Config, ...]:
         citation="",
         folders=(),
         annotations={
-            split: tuple(_file(path, folder) for path in paths)
+            split: tuple(_file(path, folder) for path in _with_lists(annotations.layout, paths))
             for split, paths in annotations.files.items()
         },
         images=(relative(images, folder),),
@@ -91,6 +91,10 @@ def folder_configs(folder: Path, options: FolderOptions) -> tuple[Config, ...]:
     rows = annotations.layout.rows
     chosen = rows if options.tasks is None else {name: rows[name] for name in options.tasks}
     return tuple(Config(source, adapt, "") for adapt in chosen.values())
+
+
+def _with_lists(layout: Layout, paths: Sequence[Path]) -> list[Path]:
+    return list(dict.fromkeys([*paths, *(found for path in paths for found in layout.lists(path))]))
 
 
 def _check_use(annotations: Annotations, options: FolderOptions) -> None:
@@ -122,7 +126,14 @@ def _read(
     for path in paths:
         roots = [""] if options.images else list(dict.fromkeys(_roots(folder, path, split)))
         names = ImageNames(files, roots)
-        reading = Reading(names, options.columns or {}, options.conversion)
+        stated = annotations.stated.get(path)
+        reading = Reading(
+            images=names,
+            columns=options.columns or {},
+            conversion=options.conversion,
+            split=stated and split,
+            rest=bool(stated) and split == stated[0],
+        )
         table = annotations.layout.read(path, reading)
         tables.append(_named_after(path, folder, table) if len(paths) > 1 else table)
     return pa.concat_tables(tables)

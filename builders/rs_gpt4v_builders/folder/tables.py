@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs_gpt4v import adapt, records
-from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
+from rs_gpt4v_builders.folder.layout import DELIMITERS, Candidate, Layout, Reading
 from rs_gpt4v_builders.sources import dialogues
 from rs_gpt4v_builders.sources.dialogues import ItemError
 from rs_gpt4v_builders.sources.reading import AnnotationError, described, read_text
@@ -40,6 +40,7 @@ ALIASES: dict[str, list[str]] = {
     "answer": ["ground_truth", "response"],
     "question_type": ["type", "category"],
     "id": ["question_id", "key"],
+    "split": [],
 }
 """Our columns, and other names, in any case, for which they are taken."""
 
@@ -124,7 +125,8 @@ def _rows(path: Path, reading: Reading, kind: str) -> Iterator[Row]:
     )
     find = lru_cache(None)(images.one)
     keys = dialogues.keys([_with_id(item, columns) for _, item in items])
-    for key, (where, item) in zip(keys, items, strict=True):
+    keyed = ((key, *item) for key, item in zip(keys, items, strict=True))
+    for key, where, item in reading.of_split(keyed, columns.get("split", "split")):
         row: Row = {"key": key, "where": where, "problem": None, "name": None}
         row |= dict.fromkeys(_NEEDED[kind])
         try:
@@ -138,6 +140,8 @@ def _rows(path: Path, reading: Reading, kind: str) -> Iterator[Row]:
 
 
 def _by_our_names(item: Any, columns: Mapping[str, str]) -> Row:
+    if isinstance(item, ItemError):
+        raise item
     if not isinstance(item, dict):
         reason = f"expected an object, found {described(item)}"
         raise ItemError("item of another form", reason)
@@ -164,8 +168,8 @@ def _items(path: Path) -> Iterator[tuple[str, Any]]:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         yield from ((f"{path}, row {n}", row) for n, row in enumerate(_parquet(path)))
-    elif suffix in (".csv", ".tsv"):
-        yield from _lines(path, "\t" if suffix == ".tsv" else ",")
+    elif suffix in DELIMITERS:
+        yield from _lines(path, DELIMITERS[suffix])
     else:
         yield from dialogues.items(path)
 
@@ -186,7 +190,8 @@ def _lines(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:
             if len(fields) == len(head):
                 yield where, dict(zip(head, fields, strict=True))
             elif fields:
-                yield where, f"{len(fields)} fields where the head has {len(head)}"
+                reason = f"it has {len(fields)} fields, expected {len(head)} as in the head"
+                yield where, ItemError("line of another length", reason)
     except csv.Error as error:
         raise AnnotationError(f"{path}, line {lines.line_num}: {error}") from error
 

@@ -92,7 +92,7 @@ def record(
     """The record of an item as `rs_gpt4v.records.DIALOGUES`, but for its key.
 
     Args:
-        item: As parsed.
+        item: As parsed, or what is wrong with it already.
         where: File and item, for errors.
         find: The name in the records of an image, by the item's name of it; or an `ItemError`.
         needs_image: Whether an item without an image cannot be used.
@@ -115,6 +115,8 @@ def record(
 
 def _image_names(item: Any, *, needs_image: bool) -> list[str]:
     """The images that an item names, in order."""
+    if isinstance(item, ItemError):
+        raise item
     if not isinstance(item, dict):
         raise ItemError("item of another form", f"expected an object, found {described(item)}")
     named = item.get("image", item.get("images"))
