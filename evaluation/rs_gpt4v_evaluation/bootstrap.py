@@ -34,18 +34,18 @@ class Sums(NamedTuple):
 def joined(parts: Sequence[Sums]) -> Sums:
     """Several kinds of scores of the same rows as one."""
     ends = np.cumsum([part.rows.shape[1] for part in parts]).tolist()
-    places = [slice(end - part.rows.shape[1], end) for part, end in zip(parts, ends, strict=True)]
+    columns_of = [slice(end - p.rows.shape[1], end) for p, end in zip(parts, ends, strict=True)]
 
     def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {}
-        for part, place in zip(parts, places, strict=True):
-            found |= part.scores(sums[..., place])
-        return found
+        values: dict[str, np.ndarray] = {}
+        for part, columns in zip(parts, columns_of, strict=True):
+            values |= part.scores(sums[..., columns])
+        return values
 
     binary = {
-        name: [place.start + column for column in columns]
-        for part, place in zip(parts, places, strict=True)
-        for name, columns in part.binary.items()
+        name: [columns.start + column for column in own]
+        for part, columns in zip(parts, columns_of, strict=True)
+        for name, own in part.binary.items()
     }
     return Sums(np.hstack([part.rows for part in parts]), scores, binary)
 
@@ -57,8 +57,8 @@ def summed(rows: np.ndarray, images: Sequence[Hashable]) -> np.ndarray:
     [[5.0], [2.0]]
     """
     numbers: dict[Hashable, int] = {}
-    places = [numbers.setdefault(image, len(numbers)) for image in images]
-    return np.stack([np.bincount(places, weights=column) for column in rows.T], axis=1)
+    clusters = [numbers.setdefault(image, len(numbers)) for image in images]
+    return np.stack([np.bincount(clusters, weights=column) for column in rows.T], axis=1)
 
 
 def intervals(
@@ -80,8 +80,8 @@ def intervals(
         ValueError: All rows are about one image, so nothing is known of other images.
     """
     clusters = _several(summed(sums.rows, images))
-    found = sums.scores(np.stack([*_drawn(clusters, resamples, seed)]))
-    return {name: percentiles(values) for name, values in found.items()}
+    draws = sums.scores(np.stack([*_drawn(clusters, resamples, seed)]))
+    return {name: percentiles(values) for name, values in draws.items()}
 
 
 def percentiles(values: np.ndarray) -> tuple[float, float]:

@@ -1,8 +1,10 @@
 """The words for DIOR's 20 classes, as data, and for the classes of any other annotation."""
 
+import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 
 from rs_gpt4v_generation.word_lists import word_list
 
@@ -22,49 +24,13 @@ class ClassWords:
     narrower: tuple[str, ...] = ()
 
 
-_DIOR = (
-    ClassWords("airplane", ("plane", "aircraft", "aeroplane"), ("jet", "airliner", "jetliner")),
-    ClassWords("airport", ("airfield", "aerodrome")),
-    ClassWords(
-        "baseball field",
-        ("baseball diamond", "baseball court", "baseball pitch", "ballpark", "baseball ground"),
-        ("softball field",),
-    ),
-    ClassWords("basketball court", ("basketball field",)),
-    ClassWords("bridge", (), ("footbridge",)),
-    ClassWords("chimney", ("smokestack", "smoke stack", "chimney stack"), ("cooling tower",)),
-    ClassWords("dam", (), ("weir",)),
-    ClassWords(
-        "expressway service area",
-        ("service area", "highway service area", "rest area", "rest stop", "service station"),
-    ),
-    ClassWords(
-        "expressway toll station",
-        ("toll station", "toll plaza", "toll gate", "tollgate", "highway toll station"),
-        ("toll booth",),
-    ),
-    ClassWords("golf field", ("golf course", "golfing ground"), ("golf green",)),
-    ClassWords(
-        "ground track field",
-        ("track field", "athletic field", "athletics field", "running track", "athletic track"),
-        ("sports track",),
-    ),
-    ClassWords("harbor", ("harbour", "port", "marina", "seaport")),
-    ClassWords("overpass", ("flyover", "overbridge"), ("viaduct",)),
-    ClassWords(
-        "ship",
-        ("vessel", "boat", "watercraft"),
-        ("yacht", "ferry", "cargo ship", "tanker", "barge"),
-    ),
-    ClassWords("stadium", ("arena", "sports stadium")),
-    ClassWords("storage tank", ("tank",), ("oil tank", "fuel tank", "silo", "water tank")),
-    ClassWords("tennis court", ("tennis field",)),
-    ClassWords("train station", ("railway station", "rail station", "railroad station")),
-    ClassWords(
-        "vehicle", ("automobile", "motor vehicle"), ("car", "truck", "bus", "van", "lorry", "sedan")
-    ),
-    ClassWords("windmill", ("wind turbine", "wind mill")),
-)
+def _dior() -> Iterator[ClassWords]:
+    text = (files("rs_gpt4v_generation.word_lists") / "dior.csv").read_text(encoding="utf-8")
+    for name, *words in list(csv.reader(text.splitlines()))[1:]:
+        yield ClassWords(name, *(tuple(filter(None, cell.split("; "))) for cell in words))
+
+
+_DIOR = tuple(_dior())
 
 CONFUSED = (
     frozenset({"bridge", "overpass", "dam", "harbor"}),

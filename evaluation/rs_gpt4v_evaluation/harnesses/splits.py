@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import datasets
 
 from rs_gpt4v import NAME
+from rs_gpt4v_evaluation.predict.predictions import made_by
 from rs_gpt4v_evaluation.score import METRIC_OF_TASK
 
 
@@ -69,10 +70,4 @@ def _task(config: str, rows: datasets.Dataset) -> str:
 
 def predicted_by(model: str, dataset: Mapping[str, Any]) -> dict[str, Any]:
     """What each prediction of a harness says of the model, most of which no harness tells."""
-    return {
-        "model": model,
-        "adapter": None,
-        "weights": None,
-        "decoding": {"do_sample": None, "max_new_tokens": None},
-        "dataset": dataset,
-    }
+    return made_by(model, dataset, {"do_sample": None, "max_new_tokens": None})

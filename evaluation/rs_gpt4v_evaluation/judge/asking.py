@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple
 
 from rs_gpt4v import chat_api as chat
 from rs_gpt4v_evaluation.judge import prompts
+from rs_gpt4v_evaluation.judge.lines import VerdictFacts
 from rs_gpt4v_evaluation.judge.replies import LONGEST, Read, read_choice, read_score
 
 Asks = Literal["score", "better"]
-Status = Literal["judged", "unasked", "unparsed", "failed"]
 
 _READERS: dict[str, Callable[[str], Read]] = {"score": read_score, "better": read_choice}
 _TIMES = 3  # once, and twice again
@@ -53,21 +53,10 @@ class Unit(NamedTuple):
     messages: Callable[[], list[Any]]
 
 
-class Verdict(TypedDict):
-    """What came of a unit.
-
-    ``value`` is a score or a choice, and None unless ``status`` is "judged" or "unasked" (what to
-    say was plain). ``reason`` is the judge's, or why there is no value. ``asked`` counts the times;
-    ``cost_usd`` is what they cost together, None where that is not known; ``served`` is the model
-    that answered, as the server names it.
-    """
+class Verdict(VerdictFacts):
+    """What came of a unit; the ``value`` is a score or a choice."""
 
     value: Any
-    status: Status
-    reason: str
-    asked: int
-    cost_usd: float | None
-    served: str | None
 
 
 class Case(NamedTuple):

@@ -22,7 +22,14 @@ T = TypeVar("T")
 _Group = Literal["conversation", "detail"]
 
 
-class _Verdict(TypedDict):
+class VerdictFacts(TypedDict):
+    """What a verdict has beside its ``value``, which is None unless it is "judged" or "unasked".
+
+    "unasked" is a verdict that was plain without asking. ``reason`` is the judge's, or why there is
+    no value. ``asked`` counts the requests; ``cost_usd`` is what they cost together, None where
+    that is not known; ``served`` is the model that answered, as the server names it.
+    """
+
     status: Literal["judged", "unasked", "unparsed", "failed"]
     reason: str
     asked: Annotated[int, Ge(0)]
@@ -30,14 +37,14 @@ class _Verdict(TypedDict):
     served: str | None
 
 
-class ScoreVerdict(_Verdict):
-    """`rs_gpt4v_evaluation.judge.asking.Verdict` of a score."""
+class ScoreVerdict(VerdictFacts):
+    """Of a score."""
 
     value: Annotated[float, Interval(ge=LOWEST, le=HIGHEST)] | None
 
 
-class ChoiceVerdict(_Verdict):
-    """The same of a choice."""
+class ChoiceVerdict(VerdictFacts):
+    """Of a choice."""
 
     value: Literal["first", "second", "tie"] | None
 
@@ -140,8 +147,8 @@ def distinct(values: Iterable[Any]) -> list[Any]:
 
 def reasons(lines: Iterable[Mapping[str, Any]], status: str) -> dict[str, list[str]]:
     """Why verdicts are of this status, by the id of their pair."""
-    found = {
+    by_id = {
         line["id"]: [one["reason"] for one in line["verdicts"] if one["status"] == status]
         for line in lines
     }
-    return {pair: own for pair, own in found.items() if own}
+    return {pair: own for pair, own in by_id.items() if own}

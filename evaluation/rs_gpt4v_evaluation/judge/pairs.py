@@ -38,7 +38,7 @@ def read_pairs(files: Sequence[Path]) -> list[Pair]:
         PredictionFileError: A file is damaged or empty, of other tasks, of another model than the
             first, or has an id that another has.
     """
-    found: dict[str, Pair] = {}
+    pairs: dict[str, Pair] = {}
     first: Prediction | None = None
     for file in files:
         predictions = read_predictions(file)
@@ -47,19 +47,19 @@ def read_pairs(files: Sequence[Path]) -> list[Pair]:
         dialogues = [row for row in predictions if row["task"] in GROUPS]
         for prediction in dialogues or predictions:
             first = first or prediction
-            _check(file, prediction, first, found)
-            found[prediction["id"]] = _pair(prediction)
-    return list(found.values())
+            _check(file, prediction, first, pairs)
+            pairs[prediction["id"]] = _pair(prediction)
+    return list(pairs.values())
 
 
-def _check(file: Path, prediction: Prediction, first: Prediction, found: Mapping[str, Any]) -> None:
+def _check(file: Path, prediction: Prediction, first: Prediction, pairs: Mapping[str, Any]) -> None:
     where = f"{file}, {prediction['id']}"
     if prediction["task"] not in GROUPS:
         raise PredictionFileError(
             f"{where}: a judge is for {' and '.join(GROUPS)}, not for task "
             f"{prediction['task']!r}: use rs-gpt4v score"
         )
-    if prediction["id"] in found:
+    if prediction["id"] in pairs:
         raise PredictionFileError(f"{where}: another file has the same row; give one of them")
     for name in _ONE_MODEL:
         if prediction[name] != first[name]:

@@ -61,7 +61,7 @@ def messages(
     of the answers "first" and "second".
     """
     references = list(question.references)
-    material = {
+    content = {
         "earlier_turns": [
             {"role": turn["role"], "content": turn["content"]} for turn in question.history
         ],
@@ -69,7 +69,7 @@ def messages(
         "reference": references[0] if len(references) == 1 else references,
         **answers,
     }
-    text = json.dumps(material, ensure_ascii=False, indent=1)
+    text = json.dumps(content, ensure_ascii=False, indent=1)
     return [
         {"role": "system", "content": instructions(prompt)},
         {"role": "user", "content": [*images, text_part(text)]},

@@ -33,14 +33,14 @@ def estimate(files: Sequence[Path], against: Sequence[Path], judge: Judge) -> st
     )
 
 
-def lines(found: pointwise.JudgeScore | pairwise.Comparison) -> Iterator[str]:
+def lines(result: pointwise.JudgeScore | pairwise.Comparison) -> Iterator[str]:
     """The scores of one model, or how two compare, a line each."""
-    yield from _comparison_lines(found) if "duels" in found else _score_lines(found)
+    yield from _comparison_lines(result) if "duels" in result else _score_lines(result)
 
 
-def _score_lines(found: pointwise.JudgeScore) -> Iterator[str]:
-    scores = found["scores"]
-    yield f"{found['file']}: {_model(found)}, judged by {_judge(found)}"
+def _score_lines(result: pointwise.JudgeScore) -> Iterator[str]:
+    scores = result["scores"]
+    yield f"{result['file']}: {_model(result)}, judged by {_judge(result)}"
     for name in (*GROUPS, "all"):
         if name in scores:
             n = scores["n" if name == "all" else f"n_{name}"]
@@ -50,18 +50,18 @@ def _score_lines(found: pointwise.JudgeScore) -> Iterator[str]:
     if scores["sd_within_pairs"] is not None:
         yield f"  {'sd within a pair':20} {scores['sd_within_pairs']:.3f}"
     yield (
-        f"  {found['n']:,} pairs: {scores['n']:,} scored ({found['empty']:,} of them empty answers,"
-        f" scored 1), {scores['n_unparsed']:,} without a readable score,"
-        f" {len(found['failed']):,} failed; {found['missing']:,} rows were not predicted"
+        f"  {result['n']:,} pairs: {scores['n']:,} scored ({result['empty']:,} of them empty"
+        f" answers, scored 1), {scores['n_unparsed']:,} without a readable score,"
+        f" {len(result['failed']):,} failed; {result['missing']:,} rows were not predicted"
     )
     yield f"  {scores['signature']}"
-    yield from _tail(found)
+    yield from _tail(result)
 
 
-def _comparison_lines(found: pairwise.Comparison) -> Iterator[str]:
-    yield f"{found['file']}: A is {_model(found['a'])}, B is {_model(found['b'])},"
-    yield f"  judged by {_judge(found)}"
-    for name, duel in found["duels"].items():
+def _comparison_lines(result: pairwise.Comparison) -> Iterator[str]:
+    yield f"{result['file']}: A is {_model(result['a'])}, B is {_model(result['b'])},"
+    yield f"  judged by {_judge(result)}"
+    for name, duel in result["duels"].items():
         yield (
             f"  {name:14} A wins {duel['wins']:,}, ties {duel['ties']:,}, loses {duel['losses']:,}"
             f" of {duel['n']:,}; its share {_rate(duel['win_rate'])};"
@@ -72,10 +72,10 @@ def _comparison_lines(found: pairwise.Comparison) -> Iterator[str]:
             f" the first place won {_rate(duel['first_rate'])} of those without a tie"
         )
     yield (
-        f"  {found['n']:,} rows in both: {len(found['unparsed']):,} with an unreadable verdict,"
-        f" {len(found['failed']):,} failed; {found['unmatched']:,} rows in one only"
+        f"  {result['n']:,} rows in both: {len(result['unparsed']):,} with an unreadable verdict,"
+        f" {len(result['failed']):,} failed; {result['unmatched']:,} rows in one only"
     )
-    yield from _tail(found)
+    yield from _tail(result)
 
 
 def _model(made_by: Mapping[str, Any]) -> str:
@@ -84,8 +84,8 @@ def _model(made_by: Mapping[str, Any]) -> str:
     )
 
 
-def _judge(found: Mapping[str, Any]) -> str:
-    judge = found["judge"]
+def _judge(result: Mapping[str, Any]) -> str:
+    judge = result["judge"]
     shown = "with the image" if judge["with_image"] else "without the image"
     return f"{judge['model']}, prompt {judge['prompt']}, {shown}"
 
@@ -94,14 +94,14 @@ def _rate(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _tail(found: Mapping[str, Any]) -> Iterator[str]:
-    if len(found["served"]) > 1:
-        yield f"  CAUTION: several models answered as the judge: {', '.join(found['served'])}"
+def _tail(result: Mapping[str, Any]) -> Iterator[str]:
+    if len(result["served"]) > 1:
+        yield f"  CAUTION: several models answered as the judge: {', '.join(result['served'])}"
     for status in ("unparsed", "failed"):
-        ids = list(found[status])
+        ids = list(result[status])
         for pair in ids[:_LISTED]:
-            yield f"  {status} {pair}: {found[status][pair][0]}"
+            yield f"  {status} {pair}: {result[status][pair][0]}"
         if len(ids) > _LISTED:
-            yield f"  and {len(ids) - _LISTED:,} more; they are in {found['file']}"
-    cost = found["cost_usd"]
+            yield f"  and {len(ids) - _LISTED:,} more; they are in {result['file']}"
+    cost = result["cost_usd"]
     yield f"  cost {'not known' if cost is None else f'${cost:.4f}'}"

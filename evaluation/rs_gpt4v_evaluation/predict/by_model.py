@@ -16,6 +16,7 @@ from rs_gpt4v_evaluation.predict.predictions import (
     Prediction,
     append_predictions,
     finished,
+    made_by,
     merge_parts,
     part,
     prediction_line,
@@ -53,23 +54,19 @@ def predict(
     """
     process = processes()
     with locked(out) if process.is_main_process else nullcontext():
-        constants = {
-            "model": predictor.name,
-            "adapter": predictor.adapter,
-            "weights": predictor.weights,
-            "decoding": predictor.decoding,
-            "dataset": described,
-        }
+        constants = made_by(
+            predictor.name, described, predictor.decoding, predictor.adapter, predictor.weights
+        )
         done = finished(out, constants)
         process.wait_for_everyone()  # before anyone adds to what the others read
-        asked = _Asked(predictor, rows)
-        batches = asked.batches(batch_size, share_images=share_images)
+        questions = _Questions(predictor, rows)
+        batches = questions.batches(batch_size, share_images=share_images)
         missing = [
-            batch for batch in batches if any(asked.ids[i] not in done for i in batch.places)
+            batch for batch in batches if any(questions.ids[i] not in done for i in batch.places)
         ]
         own = own_share(missing, process.process_index, process.num_processes)
-        new = [[i for i in batch.places if asked.ids[i] not in done] for batch in own]
-        answered = asked.predictions(own, new, constants)
+        new = [[i for i in batch.places if questions.ids[i] not in done] for batch in own]
+        answered = questions.predictions(own, new, constants)
         with tqdm(
             total=len(done) + sum(map(len, new)),
             initial=len(done),
@@ -81,11 +78,11 @@ def predict(
                 bar.update(size)
         process.wait_for_everyone()
         if process.is_main_process:
-            merge_parts(out, asked.ids)
+            merge_parts(out, questions.ids)
         process.wait_for_everyone()
 
 
-class _Asked:
+class _Questions:
     """Rows, their images undecoded until a model needs them."""
 
     def __init__(self, predictor: Predictor, rows: datasets.Dataset) -> None:

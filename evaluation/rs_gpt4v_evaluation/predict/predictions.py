@@ -2,7 +2,7 @@
 
 import glob
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
@@ -162,6 +162,23 @@ def _repeated(prediction: Any, before: list[Any]) -> Any:
         for earlier in before
         for name in ("decoding", "dataset", "server")
         if name in prediction and prediction[name] == earlier.get(name)
+    }
+
+
+def made_by(
+    model: str,
+    dataset: Mapping[str, Any],
+    decoding: Mapping[str, Any],
+    adapter: str | None = None,
+    weights: str | None = None,
+) -> dict[str, Any]:
+    """What all lines of a file have in common."""
+    return {
+        "model": model,
+        "adapter": adapter,
+        "weights": weights,
+        "decoding": decoding,
+        "dataset": dataset,
     }
 
 

@@ -14,6 +14,7 @@ from rs_gpt4v_evaluation.predict.predictions import (
     Prediction,
     append_predictions,
     finished,
+    made_by,
     merge_parts,
     part,
     prediction_line,
@@ -51,13 +52,7 @@ def predict_by_server(
         ChatError: The server cannot be asked, or no more.
     """
     decoding = {"do_sample": False, "max_new_tokens": max_new_tokens, "seed": seed}
-    constants = {
-        "model": endpoint.model,
-        "adapter": None,
-        "weights": None,  # a server does not tell them
-        "decoding": decoding,
-        "dataset": described,
-    }
+    constants = made_by(endpoint.model, described, decoding)
     with locked(out):
         done = finished(out, constants)
         table: Any = rows.with_format("arrow")

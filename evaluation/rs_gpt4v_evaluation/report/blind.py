@@ -30,10 +30,10 @@ class Blind(NamedTuple):
     rules: list[str]
 
 
-class _Asked(NamedTuple):
+class _Kind(NamedTuple):
     """A question type, and the unit of its ranges; None where answers are compared exactly."""
 
-    kind: str
+    type: str
     unit: str | None
 
 
@@ -43,11 +43,11 @@ def blind(column: Column) -> Blind:
     counts: list[Form] = [_of(rule["counts"], row) for row in column.rows]
     areas: list[Form] = [_of(rule["areas"], row) for row in column.rows]
     types = [row.kind or "all" for row in column.rows]
-    asked = [_Asked(*one) for one in zip(types, units(types, counts, areas), strict=True)]
-    answers = _most_frequent(column.rows, asked, rule["normalise"])
+    kinds = [_Kind(*kind) for kind in zip(types, units(types, counts, areas), strict=True)]
+    answers = _most_frequent(column.rows, kinds, rule["normalise"])
     references = [row.references for row in column.rows]
-    blindly = [answers[one] for one in asked]
-    measured = measure(blindly, references, types, counts, areas, rule["normalise"])
+    replies = [answers[kind] for kind in kinds]
+    measured = measure(replies, references, types, counts, areas, rule["normalise"])
     return Blind(measured.sums.total(), _named(answers), _rules(answers))
 
 
@@ -68,40 +68,40 @@ def _of(rule: Form | Mapping[str, Form], row: Row) -> Form:
 
 
 def _most_frequent(
-    rows: Sequence[Row], asked: Sequence[_Asked], normalise: Normalise
-) -> dict[_Asked, str]:
+    rows: Sequence[Row], kinds: Sequence[_Kind], normalise: Normalise
+) -> dict[_Kind, str]:
     """Each type's most frequent answer, as the rule compares answers: a bucket may be one."""
-    seen: dict[_Asked, Counter[str]] = defaultdict(Counter)
-    for row, one in zip(rows, asked, strict=True):
+    counts: dict[_Kind, Counter[str]] = defaultdict(Counter)
+    for row, kind in zip(rows, kinds, strict=True):
         accepted = (normalise_answer(reference, normalise) for reference in row.references)
-        seen[one].update({_compared(answer, one.unit) for answer in accepted})
-    found = {one: min(said, key=lambda a: (-said[a], a)) for one, said in seen.items()}
-    return dict(sorted(found.items(), key=lambda item: (item[0].kind, item[0].unit is None)))
+        counts[kind].update({_compared(answer, kind.unit) for answer in accepted})
+    answers = {kind: min(own, key=lambda a: (-own[a], a)) for kind, own in counts.items()}
+    return dict(sorted(answers.items(), key=lambda item: (item[0].type, item[0].unit is None)))
 
 
 def _compared(answer: str, unit: str | None) -> str:
     return answer if unit is None else bucket(answer, unit) or answer
 
 
-def _named(answers: dict[_Asked, str]) -> dict[str, str]:
+def _named(answers: dict[_Kind, str]) -> dict[str, str]:
     """The answers by type as a reader says it, with the way of comparing where there are two."""
-    ways = Counter(one.kind for one in answers)
+    ways = Counter(kind.type for kind in answers)
 
-    def name(one: _Asked) -> str:
-        way = "" if ways[one.kind] == 1 else " exactly" if one.unit is None else " by range"
-        return type_name(one.kind).lower() + way
+    def name(kind: _Kind) -> str:
+        way = "" if ways[kind.type] == 1 else " exactly" if kind.unit is None else " by range"
+        return type_name(kind.type).lower() + way
 
-    return {name(one): answer for one, answer in answers.items()}
+    return {name(kind): answer for kind, answer in answers.items()}
 
 
-def _rules(answers: dict[_Asked, str]) -> list[str]:
-    forms = defaultdict(list)
-    for one in answers:
-        if one.kind in ("count", "area"):
-            way = "exactly" if one.unit is None else "by the ranges of the RSVQA authors"
-            forms[one.kind].append(way)
+def _rules(answers: dict[_Kind, str]) -> list[str]:
+    ways = defaultdict(list)
+    for kind in answers:
+        if kind.type in ("count", "area"):
+            way = "exactly" if kind.unit is None else "by the ranges of the RSVQA authors"
+            ways[kind.type].append(way)
     return [
-        f"{kind.capitalize()} answers are compared {' or '.join(ways)}"
-        f"{', as their source does' if len(ways) > 1 else ''}."
-        for kind, ways in sorted(forms.items(), reverse=True)
+        f"{name.capitalize()} answers are compared {' or '.join(own)}"
+        f"{', as their source does' if len(own) > 1 else ''}."
+        for name, own in sorted(ways.items(), reverse=True)
     ]

@@ -95,7 +95,7 @@ def charts(table: Table) -> Charts:
         bars=_bars(table) if table.is_vqa else [],
         lengths=_lengths(group) if group.metric.name == "rs_caption" else None,
         histograms=_histograms(group) if group.metric.name == "rs_grounding" else [],
-        confusions=_confusions(group) if table.is_vqa else [],
+        confusions=[*filter(None, map(_confusion, group.columns))] if table.is_vqa else [],
     )
 
 
@@ -104,14 +104,16 @@ def _bars(table: Table) -> list[tuple[str, list[Bar]]]:
     group, columns = table.group, table.group.columns
     guess = table.blind.scores if table.blind else {}
     return [
-        (name, [_bar(guess.get(key), None), *(_column_bar(key, column) for column in columns)])
+        (
+            name,
+            [
+                _bar(guess.get(key), None),
+                *(_bar(c.scores.get(key), c.score["intervals"].get(key)) for c in columns),
+            ],
+        )
         for key, name in score_names(columns).items()
         if key != "aa" and group.metric.is_share(key)
     ]
-
-
-def _column_bar(key: str, column: Column) -> Bar:
-    return _bar(column.scores.get(key), column.score["intervals"].get(key))
 
 
 def _bar(value: float | int | str | None, interval: tuple[float, float] | None) -> Bar:
@@ -155,9 +157,9 @@ def _lengths(group: Group) -> Plot | None:
 
 def _by_length(rows: Sequence[Row]) -> list[tuple[float, float]]:
     """Mean length and mean CIDEr of neighbouring lengths, each point of a twelfth of the rows."""
-    found = sorted((len(row.reply.split()), row.value or 0.0) for row in rows)
+    scores = sorted((len(row.reply.split()), row.value or 0.0) for row in rows)
     piles: list[list[tuple[int, float]]] = []
-    for length, value in found:
+    for length, value in scores:
         if piles and (length == piles[-1][-1][0] or len(piles[-1]) < len(rows) / _LENGTHS):
             piles[-1].append((length, value))
         else:
@@ -177,12 +179,12 @@ def _histograms(group: Group) -> list[Histogram]:
     return [
         Histogram(
             column.label,
-            [_iou_bar(place, found[place], y_ticks[-1]) for place in range(_BINS)],
+            [(percent(n[i], y_ticks[-1]), f"IoU {_bin(i)}: {n[i]:,}") for i in range(_BINS)],
             [(percent(y_ticks[-1] - y, y_ticks[-1]), f"{y:,g}") for y in y_ticks],
-            _thresholds(column),
-            misses=len(column.rows) - found.total(),
+            [(100 * t, f"{100 * column.scores[key]:.1f}") for key, t in THRESHOLDS.items()],
+            misses=len(column.rows) - n.total(),
         )
-        for column, found in zip(group.columns, counts, strict=True)
+        for column, n in zip(group.columns, counts, strict=True)
     ]
 
 
@@ -191,25 +193,16 @@ def _iou_counts(column: Column) -> Counter[int]:
     return Counter(min(int(row.value * _BINS), _BINS - 1) for row in column.rows if row.value)
 
 
-def _iou_bar(place: int, n: int, height: float) -> Tick:
-    return percent(n, height), f"IoU {place / _BINS:.2f}\N{EN DASH}{(place + 1) / _BINS:.2f}: {n:,}"
+def _bin(index: int) -> str:
+    return f"{index / _BINS:.2f}\N{EN DASH}{(index + 1) / _BINS:.2f}"
 
 
-def _thresholds(column: Column) -> list[Tick]:
-    return [(100 * at, f"{100 * column.scores[key]:.1f}") for key, at in THRESHOLDS.items()]
-
-
-def _confusions(group: Group) -> list[Confusion]:
-    return [_confusion(column) for column in group.columns if _counted(column)]
-
-
-def _counted(column: Column) -> list[Row]:
-    return [row for row in column.rows if row.kind == "count"]
-
-
-def _confusion(column: Column) -> Confusion:
+def _confusion(column: Column) -> Confusion | None:
+    """None without a question for a count."""
     form = column.score["rule"]["normalise"]
-    pairs = Counter(_pair(row, form) for row in _counted(column))
+    pairs = Counter(_pair(row, form) for row in column.rows if row.kind == "count")
+    if not pairs:
+        return None
     true, said = ({pair[side] for pair in pairs} for side in (0, 1))
     predicted = [name for name in _RANGES if name in true | said]
     return Confusion(

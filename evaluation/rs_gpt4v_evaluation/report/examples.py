@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from rs_gpt4v.box_codecs import ParseFailure
 from rs_gpt4v.images import thumbnail_uri
 from rs_gpt4v_evaluation.metric import type_name
-from rs_gpt4v_evaluation.report.columns import Column, Group, Row
+from rs_gpt4v_evaluation.report.columns import Group, Row
 from rs_gpt4v_evaluation.report.tables import TASKS
 
 PICTURES = 240
@@ -54,16 +54,16 @@ def examples(groups: Sequence[Group], pictures: int = PICTURES) -> Examples:
     texts, album = _Texts(), _Album()
     packed = []
     for place, group in enumerate(groups):
-        share = (pictures - len(album.found)) // (len(groups) - place)
+        share = (pictures - len(album.pictures)) // (len(groups) - place)
         limit = texts.size + (_ALL_TEXT - texts.size) // (len(groups) - place)
         packed.append(_packed(group, texts, album, share, limit))
-    data = {"texts": list(texts), "pictures": [*album.found.values()], "groups": packed}
+    data = {"texts": list(texts), "pictures": [*album.pictures.values()], "groups": packed}
     content = gzip.compress(json.dumps(data, separators=(",", ":")).encode(), 6, mtime=0)
     return Examples(
         base64.b64encode(content).decode(),
         rows=sum(len(group["id"]) for group in packed),
         all_rows=sum(len(group.last.rows) for group in groups),
-        pictures=len(album.found),
+        pictures=len(album.pictures),
     )
 
 
@@ -87,7 +87,7 @@ class _Album:
     """Thumbnails as data URIs, by path; an image is read once, whether it can be or not."""
 
     def __init__(self) -> None:
-        self.found: dict[str, str] = {}
+        self.pictures: dict[str, str] = {}
         self._broken: set[str] = set()
 
     def add(self, path: str) -> bool:
@@ -95,7 +95,7 @@ class _Album:
         if path in self._broken:
             return False
         if uri := thumbnail_uri(path, _THUMBNAIL_PX):
-            self.found[path] = uri
+            self.pictures[path] = uri
         else:
             self._broken.add(path)
         return bool(uri)
@@ -107,9 +107,10 @@ def _packed(
     """One group as columns of numbers of texts."""
     chosen = list(_within(_by_turns(group.last.rows), texts, limit))
     _fill(album, chosen, pictures)
-    chosen.sort(key=lambda row: row.image not in album.found)
-    numbers = {path: number for number, path in enumerate(album.found)}
-    columns = [_found(column, chosen) for column in group.columns]
+    chosen.sort(key=lambda row: row.image not in album.pictures)
+    numbers = {path: number for number, path in enumerate(album.pictures)}
+    by_id = [{row.id: row for row in column.rows} for column in group.columns]
+    columns = [[rows.get(row.id) for row in chosen] for rows in by_id]
     has_boxes = group.metric.name == "rs_grounding"
     return {
         "name": group.name,
@@ -125,7 +126,7 @@ def _packed(
         "references": [[texts.add(ref) for ref in row.references] for row in chosen],
         "replies": [[row and texts.add(row.reply) for row in rows] for rows in columns],
         "right": ["".join(map(_mark, rows)) for rows in columns],
-        "values": [[row and _rounded(row.value) for row in rows] for rows in columns],
+        "values": [[_rounded(row and row.value) for row in rows] for rows in columns],
         "truth": [_points(row.truth) for row in chosen] if has_boxes else None,
         "boxes": [[_box(row) for row in rows] for rows in columns] if has_boxes else None,
         "size": [row.size for row in chosen] if has_boxes else None,
@@ -141,12 +142,6 @@ def _judged(
         "history": [[texts.add(text) for text in row.history] for row in chosen],
         "reasons": [[row and texts.add(row.reason or "") for row in rows] for rows in columns],
     }
-
-
-def _found(column: Column, chosen: Sequence[Row]) -> list[Row | None]:
-    """The column's own rows of the ids of ``chosen``; None where it has none."""
-    rows = {row.id: row for row in column.rows}
-    return [rows.get(row.id) for row in chosen]
 
 
 def _name(row: Row) -> str:
@@ -196,5 +191,5 @@ def _fill(album: _Album, rows: Sequence[Row], pictures: int) -> None:
     for row in rows:
         if pictures <= 0:
             return
-        if row.image and row.image not in album.found:
+        if row.image and row.image not in album.pictures:
             pictures -= album.add(row.image)

@@ -227,11 +227,12 @@ def _counts(columns: Sequence[Column]) -> dict[str, list[str]]:
     counts: dict[str, list[Any]] = {
         "Rows scored": [column.score["n"] for column in columns],
         "Rows missing": [column.score["missing"] for column in columns],
-        "Empty replies": [sum(not row.reply.strip() for row in column.rows) for column in columns],
     }
-    labels = columns[-1].metric.counts
-    for key in dict.fromkeys(key for column in columns for key in column.counts):
-        counts[labels.get(key, key)] = [column.counts.get(key) for column in columns]
+    labels = {"empty": "Empty replies", **columns[-1].metric.counts}
+    # A metric that counts empty replies itself knows what it takes for empty.
+    each = [{"empty": sum(not row.reply.strip() for row in c.rows), **c.counts} for c in columns]
+    for key in dict.fromkeys(key for own in each for key in own):
+        counts[labels.get(key, key)] = [own.get(key) for own in each]
     return {name: list(map(_counted, values)) for name, values in counts.items()}
 
 

@@ -24,9 +24,25 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from html import unescape
+from importlib.resources import files
 from itertools import pairwise
 
-from .ptb_characters import COMBINING, LETTERS, SYMBOLS
+# Which characters the tool knows, as ranges of code points. It was written for an older Unicode
+# than Python's, and drops what it does not know. The classes were told apart by the tokens of
+# ``a?b`` and ``1?2`` for every ``?`` of the basic plane beyond ASCII.
+_CHARACTERS = files("rs_gpt4v_evaluation.rs_caption") / "ptb_characters"
+
+
+def _members(name: str) -> str:
+    """The inside of a regular expression's character class."""
+    ranges = (_CHARACTERS / f"{name}.txt").read_text(encoding="utf-8").split()
+    ends = (part.split("-") for part in ranges)
+    return "".join("-".join(chr(int(end, 16)) for end in part) for part in ends)
+
+
+LETTERS = _members("letters")  # and digits of other scripts: one word with ASCII letters and digits
+COMBINING = _members("combining")  # accents, vowel signs: part of a word that starts with a letter
+SYMBOLS = _members("symbols")  # a token each
 
 # Abbreviations that keep their dot; the second group only when capitalised ("la." is no state).
 _ABBREVIATIONS = (

@@ -19,10 +19,11 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from math import isfinite
 from pathlib import Path
 from typing import Any
+
+from rs_gpt4v_evaluation.rs_caption.meteor import folder_of
 
 _DOWNLOAD = "https://nlp.stanford.edu/software/stanford-corenlp-full-2015-12-09.zip"
 _CORENLP_JARS = ("stanford-corenlp-3.6.0.jar", "stanford-corenlp-3.6.0-models.jar")
@@ -62,7 +63,9 @@ def find_spice(corenlp: Path | None = None, java: Path | None = None) -> SpicePr
         FileNotFoundError: There is no CoreNLP 3.6.0 or no Java.
         RuntimeError: Java says no version, or one that SPICE does not run on.
     """
-    own = _spice_folder()
+    own = folder_of(
+        "spice", "SPICE is run from pycocoevalcap, not installed: pip install pycocoevalcap"
+    )
     folder = corenlp or Path(os.environ.get("RS_GPT4V_CORENLP") or own / "lib")
     jars = tuple(folder / name for name in _CORENLP_JARS)
     for jar in jars:
@@ -140,16 +143,6 @@ def _run(program: SpiceProgram, images: list[dict[str, Any]]) -> list[dict[str, 
 
 def _tail(text: str) -> str:
     return "\n".join(text.strip().splitlines()[-5:])
-
-
-def _spice_folder() -> Path:
-    """The folder of SPICE in pycocoevalcap; nothing of that package is imported."""
-    package = find_spec("pycocoevalcap")
-    if package is None or not package.submodule_search_locations:
-        raise ImportError(
-            "SPICE is run from pycocoevalcap, not installed: pip install pycocoevalcap"
-        )
-    return Path(package.submodule_search_locations[0]) / "spice"
 
 
 def _find_java(java: Path | None) -> Path:

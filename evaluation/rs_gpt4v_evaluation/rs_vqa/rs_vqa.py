@@ -252,7 +252,6 @@ METRIC = Metric(
     labels={"aa": "Mean over types (AA)", "oa": "All questions (OA)"},
     headline="oa",
     totals=("aa", "oa"),
-    counts={"empty": "Empty replies"},
     shares=("accuracy_", "aa", "oa"),
     by_type="accuracy_",
     heading="Accuracy",

@@ -26,16 +26,22 @@ def missing() -> list[str]:
     return absent if is_known else [*absent, "snowballstemmer>=2,<3"]
 
 
-def meteor_folder() -> Path:
-    """The folder of METEOR 1.5 in pycocoevalcap; nothing of that package is imported.
+def folder_of(metric: str, missing: str) -> Path:
+    """The folder of a metric in pycocoevalcap; nothing of that package is imported.
 
     Raises:
-        ImportError: pycocoevalcap is not installed.
+        ImportError: pycocoevalcap is not installed; the message is ``missing``.
     """
     package = find_spec("pycocoevalcap")
     if package is None or not package.submodule_search_locations:
-        raise ImportError(f"METEOR's data comes with pycocoevalcap, which is missing: {EXTRA}")
-    return Path(package.submodule_search_locations[0]) / "meteor"
+        raise ImportError(missing)
+    return Path(package.submodule_search_locations[0]) / metric
+
+
+def meteor_folder() -> Path:
+    """`folder_of` METEOR 1.5."""
+    missing = f"METEOR's data comes with pycocoevalcap, which is missing: {EXTRA}"
+    return folder_of("meteor", missing)
 
 
 def jar_text(name: str) -> str:
