@@ -30,8 +30,8 @@ from rs_gpt4v_generation import replies
 from rs_gpt4v_generation.candidates import EmptyQueueError, read_queue
 from rs_gpt4v_generation.checks import check
 from rs_gpt4v_generation.facts import fact_sheet
+from rs_gpt4v_generation.products import PRODUCTS
 from rs_gpt4v_generation.review.decisions import ReviewsError, read_decisions
-from rs_gpt4v_generation.scene import PRODUCTS
 
 Expected = tuple[type[Exception], ...]
 Parser = Callable[[Path], object]

@@ -24,8 +24,8 @@ from rs_gpt4v.chat_api.transport import Reply as Raw
 from rs_gpt4v_evaluation.judge import read_choice, read_score
 from rs_gpt4v_generation.asking import Generator
 from rs_gpt4v_generation.generate import generate
+from rs_gpt4v_generation.products import PRODUCTS
 from rs_gpt4v_generation.replies import Unusable, parse
-from rs_gpt4v_generation.scene import PRODUCTS
 
 HALF, DIGITS = '"\\ud83d"', "7" * 5000
 DEEP = "[" * 100_000

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rs_gpt4v.conversation import Message
-from rs_gpt4v_generation.checks import FACTUAL, LIMITS, Verdict, check, failures
+from rs_gpt4v_generation.checks import FACTUAL, Verdict, check, failures
 from rs_gpt4v_generation.classes import DIOR, vocabulary
 from rs_gpt4v_generation.facts import FactSheet, fact_sheet
 from rs_gpt4v_generation.probes import probes
+from rs_gpt4v_generation.products import PRODUCTS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -444,9 +445,10 @@ def test_language_and_length() -> None:
     assert said("language", "There are three airplanes in the image.")[-1] == "pass"
     assert said("language", "Drei Flugzeuge in der Mitte.")[-1] == "cannot tell"
     assert said("language", "Tennis courts.")[-1] == "cannot tell"
-    assert said("length", "word " * LIMITS["conversation"].answer_words[1]) == ["pass"] * 3
-    assert said("length", "word " * (LIMITS["conversation"].answer_words[1] + 1))[-1] == "fail"
-    turns = [(f"What about {number}?", "x") for number in range(LIMITS["conversation"].turns + 1)]
+    limits = PRODUCTS["conversation"].limits
+    assert said("length", "word " * limits.answer_words[1]) == ["pass"] * 3
+    assert said("length", "word " * (limits.answer_words[1] + 1))[-1] == "fail"
+    turns = [(f"What about {number}?", "x") for number in range(limits.turns + 1)]
     assert told("length", *turns)[0] == "fail"
 
 

@@ -15,8 +15,8 @@ from rs_gpt4v_builders.sources.dior import SOURCE
 from rs_gpt4v_generation import spatial
 from rs_gpt4v_generation.classes import CONFUSED, DIOR, class_words, plural
 from rs_gpt4v_generation.facts import MOST_LISTED, MOST_RELATIONS, fact_sheet, text
-from rs_gpt4v_generation.prompts import SCHEMAS, prompt_version, request_body
-from rs_gpt4v_generation.scene import PRODUCTS
+from rs_gpt4v_generation.products import PRODUCTS
+from rs_gpt4v_generation.prompts import prompt_version, request_body
 
 SIZE = (800, 600)
 IMAGE = {"type": "image_url", "image_url": {"url": "data:x", "detail": "auto"}}
@@ -186,7 +186,7 @@ def test_request_holds_facts_rules_and_a_strict_form(product: Any) -> None:
     assert user[1] == IMAGE
     form = body["response_format"]["json_schema"]
     assert form["strict"]
-    assert form["schema"] is SCHEMAS[product]
+    assert form["schema"] is PRODUCTS[product].schema
     assert body["temperature"] == 0.2
     json.dumps(body)
 
@@ -204,7 +204,7 @@ def test_every_object_of_a_form_requires_all_its_fields() -> None:
         own = [schema] if schema["type"] == "object" else []
         return own + [found for one in inner for found in objects(one)]
 
-    for schema in SCHEMAS.values():
+    for schema in (product.schema for product in PRODUCTS.values()):
         for one in objects(schema):
             assert one["required"] == list(one["properties"])
             assert one["additionalProperties"] is False

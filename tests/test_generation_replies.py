@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from rs_gpt4v_generation.checks import check, failures
 from rs_gpt4v_generation.facts import fact_sheet, text
-from rs_gpt4v_generation.replies import Dialogue, Unusable, parse
-from rs_gpt4v_generation.scene import PRODUCTS, Product
+from rs_gpt4v_generation.products import PRODUCTS, Dialogue, ProductName
+from rs_gpt4v_generation.replies import Unusable, parse
 
 TURN = {"question": "How many ships are there?", "answer": "There are two ships."}
 GOOD = json.dumps({"turns": [TURN, {"question": "Where?", "answer": "On the left."}]})
 
 
-def example(product: Product) -> tuple[str, str]:
+def example(product: ProductName) -> tuple[str, str]:
     """The facts and the reply of a prompt's worked example."""
     path = files("rs_gpt4v_generation") / "prompt_texts" / f"{product}-1.txt"
     said = path.read_text(encoding="utf-8")
@@ -36,7 +36,7 @@ def drawn(facts: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("product", PRODUCTS)
-def test_worked_examples_are_what_they_teach(product: Product) -> None:
+def test_worked_examples_are_what_they_teach(product: ProductName) -> None:
     facts, reply = example(product)
     sheet = fact_sheet(drawn(facts), 800, 800)
     assert text(sheet) == facts
@@ -128,8 +128,8 @@ def test_what_is_wrong_is_named(
     assert re.search(reason, told.reason)
 
 
-@given(st.text(), st.sampled_from(PRODUCTS))
-def test_no_text_raises(reply: str, product: Product) -> None:
+@given(st.text(), st.sampled_from([*PRODUCTS]))
+def test_no_text_raises(reply: str, product: ProductName) -> None:
     assert isinstance(parse(reply, product), (Dialogue, Unusable))
 
 

@@ -13,16 +13,17 @@ from PIL import Image
 from rs_gpt4v_generation.asking import Attempt, GenerationTask
 from rs_gpt4v_generation.generate import scene_rows
 from rs_gpt4v_generation.probes import ProbeOptions
+from rs_gpt4v_generation.products import Dialogue, ProductName
 from rs_gpt4v_generation.release import ReleaseError, release
-from rs_gpt4v_generation.replies import Dialogue
-from rs_gpt4v_generation.scene import Product
 
 RIGHT = "The image shows one ship and one harbor, and the ship lies left of the harbor."
 WRONG = "The image shows nine ships."
 ANN = {"reviewer": "ann", "decision": "accept"}
 
 
-def candidate(folder: Path, answer: str, product: Product = "conversation", **changes: Any) -> Any:
+def candidate(
+    folder: Path, answer: str, product: ProductName = "conversation", **changes: Any
+) -> Any:
     """A line of a queue in ``folder`` on an image there; what is said is checked."""
     one = scenes(1, folder)[0]
     said = [("user", "What is in this image?"), ("assistant", answer)]

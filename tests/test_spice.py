@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rs_gpt4v_evaluation.rs_caption import spice
+from rs_gpt4v_evaluation.rs_caption import meteor, spice
 from rs_gpt4v_evaluation.rs_caption.rs_caption import METRICS, measure
 
 
@@ -176,7 +176,7 @@ def test_a_caption_without_a_score_is_named(corenlp: Path, fake_java: Callable[.
 
 
 def test_without_pycocoevalcap_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spice, "find_spec", lambda _: None)
+    monkeypatch.setattr(meteor, "find_spec", lambda _: None)
     with pytest.raises(ImportError, match="pip install pycocoevalcap"):
         spice.find_spice()
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, get_args
 
 from rs_gpt4v import chat_api as chat
+from rs_gpt4v_generation.products import PRODUCTS, Dialogue, ProductName
 from rs_gpt4v_generation.prompts import request_body
-from rs_gpt4v_generation.replies import Dialogue, Unusable, parse
-from rs_gpt4v_generation.scene import PRODUCTS, Product, Scene
+from rs_gpt4v_generation.replies import Unusable, parse
+from rs_gpt4v_generation.scene import Scene
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -15,7 +16,7 @@ class GenerationTask:
     """One product of one image."""
 
     scene: Scene
-    product: Product
+    product: ProductName
 
 
 class Attempt(NamedTuple):
@@ -46,7 +47,7 @@ class Generator(chat.Asker):
             ...
     """
 
-    products: tuple[Product, ...] = PRODUCTS
+    products: tuple[ProductName, ...] = tuple(PRODUCTS)
     tries: int = 2
     temperature: float = 0.7
     max_tokens: int = 2000

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from rs_gpt4v.conversation import LabelledBox, Message, dialogue_problem
 from rs_gpt4v.files import InvalidFileError, parse_json, whole_lines
 from rs_gpt4v_generation.checks import FACTUAL, Result
-from rs_gpt4v_generation.scene import Product
+from rs_gpt4v_generation.products import ProductName
 
 
 def _not_blank(text: str) -> str:
@@ -67,7 +67,7 @@ class Candidate(_Made):
     image: Text
     width: PositiveInt
     height: PositiveInt
-    product: Product
+    product: ProductName
     messages: list[Message]
     boxes: list[Annotated[LabelledBox, AfterValidator(_whole_box)]]
     verdicts: list[VerdictRow]

@@ -29,9 +29,10 @@ from rs_gpt4v_generation.candidates import checks_with, is_sound
 from rs_gpt4v_generation.checks import check
 from rs_gpt4v_generation.facts import FactSheet
 from rs_gpt4v_generation.probes import ProbeOptions, probes
+from rs_gpt4v_generation.products import ProductName
 from rs_gpt4v_generation.prompts import prompt_version
 from rs_gpt4v_generation.replies import Unusable
-from rs_gpt4v_generation.scene import Product, Scene
+from rs_gpt4v_generation.scene import Scene
 
 CANDIDATES, FAILED, JOURNAL = "candidates.jsonl", "failed.jsonl", "journal.jsonl"
 TEMPLATES = "templates"
@@ -219,7 +220,7 @@ def _probes_row(
 def _candidate(
     scene: Scene,
     sheet: FactSheet,
-    product: Product,
+    product: ProductName,
     name: str,
     messages: Sequence[Message],
     folder: Path,

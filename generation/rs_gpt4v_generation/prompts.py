@@ -11,10 +11,9 @@ from typing import Any
 
 from rs_gpt4v.chat_api import ChatRequest, Part, text_part
 from rs_gpt4v_generation.facts import FactSheet, text
-from rs_gpt4v_generation.scene import Product
+from rs_gpt4v_generation.products import PRODUCTS, ProductName
 
 _VERSION = 1
-REASONING_KINDS = ("purpose", "relation", "comparison", "activity", "condition")
 
 
 @cache
@@ -23,51 +22,20 @@ def _prompt(name: str) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def prompt_version(product: Product) -> str:
+def prompt_version(product: ProductName) -> str:
     """The version of a product's prompt and form, with the start of the hash of both.
 
     >>> prompt_version("detail")[:9]
     'detail-1-'
     """
-    parts = [_prompt(name) for name in ("rules", "no_image", product)] + [str(SCHEMAS[product])]
+    parts = [*map(_prompt, ("rules", "no_image", product)), str(PRODUCTS[product].schema)]
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
     return f"{product}-{_VERSION}-{digest[:8]}"
 
 
-def _object(**properties: Any) -> dict[str, Any]:
-    """A JSON object that has just these fields, as strict structured output wants it."""
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-def _list(items: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items}
-
-
-_TEXT = {"type": "string"}
-SCHEMAS: dict[Product, dict[str, Any]] = {
-    "conversation": _object(turns=_list(_object(question=_TEXT, answer=_TEXT))),
-    "reasoning": _object(
-        turns=_list(
-            _object(
-                kind={"type": "string", "enum": list(REASONING_KINDS)},
-                question=_TEXT,
-                answer=_TEXT,
-            )
-        )
-    ),
-    "detail": _object(instruction=_TEXT, local=_list(_TEXT), description=_TEXT),
-}
-"""The JSON schema of each product's reply; fields come in this order."""
-
-
 def request_body(
     sheet: FactSheet,
-    product: Product,
+    product: ProductName,
     model: str,
     *,
     image: Part | None = None,
@@ -94,7 +62,7 @@ def request_body(
         ],
         "response_format": {
             "type": "json_schema",
-            "json_schema": {"name": product, "strict": True, "schema": SCHEMAS[product]},
+            "json_schema": {"name": product, "strict": True, "schema": PRODUCTS[product].schema},
         },
         **sampling,
     }

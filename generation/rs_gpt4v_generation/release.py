@@ -28,6 +28,7 @@ from rs_gpt4v_builders.sources.images import ImageFinder
 from rs_gpt4v_builders.sources.reading import read_json
 from rs_gpt4v_builders.sources.rs_gpt4v_instruct import SOURCE
 from rs_gpt4v_generation.candidates import image_path, is_sound, read_queue, tally
+from rs_gpt4v_generation.products import PRODUCTS
 
 _DIOR = {dior.SOURCE.name, dior.ORIENTED.name}
 
@@ -118,7 +119,7 @@ def _lists(
 ) -> dict[str, list[dict[str, Any]]]:
     lists: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        config = "detail" if row["product"] == "detail" else "conversation"
+        config = PRODUCTS[row["product"]].config
         lists.setdefault(f"{config}_{row['split']}.json", []).append(_item(row, names))
     return lists
 

@@ -1,15 +1,11 @@
-"""An image with its boxes, and the three products that are generated from it."""
+"""An image with its boxes."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
 
 from rs_gpt4v.conversation import LabelledBox
 from rs_gpt4v_generation.classes import Vocabulary
 from rs_gpt4v_generation.facts import FactSheet, fact_sheet
-
-Product = Literal["conversation", "reasoning", "detail"]
-PRODUCTS: tuple[Product, ...] = get_args(Product)
 
 
 @dataclass(frozen=True, slots=True)

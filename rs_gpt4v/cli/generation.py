@@ -103,7 +103,7 @@ def generate(
     from rs_gpt4v_generation.generate import CANDIDATES, FAILED, JOURNAL
     from rs_gpt4v_generation.load import dior_scenes, own_scenes
     from rs_gpt4v_generation.probes import ProbeOptions
-    from rs_gpt4v_generation.scene import PRODUCTS
+    from rs_gpt4v_generation.products import PRODUCTS
 
     if unknown := set(product or ()) - set(PRODUCTS):
         raise ValueError(f"--product {unknown.pop()}: expected one of {', '.join(PRODUCTS)}")

@@ -4,7 +4,6 @@ A verdict passes, fails or cannot tell, and brings its evidence: the sentence, t
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from rs_gpt4v.conversation import Message
 from rs_gpt4v_generation.checks import _dialogue
@@ -14,33 +13,18 @@ from rs_gpt4v_generation.checks._verdict import Check, Result, Verdict
 from rs_gpt4v_generation.claims import Claim, Topic, claims, plain
 from rs_gpt4v_generation.classes import DIOR, Vocabulary
 from rs_gpt4v_generation.facts import FactSheet
-from rs_gpt4v_generation.scene import Product
+from rs_gpt4v_generation.products import PRODUCTS, ProductName
 
-__all__ = ["FACTUAL", "LIMITS", "Check", "Limits", "Result", "Verdict", "check", "failures"]
+__all__ = ["FACTUAL", "Check", "Result", "Verdict", "check", "failures"]
 
 FACTUAL: frozenset[Check] = frozenset({"counts", "presence", "absence", "places", "relations"})
 """Checks against the boxes: a dialogue that passes none of them says nothing that they confirm."""
 
 
-class Limits(NamedTuple):
-    """Of a product: turns, words of a question, and fewest and most words of an answer."""
-
-    turns: int
-    question_words: int
-    answer_words: tuple[int, int]
-
-
-LIMITS: dict[Product, Limits] = {
-    "conversation": Limits(10, 50, (1, 120)),
-    "reasoning": Limits(6, 60, (8, 200)),
-    "detail": Limits(1, 40, (50, 450)),
-}
-
-
 def check(
     messages: Sequence[Message],
     sheet: FactSheet,
-    product: Product = "conversation",
+    product: ProductName = "conversation",
     vocabulary: Vocabulary = DIOR,
 ) -> list[Verdict]:
     """Every verdict on a dialogue about the image of ``sheet``.
@@ -48,7 +32,7 @@ def check(
     Args:
         messages: User and assistant in turn, as `rs_gpt4v_generation.replies` returns them.
         sheet: The facts of the image.
-        product: Which `LIMITS` it must keep.
+        product: Whose `Limits` it must keep.
         vocabulary: The classes of which every object is annotated.
     """
     turns = [
@@ -63,7 +47,7 @@ def check(
         *_dialogue.duplicates(turns),
         *_dialogue.repetition(turns),
         *_dialogue.language(turns),
-        *_dialogue.length(turns, *LIMITS[product]),
+        *_dialogue.length(turns, *PRODUCTS[product].limits),
         *_dialogue.beyond(turns, vocabulary),
     ]
 

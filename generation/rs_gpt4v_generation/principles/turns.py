@@ -23,7 +23,7 @@ from rs_gpt4v_builders.stats.composition import TEMPLATES, template_of
 from rs_gpt4v_generation.candidates import Candidate, Queue
 from rs_gpt4v_generation.principles.forms import form
 from rs_gpt4v_generation.principles.words import SPATIAL, phrases, words
-from rs_gpt4v_generation.scene import PRODUCTS
+from rs_gpt4v_generation.products import PRODUCTS
 
 Origin = Literal["templates", "release", "generated"]
 

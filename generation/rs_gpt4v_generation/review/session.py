@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypedDict, cast, get_args
 
 from rs_gpt4v_generation.candidates import Candidate, Queue, digest, image_path
+from rs_gpt4v_generation.products import PRODUCTS
 from rs_gpt4v_generation.review.decisions import (
     Choice,
     Decision,
@@ -17,7 +18,6 @@ from rs_gpt4v_generation.review.decisions import (
     now,
     standing,
 )
-from rs_gpt4v_generation.scene import Product
 
 _PAGE_FIELDS = (*Candidate.__required_keys__, "model", "prompt", "request", "reviews")
 _LONGEST_REASON = 500
@@ -127,7 +127,7 @@ class ReviewSession:
             "problems": len(self.queue.problems),
             "checks": sorted({v["check"] for one in candidates for v in one["verdicts"]}),
             "products": [
-                name for name in get_args(Product) if any(c["product"] == name for c in candidates)
+                name for name in PRODUCTS if any(c["product"] == name for c in candidates)
             ],
             "first": self._first_undecided(),
             "progress": self.progress(),
