@@ -5,6 +5,7 @@ Each metric's folder exports such a `METRIC`. A score that has no label is shown
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Any, ClassVar, NamedTuple
 
 import datasets
@@ -156,19 +157,20 @@ class EvaluateMetric(evaluate.Metric):
     """A metric for `evaluate.load`, which shows the docstring of the class.
 
     A metric's module imports this module, not the class: `evaluate` takes the first class of its
-    own that it finds there.
+    own that it finds there. ``citation.bib`` stands in the folder of the module's name.
     """
 
     COLUMNS: ClassVar[Mapping[str, Any]]
-    CITATION: ClassVar[str]
     URLS: ClassVar[Sequence[str]]
     MEASURE: ClassVar[Callable[..., Measured]]
 
     def _info(self) -> evaluate.MetricInfo:
         text = self.__doc__ or ""
+        # `evaluate` runs a copy of the module, under the same name, without the files beside it.
+        folder = files("rs_gpt4v_evaluation") / type(self).__module__.rpartition(".")[2]
         return evaluate.MetricInfo(
             description=text.partition("\n\n")[0],
-            citation=self.CITATION,
+            citation=(folder / "citation.bib").read_text(encoding="utf-8"),
             inputs_description=text,
             features=datasets.Features(self.COLUMNS),
             reference_urls=list(self.URLS),

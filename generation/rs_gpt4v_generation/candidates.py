@@ -186,5 +186,5 @@ def _no_number(constant: str) -> None:
 
 def _turn_problem(row: Candidate) -> str | None:
     turns = len(row["messages"]) // 2
-    beyond = [one["turn"] for one in row["verdicts"] if one["turn"] >= turns]
+    beyond = [verdict["turn"] for verdict in row["verdicts"] if verdict["turn"] >= turns]
     return f"a verdict is on turn {beyond[0]} of {turns}, counted from 0" if beyond else None

@@ -71,8 +71,8 @@ def class_words(label: str) -> ClassWords:
 
 def vocabulary(labels: Iterable[str]) -> Vocabulary:
     """The words of an annotation with these classes: all it marks, in this image or not."""
-    known = map(class_words, labels)
-    return {words.name: words for words in known}
+    words_of = map(class_words, labels)
+    return {words.name: words for words in words_of}
 
 
 DIOR: Vocabulary = vocabulary(words.name for words in _DIOR)

@@ -202,7 +202,7 @@ def _attempt_row(attempt: Attempt, sheet: FactSheet, folder: Path) -> dict[str, 
 def _probes_row(
     scene: Scene, sheet: FactSheet, probing: ProbeOptions, folder: Path
 ) -> dict[str, Any]:
-    made = probes(
+    questions = probes(
         sheet,
         probing.count,
         seed=f"{probing.seed}/{scene.split}/{scene.key}",
@@ -210,11 +210,11 @@ def _probes_row(
         vocabulary=scene.vocabulary,
     )
     messages: list[Message] = []
-    for probe in made:
+    for probe in questions:
         messages.append({"role": "user", "content": probe.question})
         messages.append({"role": "assistant", "content": probe.answer})
     row = _candidate(scene, sheet, "conversation", "probes", messages, folder)
-    return row | {"model": TEMPLATES, "holds": [probe.holds for probe in made]}
+    return row | {"model": TEMPLATES, "holds": [probe.holds for probe in questions]}
 
 
 def _candidate(

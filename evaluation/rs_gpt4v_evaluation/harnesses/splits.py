@@ -33,15 +33,15 @@ def test_splits(configs: Mapping[str, datasets.DatasetDict]) -> dict[str, datase
         ValueError: A config has no other rows, mixes tasks, as some groups do, or is of a task
             without a metric.
     """
-    found = {}
+    tests_by_config = {}
     for config, splits in configs.items():
         tests = {split: rows for split, rows in splits.items() if split != "train"}
         if not tests:
             raise ValueError(f"{config} has training rows alone, nothing for a harness to test on")
         for rows in tests.values():
             _task(config, rows)
-        found[config] = datasets.DatasetDict(tests)
-    return found
+        tests_by_config[config] = datasets.DatasetDict(tests)
+    return tests_by_config
 
 
 def tested(configs: Mapping[str, datasets.DatasetDict]) -> Iterator[Tested]:

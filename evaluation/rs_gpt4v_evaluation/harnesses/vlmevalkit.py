@@ -120,17 +120,17 @@ def read_result(path: Path) -> Result:
             f"{path} lacks the columns {', '.join(sorted(absent))}: expected the replies that "
             "VLMEvalKit wrote to a table of rs-gpt4v export vlmevalkit"
         )
-    found = Result([], [])
+    result = Result([], [])
     ids = set()
     for line in _lines(path, table):
         if line["id"] in ids:
             raise PredictionFileError(f"{path} has the row {line['id']} twice")
         ids.add(line["id"])
         if line["prediction"].startswith(_FAILED):
-            found.failed.append(line["id"])
+            result.failed.append(line["id"])
         else:
-            found.predictions.append(line)
-    return found
+            result.predictions.append(line)
+    return result
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -148,7 +148,9 @@ def distinct(values: Iterable[Any]) -> list[Any]:
 def reasons(lines: Iterable[Mapping[str, Any]], status: str) -> dict[str, list[str]]:
     """Why verdicts are of this status, by the id of their pair."""
     by_id = {
-        line["id"]: [one["reason"] for one in line["verdicts"] if one["status"] == status]
+        line["id"]: [
+            verdict["reason"] for verdict in line["verdicts"] if verdict["status"] == status
+        ]
         for line in lines
     }
     return {pair: own for pair, own in by_id.items() if own}

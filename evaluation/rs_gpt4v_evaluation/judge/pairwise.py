@@ -63,10 +63,10 @@ def matched(a: Sequence[Pair], b: Sequence[Pair]) -> list[tuple[Pair, Pair]]:
     """
     others = {pair.id: pair for pair in b}
     both = [(pair, others[pair.id]) for pair in a if pair.id in others]
-    for one, other in both:
-        if one.question != other.question:
+    for ours, theirs in both:
+        if ours.question != theirs.question:
             raise PredictionFileError(
-                f"{one.id} is not the same question in both files: they are of different data"
+                f"{ours.id} is not the same question in both files: they are of different data"
             )
     if not both:
         raise PredictionFileError("the two models have no row in common: nothing to compare")
@@ -86,7 +86,7 @@ def compare_files(a: Sequence[Path], b: Sequence[Path], out: Path, judge: Judge)
     ours, theirs = read_pairs(a), read_pairs(b)
     pairs = matched(ours, theirs)
     if judge.with_image:
-        check_images(one for one, _ in pairs)
+        check_images(own for own, _ in pairs)
     judged = ask(cases_of(pairs, judge), "better", judge)
     constants = {
         "judge": judged.judge.described("better"),
@@ -95,9 +95,9 @@ def compare_files(a: Sequence[Path], b: Sequence[Path], out: Path, judge: Judge)
         "unmatched": len(ours) + len(theirs) - 2 * len(pairs),
     }
     lines = [
-        {"id": one.id, "group": one.question.group, "image": one.image, "verdicts": verdicts}
+        {"id": own.id, "group": own.question.group, "image": own.image, "verdicts": verdicts}
         | constants
-        for (one, _), verdicts in zip(pairs, judged.verdicts, strict=True)
+        for (own, _), verdicts in zip(pairs, judged.verdicts, strict=True)
     ]
     write_json_lines(out, lines)
     return judged.summaries
@@ -109,30 +109,30 @@ def cases_of(pairs: Iterable[tuple[Pair, Pair]], judge: Judge) -> list[Case]:
     Equal answers are a tie, and an empty one loses, without asking.
     """
 
-    def unit(one: Pair, other: Pair, repeat: int, order: str) -> Unit:
-        first, second = (one, other) if order == "ab" else (other, one)
+    def unit(ours: Pair, theirs: Pair, repeat: int, order: str) -> Unit:
+        first, second = (ours, theirs) if order == "ab" else (theirs, ours)
         return Unit(
-            f"{one.id} {repeat} {order}",
+            f"{ours.id} {repeat} {order}",
             repeat,
             lambda: prompts.messages(
                 "pairwise",
-                one.question,
+                ours.question,
                 {"first": first.answer, "second": second.answer},
-                judge.images(one.image),
+                judge.images(ours.image),
             ),
         )
 
-    def case(one: Pair, other: Pair) -> Case:
-        if one.answer == other.answer:
+    def case(ours: Pair, theirs: Pair) -> Case:
+        if ours.answer == theirs.answer:
             return Case([], [unasked("tie", "the answers are equal")] * 2 * judge.repeats)
-        if one.answer and other.answer:
+        if ours.answer and theirs.answer:
             repeats = range(judge.repeats)
-            return Case([unit(one, other, repeat, o) for repeat in repeats for o in _ORDERS], [])
-        winners = ("first", "second") if one.answer else ("second", "first")
+            return Case([unit(ours, theirs, repeat, o) for repeat in repeats for o in _ORDERS], [])
+        winners = ("first", "second") if ours.answer else ("second", "first")
         plain = [unasked(winner, "the other answer is empty") for winner in winners]
         return Case([], plain * judge.repeats)
 
-    return [case(one, other) for one, other in pairs]
+    return [case(ours, theirs) for ours, theirs in pairs]
 
 
 # --- Scores --------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def comparison(path: Path) -> Comparison:
         "unmatched": first["unmatched"],
         "unparsed": reasons(lines, "unparsed"),
         "failed": reasons(lines, "failed"),
-        "cost_usd": total_usd(one["cost_usd"] for line in lines for one in line["verdicts"]),
+        "cost_usd": total_usd(ours["cost_usd"] for line in lines for ours in line["verdicts"]),
         "duels": {name: _duel(own) for name, own in (by_group | {"all": lines}).items() if own},
     }
 
@@ -192,7 +192,7 @@ def _duel(lines: Iterable[Mapping[str, Any]]) -> Duel:
     # What the order of the answers did, in the verdicts for which the judge was asked.
     asked = [line["verdicts"] for line in whole if line["verdicts"][0]["status"] == "judged"]
     turned = [pair for own in map(_shares, asked) for pair in zip(own[::2], own[1::2], strict=True)]
-    flips = sum(one != other for one, other in turned)
+    flips = sum(ours != other for ours, other in turned)
     chosen = [verdict["value"] for own in asked for verdict in own if verdict["value"] != "tie"]
     return {
         "n": len(whole),

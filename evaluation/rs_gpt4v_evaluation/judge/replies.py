@@ -88,17 +88,17 @@ def read_score(reply: str) -> Read:
     if len(text) > LONGEST:
         return Read(None, f"the reply has {len(text):,} characters, more than are read")
     objects, prose = _json_objects(text)
-    found = [_json_score(item["score"]) for item in objects if "score" in item]
-    found += [_plain_score(stated) for stated in _stated(prose)]
-    if not found:
+    scores = [_json_score(item["score"]) for item in objects if "score" in item]
+    scores += [_plain_score(stated) for stated in _stated(prose)]
+    if not scores:
         return Read(None, _nothing_found(text, "no score"))
-    for one in found:
-        if isinstance(one, str):
-            return Read(None, one)
-    if len(set(found)) > 1:
-        values = shown(", ".join(f"{value:g}" for value in dict.fromkeys(found)))
+    for score in scores:
+        if isinstance(score, str):
+            return Read(None, score)
+    if len(set(scores)) > 1:
+        values = shown(", ".join(f"{value:g}" for value in dict.fromkeys(scores)))
         return Read(None, f"the reply states several scores: {values}")
-    return Read(found[0], _reason(objects, text))
+    return Read(scores[0], _reason(objects, text))
 
 
 def read_choice(reply: str) -> Read:
@@ -115,17 +115,17 @@ def read_choice(reply: str) -> Read:
     if len(text) > LONGEST:
         return Read(None, f"the reply has {len(text):,} characters, more than are read")
     objects, prose = _json_objects(text)
-    found = [_as_text(item["better"]).strip().casefold() for item in objects if "better" in item]
+    choices = [_as_text(item["better"]).strip().casefold() for item in objects if "better" in item]
     label = rf"{_CLAUSE}better(?:\s+answer)?[*_`'\"]*\s*[:=]{_JUNK}([a-z]+)"
-    found += [word.casefold() for word in re.findall(label, prose, re.IGNORECASE | re.MULTILINE)]
-    if not found:
+    choices += [word.casefold() for word in re.findall(label, prose, re.IGNORECASE | re.MULTILINE)]
+    if not choices:
         return Read(None, _nothing_found(text, "no choice"))
-    if len(set(found)) > 1:
-        values = shown(", ".join(dict.fromkeys(found)))
+    if len(set(choices)) > 1:
+        values = shown(", ".join(dict.fromkeys(choices)))
         return Read(None, f"the reply states several choices: {values}")
-    if found[0] not in CHOICES:
-        return Read(None, f"{shown(found[0])!r} is none of {', '.join(CHOICES)}")
-    return Read(found[0], _reason(objects, text))
+    if choices[0] not in CHOICES:
+        return Read(None, f"{shown(choices[0])!r} is none of {', '.join(CHOICES)}")
+    return Read(choices[0], _reason(objects, text))
 
 
 def _without_thoughts(reply: str) -> str:
@@ -144,7 +144,7 @@ def _nothing_found(text: str, missing: str) -> str:
 
 def _reason(objects: list[dict[str, Any]], text: str) -> str:
     """What the JSON gives as its reason; without one, the whole reply."""
-    reasons = [one["reason"] for one in objects if isinstance(one.get("reason"), str)]
+    reasons = [item["reason"] for item in objects if isinstance(item.get("reason"), str)]
     reason = reasons[0].strip() if reasons else text
     return reason.encode(errors="backslashreplace").decode()
 
@@ -168,18 +168,18 @@ def _json_objects(text: str) -> tuple[list[dict[str, Any]], str]:
 
 def _decoded(text: str, start: int) -> tuple[list[dict[str, Any]], int]:
     """The objects of the JSON at ``start`` and where it ends; none if it is no JSON."""
-    found: list[dict[str, Any]] = []
+    objects: list[dict[str, Any]] = []
 
     def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         # An object for each pair: of a key that occurs twice neither value may get lost.
-        found.extend({key.strip().casefold(): value} for key, value in pairs)
+        objects.extend({key.strip().casefold(): value} for key, value in pairs)
         return {}
 
     try:
         _, end = json.JSONDecoder(object_pairs_hook=keep).raw_decode(text, start)
     except (ValueError, RecursionError):
         return [], start + 1
-    return found, end
+    return objects, end
 
 
 def _json_score(value: object) -> float | str:
@@ -219,16 +219,16 @@ def _plain_score(stated: str) -> float | str:
     >>> _plain_score("8 out of 10"), _plain_score("4/5")
     (8.0, "'4/5' is not out of 10")
     """
-    one = _ONE.fullmatch(stated)
+    match = _ONE.fullmatch(stated)
     stated = stated[:40]
-    if not one:
+    if not match:
         is_range = re.search(
             rf"[0-9]\s*(?:{_DASH}|~|to|or|and|\.\.)[ \t]*[0-9]", stated, re.IGNORECASE
         )
         return f"{stated!r} is {'a range, not one score' if is_range else 'no score'}"
-    if one["scale"] and float(one["scale"]) != HIGHEST:
+    if match["scale"] and float(match["scale"]) != HIGHEST:
         return f"{stated!r} is not out of {HIGHEST}"
-    return _in_range(float(re.sub(_DASH, "-", one["number"])))
+    return _in_range(float(re.sub(_DASH, "-", match["number"])))
 
 
 def _in_range(score: float) -> float | str:

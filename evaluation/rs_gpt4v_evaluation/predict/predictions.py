@@ -224,8 +224,8 @@ def part(path: Path, process: int) -> Path:
 
 def parts(path: Path) -> list[Path]:
     """``path``, if there is one, and the parts that an interrupted run left."""
-    found = path.parent.glob(f"{glob.escape(path.name)}.part[0-9]*")
-    return [file for file in (path, *sorted(found)) if file.is_file()]
+    files = path.parent.glob(f"{glob.escape(path.name)}.part[0-9]*")
+    return [file for file in (path, *sorted(files)) if file.is_file()]
 
 
 def finished(out: Path, constants: dict[str, Any]) -> set[str]:

@@ -153,8 +153,8 @@ def weights_fingerprint(model: torch.nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         flat = tensor.detach().flatten()
-        some = flat[:: max(1, len(flat) // 64)].float().cpu()
-        digest.update(f"{name} {tuple(tensor.shape)} {some.tolist()}".encode())
+        values = flat[:: max(1, len(flat) // 64)].float().cpu()
+        digest.update(f"{name} {tuple(tensor.shape)} {values.tolist()}".encode())
     return digest.hexdigest()[:16]
 
 

@@ -62,7 +62,7 @@ def _predicted(
 ) -> Iterator[Column]:
     """A column for each task of a predictions file; none if all its answers are ``judged``."""
     predictions = read_predictions(path)
-    answers = (_answer(one, one["prediction"]) for one in predictions)
+    answers = (_answer(prediction, prediction["prediction"]) for prediction in predictions)
     if predictions and judged.issuperset(answers):
         return
     tasks = tasks_of(predictions, str(path), rules)

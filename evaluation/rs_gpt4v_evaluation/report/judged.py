@@ -73,28 +73,28 @@ def _reason(verdicts: Sequence[ScoreVerdict]) -> str:
     return "\n".join(f"{s}: {v['reason']}" for s, v in zip(scores, verdicts, strict=True))
 
 
-def _score(found: JudgeScore, sums: Sums, rows: list[Row], resamples: int) -> Score:
+def _score(judged: JudgeScore, sums: Sums, rows: list[Row], resamples: int) -> Score:
     """The score in the form of those that need no judge; its rule is who judged, and how."""
-    dataset = _merged(found["datasets"])
+    dataset = _merged(judged["datasets"])
     about = [row.image or row.id for row in rows if row.value is not None]
     scored = sums._replace(rows=sums.rows[sums.rows[:, -1] > 0])
-    whole = str(found["scores"]["signature"])
+    whole = str(judged["scores"]["signature"])
     return {
-        "file": found["file"],
-        "model": found["model"],
-        "adapter": found["adapter"],
+        "file": judged["file"],
+        "model": judged["model"],
+        "adapter": judged["adapter"],
         "dataset": dataset,
         "task": "judged",
-        "metric": found["metric"],
-        "n": found["n"],
-        "missing": found["missing"],
-        "scores": {key: value for key, value in found["scores"].items() if value is not None},
-        "rule": found["judge"] | {"served": found["served"], "failed": len(found["failed"])},
+        "metric": judged["metric"],
+        "n": judged["n"],
+        "missing": judged["missing"],
+        "scores": {key: value for key, value in judged["scores"].items() if value is not None},
+        "rule": judged["judge"] | {"served": judged["served"], "failed": len(judged["failed"])},
         "intervals": intervals(scored, about, resamples) if resamples else {},
-        "unparsed": {row: reasons[0] for row, reasons in found["unparsed"].items()},
+        "unparsed": {row: reasons[0] for row, reasons in judged["unparsed"].items()},
         "skipped": {},
         "notes": [],
-        "signature": signature(whole, found["missing"], dataset, about, resamples),
+        "signature": signature(whole, judged["missing"], dataset, about, resamples),
     }
 
 
@@ -119,25 +119,27 @@ def judge_of(column: Column) -> str:
     """Who judged, and how it was asked."""
     rule = column.score["rule"]
     shown = "with" if rule["with_image"] else "without"
-    asked = {"temperature": rule["temperature"], "seed": rule["seed"], **rule["body"]}
-    options = [f"{name} {value}" for name, value in asked.items() if value is not None]
+    sampling = {"temperature": rule["temperature"], "seed": rule["seed"], **rule["body"]}
+    options = [f"{name} {value}" for name, value in sampling.items() if value is not None]
     return ", ".join([rule["model"], f"prompt {rule['prompt']}", f"{shown} the image", *options])
 
 
 def judge_warnings(columns: Sequence[Column]) -> list[str]:
     """Why scores of a judge may be doubted, or not be compared."""
     rules = [(column.label, column.score["rule"]) for column in columns]
-    found = [
+    warnings = [
         f"{label}: {rule['failed']:,} answers were not judged, and do not count. "
         "The same rs-gpt4v judge command asks for them again."
         for label, rule in rules
         if rule["failed"]
     ]
-    found += [
+    warnings += [
         f"{label}: several models answered as the judge: {', '.join(rule['served'])}."
         for label, rule in rules
         if len(rule["served"]) > 1
     ]
     if len({(rule["model"], rule["prompt"]) for _, rule in rules}) > 1:
-        found.append("Different judges or prompts gave the scores of the columns: none compares.")
-    return found
+        warnings.append(
+            "Different judges or prompts gave the scores of the columns: none compares."
+        )
+    return warnings

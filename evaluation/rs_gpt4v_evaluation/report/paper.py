@@ -136,7 +136,9 @@ class Beside(NamedTuple):
     def shown(self) -> list[str]:
         """Ours in as many decimals as the paper prints."""
         digits = self.table.digits
-        return ["\N{EN DASH}" if math.isnan(one) else f"{one:.{digits}f}" for one in self.ours]
+        return [
+            "\N{EN DASH}" if math.isnan(value) else f"{value:.{digits}f}" for value in self.ours
+        ]
 
 
 def beside(scores: Sequence[Score], *, is_sample: bool) -> list[Beside]:
@@ -145,8 +147,8 @@ def beside(scores: Sequence[Score], *, is_sample: bool) -> list[Beside]:
     return [
         Beside(
             table,
-            [table.factor * float(one["scores"].get(table.key, math.nan)) for one in scores],
-            [_reason(table, one, is_sample=is_sample) for one in scores],
+            [table.factor * float(score["scores"].get(table.key, math.nan)) for score in scores],
+            [_reason(table, score, is_sample=is_sample) for score in scores],
         )
         for table in TABLES.get(scores[0]["metric"], ())
         if config in table.configs

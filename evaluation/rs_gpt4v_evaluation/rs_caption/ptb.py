@@ -206,10 +206,10 @@ def tokenize(lines: Sequence[str]) -> list[str]:
         tokens: list[str] = []
         for chunk in row:
             place += 1
-            found = _tokens(chunk)
-            tokens += found
-            if chunk[-1] == "." and found and _loses_dot(found[-1], flat[place : place + 2]):
-                tokens[-1] = found[-1][0]
+            kept = _tokens(chunk)
+            tokens += kept
+            if chunk[-1] == "." and kept and _loses_dot(kept[-1], flat[place : place + 2]):
+                tokens[-1] = kept[-1][0]
         if tokens and _is_before_number(lines, index):
             tokens[-1] += "."
         written.append(" ".join(tokens))

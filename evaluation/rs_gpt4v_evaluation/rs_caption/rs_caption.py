@@ -29,16 +29,6 @@ METEOR_BEAM = 40  # of METEOR's search
 
 Backend = Literal["python", "java"]
 
-_CITATION = """\
-@article{chen2015cococaptions,
-  title={Microsoft {COCO} Captions: Data Collection and Evaluation Server},
-  author={Chen, Xinlei and Fang, Hao and Lin, Tsung-Yi and Vedantam, Ramakrishna and Gupta, Saurabh
-          and Doll{\\'a}r, Piotr and Zitnick, C. Lawrence},
-  journal={arXiv:1504.00325},
-  year={2015}
-}
-"""
-
 
 @dataclass(frozen=True)
 class CaptionsMeasured(Measured):
@@ -221,6 +211,5 @@ class RSCaption(metric.EvaluateMetric):
         "predictions": datasets.Value("string"),
         "references": datasets.List(datasets.Value("string")),
     }
-    CITATION: ClassVar = _CITATION
     URLS: ClassVar = ["https://github.com/salaniz/pycocoevalcap"]
     MEASURE: ClassVar = staticmethod(measure)

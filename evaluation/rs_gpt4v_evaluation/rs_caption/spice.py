@@ -99,8 +99,8 @@ def image_scores(
         {"image_id": row, "test": caption, "refs": list(refs)}
         for row, (caption, refs) in enumerate(zip(candidates, references, strict=True))
     ]
-    found = _run(program, images)
-    scores = {item["image_id"]: item["scores"]["All"]["f"] for item in found}
+    results = _run(program, images)
+    scores = {item["image_id"]: item["scores"]["All"]["f"] for item in results}
     left_out = [row for row in range(len(images)) if row not in scores]
     if left_out:
         raise RuntimeError(
@@ -147,20 +147,20 @@ def _tail(text: str) -> str:
 
 def _find_java(java: Path | None) -> Path:
     named = java or os.environ.get("RS_GPT4V_JAVA8") or "java"
-    found = shutil.which(named)
-    if found is None:
+    program = shutil.which(named)
+    if program is None:
         raise FileNotFoundError(
             f"SPICE needs Java 8, and there is no program {str(named)!r}. Install one, such as "
             "Temurin 8 from https://adoptium.net, and set RS_GPT4V_JAVA8 to its bin/java"
         )
-    return Path(found)
+    return Path(program)
 
 
 def _java_version(java: Path) -> str:
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    version = re.search(r'version "((?:1\.)?(\d+)[^"]*)"', said)
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "((?:1\.)?(\d+)[^"]*)"', output)
     if version is None:
-        raise RuntimeError(f"{java} -version names no version of Java. It said: {_tail(said)!r}")
+        raise RuntimeError(f"{java} -version names no version of Java. It said: {_tail(output)!r}")
     if int(version[2]) not in _JAVA_VERSIONS:
         raise RuntimeError(
             f"SPICE runs on Java 8 to 14 (it needs Nashorn, removed in 15), and {java} is "

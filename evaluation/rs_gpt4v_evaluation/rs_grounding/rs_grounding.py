@@ -21,15 +21,6 @@ VERSION = 1
 
 THRESHOLDS = {f"pr_{percent}": percent / 100 for percent in (50, 60, 70, 80, 90)}
 
-_CITATION = """\
-@article{zhan2023rsvg,
-  title={{RSVG}: Exploring Data and Models for Visual Grounding on Remote Sensing Data},
-  author={Zhan, Yang and Xiong, Zhitong and Yuan, Yuan},
-  journal={IEEE Transactions on Geoscience and Remote Sensing},
-  year={2023}
-}
-"""
-
 _ROUNDING = 1  # pixel
 _NO_BOX: Points = (0.0, 0.0, 0.0, 0.0)  # without area: it overlaps nothing
 
@@ -100,8 +91,8 @@ def box_sums(grounded: Grounded, *, strict: bool = False) -> Sums:
 
     def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
         means = sums[..., :-3] / sums[..., -1:]
-        found = {name: means[..., place] for place, name in enumerate([*hits, "mean_iou"])}
-        return {**found, "cumulative_iou": sums[..., -3] / sums[..., -2]}
+        scores_by_name = {name: means[..., place] for place, name in enumerate([*hits, "mean_iou"])}
+        return {**scores_by_name, "cumulative_iou": sums[..., -3] / sums[..., -2]}
 
     return Sums(rows, scores, {name: [place] for place, name in enumerate(hits)})
 
@@ -186,20 +177,20 @@ def truth_problem(box: Sequence[float], size: Sequence[int]) -> str | None:
     """
     if len(box) not in (4, 8):
         return f"the true box needs 4 numbers or 8, got {[*box]}"
-    found = f"the true box {[*box]}"
+    stated = f"the true box {[*box]}"
     if not all(map(math.isfinite, box)):
-        return f"{found} holds what is no number"
+        return f"{stated} holds what is no number"
     if all(0 <= number <= 1 for number in box):
-        return f"{found} is in shares of the image, not in pixels"
+        return f"{stated} is in shares of the image, not in pixels"
     (left, right), (top, bottom) = ((min(side), max(side)) for side in (box[::2], box[1::2]))
     if len(box) == 8:
         left = right = fmean(box[::2])
         top = bottom = fmean(box[1::2])
     elif not (box[0] < box[2] and box[1] < box[3]):
-        return f"{found} is not x_min, y_min, x_max, y_max: is it x, y, width, height?"
+        return f"{stated} is not x_min, y_min, x_max, y_max: is it x, y, width, height?"
     width, height = size
     if min(left, top) < -_ROUNDING or right > width + _ROUNDING or bottom > height + _ROUNDING:
-        return f"{found} is not in its image of {width} x {height} px"
+        return f"{stated} is not in its image of {width} x {height} px"
     return None
 
 
@@ -284,6 +275,5 @@ class RSGrounding(metric.EvaluateMetric):
         "references": datasets.List(datasets.Value("float64")),
         "sizes": datasets.List(datasets.Value("int32")),
     }
-    CITATION: ClassVar = _CITATION
     URLS: ClassVar = ["https://github.com/ZhanYang-nwpu/RSVG-pytorch"]
     MEASURE: ClassVar = staticmethod(measure)

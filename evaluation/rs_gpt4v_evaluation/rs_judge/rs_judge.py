@@ -18,17 +18,6 @@ LOWEST, HIGHEST = 1, 10
 
 Scores: TypeAlias = Sequence[float | None]
 
-_CITATION = """\
-@article{xu2024rsgpt4v,
-  title={{RS-GPT4V}: A Unified Multimodal Instruction-Following Dataset for Remote Sensing Image
-    Understanding},
-  author={Xu, Linrui and Zhao, Ling and Guo, Wang and Li, Qiujuan and Long, Kewang and Zou, Kaiqi
-    and Wang, Yuhan and Li, Haifeng},
-  journal={arXiv:2406.12479},
-  year={2024}
-}
-"""
-
 
 def measure(
     predictions: Sequence[Scores], groups: Sequence[str], judge: str, prompt: str
@@ -75,8 +64,8 @@ def judge_sums(scores: np.ndarray, groups: Sequence[str], names: Sequence[str]) 
     def means(sums: np.ndarray) -> dict[str, np.ndarray]:
         totals, n = np.split(sums, 2, axis=-1)
         with np.errstate(invalid="ignore"):  # a draw may lack a group
-            found = totals / n
-        return {name: found[..., place] for place, name in enumerate([*names, "all"])}
+            values = totals / n
+        return {name: values[..., place] for place, name in enumerate([*names, "all"])}
 
     return Sums(rows, means, {})
 
@@ -133,7 +122,9 @@ def _measure(lines: list[Any], _: Rules) -> Measured:
 def _marks(_: list[Any], measured: Measured) -> list[Mark]:
     rows = measured.sums.rows
     total, n = rows[:, rows.shape[1] // 2 - 1], rows[:, -1]
-    return [Mark(value=float(one) if one_n else None) for one, one_n in zip(total, n, strict=True)]
+    return [
+        Mark(value=float(score) if count else None) for score, count in zip(total, n, strict=True)
+    ]
 
 
 METRIC = Metric(
@@ -203,6 +194,5 @@ class RSJudge(metric.EvaluateMetric):
         "predictions": datasets.List(datasets.Value("float64")),
         "groups": datasets.Value("string"),
     }
-    CITATION: ClassVar = _CITATION
     URLS: ClassVar = ["https://arxiv.org/abs/2406.12479"]
     MEASURE: ClassVar = staticmethod(measure)

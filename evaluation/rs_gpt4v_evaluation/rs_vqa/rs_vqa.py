@@ -31,15 +31,6 @@ FORMS: dict[str, dict[str, Form]] = {
 """How the authors of a source compare counts and areas. Those of RSVQA compare counts as ranges in
 LR and exactly in HR (METRICS of their own code, VocabEncoder.py); the others ask for no ranges."""
 
-_CITATION = """\
-@article{lobry2020rsvqa,
-  title={{RSVQA}: Visual Question Answering for Remote Sensing Data},
-  author={Lobry, Sylvain and Marcos, Diego and Murray, Jesse and Tuia, Devis},
-  journal={IEEE Transactions on Geoscience and Remote Sensing},
-  year={2020}
-}
-"""
-
 _NUMBER_WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen twenty"
@@ -304,7 +295,6 @@ class RSVQA(metric.EvaluateMetric):
         "references": datasets.List(datasets.Value("string")),
         "question_types": datasets.Value("string"),
     }
-    CITATION: ClassVar = _CITATION
     URLS: ClassVar = ["https://rsvqa.sylvainlobry.com", "https://github.com/syvlo/RSVQA"]
     MEASURE: ClassVar = staticmethod(measure)
 

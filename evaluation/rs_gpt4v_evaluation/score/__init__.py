@@ -85,7 +85,7 @@ def score(path: Path, rules: Rules = DEFAULT_RULES, resamples: int = 0) -> Score
     """
     first, *others = scores_of(read_predictions(path), str(path), rules, resamples)
     if others:
-        tasks = ", ".join(one["task"] for one in (first, *others))
+        tasks = ", ".join(own["task"] for own in (first, *others))
         raise PredictionFileError(f"{path} holds rows of {tasks}, each with scores of its own")
     return first
 
@@ -98,9 +98,9 @@ def scores_of(
     Raises:
         PredictionFileError: As `tasks_of` does.
     """
-    found = tasks_of(predictions, file, rules)
+    tasks = tasks_of(predictions, file, rules)
     absent = predictions[0]["dataset"]["rows"] - len(predictions)
-    return [score_of(task, file, absent, resamples) for task in found]
+    return [score_of(task, file, absent, resamples) for task in tasks]
 
 
 def score_of(task: Task, file: str, missing: int, resamples: int = 0) -> Score:

@@ -108,12 +108,12 @@ def _aligned(
                 "Predict the same rows with both models."
             )
     aligned = [by_id[prediction["id"]] for prediction in ours]
-    for one, other in zip(ours, aligned, strict=True):
-        names = _TRUTH.get(one["task"], _TEXT_TRUTH)
-        if unlike := [name for name in names if one[name] != other[name]]:
+    for own, other in zip(ours, aligned, strict=True):
+        names = _TRUTH.get(own["task"], _TEXT_TRUTH)
+        if unlike := [name for name in names if own[name] != other[name]]:
             raise PredictionFileError(
-                f"{files[0]} and {files[1]} hold different rows: the {unlike[0]} of {one['id']} "
-                f"is {one[unlike[0]]!r} in one and {other[unlike[0]]!r} in the other. "
+                f"{files[0]} and {files[1]} hold different rows: the {unlike[0]} of {own['id']} "
+                f"is {own[unlike[0]]!r} in one and {other[unlike[0]]!r} in the other. "
                 "Predict the same rows with both models."
             )
     return aligned

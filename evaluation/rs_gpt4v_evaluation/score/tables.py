@@ -38,12 +38,12 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
         f"  {comparison['n']:,} rows of task {comparison['task']} about {comparison['images']:,} "
         "images; 95 % intervals by resampling images, p by swapping the replies to an image"
     )
-    for name, found in comparison["differences"].items():
+    for name, test in comparison["differences"].items():
         line = (
-            f"  {name:24} {found['difference']:+.4f}  [{found['low']:+.4f}, {found['high']:+.4f}]"
-            f"  p {found['p']:.4f}"
+            f"  {name:24} {test['difference']:+.4f}  [{test['low']:+.4f}, {test['high']:+.4f}]"
+            f"  p {test['p']:.4f}"
         )
-        if found["only_first"] is not None:
-            line += f"  right in one only: {found['only_first']:,} / {found['only_second']:,}"
+        if test["only_first"] is not None:
+            line += f"  right in one only: {test['only_first']:,} / {test['only_second']:,}"
         yield line
     yield f"  {'signature':24} {comparison['signature']}"

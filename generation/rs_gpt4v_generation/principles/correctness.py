@@ -29,12 +29,14 @@ class Correctness:
 
 def correctness(candidates: Sequence[Candidate], outcomes: Mapping[str, Outcome]) -> Correctness:
     """The correctness of ``candidates``; ``outcomes`` are by id, none where nobody reviewed."""
-    counted = tally(verdict for one in candidates for verdict in one["verdicts"])
+    counted = tally(verdict for candidate in candidates for verdict in candidate["verdicts"])
     known = list(get_args(Check))
     order = [*known, *sorted(counted.keys() - set(known))]
-    checked = [one["verdicts"] for one in candidates if one["verdicts"]]
+    checked = [candidate["verdicts"] for candidate in candidates if candidate["verdicts"]]
     clean = sum(not checks_with("fail", verdicts) for verdicts in checked)
-    settled = Counter(outcomes[one["id"]] for one in candidates if one["id"] in outcomes)
+    settled = Counter(
+        outcomes[candidate["id"]] for candidate in candidates if candidate["id"] in outcomes
+    )
     return Correctness(
         checked=len(checked),
         clean=clean / len(checked) if checked else None,

@@ -148,7 +148,7 @@ def frequent(counts: Counter[str]) -> Frequent:
     """The number, the entropy and the most frequent of what is counted."""
     total = counts.total()
     shares = [count / total for count in counts.values()]
-    top = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:_FREQUENT]
+    top = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:_FREQUENT]
     return Frequent(
         counted=total,
         number=len(counts),

@@ -55,10 +55,10 @@ def form(question: str) -> str:
     >>> form("How might the harbor affect the town?"), form("Provide a caption for this image.")
     ('reasoning', 'describe')
     """
-    asked = next(
+    sentence = next(
         (s for s in sentences(question) if s.rstrip("\"'\u201d) ").endswith("?")), question
     )
-    bare = _POLITE.sub("", asked.lower())
+    bare = _POLITE.sub("", sentence.lower())
     if _CLOSED.match(bare):
         return "which" if " or " in bare and not _ANY.match(bare) else "yes/no"
     return next((name for name, rule in _COMPILED if rule.search(bare)), "other")

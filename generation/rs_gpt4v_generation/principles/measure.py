@@ -147,7 +147,7 @@ def _rows(name: str, split: str, options: dict[str, Any]) -> datasets.Dataset | 
 def _settled(queues: Sequence[Queue], reviews: Sequence[Path]) -> list[dict[str, Outcome]]:
     """For each queue what its reviewers settled, by id; nothing where nobody reviewed it."""
     fits: list[list[Path]] = [[] for _ in queues]
-    known = [{one["id"] for one in queue.candidates} for queue in queues]
+    known = [{candidate["id"] for candidate in queue.candidates} for queue in queues]
     for file in reviews:
         ids = {decision["id"] for decision in read_decisions(file)}
         reviewed = [index for index, own in enumerate(known) if own & ids]

@@ -51,7 +51,7 @@ def write_page(report: Report, out: Path, *, sample: bool = False) -> None:
     Raises:
         ValueError: ``out`` is a folder.
     """
-    generated = [(one.name, one.correctness) for one in report.measured if one.correctness]
+    generated = [(item.name, item.correctness) for item in report.measured if item.correctness]
     page = (
         environment(Path(__file__).parent)
         .get_template("page.html.jinja")
@@ -60,7 +60,7 @@ def write_page(report: Report, out: Path, *, sample: bool = False) -> None:
             principles=PRINCIPLES,
             charts=lambda principle: charts(principle, report.measured),
             forms=FORMS,
-            form_stacks=[_stack(one.name, one.complexity.forms, 1) for one in report.measured],
+            form_stacks=[_stack(item.name, item.complexity.forms, 1) for item in report.measured],
             verdicts=[
                 (name, [_stack_of_counts(*check) for check in result.checks.items()])
                 for name, result in generated
@@ -84,19 +84,19 @@ def charts(principle: Principle, measured: list[Measured]) -> list[tuple[Measure
     Correctness is not asked of what nobody generated.
     """
     if principle.name == "Correctness":
-        measured = [one for one in measured if one.correctness]
+        measured = [item for item in measured if item.correctness]
     drawn = [(measure, _bars(measure, measured)) for measure in principle.measures]
     return [(measure, bars) for measure, bars in drawn if any(b.width is not None for b in bars)]
 
 
 def _bars(measure: Measure, measured: list[Measured]) -> list[Bar]:
-    values = [measure.value(one) for one in measured]
+    values = [measure.value(item) for item in measured]
     ends = [v.high if isinstance(v, Quartiles) else v for v in values if v is not None]
     # Shares are drawn to one scale, other numbers to the largest.
     scale = 100 / (1 if measure.kind == "share" else max([*ends, 0]) or 1)
     return [
-        Bar(one.name, one.origin, *_placed(value, scale), measure.shown(one))
-        for one, value in zip(measured, values, strict=True)
+        Bar(item.name, item.origin, *_placed(value, scale), measure.shown(item))
+        for item, value in zip(measured, values, strict=True)
     ]
 
 

@@ -24,7 +24,7 @@ def to_text(report: Report) -> str:
     parts = [_table("Measured", _SIZES, map(_size_cells, measured))]
     for principle in PRINCIPLES:
         parts += _sections(principle, measured)
-    if any(m.is_of_few(one) for p in PRINCIPLES for m in p.measures for one in measured):
+    if any(m.is_of_few(item) for p in PRINCIPLES for m in p.measures for item in measured):
         parts.append(FEW)
     parts += [f"{config} was not measured: {reason}" for config, reason in report.absent.items()]
     if report.unreadable:
@@ -35,18 +35,18 @@ def to_text(report: Report) -> str:
 _SIZES = ("", "task", "dialogues", "turns", "images", "sample", "origin")
 
 
-def _size_cells(one: Measured) -> list[str]:
-    counts = (one.rows, one.turns, one.images, one.diversity.sampled)
-    return [one.name, one.task, *(f"{n:,}" for n in counts), one.origin]
+def _size_cells(item: Measured) -> list[str]:
+    counts = (item.rows, item.turns, item.images, item.diversity.sampled)
+    return [item.name, item.task, *(f"{n:,}" for n in counts), item.origin]
 
 
 def _sections(principle: Principle, measured: Sequence[Measured]) -> Iterator[str]:
     is_correctness = principle.name == "Correctness"
     heads = [measure.head for measure in principle.measures]
-    rows = [[one.name, *(m.shown(one) for m in principle.measures)] for one in measured]
+    rows = [[item.name, *(m.shown(item) for m in principle.measures)] for item in measured]
     if is_correctness:
         heads.append("checks and reviews")
-        rows = [[*row, judged(one)] for row, one in zip(rows, measured, strict=True)]
+        rows = [[*row, judged(item)] for row, item in zip(rows, measured, strict=True)]
     yield _table(principle.name, ["", *heads], rows)
     if is_correctness and (verdicts := _verdict_rows(measured)):
         yield _table("Verdicts", ("", "check", *get_args(Result)), verdicts)
@@ -57,19 +57,19 @@ def _sections(principle: Principle, measured: Sequence[Measured]) -> Iterator[st
         yield _table("Forms of questions", ["", *FORMS], forms)
 
 
-def _pairs_line(one: Measured) -> str:
-    top = [f"{pair} {share:.1%}" for pair, share in one.diversity.pairs.top.items()]
-    return f"  {one.name}: {', '.join(top[:_TOP]) or 'none'}"
+def _pairs_line(item: Measured) -> str:
+    top = [f"{pair} {share:.1%}" for pair, share in item.diversity.pairs.top.items()]
+    return f"  {item.name}: {', '.join(top[:_TOP]) or 'none'}"
 
 
 _TOP = 5
 
 
-def judged(one: Measured) -> str:
+def judged(item: Measured) -> str:
     """What is known of its correctness, in words."""
-    result = one.correctness
+    result = item.correctness
     if result is None:
-        return ORIGINS[one.origin]
+        return ORIGINS[item.origin]
     checked = f"{result.checked:,} checked" if result.checked else "not checked"
     reviews = [f"{number:,} {name}" for name, number in result.outcomes.items() if number]
     return f"{checked}; {', '.join(reviews) or 'not reviewed'}"
@@ -77,10 +77,10 @@ def judged(one: Measured) -> str:
 
 def _verdict_rows(measured: Sequence[Measured]) -> list[list[str]]:
     return [
-        [one.name, check, *(f"{by_result[result]:,}" for result in get_args(Result))]
-        for one in measured
-        if one.correctness
-        for check, by_result in one.correctness.checks.items()
+        [item.name, check, *(f"{by_result[result]:,}" for result in get_args(Result))]
+        for item in measured
+        if item.correctness
+        for check, by_result in item.correctness.checks.items()
     ]
 
 

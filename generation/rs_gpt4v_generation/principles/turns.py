@@ -138,10 +138,10 @@ def of_rows(name: str, rows: datasets.Dataset) -> Turns:
 def of_queue(queue: Queue) -> list[Turns]:
     """The turns of each product that a queue has, in the order of the products."""
     by_product = {
-        product: [one for one in queue.candidates if one["product"] == product]
+        product: [candidate for candidate in queue.candidates if candidate["product"] == product]
         for product in PRODUCTS
     }
-    return [_of_candidates(queue.path, some) for some in by_product.values() if some]
+    return [_of_candidates(queue.path, chosen) for chosen in by_product.values() if chosen]
 
 
 def _of_candidates(path: Path, candidates: list[Candidate]) -> Turns:
@@ -151,10 +151,11 @@ def _of_candidates(path: Path, candidates: list[Candidate]) -> Turns:
         "generated",
         product,
         pa.array(
-            [one["messages"] for one in candidates], FEATURES.arrow_schema.field("messages").type
+            [candidate["messages"] for candidate in candidates],
+            FEATURES.arrow_schema.field("messages").type,
         ),
-        images=len({one["image"] for one in candidates}),
-        sizes=np.array([[one["width"], one["height"]] for one in candidates]),
+        images=len({candidate["image"] for candidate in candidates}),
+        sizes=np.array([[candidate["width"], candidate["height"]] for candidate in candidates]),
         candidates=tuple(candidates),
     )
 

@@ -47,4 +47,4 @@ def _read(turns: Turns, indices: np.ndarray) -> float | None:
     texts = turns.answers.drawn(indices)
     sizes = turns.sizes[turns.row[indices]].tolist()
     read = [CODECS["llava"].parse(text, *size) for text, size in zip(texts, sizes, strict=True)]
-    return sum(not isinstance(one, ParseFailure) for one in read) / len(read)
+    return sum(not isinstance(boxes, ParseFailure) for boxes in read) / len(read)

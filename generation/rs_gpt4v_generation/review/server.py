@@ -257,8 +257,8 @@ def _index(text: str) -> int:
 
 
 def _filter(query: str) -> Filter:
-    wanted = {name: values[-1] for name, values in parse_qs(query).items()}
-    unknown = sorted(wanted.keys() - {field.name for field in fields(Filter)})
+    values_by_name = {name: values[-1] for name, values in parse_qs(query).items()}
+    unknown = sorted(values_by_name.keys() - {field.name for field in fields(Filter)})
     if unknown:
         raise BadRequestError(f"there is no filter on {', '.join(unknown)}")
-    return Filter(**wanted)
+    return Filter(**values_by_name)

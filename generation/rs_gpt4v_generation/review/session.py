@@ -73,7 +73,7 @@ def pace(times: Sequence[str]) -> float | None:
     >>> pace(["2025-01-01T10:00:00"]) is None
     True
     """
-    moments = [datetime.fromisoformat(one) for one in times]
+    moments = [datetime.fromisoformat(time) for time in times]
     gaps = [later - earlier for earlier, later in pairwise(moments)]
     worked = [gap for gap in gaps if timedelta(0) <= gap <= _PAUSE]
     spent = sum(worked, timedelta(0))
@@ -102,8 +102,10 @@ class ReviewSession:
         self.reviewer = reviewer
         self._images = images
         self._clock = clock
-        self._index_of = {one["id"]: index for index, one in enumerate(queue.candidates)}
-        self._digests = [digest(one) for one in queue.candidates]
+        self._index_of = {
+            candidate["id"]: index for index, candidate in enumerate(queue.candidates)
+        }
+        self._digests = [digest(candidate) for candidate in queue.candidates]
         self._standing = standing(reviews.decisions)
         self._deciding = threading.Lock()
 
@@ -125,7 +127,9 @@ class ReviewSession:
             "reviewer": self.reviewer,
             "reviews": self.reviews.path.name,
             "problems": len(self.queue.problems),
-            "checks": sorted({v["check"] for one in candidates for v in one["verdicts"]}),
+            "checks": sorted(
+                {v["check"] for candidate in candidates for v in candidate["verdicts"]}
+            ),
             "products": [
                 name for name in PRODUCTS if any(c["product"] == name for c in candidates)
             ],
@@ -153,16 +157,16 @@ class ReviewSession:
             "changed": self._is_changed(index),
         }
 
-    def select(self, wanted: Filter) -> list[int]:
+    def select(self, filters: Filter) -> list[int]:
         """The indices of the candidates that pass, in the queue's order."""
-        words = wanted.text.casefold().split()
+        words = filters.text.casefold().split()
         return [
             index
-            for index, one in enumerate(self.queue.candidates)
-            if wanted.product in ("", one["product"])
-            and (not wanted.decision or wanted.decision in self._states(index))
-            and _has_verdict(one, wanted)
-            and _holds(one, words)
+            for index, candidate in enumerate(self.queue.candidates)
+            if filters.product in ("", candidate["product"])
+            and (not filters.decision or filters.decision in self._states(index))
+            and _has_verdict(candidate, filters)
+            and _holds(candidate, words)
         ]
 
     def decide(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -189,7 +193,7 @@ class ReviewSession:
         counts: dict[str, int] = dict.fromkeys((*get_args(Choice), "undecided"), 0)
         for index in range(len(self.queue.candidates)):
             counts[self._states(index)[0]] += 1
-        per_hour = pace([one["at"] for one in self.reviews.decisions[-_RECENT:]])
+        per_hour = pace([decision["at"] for decision in self.reviews.decisions[-_RECENT:]])
         left = counts["undecided"] + counts["skip"]
         return {
             "total": len(self.queue.candidates),
@@ -229,7 +233,7 @@ class ReviewSession:
 
     def _decision(self, index: int, request: dict[str, Any]) -> Decision:
         candidate = self.queue.candidates[index]
-        made = {
+        decision = {
             "id": candidate["id"],
             "decision": request.get("decision"),
             "reviewer": self.reviewer,
@@ -237,29 +241,29 @@ class ReviewSession:
             "of": self._digests[index],
         }
         for choice, kept in (("edit", "messages"), ("reject", "reason")):
-            if made["decision"] == choice:
-                made[kept] = request.get(kept)
-        problem = decision_problem(made) or self._refusal(candidate, made)
+            if decision["decision"] == choice:
+                decision[kept] = request.get(kept)
+        problem = decision_problem(decision) or self._refusal(candidate, decision)
         if problem:
             raise BadRequestError(problem)
-        return cast(Decision, made)
+        return cast(Decision, decision)
 
-    def _refusal(self, candidate: Candidate, made: dict[str, Any]) -> str | None:
-        if made["decision"] == "undo" and candidate["id"] not in self._standing:
+    def _refusal(self, candidate: Candidate, decision: dict[str, Any]) -> str | None:
+        if decision["decision"] == "undo" and candidate["id"] not in self._standing:
             return f"{candidate['id']} has no decision to undo"
-        if len(made.get("reason", "")) > _LONGEST_REASON:
+        if len(decision.get("reason", "")) > _LONGEST_REASON:
             return f"the reason is longer than {_LONGEST_REASON} characters"
-        if made.get("messages") == candidate["messages"]:
+        if decision.get("messages") == candidate["messages"]:
             return "nothing was changed: accept it instead"
         return None
 
 
-def _has_verdict(candidate: Candidate, wanted: Filter) -> bool:
-    if not wanted.result and not wanted.check:
+def _has_verdict(candidate: Candidate, filters: Filter) -> bool:
+    if not filters.result and not filters.check:
         return True
     return any(
-        wanted.result in ("", one["result"]) and wanted.check in ("", one["check"])
-        for one in candidate["verdicts"]
+        filters.result in ("", verdict["result"]) and filters.check in ("", verdict["check"])
+        for verdict in candidate["verdicts"]
     )
 
 

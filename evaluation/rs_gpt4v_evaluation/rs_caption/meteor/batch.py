@@ -94,10 +94,10 @@ def _phrases(
     phrases = np.unique(np.concatenate([sources, targets]))
     places, lengths = np.nonzero(contained(hashes, phrases))
     sentences = np.searchsorted(word_starts, places, side="right") - 1
-    found = np.searchsorted(phrases, hashes[places, lengths])
+    phrase_numbers = np.searchsorted(phrases, hashes[places, lengths])
     counts = np.bincount(np.searchsorted(phrases, sources), minlength=len(phrases))
     return {
-        "phrases": np.stack([places - word_starts[sentences], lengths + 1, found], axis=1),
+        "phrases": np.stack([places - word_starts[sentences], lengths + 1, phrase_numbers], axis=1),
         "phrase_starts": np.searchsorted(places, word_starts),
         "paraphrases": np.searchsorted(phrases, targets),
         "paraphrase_starts": _starts(counts),
