@@ -23,7 +23,7 @@ from rs_gpt4v_builders.audit.images import read_images
 from rs_gpt4v_builders.audit.page import _picture
 from rs_gpt4v_evaluation.harnesses import lmms_eval
 from rs_gpt4v_evaluation.judge.pairs import Pair, check_images
-from rs_gpt4v_evaluation.predict.by_model import _Asked
+from rs_gpt4v_evaluation.predict.by_model import _Questions
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError
 from rs_gpt4v_evaluation.report.examples import _Album
 from rs_gpt4v_generation.release import ReleaseError, release
@@ -64,7 +64,7 @@ def _release(path: Path) -> tuple[int, int]:
 def _predict(path: Path) -> tuple[int, int]:
     row = {"id": "a", "images": [{"path": str(path), "bytes": None}]}
     rows = datasets.Dataset.from_list([row])
-    asked: Any = object.__new__(_Asked)
+    asked: Any = object.__new__(_Questions)
     return asked.decoded(rows[0])["images"][0].size
 
 
