@@ -12,6 +12,11 @@ from conftest import CPU_TRAINING
 
 pytest.importorskip("trl")
 
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from rs_gpt4v_training import sft
 from rs_gpt4v_training.arguments import parse
 from rs_gpt4v_training.batch import accumulation_steps
 from rs_gpt4v_training.recipe import RecipeError
@@ -55,9 +60,10 @@ def test_fewer_processes_than_asked_for_are_refused() -> None:
 ADAPTERS = {"full": {}, "moe": {"use_moe_lora": True, "lora_r": 8, "lora_dropout": 0.0}}
 TRAIN_EACH = """
 import sys
-from rs_gpt4v_training.sft import main
+from rs_gpt4v_training.sft import leave_process_group, main
 for recipe in sys.argv[1:]:
     main([f"{recipe}.yaml", "--output_dir", f"{recipe}-2", "--expected_processes", "2"])
+leave_process_group()
 """
 
 
@@ -103,3 +109,30 @@ def test_two_processes_learn_as_one_that_accumulates(
 def losses(out: Path) -> list[float]:
     log = json.loads((out / "trainer_state.json").read_text())["log_history"]
     return [entry["loss"] for entry in log if "loss" in entry]
+
+
+def test_no_thread_of_the_process_group_outlives_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a thread aborts the process when it meets the interpreter's end."""
+
+    def train_in_a_group() -> int:
+        init = f"file://{tmp_path / 'store'}"
+        dist.init_process_group("gloo", init_method=init, rank=0, world_size=1)
+        model = nn.parallel.DistributedDataParallel(nn.Linear(2, 2))
+        model(torch.ones(1, 2)).sum().backward()
+        vars(model)["itself"] = model  # as models and their hooks refer to each other
+        return len(list_group_threads())
+
+    seen = []
+    monkeypatch.setattr(sft, "main", lambda: seen.append(train_in_a_group()))
+    assert sft.run() == 0
+    assert not dist.is_initialized()
+    if Path("/proc/self/task").is_dir():
+        assert seen[0] > 0
+        assert list_group_threads() == []
+
+
+def list_group_threads() -> list[str]:
+    names = (path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
+    return [name for name in names if "gloo" in name]

@@ -36,6 +36,7 @@ from rs_gpt4v_training.moe_lora import (
     use_task,
 )
 from rs_gpt4v_training.moe_lora.router import ForwardPass, Routing, TopKRouter
+from rs_gpt4v_training.sft import leave_process_group
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
 
@@ -659,4 +660,4 @@ def _one_of_two_processes(out: Path) -> None:
 if __name__ == "__main__":
     dist.init_process_group("gloo")
     _one_of_two_processes(Path(sys.argv[1]))
-    dist.destroy_process_group()
+    leave_process_group()

@@ -5,6 +5,7 @@
 A recipe holds fields of `rs_gpt4v_training.arguments`; flags override it.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import torch
+import torch.distributed as dist
 from jinja2 import TemplateError
 from transformers import AutoConfig, AutoProcessor
 from trl import SFTTrainer
@@ -179,20 +181,20 @@ def _tasks(rows: dict[str, Any], data: DataArguments, model: ModelArguments) -> 
     known = list(get_args(Task))
     if data.streaming or not model.use_moe_lora:
         return known
-    found = {split: set(part.unique("task")) for split, part in rows.items()}
-    if odd := [task for of_split in found.values() for task in of_split if task not in known]:
+    of_split = {split: set(part.unique("task")) for split, part in rows.items()}
+    if odd := [task for tasks in of_split.values() for task in tasks if task not in known]:
         raise ValueError(
             f"rows of task {odd[0]!r}: MoE-LoRA tells what its routers do with each task. Give the "
             f"rows a column task with one of {', '.join(known)}"
         )
     if model.routing != "task":
         return known
-    if unknown := sorted(found.get("validation", set()) - found["train"]):
+    if unknown := sorted(of_split.get("validation", set()) - of_split["train"]):
         raise ValueError(
             f"validation has rows of task {', '.join(unknown)}, which no training row has: with "
             "routing: task nothing is learned for them. Leave eval_strategy out, or train on them"
         )
-    return sorted(found["train"])
+    return sorted(of_split["train"])
 
 
 def _collator(processor: Any, family: str, training: TrainingArguments) -> Any:
@@ -235,21 +237,34 @@ def run() -> int:
     """`main`, an expected error being one line; ``RS_GPT4V_TRACEBACK=1`` shows all of it."""
     expected = (OSError, ValueError, ImportError, TemplateError, torch.OutOfMemoryError)
     try:
-        return main()
+        main()
     except expected as error:
         if os.environ.get("RS_GPT4V_TRACEBACK"):
             raise
         sys.stderr.write(f"Error: {_one_line(error)}\n")
         return 1
+    leave_process_group()
+    return 0
+
+
+def leave_process_group() -> None:
+    """End the group of processes, if there is one, and its threads.
+
+    A model that waits for the garbage collector holds the group. Threads that outlive the
+    interpreter abort the process: "terminate called without an active exception".
+    """
+    gc.collect()
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _one_line(error: Exception) -> str:
-    said = str(error).strip()
-    if "\nTraceback " in said:  # of a worker that loads rows; its last line says what is wrong
-        said = said.splitlines()[-1].partition(": ")[2]
+    text = str(error).strip()
+    if "\nTraceback " in text:  # of a worker that loads rows; its last line says what is wrong
+        text = text.splitlines()[-1].partition(": ")[2]
     if isinstance(error, torch.OutOfMemoryError):
-        said += " Take a smaller per_device_train_batch_size, or gradient_checkpointing: true."
-    return " ".join(said.split())
+        text += " Take a smaller per_device_train_batch_size, or gradient_checkpointing: true."
+    return " ".join(text.split())
 
 
 if __name__ == "__main__":
