@@ -131,7 +131,8 @@ def clip(points: Sequence[float], width: int, height: int) -> Points:
         return moved
     corners = visible(points, width, height) or [(moved[0], moved[1])]
     while len(corners) > 4:
-        del corners[_least_corner(corners)]
+        areas = [_turn(*around) for around in _around(corners)]
+        del corners[areas.index(min(areas))]
     return order_corners([v for corner in (corners * 4)[:4] for v in corner])
 
 
@@ -156,11 +157,6 @@ def _around(corners: list[Corner]) -> Iterator[tuple[Corner, Corner, Corner]]:
 def _turn(a: Corner, b: Corner, c: Corner) -> float:
     """Twice the area of a triangle, negative where it goes counter-clockwise as seen."""
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-
-
-def _least_corner(corners: list[Corner]) -> int:
-    areas = [_turn(*around) for around in _around(corners)]
-    return areas.index(min(areas))
 
 
 def _cut(corners: list[Corner], axis: int, end: float, side: int) -> list[Corner]:

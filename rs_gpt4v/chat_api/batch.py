@@ -4,8 +4,10 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tqdm import tqdm
 from typing_extensions import TypedDict
@@ -52,10 +54,7 @@ def write_batch(
             "read_batch and delete them, or name another folder"
         )
     with Journal(journal) as held:
-        parts = _Parts(folder)
-        for line in _lines(requests, endpoint, held):
-            parts.write(line)
-        return parts.finished()
+        return _write_parts(_lines(requests, endpoint, held), folder)
 
 
 def _lines(
@@ -76,37 +75,26 @@ def _lines(
         yield json.dumps(line, allow_nan=False).encode("ascii") + b"\n"
 
 
-class _Parts:
-    """Files that get their names once all are whole."""
+def _write_parts(lines: Iterable[bytes], folder: Path) -> list[Path]:
+    """Write ``lines`` to files, which get their names once all are whole."""
+    unfinished: list[Path] = []
+    for part, numbered in groupby(_numbered(lines), itemgetter(0)):
+        unfinished.append(folder / f".batch_{part:05}.jsonl.part")
+        with unfinished[-1].open("wb") as file:
+            file.writelines(line for _, line in numbered)
+            file.flush()
+            os.fsync(file.fileno())
+    return [path.replace(path.with_name(path.name[1:-5])) for path in unfinished]
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._files: list[BinaryIO] = []
-        self._requests = 0
 
-    def write(self, line: bytes) -> None:
-        full = self._requests == _REQUESTS_A_FILE
-        if not self._files or full or self._files[-1].tell() + len(line) > _BYTES_A_FILE:
-            self._begin()
-        self._files[-1].write(line)
-        self._requests += 1
-
-    def _begin(self) -> None:
-        self._close()
-        name = f".batch_{len(self._files) + 1:05}.jsonl.part"
-        self._files.append((self._folder / name).open("wb"))
-        self._requests = 0
-
-    def _close(self) -> None:
-        if self._files:
-            self._files[-1].flush()
-            os.fsync(self._files[-1].fileno())
-            self._files[-1].close()
-
-    def finished(self) -> list[Path]:
-        self._close()
-        unfinished = [Path(file.name) for file in self._files]
-        return [path.replace(path.with_name(path.name[1:-5])) for path in unfinished]
+def _numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Each line with the number of its file, from 1."""
+    part, requests, size = 1, 0, 0
+    for line in lines:
+        if requests == _REQUESTS_A_FILE or (requests and size + len(line) > _BYTES_A_FILE):
+            part, requests, size = part + 1, 0, 0
+        requests, size = requests + 1, size + len(line)
+        yield part, line
 
 
 def read_batch(
@@ -209,5 +197,5 @@ def _is_malformed(line: bytes) -> bool:
     except json.JSONDecodeError:
         return True
     except (ValueError, RecursionError):
-        return False
+        pass
     return False

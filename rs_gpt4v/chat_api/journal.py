@@ -4,7 +4,6 @@ import json
 import os
 from datetime import datetime, timezone
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any, NamedTuple
 
 from annotated_types import Ge
@@ -80,12 +79,7 @@ class Journal:
         self._size = self._file.tell()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
         self._lock.release()
 

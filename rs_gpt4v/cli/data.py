@@ -33,11 +33,11 @@ def sources(
     root = data_dir and data_dir.absolute()
     if root and not root.is_dir():
         raise FileNotFoundError(f"{root} is no folder: give the releases' parent with --data-dir")
-    found = inventory.inventory(root, inventory.choose(names) if names else None)
+    items = inventory.inventory(root, inventory.choose(names) if names else None)
     if as_json:
-        typer.echo(json.dumps(inventory.to_json(found), indent=2))
+        typer.echo(json.dumps(inventory.to_json(items), indent=2))
     else:
-        typer.echo(inventory.to_text(found, root, citations=citations))
+        typer.echo(inventory.to_text(items, root, citations=citations))
 
 
 @app.command()
@@ -135,7 +135,7 @@ def stats(
         draw(built, made_of, sample=sample)
     if as_json:
         numbers = table1.to_json(built, batch_size, distinct)
-        made = [asdict(one) for one in made_of]
+        made = [asdict(composed) for composed in made_of]
         typer.echo(json.dumps({"sample": sample, **numbers, "details": made}, indent=2))
         return
     typer.echo(table1.to_text(built, batch_size, sample=sample, distinct=distinct))
@@ -166,15 +166,15 @@ def audit(
     from rs_gpt4v_builders.audit.text import to_json, to_text
 
     common.keep_inputs([out], [], data_dir)
-    found = look(
+    findings = look(
         configs or (),
         **common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
     )
-    write_page(found, out, sample=sample)
+    write_page(findings, out, sample=sample)
     if as_json:
-        typer.echo(json.dumps({"sample": sample, **to_json(found)}, indent=2))
+        typer.echo(json.dumps({"sample": sample, **to_json(findings)}, indent=2))
     else:
-        typer.echo(f"{to_text(found)}\n\nPictures: {out}")
+        typer.echo(f"{to_text(findings)}\n\nPictures: {out}")
 
 
 @app.command()

@@ -86,8 +86,10 @@ def predict(
     described = describe(rows, config=config, split=split, protocol=protocol, box_format=codec)
     if predictor:
         from rs_gpt4v_evaluation.predict import predict as answer
+        from rs_gpt4v_evaluation.predict.predictor import processes
 
         answer(predictor, rows, described, out, batch_size, share_images=share_images)
+        processes().destroy_process_group()  # its threads abort a process that they outlive
     elif server:
         _ask(server, model, concurrency, rows, described, out, longest)
 
@@ -143,12 +145,12 @@ def collect(
     from rs_gpt4v_evaluation.harnesses.vlmevalkit import read_result
 
     common.keep_inputs([out], [result])
-    found = read_result(result)
-    write_json_lines(out, found.predictions)
-    typer.echo(f"{len(found.predictions):,} replies: {out}")
-    if found.failed:
-        typer.echo(f"{len(found.failed):,} rows have no reply; run VLMEvalKit again for them:")
-        typer.echo("\n".join(found.failed))
+    table = read_result(result)
+    write_json_lines(out, table.predictions)
+    typer.echo(f"{len(table.predictions):,} replies: {out}")
+    if table.failed:
+        typer.echo(f"{len(table.failed):,} rows have no reply; run VLMEvalKit again for them:")
+        typer.echo("\n".join(table.failed))
         raise typer.Exit(1)
 
 
@@ -180,23 +182,25 @@ def score(
     rules = Rules(counts, normalise, strict_iou, skip_bad_boxes, areas)
     draws = resamples if intervals else 0
     scores = [
-        one for file in files for one in scores_of(read_predictions(file), str(file), rules, draws)
+        scored
+        for file in files
+        for scored in scores_of(read_predictions(file), str(file), rules, draws)
     ]
     compared = [
-        one
+        result
         for file in files
         if against
-        for one in comparison.comparisons(against, file, rules, resamples)
+        for result in comparison.comparisons(against, file, rules, resamples)
     ]
     if as_json:
-        against_one = [{"against": found} for found in compared] or [{}] * len(scores)
-        told = [{**one, **found} for one, found in zip(scores, against_one, strict=True)]
-        typer.echo(json.dumps(told, indent=2))
+        further = [{"against": result} for result in compared] or [{}] * len(scores)
+        rows = [{**scored, **more} for scored, more in zip(scores, further, strict=True)]
+        typer.echo(json.dumps(rows, indent=2))
         return
-    for one in scores:
-        typer.echo("\n".join(score_text.lines(one)))
-    for found in compared:
-        typer.echo("\n".join(score_text.comparison_lines(found)))
+    for scored in scores:
+        typer.echo("\n".join(score_text.lines(scored)))
+    for result in compared:
+        typer.echo("\n".join(score_text.comparison_lines(result)))
 
 
 @app.command()
@@ -283,7 +287,7 @@ def judge(
 
     journal = out.with_name(f"{out.name}.journal")
     common.keep_inputs([out, journal], [*files, *(against or ()), prices])
-    asked = judging.Judge(
+    judge = judging.Judge(
         endpoint=chat.Endpoint(
             model=judge_model,
             base_url=base_url,
@@ -300,17 +304,17 @@ def judge(
         prices=chat.read_prices(prices) if prices else chat.PRICES,
     )
     if dry_run:
-        typer.echo(tables.estimate(files, against or [], asked))
+        typer.echo(tables.estimate(files, against or [], judge))
         return
     summaries = (
-        judging.compare_files(files, against, out, asked)
+        judging.compare_files(files, against, out, judge)
         if against
-        else judging.judge_files(files, out, asked)
+        else judging.judge_files(files, out, judge)
     )
     for summary in summaries:
         typer.echo(summary, err=True)
-    found = judging.comparison(out) if against else judging.judge_scores(out)
-    typer.echo(json.dumps(found, indent=2) if as_json else "\n".join(tables.lines(found)))
-    if failed := found["failed"]:
+    result = judging.comparison(out) if against else judging.judge_scores(out)
+    typer.echo(json.dumps(result, indent=2) if as_json else "\n".join(tables.lines(result)))
+    if failed := result["failed"]:
         typer.echo(f"{len(failed):,} pairs failed; run the same command to ask again.", err=True)
         raise typer.Exit(1)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 Queue = Annotated[Path, typer.Argument(help="Candidates file of generate (JSON lines).")]
-_TOLD = 10  # problems that are named, of however many
+_SHOWN = 10  # problems that are named, of however many
 
 
 @app.command()
@@ -137,7 +137,7 @@ def generate(
             tokens_per_minute=tokens_per_minute,
         ),
         journal=out / JOURNAL,
-        products=tuple(one for one in PRODUCTS if one in (product or PRODUCTS)),
+        products=tuple(name for name in PRODUCTS if name in (product or PRODUCTS)),
         tries=tries,
         seed=seed,
         temperature=temperature,
@@ -190,7 +190,7 @@ def review(
     from rs_gpt4v_generation.review.server import reviewing
 
     with reviewing(queue, reviewer or _login(), images=images, out=out, port=port) as server:
-        _tell_problems(server.session.queue.problems)
+        _show_problems(server.session.queue.problems)
         for line in (server.session.summary(), "", f"  {server.url}", "", "Ctrl+C stops."):
             typer.echo(line)
         if browser:
@@ -242,7 +242,7 @@ def release(
     from rs_gpt4v_generation.release import release as write
 
     written = write(files, data_dir, images, images_from or ())
-    _tell_problems(written.problems)
+    _show_problems(written.problems)
     for name, items in written.written.items():
         typer.echo(f"{written.folder / name}: {items:,} dialogues")
     if written.left_out:
@@ -257,8 +257,8 @@ def _login() -> str:
         raise ValueError("the login name is not known: give --reviewer NAME") from error
 
 
-def _tell_problems(problems: list[str]) -> None:
-    for problem in problems[:_TOLD]:
+def _show_problems(problems: list[str]) -> None:
+    for problem in problems[:_SHOWN]:
         typer.echo(f"left out: {problem}", err=True)
-    if len(problems) > _TOLD:
-        typer.echo(f"left out: {len(problems) - _TOLD:,} more", err=True)
+    if len(problems) > _SHOWN:
+        typer.echo(f"left out: {len(problems) - _SHOWN:,} more", err=True)

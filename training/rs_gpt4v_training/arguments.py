@@ -91,7 +91,7 @@ class DataArguments:
 
     def _refuse_beside_repository(self) -> None:
         """What decides how rows are built says nothing of rows that are built already."""
-        names = (
+        building = [
             "data_dir",
             "sample",
             "protocol",
@@ -99,8 +99,8 @@ class DataArguments:
             "exclude_leaks",
             "stretch",
             "bands",
-        )
-        given = [name for name in names if getattr(self, name) != getattr(DataArguments, name)]
+        ]
+        given = [name for name in building if getattr(self, name) != getattr(DataArguments, name)]
         if self.repository is not None and given:
             raise ValueError(
                 f"{', '.join(given)} and repository exclude each other: its rows are built "

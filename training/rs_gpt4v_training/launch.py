@@ -23,14 +23,11 @@ def launch(arguments: list[str], machine: Path | None = None) -> int:
         arguments = [*arguments, "--expected_processes", str(processes(machine))]
     else:
         # Unless told, accelerate gives a process one thread: half the speed on two cores.
-        options += ["--num_cpu_threads_per_process", _threads()]
+        threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
+        options += ["--num_cpu_threads_per_process", threads]
     parser = launch_command_parser()
     try:
         launch_command(parser.parse_args([*options, "-m", "rs_gpt4v_training.sft", *arguments]))
     except (SystemExit, ChildFailedError, subprocess.CalledProcessError):
         return 1  # the process that failed has said why
     return 0
-
-
-def _threads() -> str:
-    return os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)

@@ -10,7 +10,7 @@ import yaml
 
 _PACKAGE = Path(__file__).parent
 # A wheel carries them inside the package, a checkout beside it.
-_PLACES = (_PACKAGE, _PACKAGE.parent)
+_PARENTS = (_PACKAGE, _PACKAGE.parent)
 
 
 def recipe_path(recipe: str) -> Path:
@@ -95,10 +95,10 @@ def _named(kind: Any) -> str:
     return "None" if kind is type(None) else getattr(kind, "__name__", str(kind))
 
 
-def _shipped(kind: str, folder: str, name: str) -> Path:
-    folders = [place / folder for place in _PLACES]
-    for path in (Path(name).expanduser(), *(place / f"{name}.yaml" for place in folders)):
+def _shipped(kind: str, subfolder: str, name: str) -> Path:
+    folders = [parent / subfolder for parent in _PARENTS]
+    for path in (Path(name).expanduser(), *(folder / f"{name}.yaml" for folder in folders)):
         if path.is_file():
             return path
-    names = sorted(path.stem for place in folders for path in place.glob("*.yaml"))
+    names = sorted(path.stem for folder in folders for path in folder.glob("*.yaml"))
     raise FileNotFoundError(f"No {kind} {name!r}: give a YAML file or one of {', '.join(names)}")

@@ -125,9 +125,9 @@ def _refuse_other_form(columns: datasets.Features, name: str) -> None:
         and all(message.get(side) == text for side in ("role", "content"))
     )
     if not is_ours:
-        found = "; ".join(f"{column}: {kind}" for column, kind in columns.items())
+        present = "; ".join(f"{column}: {kind}" for column, kind in columns.items())
         raise ValueError(
-            f"repository: {name} has the columns {found}. Expected images: List(Image()) and "
+            f"repository: {name} has the columns {present}. Expected images: List(Image()) and "
             "messages: List of a role and a content, both texts without '<image>', as TRL has "
             "them and `rs-gpt4v export hub` writes them"
         )
@@ -179,10 +179,10 @@ def _sizes(
     known |= {file: size for file, size in measured.items() if isinstance(file, str)}
     sizes = []
     for row, of_row in zip(ids, files, strict=True):
-        found = [known.get(str(file)) or measured[file] for file in of_row]
-        if problem := next((one for one in found if isinstance(one, ImageError)), None):
+        of_images = [known.get(str(file)) or measured[file] for file in of_row]
+        if problem := next((size for size in of_images if isinstance(size, ImageError)), None):
             raise InvalidConversationError(f"{row}: {problem}")
-        sizes.append(found[0] if found else (None, None))
+        sizes.append(of_images[0] if of_images else (None, None))
     return sizes
 
 

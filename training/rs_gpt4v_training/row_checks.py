@@ -143,8 +143,9 @@ def _image_tokens(table: pa.Table, processor: Any) -> np.ndarray:
     sides = [table[side].combine_chunks().fill_null(1) for side in ("width", "height")]
     sizes = np.stack([side.to_numpy() for side in sides], axis=1)
     distinct, which = np.unique(sizes, axis=0, return_inverse=True)
+    message = {"role": "user", "content": [{"type": "image"}]}
     counts = [
-        len(_encode([_image_message()], [Image.new("RGB", (int(w), int(h)))], processor))
+        len(_encode([message], [Image.new("RGB", (int(w), int(h)))], processor))
         for w, h in distinct
     ]
     return np.array(counts)[which.ravel()]
@@ -166,7 +167,3 @@ def _encode(messages: list[dict[str, Any]], images: Sequence[Any], processor: An
 
 def _text_message(role: str, text: str) -> dict[str, Any]:
     return {"role": role, "content": [{"type": "text", "text": text}]}
-
-
-def _image_message() -> dict[str, Any]:
-    return {"role": "user", "content": [{"type": "image"}]}

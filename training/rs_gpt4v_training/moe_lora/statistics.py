@@ -74,7 +74,10 @@ class RouterStatistics(TrainerCallback):
         """Write what has been counted since the last call."""
         if not self.sums:
             return
-        counted, self.sums = _over_all_processes(self.sums), {}
+        counted, self.sums = self.sums, {}
+        if dist.is_available() and dist.is_initialized():
+            for sums in counted.values():
+                dist.all_reduce(sums)
         summary = _summary(torch.stack(list(counted.values())))
         logs.update(summary)
         state.log_history[-1].update(summary)
@@ -121,13 +124,6 @@ class RouterStatistics(TrainerCallback):
             )
             if tokens
         }
-
-
-def _over_all_processes(sums: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    if dist.is_available() and dist.is_initialized():
-        for tensor in sums.values():
-            dist.all_reduce(tensor)
-    return sums
 
 
 def _summary(sums: torch.Tensor) -> dict[str, float]:
