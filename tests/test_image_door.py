@@ -72,7 +72,7 @@ def _report(path: Path) -> tuple[int, int]:
     album = _Album()
     if not album.add(str(path)):
         raise images.ImageError("left out")
-    return _of_uri(album.found[str(path)])
+    return _of_uri(album.pictures[str(path)])
 
 
 def _audit_page(path: Path) -> tuple[int, int]:
