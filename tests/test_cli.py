@@ -1,6 +1,7 @@
 """The command line: helpful help, one-line errors, results where they are said to be."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,9 @@ from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
 from rs_gpt4v.cli.common import data_root
+from rs_gpt4v_builders.export import FORMATS
+from rs_gpt4v_evaluation.harnesses import HARNESSES
+from rs_gpt4v_generation.products import PRODUCTS
 
 VERBS = (
     "sources",
@@ -45,6 +49,13 @@ def test_help_of_each_verb_shows_an_example(verb: str) -> None:
 
 def test_help_names_every_verb() -> None:
     assert all(verb in run("--help") for verb in VERBS)
+
+
+def test_help_names_all_that_can_be_chosen() -> None:
+    """Written by hand: to import the lists would make every verb start a second later."""
+    for verb, choices in (("generate", PRODUCTS), ("export", [*FORMATS, *HARNESSES])):
+        words = set(re.findall(r"\w+", run(verb, "--help")))
+        assert set(choices) <= words, verb
 
 
 def test_build_counts_rows(releases: Path) -> None:

@@ -130,9 +130,9 @@ def asked_wait_s(headers: Mapping[str, str]) -> float:
     named = {name.lower(): value.strip() for name, value in headers.items()}
     if milliseconds := _number(named.get("retry-after-ms", "")):
         return min(milliseconds / 1000, LONGEST_WAIT_S)
-    if asked := named.get("retry-after"):
-        seconds = _number(asked)
-        return min(_seconds_until(asked) if seconds is None else seconds, LONGEST_WAIT_S)
+    if wait := named.get("retry-after"):
+        seconds = _number(wait)
+        return min(_seconds_until(wait) if seconds is None else seconds, LONGEST_WAIT_S)
     return limit_lifted_in_s(named)
 
 

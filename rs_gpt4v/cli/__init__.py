@@ -48,7 +48,10 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        if os.environ.get("RS_GPT4V_TRACEBACK") or not _is_expected(error):
+        from rs_gpt4v.chat_api import ChatError  # not before: few verbs need it
+
+        expected = (OSError, ValueError, ImportError, subprocess.CalledProcessError, ChatError)
+        if os.environ.get("RS_GPT4V_TRACEBACK") or not isinstance(error, expected):
             raise
         text = str(error)
         if isinstance(error, ImportError) and error.name:
@@ -58,10 +61,3 @@ def main() -> None:
             text += ". Make room there, and give the same command again"
         typer.secho(f"Error: {text}", err=True, fg=typer.colors.RED)
         sys.exit(1)
-
-
-def _is_expected(error: Exception) -> bool:
-    from rs_gpt4v.chat_api import ChatError  # not before: few verbs need it
-
-    expected = (OSError, ValueError, ImportError, subprocess.CalledProcessError, ChatError)
-    return isinstance(error, expected)

@@ -66,14 +66,14 @@ class Routing:
     def begin(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note what this pass is about; take out what the base model does not know."""
         tasks = kwargs.pop("tasks", None)
-        asked = kwargs.get("output_router_logits", False)
-        if asked:  # by TRL; False, as the model's own layers have no router
+        wants_loss = kwargs.get("output_router_logits", False)
+        if wants_loss:  # by TRL; False, as the model's own layers have no router
             kwargs["output_router_logits"] = False
         mask = kwargs.get("attention_mask")
         self.current = ForwardPass(
             tasks=self.task if tasks is None else tasks,
             mask=mask if isinstance(mask, torch.Tensor) else None,
-            counts_losses=model.training or asked,
+            counts_losses=model.training or wants_loss,
         )
         return args, kwargs
 
