@@ -1,5 +1,6 @@
 """Every family trains a step and predicts; what it learns of a row is exactly its answers."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,18 @@ from conftest import CPU_TRAINING
 
 pytest.importorskip("trl")
 
+import numpy as np
 import tiny_families
 import torch
 from jinja2 import TemplateError
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor, LlavaImageProcessorPil
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    LlavaImageProcessorPil,
+    PreTrainedTokenizerFast,
+)
 from transformers.utils import is_torchvision_available
 from trl.chat_template_utils import get_training_chat_template
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
@@ -24,7 +32,7 @@ from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.model_families import FAMILIES, UnknownFamilyError, box_format, record_box_format
 from rs_gpt4v_evaluation.predict import Predictor
 from rs_gpt4v_training.chat_template import use_trainable_template
-from rs_gpt4v_training.collators import PrefixSuffixCollator
+from rs_gpt4v_training.collators import ChatCollator, PrefixSuffixCollator, faster
 from rs_gpt4v_training.sft import main
 
 pytestmark = [
@@ -151,6 +159,96 @@ def test_same_answers_as_in_the_templates_that_trl_ships(chat: str, checkpoint: 
     use_trainable_template(processor, chat)
     # TRL's go on to the line feed after the stop token.
     assert learned(processor, MESSAGES) == [run.removesuffix("\n") for run in shipped]
+
+
+def _row(images: int, *texts: str, system: str | None = None) -> dict[str, Any]:
+    roles = ["user", "assistant"] * len(texts)
+    messages = [{"role": r, "content": t} for r, t in zip(roles, texts, strict=False)]
+    if system:
+        messages.insert(0, {"role": "system", "content": system})
+    noise = np.random.default_rng(0).integers(0, 256, (90, 60, 3), np.uint8)
+    shown = [Image.fromarray(noise).resize((60 + 20 * i, 90)) for i in range(images)]
+    return {"messages": messages, "images": shown}
+
+
+TWO_IMAGES = _row(2, "What has changed?", "nothing")
+WORDS_ALONE = _row(0, "Is red\na color?", "yes", "And wet?", " no ", system="Be brief.")
+BATCHES = {
+    "turns": [
+        _row(1, "What?", "a harbor", "How many?", "six\n", "Six?", "yes"),
+        _row(1, "So?", "it"),
+    ],
+    "characters": [
+        _row(1, "<b>&amp;</b> {{ x }} \\n\t", "é 水 🚢\u0301 </answer>"),
+        _row(1, "  ", "\n"),
+    ],
+    "long": [_row(1, "long " * 400, "word " * 300), _row(1, "Short?", "no")],
+    "two images": [TWO_IMAGES],
+    "words alone": [WORDS_ALONE],
+    "mixed": [_row(1, "What?", "a harbor"), TWO_IMAGES, WORDS_ALONE],
+}
+
+
+def same_batches(batch: dict[str, Any], other: dict[str, Any]) -> bool:
+    return batch.keys() == other.keys() and all(
+        value.dtype == other[name].dtype and torch.equal(value, other[name])
+        for name, value in batch.items()
+    )
+
+
+@pytest.mark.parametrize("rows", BATCHES.values(), ids=BATCHES)
+def test_batches_equal_those_of_trl(
+    chat: str, checkpoint: Path, rows: list[dict[str, Any]]
+) -> None:
+    processor: Any = AutoProcessor.from_pretrained(checkpoint)
+    use_trainable_template(processor, chat)
+    for collator in (
+        DataCollatorForVisionLanguageModeling(processor, assistant_only_loss=True),
+        DataCollatorForVisionLanguageModeling(processor, pad_to_multiple_of=64),
+    ):
+        quick = faster(collator)
+        assert isinstance(quick, ChatCollator)
+        assert same_batches(quick(copy.deepcopy(rows)), collator(copy.deepcopy(rows)))
+
+
+@pytest.mark.parametrize("rows", BATCHES.values(), ids=BATCHES)
+def test_batches_equal_those_of_trl_with_a_tokenizer_that_marks_words(
+    tiny_llava: Path, rows: list[dict[str, Any]]
+) -> None:
+    """Llama's put a mark before each word, the first after an image included."""
+    processor: Any = AutoProcessor.from_pretrained(tiny_llava)
+    vocabulary = [*dict.fromkeys("▁" + "".join(map(chr, range(256))))]
+    for scheme in ("always", "first"):
+        tokens = Tokenizer(models.BPE({c: i for i, c in enumerate(vocabulary)}, [], unk_token="?"))
+        tokens.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+        tokens.add_special_tokens(["<s>", "</s>", "<pad>", "<image>"])
+        processor.tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=tokens, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
+        )
+        processor.image_token_id = tokens.token_to_id("<image>")
+        collator = DataCollatorForVisionLanguageModeling(processor, assistant_only_loss=True)
+        assert same_batches(faster(collator)(copy.deepcopy(rows)), collator(copy.deepcopy(rows)))
+
+
+def test_unknown_processors_have_the_batches_of_trl_itself(
+    tiny_llava: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    processor: Any = AutoProcessor.from_pretrained(tiny_llava)
+    caplog.set_level("DEBUG", logger="rs_gpt4v_training.collators")
+
+    def refused(**options: Any) -> str:
+        caplog.clear()
+        collator = DataCollatorForVisionLanguageModeling(processor, **options)
+        assert faster(collator) is collator
+        return caplog.text
+
+    assert "max_length" in refused(max_length=99)
+    assert "completion_only_loss" in refused(completion_only_loss=True)
+    processor.tokenizer.add_tokens(AddedToken("<picture>", lstrip=True, special=True))
+    processor.image_token_id = processor.tokenizer.convert_tokens_to_ids("<picture>")
+    assert "may depend on the image" in refused()
+    processor.__class__ = type("NewVLMProcessor", (type(processor),), {})
+    assert "NewVLMProcessor is none of " in refused()
 
 
 def test_prompt_of_predicting_opens_what_is_trained(chat: str, checkpoint: Path) -> None:

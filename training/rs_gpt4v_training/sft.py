@@ -27,7 +27,7 @@ from rs_gpt4v.model_families import box_format, image_options, record_box_format
 from rs_gpt4v_training.adapters import peft_config, quantization_config, train_in_float32
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments, TrainingArguments, parse
 from rs_gpt4v_training.chat_template import use_trainable_template
-from rs_gpt4v_training.collators import PrefixSuffixCollator, Uncut
+from rs_gpt4v_training.collators import PrefixSuffixCollator, Uncut, faster
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
 from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
 from rs_gpt4v_training.pixels import with_tables
@@ -123,11 +123,9 @@ def make_trainer(
         train_in_float32(cast("torch.nn.Module", trainer.model))
     if training.train:
         freeze_all_but(training.train, cast("torch.nn.Module", trainer.model))
-    collator: Any = trainer.data_collator
-    if data.image_size is not None:
-        collator.processor = with_tables(processor)
+    trainer.data_collator = faster(trainer.data_collator)
     if data.streaming and max_length is not None:
-        trainer.data_collator = Uncut(collator, max_length)
+        trainer.data_collator = Uncut(trainer.data_collator, max_length)
     if model.use_moe_lora:
         _show_tasks_to_routers(trainer, tasks)
     return trainer
@@ -202,7 +200,7 @@ def _collator(processor: Any, family: str, training: TrainingArguments) -> Any:
     if family != "paligemma":
         return None
     training.assistant_only_loss = False  # no marks are asked for: the collator labels the answers
-    return PrefixSuffixCollator(processor)
+    return PrefixSuffixCollator(with_tables(processor))
 
 
 def _with_dtype(training: TrainingArguments, model: ModelArguments) -> TrainingArguments:
