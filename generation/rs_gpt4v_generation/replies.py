@@ -15,6 +15,8 @@ from rs_gpt4v_generation.products import (
     UnusableKind,
 )
 
+__all__ = ["LONGEST", "Dialogue", "Unusable", "UnusableKind", "parse"]
+
 LONGEST = 100_000
 """Characters; a longer reply is not searched for a dialogue."""
 

@@ -40,7 +40,6 @@ def phrases(spoken: Sequence[str], known: Collection[str]) -> Iterator[str]:
 
 _LONGEST = 4
 
-
 COLOURS = word_list("colours")
 SIZES = word_list("sizes")
 MATERIALS = word_list("materials")
