@@ -10,6 +10,7 @@ from rs_gpt4v import NAME
 from rs_gpt4v.cli import common
 
 if TYPE_CHECKING:
+    from rs_gpt4v.chat_api import Endpoint
     from rs_gpt4v_evaluation.predict import Predictor
 
 app = typer.Typer()
@@ -91,7 +92,10 @@ def predict(
         answer(predictor, rows, described, out, batch_size, share_images=share_images)
         processes().destroy_process_group()  # its threads abort a process that they outlive
     elif server:
-        _ask(server, model, concurrency, rows, described, out, longest)
+        from rs_gpt4v.chat_api import Endpoint
+
+        endpoint = Endpoint(base_url=server, model=model, concurrency=concurrency)
+        _ask(endpoint, rows, described, out, longest)
 
 
 def _predictor(
@@ -111,19 +115,9 @@ def _predictor(
     )
 
 
-def _ask(
-    server: str,
-    model: str,
-    concurrency: int,
-    rows: Any,
-    described: Any,
-    out: Path,
-    max_new_tokens: int,
-) -> None:
-    from rs_gpt4v.chat_api import Endpoint
+def _ask(endpoint: "Endpoint", rows: Any, described: Any, out: Path, max_new_tokens: int) -> None:
     from rs_gpt4v_evaluation.predict.server import predict_by_server
 
-    endpoint = Endpoint(base_url=server, model=model, concurrency=concurrency)
     if failed := predict_by_server(endpoint, rows, described, out, max_new_tokens):
         typer.echo(f"{len(failed):,} rows have no reply; run the same command to ask again:")
         typer.echo("\n".join(failed))
