@@ -9,7 +9,7 @@ import pytest
 from conftest import SHARED, needs_shared
 
 from rs_gpt4v.boxes import iou, to_hbb
-from rs_gpt4v_builders.sample.releases.dior_rsvg import CLASSES, dior_pictures
+from rs_gpt4v_builders.sample.releases.dior_rsvg import CLASSES, dior_pictures, label
 from rs_gpt4v_builders.sources.dior import ORIENTED, SOURCE
 from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.sources.source import Source, SourceNotFoundError
@@ -47,7 +47,7 @@ def test_boxes_are_those_of_the_scene(source: Source, releases: Path) -> None:
     assert [row["key"] for row in rows] == [picture.name[:-4] for picture in pictures]
     for row, picture in zip(rows, pictures, strict=True):
         things = [thing for thing in picture.scene.things if thing.name in CLASSES]
-        assert [box["label"] for box in row["boxes"]] == [CLASSES[t.name][0] for t in things]
+        assert [box["label"] for box in row["boxes"]] == [label(t) for t in things]
         for box, thing in zip(row["boxes"], things, strict=True):
             drawn = [value for corner in thing.corners for value in corner]
             expected = drawn if box["kind"] == "obb" else [*thing.box]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_gpt4v.boxes import DegenerateBoxError
-from rs_gpt4v_builders.sample.releases.dior_rsvg import CLASSES, dior_pictures, upright
+from rs_gpt4v_builders.sample.releases.dior_rsvg import CLASSES, dior_pictures, label, upright
 from rs_gpt4v_builders.sources.dior import SOURCE
 from rs_gpt4v_generation import spatial
 from rs_gpt4v_generation.classes import CONFUSED, DIOR, class_words, plural
@@ -94,14 +94,12 @@ def test_sheet_of_sample_objects(golden: Golden) -> None:
     """Those of an airport, oriented, and of a harbor, upright, in one image."""
     airport, harbor = list(dior_pictures(0, 1))[:2]
     scene = [
-        {"label": CLASSES[t.name][0], "points": [v for corner in t.corners for v in corner]}
+        {"label": label(t), "points": [v for corner in t.corners for v in corner]}
         for t in airport.scene.things
         if t.name in CLASSES
     ]
     scene += [
-        {"label": CLASSES[t.name][0], "points": upright(t)}
-        for t in harbor.scene.things
-        if t.name in CLASSES
+        {"label": label(t), "points": upright(t)} for t in harbor.scene.things if t.name in CLASSES
     ]
     golden.check("fact_sheet.json", text(fact_sheet(scene, 800, 800)).splitlines())
 

@@ -1,9 +1,8 @@
 """What the writers of releases share: splits, scenes and image files."""
 
-import itertools
 import random
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,21 +35,22 @@ def mixed(release: str, seed: int, splits: list[str]) -> list[str]:
     return random.Random(number(release, seed, "splits")).sample(splits, len(splits))
 
 
-def make_scene(
-    release: str, seed: int, index: int, kind: str, size: int, gsd_m: float
-) -> tuple[Scene, random.Random]:
-    """One image's scene, and the generator for all that is said and drawn of it."""
-    scene = lay_out(kind, number(release, seed, index), size, gsd_m)
-    return scene, random.Random(number(release, seed, index, "words"))
-
-
-def in_blocks(
-    release: str, seed: int, kinds: Sequence[str], splits: Sequence[str], size: int, gsd_m: float
+def pictures_of(
+    release: str,
+    seed: int,
+    kinds_and_splits: Iterable[tuple[str, str]],
+    size: int,
+    gsd_m: float,
+    name: Callable[[int, str], str] = lambda index, _: f"{index + 1}.tif",
 ) -> Iterator[Picture]:
-    """TIFFs named by their number, undrawn: one kind after the other, each with all ``splits``."""
-    for index, (kind, split) in enumerate(itertools.product(kinds, splits)):
-        scene, rng = make_scene(release, seed, index, kind, size, gsd_m)
-        yield Picture(f"{index + 1}.tif", split, scene, rng)
+    """A release's images, undrawn: one for each kind of scene and split, ``size`` px wide.
+
+    ``name(index, kind)`` returns the file's name.
+    """
+    for index, (kind, split) in enumerate(kinds_and_splits):
+        scene = lay_out(kind, number(release, seed, index), size, gsd_m)
+        rng = random.Random(number(release, seed, index, "words"))
+        yield Picture(name(index, kind), split, scene, rng)
 
 
 def number(*names: str | int) -> int:

@@ -2,16 +2,18 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
-from xml.sax.saxutils import escape
+from typing import Any
+from xml.etree import ElementTree
 
 from rs_gpt4v_builders.sample.files import (
     Picture,
     Splits,
     listed,
-    make_scene,
     new_folder,
     number,
+    pictures_of,
     save,
 )
 from rs_gpt4v_builders.sample.scenes import Scene, Thing
@@ -23,16 +25,16 @@ IMAGE_SIZE = 800
 _KINDS = ("airport", "harbor", "storage tanks", "sports", "intersection", "commercial")
 _MOST_OBJECTS = 4
 
-# Our class -> DIOR's name for it, and the word in an expression.
-CLASSES = {
-    "airplane": ("airplane", "airplane"),
-    "ship": ("ship", "ship"),
-    "storage tank": ("storagetank", "storage tank"),
-    "tennis court": ("tenniscourt", "tennis court"),
-    "basketball court": ("basketballcourt", "basketball court"),
-    "baseball field": ("baseballfield", "baseball field"),
-    "vehicle": ("vehicle", "vehicle"),
-}
+CLASSES = (
+    "airplane",
+    "ship",
+    "storage tank",
+    "tennis court",
+    "basketball court",
+    "baseball field",
+    "vehicle",
+)
+"""Those of our classes that DIOR annotates; its names have no spaces."""
 # Words for a place -> the span of its centre on x and on y, as shares of the side.
 PLACES = {
     "on the left": ((0.0, 0.4), (0.0, 1.0)),
@@ -59,44 +61,18 @@ _FURTHEST = {
 _LEAD = 0.05  # of the side: by so much it must be further than the next
 _DOUBT = 0.12  # of the side: nobody agrees where a place ends, so no rival may be as near as this
 
-_XML = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
-<annotation>
-  <filename>{name}</filename>
-  <source>
-    <database>DIOR</database>
-  </source>
-  <size>
-    <width>{size}</width>
-    <height>{size}</height>
-    <depth>3</depth>
-  </size>
-  <segmented>0</segmented>
-{objects}</annotation>
-"""
-_OBJECT = """  <object>
-    <name>{label}</name>
-    <pose>Unspecified</pose>
-    <bndbox>
-      <xmin>{}</xmin>
-      <ymin>{}</ymin>
-      <xmax>{}</xmax>
-      <ymax>{}</ymax>
-    </bndbox>
-    <description>{expression}</description>
-  </object>
-"""
-
 
 def dior_pictures(seed: int, scale: float) -> Iterator[Picture]:
     """The images: numbered towards the last of DIOR's training images, then away from it."""
     splits = listed(DIOR_SPLITS, scale)
     training = splits.count("train")
-    for index, split in enumerate(splits):
+
+    def name(index: int, _: str) -> str:
         beyond = index - training  # below 0 in training
-        name = _LAST_TRAINING_IMAGE + 1 + _GAP * beyond + (_GAP - 1 if beyond < 0 else 0)
-        kind = _KINDS[index % len(_KINDS)]
-        scene, rng = make_scene("dior", seed, index, kind, IMAGE_SIZE, 0.5)
-        yield Picture(f"{name:05d}.jpg", split, scene, rng)
+        image = _LAST_TRAINING_IMAGE + 1 + _GAP * beyond + (_GAP - 1 if beyond < 0 else 0)
+        return f"{image:05d}.jpg"
+
+    return pictures_of("dior", seed, zip(cycle(_KINDS), splits), IMAGE_SIZE, 0.5, name)
 
 
 def write(root: Path, seed: int, scale: float) -> None:
@@ -107,10 +83,19 @@ def write(root: Path, seed: int, scale: float) -> None:
     for picture in dior_pictures(seed, scale):
         described = expressions(picture.scene, picture.rng)
         count += len(described)
-        objects = "".join(_object(thing, words) for thing, words in described)
-        text = _XML.format(name=picture.name, size=IMAGE_SIZE, objects=objects)
+        objects = [
+            {
+                "name": label(thing),
+                "pose": "Unspecified",
+                "bndbox": upright_corners(thing),
+                "description": words,
+            }
+            for thing, words in described
+        ]
         file = (annotations / picture.name).with_suffix(".xml")
-        file.write_text(text, encoding="utf-8", newline="\n")
+        write_annotation(
+            file, objects, "  ", '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+        )
         save(picture.scene, picture.rng, images / picture.name)
     shuffled = random.Random(number("dior_rsvg", seed, "splits")).sample(range(count), count)
     a, b = max(1, round(0.1 * count)), max(2, round(0.3 * count))
@@ -119,14 +104,49 @@ def write(root: Path, seed: int, scale: float) -> None:
         (folder / f"{name}.txt").write_text(lines, encoding="utf-8", newline="\n")
 
 
-def _object(thing: Thing, expression: str) -> str:
-    label = CLASSES[thing.name][0]
-    return _OBJECT.format(*upright(thing), label=label, expression=escape(expression))
+def label(thing: Thing) -> str:
+    """DIOR's name of a thing's class."""
+    return thing.name.replace(" ", "")
 
 
 def upright(thing: Thing) -> list[int]:
     """The corners of a thing's upright box as DIOR annotates them: px, from 1, in the image."""
     return [min(max(round(corner), 1), IMAGE_SIZE) for corner in thing.box]
+
+
+def upright_corners(thing: Thing) -> dict[str, int]:
+    """The same by their names in the XML."""
+    return dict(zip(("xmin", "ymin", "xmax", "ymax"), upright(thing), strict=True))
+
+
+def write_annotation(
+    path: Path, objects: list[dict[str, Any]], indent: str, declaration: str = ""
+) -> None:
+    """Write the XML of one image: elements by name, lists for those that repeat."""
+    root = ElementTree.Element("annotation")
+    _fill(
+        root,
+        {
+            "filename": f"{path.stem}.jpg",
+            "source": {"database": "DIOR"},
+            "size": {"width": IMAGE_SIZE, "height": IMAGE_SIZE, "depth": 3},
+            "segmented": 0,
+            "object": objects,
+        },
+    )
+    ElementTree.indent(root, indent)
+    text = f"{declaration}{ElementTree.tostring(root, 'unicode')}\n"
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _fill(parent: ElementTree.Element, content: dict[str, Any]) -> None:
+    for tag, values in content.items():
+        for value in values if isinstance(values, list) else [values]:
+            child = ElementTree.SubElement(parent, tag)
+            if isinstance(value, dict):
+                _fill(child, value)
+            else:
+                child.text = str(value)
 
 
 def expressions(scene: Scene, rng: random.Random) -> list[tuple[Thing, str]]:
@@ -144,22 +164,21 @@ def expressions(scene: Scene, rng: random.Random) -> list[tuple[Thing, str]]:
 
 def phrases(thing: Thing, scene: Scene) -> Iterator[str]:
     """Expressions that are true of ``thing`` and of nothing else in the scene."""
-    noun = CLASSES[thing.name][1]
     every = scene.named(thing.name)
     alike = [other for other in every if other.color == thing.color]
     if len(alike) == 1:
-        yield f"A {thing.color} {noun}"
+        yield f"A {thing.color} {thing.name}"
     if len(every) == 1:
-        yield f"The {noun} in the image"
+        yield f"The {thing.name} in the image"
     for place, spans in PLACES.items():
         if _lies(thing, spans, scene.size, 0):
             near = [other for other in every if _lies(other, spans, scene.size, _DOUBT)]
             if len(near) == 1:
-                yield f"The {noun} {place}"
+                yield f"The {thing.name} {place}"
             if sum(other.color == thing.color for other in near) == 1:
-                yield f"A {thing.color} {noun} {place}"
+                yield f"A {thing.color} {thing.name} {place}"
     yield from (
-        phrase.format(noun)
+        phrase.format(thing.name)
         for phrase, (x, y) in _FURTHEST.items()
         if len(every) > 1 and _leads(thing, every, x, y, _LEAD * scene.size)
     )

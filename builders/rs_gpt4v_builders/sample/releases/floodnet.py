@@ -4,10 +4,11 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from rs_gpt4v_builders.sample.files import Splits, listed, make_scene, mixed, new_folder, save
+from rs_gpt4v_builders.sample.files import Splits, listed, mixed, new_folder, pictures_of, save
 from rs_gpt4v_builders.sample.plan import SIDE, lake, river
 from rs_gpt4v_builders.sample.scenes import Point, Scene, Thing, contains
 
@@ -42,13 +43,11 @@ _SOME_BUILDINGS = (
 def write(root: Path, seed: int, scale: float) -> None:
     """``FloodNet/``."""
     asked: dict[str, list[dict[str, Any]]] = {split: [] for split in SPLITS}
-    splits = mixed("floodnet", seed, listed(SPLITS, scale))
-    for index, split in enumerate(splits):
-        kind = _KINDS[index % len(_KINDS)]
-        dry, rng = make_scene("floodnet", seed, index, kind, 512, 0.1)
+    shown = zip(cycle(_KINDS), mixed("floodnet", seed, listed(SPLITS, scale)))
+    pictures = pictures_of("floodnet", seed, shown, 512, 0.1, _name)
+    for index, (name, split, dry, rng) in enumerate(pictures):
         flood = _flood(dry, rng) if index // len(_KINDS) % 2 == 0 else None
         scene = replace(dry, things=(*dry.things, flood)) if flood else dry
-        name = f"{_FIRST_IMAGE + 7 * index}.JPG"
         save(scene, rng, new_folder(root / "FloodNet" / "Images" / f"{split}_Image") / name)
         asked[split] += [{"Image_ID": name, **q} for q in _questions(dry, flood, rng)]
     folder = new_folder(root / "FloodNet" / "Questions")
@@ -58,6 +57,10 @@ def write(root: Path, seed: int, scale: float) -> None:
             questions = [{k: q[k] for k in q if k != "Ground_Truth"} for q in questions]
         numbered = {str(n): question for n, question in enumerate(questions)}
         (folder / file).write_text(json.dumps(numbered, indent=4), encoding="utf-8")
+
+
+def _name(index: int, _: str) -> str:
+    return f"{_FIRST_IMAGE + 7 * index}.JPG"
 
 
 def _flood(scene: Scene, rng: random.Random) -> Thing:

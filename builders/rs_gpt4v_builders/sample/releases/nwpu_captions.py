@@ -3,11 +3,12 @@
 import json
 import random
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_builders.sample.captions import captions
-from rs_gpt4v_builders.sample.files import Splits, listed, make_scene, new_folder, save
+from rs_gpt4v_builders.sample.files import Splits, listed, new_folder, pictures_of, save
 from rs_gpt4v_builders.sample.releases.karpathy import sentence_ids
 
 SPLITS: Splits = {"train": 5, "val": 1, "test": 1}  # images of one class
@@ -28,19 +29,17 @@ _KINDS = {
 
 def write(root: Path, seed: int, scale: float) -> None:
     """``NWPU-Captions/``."""
-    images = root / "NWPU-Captions" / "NWPU_images"
-    index, classes = 0, {}
-    for class_name, kind in _KINDS.items():
-        folder = new_folder(images / class_name)
-        classes[class_name] = []
-        for number, split in enumerate(listed(SPLITS, scale), 1):
-            name = f"{class_name}_{number:03d}.jpg"
-            scene, rng = make_scene("nwpu", seed, index, kind, 256, 0.5)
-            save(scene, rng, folder / name)
-            sentences = _with_quirks(captions(scene, rng), index, split, rng)
-            classes[class_name].append(_record(name, index, split, sentences))
-            index += 1
-    path = root / "NWPU-Captions" / "dataset_nwpu.json"
+    folder = root / "NWPU-Captions"
+    splits = listed(SPLITS, scale)
+    shown = product(_KINDS.values(), splits)
+    classes: dict[str, list[dict[str, Any]]] = {class_name: [] for class_name in _KINDS}
+    for index, (_, split, scene, rng) in enumerate(pictures_of("nwpu", seed, shown, 256, 0.5)):
+        class_name = list(_KINDS)[index // len(splits)]
+        name = f"{class_name}_{index % len(splits) + 1:03d}.jpg"
+        save(scene, rng, new_folder(folder / "NWPU_images" / class_name) / name)
+        sentences = _with_quirks(captions(scene, rng), index, split, rng)
+        classes[class_name].append(_record(name, index, split, sentences))
+    path = folder / "dataset_nwpu.json"
     path.write_text(json.dumps(classes, ensure_ascii=False), encoding="utf-8")
 
 

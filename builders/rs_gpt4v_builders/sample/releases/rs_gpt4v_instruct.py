@@ -109,7 +109,7 @@ def description(scene: Scene) -> str:
 
 def _placed(scene: Scene, name: str) -> str:
     """The first thing of a class that a place alone tells from the others, and that place."""
-    start = f"The {CLASSES[name][1]} "
+    start = f"The {name} "
     for thing in scene.named(name):
         for phrase in phrases(thing, scene):
             place = phrase.removeprefix(start)
@@ -128,4 +128,4 @@ def _counted(scene: Scene, name: str) -> str:
 
 
 def _noun(name: str, count: int) -> str:
-    return CLASSES[name][1] if count == 1 else plural(name)
+    return name if count == 1 else plural(name)

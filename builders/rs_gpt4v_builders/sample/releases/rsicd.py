@@ -1,10 +1,11 @@
 """Writes RSICD: 224 px JPEGs, lower case, one to three captions padded to five."""
 
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 from rs_gpt4v_builders.sample.captions import PER_IMAGE, captions
-from rs_gpt4v_builders.sample.files import Picture, Splits, listed, make_scene, mixed
+from rs_gpt4v_builders.sample.files import Picture, Splits, listed, mixed, pictures_of
 from rs_gpt4v_builders.sample.layouts import KINDS
 from rs_gpt4v_builders.sample.releases.karpathy import write_release
 
@@ -44,13 +45,11 @@ def write(root: Path, seed: int, scale: float) -> None:
 
 def pictures(seed: int, scale: float) -> Iterator[Picture]:
     """The images, undrawn."""
-    for index, split in enumerate(mixed("rsicd", seed, listed(SPLITS, scale))):
-        kind = KINDS[index % len(KINDS)]
-        scene, rng = make_scene("rsicd", seed, index, kind, 224, 0.5)
-        yield Picture(_name(kind, index), split, scene, rng)
+    splits = mixed("rsicd", seed, listed(SPLITS, scale))
+    return pictures_of("rsicd", seed, zip(cycle(KINDS), splits), 224, 0.5, _name)
 
 
-def _name(kind: str, index: int) -> str:
+def _name(index: int, kind: str) -> str:
     if kind in _NAMES:
         return f"{_NAMES[kind]}_{index // len(KINDS) + 1}.jpg"
     return f"{index + 1:05d}.jpg"

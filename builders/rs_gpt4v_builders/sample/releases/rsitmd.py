@@ -3,11 +3,11 @@
 The release's file was not seen: this one has the keys that published loaders read.
 """
 
-from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 from rs_gpt4v_builders.sample.captions import captions
-from rs_gpt4v_builders.sample.files import Picture, Splits, listed, make_scene, mixed
+from rs_gpt4v_builders.sample.files import Picture, Splits, listed, mixed, pictures_of
 from rs_gpt4v_builders.sample.layouts import KINDS
 from rs_gpt4v_builders.sample.releases.karpathy import write_release
 
@@ -25,7 +25,8 @@ _NAMES = {
 
 def write(root: Path, seed: int, scale: float) -> None:
     """``RSITMD/``; the captions of one image are one sentence, as in the present copies."""
-    images = list(_pictures(seed, scale))
+    splits = mixed("rsitmd", seed, listed(SPLITS, scale))
+    images = list(pictures_of("rsitmd", seed, zip(cycle(KINDS), splits), 256, 0.5, _name))
     repeated = [picture.split for picture in images].index("train")
 
     def caption(index: int, picture: Picture) -> list[str]:
@@ -36,11 +37,8 @@ def write(root: Path, seed: int, scale: float) -> None:
     write_release(root / "RSITMD" / "dataset_RSITMD.json", "images", images, caption, name="RSITMD")
 
 
-def _pictures(seed: int, scale: float) -> Iterator[Picture]:
-    for index, split in enumerate(mixed("rsitmd", seed, listed(SPLITS, scale))):
-        kind = KINDS[index % len(KINDS)]
-        scene, rng = make_scene("rsitmd", seed, index, kind, 256, 0.5)
-        yield Picture(f"{_NAMES.get(kind, kind)}_{index + 1}.tif", split, scene, rng)
+def _name(index: int, kind: str) -> str:
+    return f"{_NAMES.get(kind, kind)}_{index + 1}.tif"
 
 
 def _uneven(sentence: str, number: int) -> str:

@@ -1,15 +1,16 @@
 """Writes RSIVQA, and HRRSD and DOTA for it: its other images are those of three releases."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 
 from rs_gpt4v_builders.sample.files import (
     Picture,
     Splits,
     listed,
-    make_scene,
     mixed,
     new_folder,
+    pictures_of,
     save,
 )
 from rs_gpt4v_builders.sample.releases import rsicd, sydney_captions, ucm_captions
@@ -69,10 +70,9 @@ def _hrrsd(folder: Path, seed: int, scale: float) -> list[str]:
     images = new_folder(folder / "JPEGImages")
     lines: list[str] = []
     named: dict[str, list[str]] = {split: [] for split in HRRSD_SPLITS}
-    for index, split in enumerate(mixed("hrrsd", seed, listed(HRRSD_SPLITS, scale))):
-        kind = _HRRSD_KINDS[index % len(_HRRSD_KINDS)]
-        scene, rng = make_scene("hrrsd", seed, index, kind, 256, 0.5)
-        name = f"{index + 1:05d}"
+    shown = zip(cycle(_HRRSD_KINDS), mixed("hrrsd", seed, listed(HRRSD_SPLITS, scale)))
+    pictures = pictures_of("hrrsd", seed, shown, 256, 0.5, lambda index, _: f"{index + 1:05d}")
+    for name, split, scene, rng in pictures:
         save(scene, rng, images / f"{name}.jpg")
         own = [f"{name}: {line}" for line in _counted(scene, _HRRSD_CLASSES)]
         lines += own if named[split] or split != "train" else own * 2
@@ -86,11 +86,11 @@ def _hrrsd(folder: Path, seed: int, scale: float) -> list[str]:
 def _dota(folder: Path, seed: int, scale: float) -> dict[str, list[str]]:
     """DOTA's PNGs of 320 px, and the lines on them, a file for each split."""
     lines: dict[str, list[str]] = {split: [] for split in DOTA_SPLITS}
-    for index, split in enumerate(mixed("dota", seed, listed(DOTA_SPLITS, scale))):
-        kind = _DOTA_KINDS[index % len(_DOTA_KINDS)]
-        scene, rng = make_scene("dota", seed, index, kind, 320, 0.5)
-        save(scene, rng, new_folder(folder / split / "images") / f"P{index:04d}.png")
-        lines[split] += [f"P{index:04d}: {line}" for line in _counted(scene, _DOTA_CLASSES)]
+    shown = zip(cycle(_DOTA_KINDS), mixed("dota", seed, listed(DOTA_SPLITS, scale)))
+    pictures = pictures_of("dota", seed, shown, 320, 0.5, lambda index, _: f"P{index:04d}")
+    for name, split, scene, rng in pictures:
+        save(scene, rng, new_folder(folder / split / "images") / f"{name}.png")
+        lines[split] += [f"{name}: {line}" for line in _counted(scene, _DOTA_CLASSES)]
     return {f"DOTA/dota_{split}_vqa2.txt": own for split, own in lines.items()}
 
 

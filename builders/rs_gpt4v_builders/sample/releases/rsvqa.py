@@ -1,36 +1,61 @@
-"""What RSVQA-LR and RSVQA-HR share: tables of images, questions and answers, ids are positions."""
+"""Writes what RSVQA-LR and RSVQA-HR share: tables of images, questions and answers."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from random import Random
 from typing import Any
 
+from rs_gpt4v_builders.sample.files import Picture, new_folder, save
 from rs_gpt4v_builders.sample.questions import Balance, Question
+from rs_gpt4v_builders.sample.scenes import Scene
 
 _DATE = 1579864752.933048  # when the real releases were made; one moment for all records
 
 
-def tables(
-    splits: Sequence[str],
-    questions: Callable[[int, Balance], list[Question]],
+def write_release(
+    images: Path,
+    pictures: Iterable[Picture],
+    questions: Callable[[Scene, Balance, Random], list[Question]],
+    *,
+    prefixes: tuple[str, str],
     sensor: str,
     resolution: str,
-) -> dict[str, list[dict[str, Any]]]:
-    """The records of images, questions and answers; ids are positions."""
-    balances = {split: Balance() for split in splits}
-    tables: dict[str, list[dict[str, Any]]] = {"images": [], "questions": [], "answers": []}
-    for index, split in enumerate(splits):
-        asked = questions(index, balances[split])
-        first = len(tables["questions"])
-        ids = list(range(first, first + len(asked)))
-        tables["images"].append(_image_record(index, sensor, resolution, ids))
-        for number, question in zip(ids, asked, strict=True):
-            tables["questions"].append(_question_record(number, index, question))
-            tables["answers"].append(_answer_record(number, question))
-    return tables
+) -> None:
+    """Draw the pictures and write the tables beside their folder; ids are positions.
+
+    Each table is written whole, and once a split, with a stub for what belongs to other splits:
+    ``prefixes`` are how the names of the one and the others begin.
+    """
+    new_folder(images)
+    balances: dict[str, Balance] = defaultdict(Balance)
+    tables: dict[str, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+    for index, picture in enumerate(pictures):
+        save(picture.scene, picture.rng, images / picture.name)
+        asked = questions(picture.scene, balances[picture.split], picture.rng)
+        numbered = list(enumerate(asked, len(tables["questions"])))
+        records = {
+            "images": [_image(index, sensor, resolution, [number for number, _ in numbered])],
+            "questions": [_question(number, index, question) for number, question in numbered],
+            "answers": [_answer(number, question) for number, question in numbered],
+        }
+        for name, of_image in records.items():
+            tables[name] += [(picture.split, record) for record in of_image]
+    whole, of_split = prefixes
+    for name, table in tables.items():
+        _write(images.parent / f"{whole}{name}.json", name, [record for _, record in table])
+        for split in balances:
+            last = max(n for n, (other, _) in enumerate(table) if other == split)
+            end = len(table) if name == "images" else last + 1
+            stubbed = [
+                record if other == split else {"id": record["id"], "active": False}
+                for other, record in table[:end]
+            ]
+            _write(images.parent / f"{of_split}_{split}_{name}.json", name, stubbed)
 
 
-def _image_record(index: int, sensor: str, resolution: str, ids: list[int]) -> dict[str, Any]:
+def _image(index: int, sensor: str, resolution: str, ids: list[int]) -> dict[str, Any]:
     return {
         "id": index,
         "date_added": _DATE,
@@ -47,7 +72,7 @@ def _image_record(index: int, sensor: str, resolution: str, ids: list[int]) -> d
     }
 
 
-def _question_record(number: int, image: int, question: Question) -> dict[str, Any]:
+def _question(number: int, image: int, question: Question) -> dict[str, Any]:
     return {
         "id": number,
         "date_added": _DATE,
@@ -60,7 +85,7 @@ def _question_record(number: int, image: int, question: Question) -> dict[str, A
     }
 
 
-def _answer_record(number: int, question: Question) -> dict[str, Any]:
+def _answer(number: int, question: Question) -> dict[str, Any]:
     return {
         "id": number,
         "date_added": _DATE,
@@ -71,35 +96,5 @@ def _answer_record(number: int, question: Question) -> dict[str, Any]:
     }
 
 
-def write_tables(
-    folder: Path,
-    every: str,
-    prefix: str,
-    tables: dict[str, list[dict[str, Any]]],
-    splits: Sequence[str],
-) -> None:
-    """Each table whole, and a file a split in which what belongs to other splits is a stub."""
-    for name, records in tables.items():
-        _write_table(folder / f"{every}{name}.json", name, records)
-    split_of = [splits[int(record["img_id"])] for record in tables["questions"]]
-    for split in dict.fromkeys(splits):
-        _write_table(
-            folder / f"{prefix}_{split}_images.json",
-            "images",
-            list(_stubbed(tables["images"], splits, split)),
-        )
-        end = len(split_of) - [*reversed(split_of)].index(split)
-        for name in ("questions", "answers"):
-            records = _stubbed(tables[name][:end], split_of[:end], split)
-            _write_table(folder / f"{prefix}_{split}_{name}.json", name, list(records))
-
-
-def _stubbed(
-    records: Sequence[dict[str, Any]], splits: Sequence[str], kept: str
-) -> Iterator[dict[str, Any]]:
-    for record, split in zip(records, splits, strict=True):
-        yield record if split == kept else {"id": record["id"], "active": False}
-
-
-def _write_table(path: Path, name: str, records: list[dict[str, Any]]) -> None:
+def _write(path: Path, name: str, records: list[dict[str, Any]]) -> None:
     path.write_text(json.dumps({name: records}), encoding="utf-8")

@@ -1,10 +1,11 @@
 """Writes RSVQA-LR: 256 px TIFFs, with the files on all splits."""
 
+from itertools import cycle
 from pathlib import Path
 
-from rs_gpt4v_builders.sample.files import Splits, listed, make_scene, mixed, new_folder, save
+from rs_gpt4v_builders.sample.files import Splits, listed, mixed, pictures_of
 from rs_gpt4v_builders.sample.layouts import KINDS
-from rs_gpt4v_builders.sample.questions import Balance, Question, lr_questions
+from rs_gpt4v_builders.sample.questions import lr_questions
 from rs_gpt4v_builders.sample.releases import rsvqa
 
 SPLITS: Splits = {"train": 360, "val": 15, "test": 60}
@@ -15,15 +16,12 @@ _KINDS = (*KINDS, "landscape", "landscape", "landscape")
 
 def write(root: Path, seed: int, scale: float) -> None:
     """``RSVQA_LR/``."""
-    folder = root / "RSVQA_LR"
-    images = new_folder(folder / "Images_LR")
-    splits = mixed("lr", seed, listed(SPLITS, scale))
-
-    def questions(index: int, balance: Balance) -> list[Question]:
-        kind = _KINDS[index % len(_KINDS)]
-        scene, rng = make_scene("lr", seed, index, kind, 256, 10.0)
-        save(scene, rng, images / f"{index}.tif")
-        return lr_questions(scene, balance, rng)
-
-    tables = rsvqa.tables(splits, questions, sensor="S2", resolution="10m")
-    rsvqa.write_tables(folder, "all_", "LR_split", tables, splits)
+    shown = zip(cycle(_KINDS), mixed("lr", seed, listed(SPLITS, scale)))
+    rsvqa.write_release(
+        root / "RSVQA_LR" / "Images_LR",
+        pictures_of("lr", seed, shown, 256, 10.0, lambda index, _: f"{index}.tif"),
+        lr_questions,
+        prefixes=("all_", "LR_split"),
+        sensor="S2",
+        resolution="10m",
+    )

@@ -1,10 +1,11 @@
 """Writes Sydney-Captions: 500 px TIFFs, blocks of one kind, typing errors in ``raw``."""
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from rs_gpt4v_builders.sample.captions import captions
-from rs_gpt4v_builders.sample.files import Picture, Splits, in_blocks, listed
+from rs_gpt4v_builders.sample.files import Picture, Splits, listed, pictures_of
 from rs_gpt4v_builders.sample.releases.karpathy import OLDER_KEYS, write_release
 
 SPLITS: Splits = {"train": 3, "val": 1, "test": 1}  # images of one kind
@@ -19,7 +20,7 @@ def write(root: Path, seed: int, scale: float) -> None:
 
 def pictures(seed: int, scale: float) -> Iterator[Picture]:
     """The images, undrawn."""
-    return in_blocks("sydney", seed, _KINDS, listed(SPLITS, scale), 500, 0.5)
+    return pictures_of("sydney", seed, product(_KINDS, listed(SPLITS, scale)), 500, 0.5)
 
 
 def _captions(index: int, picture: Picture) -> list[str]:

@@ -1,10 +1,11 @@
 """Writes UCM-Captions: 256 px TIFFs, blocks of one kind, mixed-case captions."""
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 from rs_gpt4v_builders.sample.captions import captions
-from rs_gpt4v_builders.sample.files import Picture, Splits, in_blocks, listed
+from rs_gpt4v_builders.sample.files import Picture, Splits, listed, pictures_of
 from rs_gpt4v_builders.sample.layouts import KINDS
 from rs_gpt4v_builders.sample.releases.karpathy import OLDER_KEYS, write_release
 
@@ -20,7 +21,7 @@ def write(root: Path, seed: int, scale: float) -> None:
 
 def pictures(seed: int, scale: float) -> Iterator[Picture]:
     """The images, undrawn."""
-    return in_blocks("ucm", seed, KINDS, listed(SPLITS, scale), 256, 0.3048)
+    return pictures_of("ucm", seed, product(KINDS, listed(SPLITS, scale)), 256, 0.3048)
 
 
 def _captions(index: int, picture: Picture) -> list[str]:
