@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from rs_gpt4v_builders.sample.plan import Box, Plan, lake
-from rs_gpt4v_builders.sample.scenes import Point, Thing
+from rs_gpt4v_builders.sample.plan import Plan, lake
+from rs_gpt4v_builders.sample.scenes import Box, Point, Thing
 
 _LINES = ((85.0, True), (171.0, True), (85.0, False), (171.0, False))  # (middle, upright)
 # Blocks with buildings, and the kinds of other blocks that there may be.

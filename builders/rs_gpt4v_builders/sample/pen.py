@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from rs_gpt4v_builders.sample.scenes import Point, Thing
+from rs_gpt4v_builders.sample.scenes import Box, Point, Thing
 
 Rgb = tuple[int, int, int]
 
@@ -77,22 +77,27 @@ class Pen:
         r = radius * OVERSAMPLING
         self._draw.ellipse((x - r, y - r, x + r, y + r), fill=color)
 
-    def patch(self, thing: Thing, box: tuple[float, float, float, float], color: Rgb) -> None:
-        """Fill the rectangle (u_min, v_min, u_max, v_max) of a thing's own frame."""
-        u0, v0, u1, v1 = box
-        self.polygon(
-            [thing.at(u0, v0), thing.at(u1, v0), thing.at(u1, v1), thing.at(u0, v1)], color
-        )
+    def stroke(self, thing: Thing, points: Sequence[Point], color: Rgb, width: float = 1.0) -> None:
+        """Draw a line ``width`` units wide through points of a thing's own frame."""
+        self.line([thing.at(u, v) for u, v in points], color, width)
 
-    def frame(self, thing: Thing, box: tuple[float, float, float, float], width: float) -> None:
+    def patch(self, thing: Thing, box: Box, color: Rgb) -> None:
+        """Fill the rectangle (u_min, v_min, u_max, v_max) of a thing's own frame."""
+        self.polygon([thing.at(u, v) for u, v in _corners(box)], color)
+
+    def frame(self, thing: Thing, box: Box, width: float) -> None:
         """Draw white lines around the rectangle (u_min, v_min, u_max, v_max) of a thing's frame."""
-        u0, v0, u1, v1 = box
-        corners = [(u0, v0), (u1, v0), (u1, v1), (u0, v1), (u0, v0)]
-        self.line([thing.at(u, v) for u, v in corners], MARKING, width)
+        corners = _corners(box)
+        self.stroke(thing, [*corners, corners[0]], MARKING, width)
 
     def varied(self, color: Rgb, amount: float = 0.06) -> Rgb:
         """The colour, lighter or darker by up to that share."""
         return shade(color, 1 + self.rng.uniform(-amount, amount))
+
+
+def _corners(box: Box) -> list[Point]:
+    u0, v0, u1, v1 = box
+    return [(u0, v0), (u1, v0), (u1, v1), (u0, v1)]
 
 
 def _enlarged(point: Point) -> Point:

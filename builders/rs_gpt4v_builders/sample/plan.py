@@ -4,9 +4,17 @@ import math
 import random
 from dataclasses import replace
 
-from rs_gpt4v_builders.sample.scenes import COUNTABLE, Point, Scene, Thing, Tree, contains, overlap
-
-Box = tuple[float, float, float, float]
+from rs_gpt4v_builders.sample.scenes import (
+    COUNTABLE,
+    Box,
+    Point,
+    Scene,
+    Thing,
+    Tree,
+    contains,
+    outlined,
+    overlap,
+)
 
 SIDE = 256.0
 # A tree stands clear of these; it may stand in a forest or on a field.
@@ -38,10 +46,7 @@ class Plan:
 
     def blob(self, name: str, color: str, points: list[Point]) -> None:
         """Add an area with a free outline."""
-        xs, ys = zip(*points, strict=True)
-        center = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
-        extent = (max(xs) - min(xs), max(ys) - min(ys))
-        self.things.append(Thing(name, color, center, *extent, 0.0, "polygon", tuple(points)))
+        self.things.append(outlined(name, color, points))
 
     def count(self, name: str) -> int:
         """How many things of one class stand in the plan."""

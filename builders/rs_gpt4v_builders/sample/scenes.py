@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]
 Shape = Literal["rectangle", "ellipse", "ship", "airplane", "polygon"]
 
 # Outlines in a thing's own frame, bow and nose at u = 0.5, half a width either side of 0.
@@ -81,7 +82,7 @@ class Thing:
         return self.at(-0.5, -0.5), self.at(0.5, -0.5), self.at(0.5, 0.5), self.at(-0.5, 0.5)
 
     @property
-    def box(self) -> tuple[float, float, float, float]:
+    def box(self) -> Box:
         """The upright rectangle (x_min, y_min, x_max, y_max) around ``footprint``, px."""
         xs, ys = zip(*self.footprint, strict=True)
         return min(xs), min(ys), max(xs), max(ys)
@@ -127,6 +128,14 @@ class Thing:
             height=self.height * factor,
             outline=tuple((x * factor, y * factor) for x, y in self.outline),
         )
+
+
+def outlined(name: str, color: str, outline: Sequence[Point]) -> Thing:
+    """An area with a free outline, px."""
+    xs, ys = zip(*outline, strict=True)
+    center = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
+    extent = (max(xs) - min(xs), max(ys) - min(ys))
+    return Thing(name, color, center, *extent, 0.0, "polygon", tuple(outline))
 
 
 @dataclass(frozen=True)

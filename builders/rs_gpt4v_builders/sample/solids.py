@@ -33,7 +33,7 @@ def _building(pen: Pen, house: Thing) -> None:
 def _gable(pen: Pen, house: Thing, color: Rgb) -> None:
     pen.patch(house, (-0.5, -0.5, 0.5, 0.0), shade(color, _lit(house, 270)))
     pen.patch(house, (-0.5, 0.0, 0.5, 0.5), shade(color, _lit(house, 90)))
-    pen.line([house.at(-0.5, 0), house.at(0.5, 0)], shade(color, 1.2), 1)
+    pen.stroke(house, [(-0.5, 0), (0.5, 0)], shade(color, 1.2), 1)
 
 
 def _hip(pen: Pen, house: Thing, color: Rgb) -> None:
@@ -66,7 +66,7 @@ def _tank(pen: Pen, tank: Thing) -> None:
     pen.disc(_toward_sun(tank.center, 0.03 * radius), radius * 0.95, shade(color, 0.95))
     pen.disc(_toward_sun(tank.center, 0.12 * radius), radius * 0.74, color)
     pen.disc(_toward_sun(tank.center, 0.3 * radius), radius * 0.36, shade(color, 1.06))
-    pen.line([tank.at(0, 0), tank.at(0.47, 0.1)], shade(color, 0.7), 1)
+    pen.stroke(tank, [(0, 0), (0.47, 0.1)], shade(color, 0.7), 1)
     pen.disc(tank.center, radius * 0.07, shade(color, 0.6))
 
 
@@ -81,10 +81,9 @@ def _airplane(pen: Pen, plane: Thing) -> None:
     pen.polygon([plane.at(u, v) for u, v in hull], shade(color, 1.08))
     for side in (-1, 1):
         pen.patch(plane, (0.0, side * 0.22 - 0.025, 0.09, side * 0.22 + 0.025), shade(color, 0.62))
-        wing = [(-0.02, side * 0.06), (-0.12, side * 0.49)]
-        pen.line([plane.at(u, v) for u, v in wing], shade(color, 0.78), 0.7)
-    pen.line([plane.at(-0.5, 0), plane.at(-0.32, 0)], (96, 112, 140), 1.4)
-    pen.line([plane.at(0.4, -0.03), plane.at(0.4, 0.03)], (70, 74, 82), 1)
+        pen.stroke(plane, [(-0.02, side * 0.06), (-0.12, side * 0.49)], shade(color, 0.78), 0.7)
+    pen.stroke(plane, [(-0.5, 0), (-0.32, 0)], (96, 112, 140), 1.4)
+    pen.stroke(plane, [(0.4, -0.03), (0.4, 0.03)], (70, 74, 82), 1)
 
 
 def _ship(pen: Pen, ship: Thing) -> None:
@@ -92,31 +91,21 @@ def _ship(pen: Pen, ship: Thing) -> None:
     if ship.style == "sailing":
         _wake(pen, ship)
     pen.polygon(ship.footprint, shade(color, 0.86))
-    deck = [
-        (x * 0.84 + ship.center[0] * 0.16, y * 0.84 + ship.center[1] * 0.16)
-        for x, y in ship.footprint
-    ]
-    pen.polygon(deck, color)
+    x, y = ship.center
+    pen.polygon([(px * 0.84 + x * 0.16, py * 0.84 + y * 0.16) for px, py in ship.footprint], color)
     pen.patch(ship, (-0.34, -0.28, -0.02, 0.28), shade(color, 0.72))
     pen.patch(ship, (-0.3, -0.22, -0.08, 0.22), shade(color, 1.1))
     pen.patch(ship, (-0.02, -0.26, 0.04, 0.26), (70, 84, 98))
-    pen.line([ship.at(0.1, 0), ship.at(0.36, 0)], shade(color, 0.76), 0.8)
+    pen.stroke(ship, [(0.1, 0), (0.36, 0)], shade(color, 0.76), 0.8)
 
 
 def _wake(pen: Pen, ship: Thing) -> None:
     foam = (142, 166, 172)
-    pen.polygon(
-        [
-            ship.at(u, v)
-            for u, v in ((-0.46, -0.36), (-1.25, -0.75), (-1.1, 0), (-1.25, 0.75), (-0.46, 0.36))
-        ],
-        (96, 128, 142),
-    )
+    wake = ((-0.46, -0.36), (-1.25, -0.75), (-1.1, 0), (-1.25, 0.75), (-0.46, 0.36))
+    pen.polygon([ship.at(u, v) for u, v in wake], (96, 128, 142))
     for v in (-1, 1):
-        pen.line(
-            [ship.at(0.3, v * 0.4), ship.at(-0.5, v * 0.6), ship.at(-1.3, v * 0.85)], foam, 1.2
-        )
-        pen.line([ship.at(-0.5, v * 0.2), ship.at(-1.0, v * 0.2)], foam, 1)
+        pen.stroke(ship, [(0.3, v * 0.4), (-0.5, v * 0.6), (-1.3, v * 0.85)], foam, 1.2)
+        pen.stroke(ship, [(-0.5, v * 0.2), (-1.0, v * 0.2)], foam, 1)
 
 
 def _vehicle(pen: Pen, car: Thing) -> None:
@@ -148,11 +137,8 @@ SOLIDS: dict[str, Callable[[Pen, Thing], None]] = {
 
 def tree(pen: Pen, crown: Tree) -> None:
     """A crown of lobes, lighter toward the sun."""
-    base = (
-        round(46 + 34 * crown.shade),
-        round(66 + 36 * crown.shade),
-        round(38 + 18 * crown.shade),
-    )
+    light = crown.shade
+    base = (round(46 + 34 * light), round(66 + 36 * light), round(38 + 18 * light))
     pen.disc((crown.x, crown.y), crown.radius, shade(base, 0.72))
     for _ in range(4):
         reach, turn = crown.radius * pen.rng.uniform(0.2, 0.55), pen.rng.uniform(0, 6.28)
@@ -160,8 +146,5 @@ def tree(pen: Pen, crown: Tree) -> None:
         y = crown.y + reach * math.sin(turn) + SUN[1] * crown.radius * 0.2
         light = 0.9 + 0.12 * -(math.cos(turn) * 0.6 + math.sin(turn) * 0.8)
         pen.disc((x, y), crown.radius * pen.rng.uniform(0.36, 0.5), shade(base, light))
-    pen.disc(
-        (crown.x + SUN[0] * crown.radius * 0.36, crown.y + SUN[1] * crown.radius * 0.36),
-        crown.radius * 0.3,
-        shade(base, 1.2),
-    )
+    top = (crown.x + SUN[0] * crown.radius * 0.36, crown.y + SUN[1] * crown.radius * 0.36)
+    pen.disc(top, crown.radius * 0.3, shade(base, 1.2))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from rs_gpt4v_builders.sample import pen as palette
 from rs_gpt4v_builders.sample.pen import MARKING, Pen, shade
-from rs_gpt4v_builders.sample.scenes import Point, Thing
+from rs_gpt4v_builders.sample.scenes import Box, Point, Thing
 
 
 def _farmland(pen: Pen, field: Thing) -> None:
@@ -17,11 +17,11 @@ def _farmland(pen: Pen, field: Thing) -> None:
     for n in range(1, furrows):
         v = n / furrows - 0.5
         ends = (v, max(-0.5, min(0.5, v + tilt)))
-        line = [
-            field.at(u, w) if along else field.at(w, u)
-            for u, w in zip((-0.5, 0.5), ends, strict=True)
-        ]
-        pen.line(line, shade(color, pen.rng.uniform(0.82, 0.93)), pen.rng.uniform(0.7, 1.5))
+        line = [(-0.5, ends[0]), (0.5, ends[1])]
+        if not along:
+            line = [(v, u) for u, v in line]
+        tint = shade(color, pen.rng.uniform(0.82, 0.93))
+        pen.stroke(field, line, tint, pen.rng.uniform(0.7, 1.5))
 
 
 def _forest(pen: Pen, forest: Thing) -> None:
@@ -32,14 +32,13 @@ def _water(pen: Pen, water: Thing) -> None:
     color = pen.varied(palette.WATERS[water.color])
     pen.polygon(water.footprint, color)
     if water.shape == "polygon":
-        banks = _banks(water)
-        for bank in banks:
+        for bank in _banks(water):
             pen.line(bank, shade(color, 1.2), 3)
         return
     for _ in range(90):
         u, v = pen.rng.uniform(-0.48, 0.48), pen.rng.uniform(-0.48, 0.48)
-        ripple = [water.at(u - 0.02, v), water.at(u, v + 0.004), water.at(u + 0.02, v)]
-        pen.line(ripple, shade(color, pen.rng.choice((0.93, 1.08))), 1)
+        ripple = [(u - 0.02, v), (u, v + 0.004), (u + 0.02, v)]
+        pen.stroke(water, ripple, shade(color, pen.rng.choice((0.93, 1.08))), 1)
 
 
 def _banks(water: Thing) -> list[tuple[Point, ...]]:
@@ -61,19 +60,16 @@ def _road(pen: Pen, road: Thing) -> None:
     dash, count = 0.022, 16
     for n in range(count):
         start = (n + 0.25) / count - 0.5
-        box = (start, -0.03, start + dash, 0.03)
-        pen.patch(road, box if road.width > road.height else _swapped(box), MARKING)
+        pen.patch(road, _lengthwise(road, -0.03, 0.03, start, start + dash), MARKING)
 
 
-def _lengthwise(strip: Thing, low: float, high: float) -> tuple[float, float, float, float]:
-    """The part of a strip between two positions across it."""
-    box = (-0.5, low, 0.5, high)
-    return box if strip.width > strip.height else _swapped(box)
-
-
-def _swapped(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    u0, v0, u1, v1 = box
-    return v0, u0, v1, u1
+def _lengthwise(
+    strip: Thing, low: float, high: float, start: float = -0.5, end: float = 0.5
+) -> Box:
+    """The part of a strip between two positions across it, and two along it."""
+    if strip.width > strip.height:
+        return start, low, end, high
+    return low, start, high, end
 
 
 def _path(pen: Pen, path: Thing) -> None:
@@ -84,8 +80,7 @@ def _path(pen: Pen, path: Thing) -> None:
         pen.polygon(path.footprint, pen.varied(palette.PAVING))
         return
     pen.polygon(path.footprint, shade(palette.ASPHALT, 1.12))
-    line = _lengthwise(path, -0.03, 0.03)
-    pen.patch(path, line, (196, 172, 84))
+    pen.patch(path, _lengthwise(path, -0.03, 0.03), (196, 172, 84))
 
 
 def _junction(pen: Pen, junction: Thing) -> None:
@@ -100,18 +95,10 @@ def _junction(pen: Pen, junction: Thing) -> None:
 
 def _apron(pen: Pen, apron: Thing) -> None:
     pen.polygon(apron.footprint, palette.PAVING)
-    for n in range(1, 12):
-        pen.line(
-            [apron.at(n / 12 - 0.5, -0.5), apron.at(n / 12 - 0.5, 0.5)],
-            shade(palette.PAVING, 0.93),
-            0.7,
-        )
-    for n in range(1, 5):
-        pen.line(
-            [apron.at(-0.5, n / 5 - 0.5), apron.at(0.5, n / 5 - 0.5)],
-            shade(palette.PAVING, 0.93),
-            0.7,
-        )
+    joints = [((n / 12 - 0.5, -0.5), (n / 12 - 0.5, 0.5)) for n in range(1, 12)]
+    joints += [((-0.5, n / 5 - 0.5), (0.5, n / 5 - 0.5)) for n in range(1, 5)]
+    for joint in joints:
+        pen.stroke(apron, joint, shade(palette.PAVING, 0.93), 0.7)
 
 
 def _runway(pen: Pen, runway: Thing) -> None:
@@ -132,7 +119,7 @@ def _runway(pen: Pen, runway: Thing) -> None:
 def _pier(pen: Pen, pier: Thing) -> None:
     pen.polygon(pier.footprint, (176, 166, 148))
     for n in range(1, 24):
-        pen.line([pier.at(-0.5, n / 24 - 0.5), pier.at(0.5, n / 24 - 0.5)], (150, 140, 122), 0.6)
+        pen.stroke(pier, [(-0.5, n / 24 - 0.5), (0.5, n / 24 - 0.5)], (150, 140, 122), 0.6)
 
 
 def _parking(pen: Pen, lot: Thing) -> None:
@@ -141,7 +128,7 @@ def _parking(pen: Pen, lot: Thing) -> None:
     for row in (-0.49, 0.16):
         for n in range(6):
             u = (n - 2.5) * side
-            pen.line([lot.at(u, row), lot.at(u, row + 0.33)], MARKING, 0.8)
+            pen.stroke(lot, [(u, row), (u, row + 0.33)], MARKING, 0.8)
 
 
 def _tennis(pen: Pen, court: Thing) -> None:
@@ -151,15 +138,15 @@ def _tennis(pen: Pen, court: Thing) -> None:
     pen.frame(court, (-0.34, -0.37, 0.34, 0.37), 1.1)
     pen.frame(court, (-0.25, -0.37, 0.25, 0.37), 0.9)
     pen.frame(court, (-0.25, -0.19, 0.25, 0.19), 0.9)
-    pen.line([court.at(0, -0.19), court.at(0, 0.19)], MARKING, 0.9)
-    pen.line([court.at(-0.4, 0), court.at(0.4, 0)], (60, 62, 62), 1.2)
+    pen.stroke(court, [(0, -0.19), (0, 0.19)], MARKING, 0.9)
+    pen.stroke(court, [(-0.4, 0), (0.4, 0)], (60, 62, 62), 1.2)
 
 
 def _basketball(pen: Pen, court: Thing) -> None:
     color = palette.COURTS[court.color]
     pen.polygon(court.footprint, color)
     pen.frame(court, (-0.44, -0.46, 0.44, 0.46), 1.2)
-    pen.line([court.at(-0.44, 0), court.at(0.44, 0)], MARKING, 1)
+    pen.stroke(court, [(-0.44, 0), (0.44, 0)], MARKING, 1)
     _arc(pen, court, (0, 0), (0.16, 0.093), (0, 360))
     for end in (-1, 1):
         tip = sorted((end * 0.46, end * 0.28))
@@ -169,20 +156,11 @@ def _basketball(pen: Pen, court: Thing) -> None:
         _arc(pen, court, (0, end * 0.42), (0.38, 0.22), bend)
 
 
-def _arc(
-    pen: Pen,
-    thing: Thing,
-    center: tuple[float, float],
-    radii: tuple[float, float],
-    span: tuple[int, int],
-) -> None:
+def _arc(pen: Pen, thing: Thing, center: Point, radii: Point, span: tuple[int, int]) -> None:
     """A white arc in a thing's own frame; ``span`` in degrees."""
+    (u, v), (a, b) = center, radii
     turns = [math.radians(t) for t in range(span[0], span[1] + 1, 12)]
-    points = [
-        thing.at(center[0] + radii[0] * math.cos(t), center[1] + radii[1] * math.sin(t))
-        for t in turns
-    ]
-    pen.line(points, MARKING, 1)
+    pen.stroke(thing, [(u + a * math.cos(t), v + b * math.sin(t)) for t in turns], MARKING, 1)
 
 
 def _baseball(pen: Pen, field: Thing) -> None:
@@ -197,17 +175,17 @@ def _baseball(pen: Pen, field: Thing) -> None:
     pen.disc(field.at(-0.19, 0.19), 6 * pen.unit, clay)
     pen.disc(field.at(-0.42, 0.42), 9 * pen.unit, clay)
     for u, v in ((-0.42, -0.44), (0.44, 0.42)):
-        pen.line([field.at(-0.42, 0.42), field.at(u, v)], MARKING, 1)
+        pen.stroke(field, [(-0.42, 0.42), (u, v)], MARKING, 1)
 
 
-def _sector(field: Thing, reach: float) -> list[tuple[float, float]]:
+def _sector(field: Thing, reach: float) -> list[Point]:
     """A quarter disc around home plate; ``reach`` as a share of the field's side."""
     turns = [math.radians(t) for t in range(0, 91, 6)]
     rim = [field.at(-0.48 + reach * math.cos(t), 0.48 - reach * math.sin(t)) for t in turns]
     return [field.at(-0.48, 0.48), *rim]
 
 
-def _ring(field: Thing, near: float, far: float) -> list[tuple[float, float]]:
+def _ring(field: Thing, near: float, far: float) -> list[Point]:
     return [*_sector(field, far)[1:], *reversed(_sector(field, near)[1:])]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rs_gpt4v_builders.sample.files import Splits, listed, mixed, new_folder, pictures_of, save
 from rs_gpt4v_builders.sample.plan import SIDE, lake, river
-from rs_gpt4v_builders.sample.scenes import Point, Scene, Thing, contains
+from rs_gpt4v_builders.sample.scenes import Point, Scene, Thing, contains, outlined
 
 SPLITS: Splits = {"Train": 26, "Valid": 2, "Test": 2}
 
@@ -71,11 +71,7 @@ def _flood(scene: Scene, rng: random.Random) -> Thing:
     else:
         points = lake(rng, (rng.uniform(60, 196), rng.uniform(60, 196)), rng.uniform(60, 85))
     factor = scene.size / SIDE
-    outline = tuple((x * factor, y * factor) for x, y in points)
-    xs, ys = zip(*outline, strict=True)
-    center = ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2)
-    extent = (max(xs) - min(xs), max(ys) - min(ys))
-    return Thing("water area", "green", center, *extent, 0.0, "polygon", outline)
+    return outlined("water area", "green", [(x * factor, y * factor) for x, y in points])
 
 
 def _along(road: Thing, size: int, rng: random.Random) -> list[Point]:
