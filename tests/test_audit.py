@@ -245,7 +245,7 @@ def test_a_second_run_reads_nothing_and_an_edit_is_noticed(
 def test_an_interrupted_run_goes_on_where_it_was(
     pictures: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hashing, "_BATCH", 4)
+    monkeypatch.setattr("rs_gpt4v_builders.image_memory._BATCH", 4)
     known_by = hashing.known_by
     opened: list[str] = []
 

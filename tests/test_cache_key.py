@@ -34,7 +34,7 @@ def comment_in(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 ROWS = [
     *(f"rs_gpt4v/{name}.py" for name in ("adapt", "templates", "records", "boxes", "box_codecs")),
     *(f"rs_gpt4v/{name}.py" for name in ("conversation", "images")),
-    f"{BUILDERS}/image_checks.py",
+    *(f"{BUILDERS}/{name}.py" for name in ("image_checks", "image_memory")),
     *(f"{BUILDERS}/{name}.py" for name in ("__init__", "builder", "usable_records")),
     *(f"{BUILDERS}/sources/{file.name}" for file in sorted((ROOT / BUILDERS).glob("sources/*.py"))),
 ]

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from rs_gpt4v_builders import CONFIGS, members
 from rs_gpt4v_builders.audit.characters import OddCharacter, odd_characters
-from rs_gpt4v_builders.audit.images import Images, default_cache, read_images
+from rs_gpt4v_builders.audit.images import Images, cache_in, read_images
 from rs_gpt4v_builders.audit.matching import matches, near_pairs
 from rs_gpt4v_builders.audit.rows import Part, load_parts
 
@@ -186,7 +186,7 @@ def audit(configs: Sequence[str] = (), cache: Path | None = None, **options: Any
     """
     named = dict.fromkeys(member for config in configs for member in members(config))
     parts, paths, absent = load_parts(list(named or CONFIGS), absent_allowed=not configs, **options)
-    images = read_images(paths, cache or default_cache())
+    images = read_images(paths, cache or cache_in())
     near = near_pairs(
         images,
         _all_images([part for part in parts if not part.is_test]),
@@ -216,7 +216,7 @@ def _to_compare(parts: list[Part]) -> Iterator[tuple[Part, Part]]:
 
 
 def _overlap(images: Images, near: pd.DataFrame, left: Part, right: Part) -> Overlap:
-    found = matches(images, np.unique(left.image), np.unique(right.image), near)
+    matched = matches(images, np.unique(left.image), np.unique(right.image), near)
     rows, other_rows = (_ids_by_image(part) for part in (left, right))
     pairs = [
         Pair(
@@ -227,9 +227,9 @@ def _overlap(images: Images, near: pd.DataFrame, left: Part, right: Part) -> Ove
             rows[image],
             other_rows[other],
         )
-        for image, other, kind, agreement in found.itertuples(index=False)
+        for image, other, kind, agreement in matched.itertuples(index=False)
     ]
-    return Overlap(left.name, right.name, pairs, _shared_questions(images, found, left, right))
+    return Overlap(left.name, right.name, pairs, _shared_questions(images, matched, left, right))
 
 
 def _ids_by_image(part: Part) -> dict[int, list[str]]:
@@ -237,7 +237,7 @@ def _ids_by_image(part: Part) -> dict[int, list[str]]:
 
 
 def _shared_questions(
-    images: Images, found: pd.DataFrame, left: Part, right: Part
+    images: Images, matched: pd.DataFrame, left: Part, right: Part
 ) -> list[SharedQuestion]:
     """The questions of ``left`` that are asked in ``right`` about the same image, each once."""
     asked: Any
@@ -245,7 +245,9 @@ def _shared_questions(
     asked, other = (
         part.turns.assign(image=part.image[part.turns["row"]]) for part in (left, right)
     )
-    asked = asked.drop_duplicates(["row", "question"]).merge(found[["image", "other"]], on="image")
+    asked = asked.drop_duplicates(["row", "question"]).merge(
+        matched[["image", "other"]], on="image"
+    )
     asked["picture"] = images.pixels[asked["other"]]
     other["picture"] = images.pixels[other["image"]]
     # Where it is asked several times there, the same answer counts, or else the first.
@@ -255,11 +257,11 @@ def _shared_questions(
     first = first[["picture", "question", "row"]].rename(columns={"row": "first_row"})
     shared = asked.merge(first, on=["picture", "question"])
     shared = shared.merge(same, on=["picture", "question", "answer"], how="left")
-    there = shared["same_row"].fillna(shared["first_row"])
+    other_rows = shared["same_row"].fillna(shared["first_row"])
     columns = zip(
         shared["question"],
         _ids(left, shared["row"]),
-        _ids(right, there),
+        _ids(right, other_rows),
         shared["same_row"].notna(),
         strict=True,
     )
