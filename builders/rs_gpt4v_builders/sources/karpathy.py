@@ -4,7 +4,7 @@ One object; ``images`` lists ``{filename, split, sentences: [{raw, tokens, ...}]
 read: ``tokens`` differ from it (typos, empty tokens) and give other counts than the paper's.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,16 +23,11 @@ def annotations(file: str, splits: Iterable[str] = SPLITS) -> dict[str, tuple[st
     return dict.fromkeys(splits, (file,))
 
 
-def reader(file: str, splits: Iterable[str] = SPLITS) -> Callable[[Path, str, Protocol], pa.Table]:
-    """What reads ``file`` of a release that has ``splits``, as `rs_gpt4v.records.CAPTIONS`."""
-
-    def read(folder: Path, split: str, _: Protocol) -> pa.Table:
-        return _read(folder / file, split, splits)
-
-    return read
-
-
-def _read(path: Path, split: str, splits: Iterable[str]) -> pa.Table:
+def read(
+    folder: Path, split: str, _: Protocol, *, file: str, splits: Iterable[str] = SPLITS
+) -> pa.Table:
+    """The records of ``split`` in ``file`` of a release that has ``splits``."""
+    path = folder / file
     images = {f"images[{n}]": image for n, image in enumerate(read_json_list(path, "images"))}
     rows = [
         record(image, _raws(image.get("sentences")), f"{path}, {item}", item)

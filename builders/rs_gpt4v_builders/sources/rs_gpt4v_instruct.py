@@ -38,14 +38,13 @@ from rs_gpt4v_builders.sources.voc_xml import LAST_TRAINING_IMAGE
 
 logger = logging.getLogger(__name__)
 
-_SPLITS = ("train", "test")
 _MOST_DIGITS = 9  # of DIOR's number of an image
 _DIOR_RSVG = tuple(f"../{name}/JPEGImages" for name in ("DIOR_RSVG", "DIOR-RSVG", "dior_rsvg"))
 _ROOT = "data root"  # the first part of the name of an image that is there as given
 
 
 def _read(folder: Path, split: str, _: Protocol, *, kind: str) -> pa.Table:
-    source = DETAIL if kind == "detail" else SOURCE
+    source = _source(kind)
     path = source.path(folder, f"{kind}_{split}.json")
     _tell_of_other_files(path, kind)
     items = dialogues.items(path)
@@ -62,12 +61,16 @@ def _read(folder: Path, split: str, _: Protocol, *, kind: str) -> pa.Table:
     return records.table(rows, records.DIALOGUES)
 
 
+def _source(kind: str) -> Source:
+    return DETAIL if kind == "detail" else SOURCE
+
+
 def _tell_of_other_files(path: Path, kind: str) -> None:
     """Log the lists of splits that are none of ours."""
-    known = {Path(n).name for f, names in _spellings(kind).items() for n in (f, *names)}
-    others = [
-        file.name for file in sorted(path.parent.glob(f"{kind}_*.json*")) if file.name not in known
-    ]
+    spellings = _source(kind).spellings
+    known = {Path(name).name for file, names in spellings.items() for name in (file, *names)}
+    files = [file.name for file in sorted(path.parent.glob(f"{kind}_*.json*"))]
+    others = [name for name in files if name not in known]
     if others:
         logger.warning("%s: not read, no split of ours: %s", path.parent, ", ".join(others))
 
@@ -107,21 +110,22 @@ _FOLDER = re.compile(rb'"images?"\s*:\s*\[?\s*"((?:\./)*[^"/\\]+)[/\\]')
 
 def _named_folders(kind: str, folder: Path) -> list[Path]:
     """The folders of the data root in which images of the lists may be, as far as they exist."""
-    source = DETAIL if kind == "detail" else SOURCE
+    source = _source(kind)
     files = [source.path(folder, file) for file in source.annotation_files()]
     texts = [file.read_bytes() for file in files if file.is_file()]
     names = sorted({os.fsdecode(name) for text in texts for name in _FOLDER.findall(text)})
     return [folder.parent / name for name in names if (folder.parent / name).is_dir()]
 
 
-def _annotations(kind: str) -> dict[str, tuple[str, ...]]:
-    return {split: (f"{kind}_{split}.json",) for split in _SPLITS}
-
-
-def _spellings(kind: str) -> dict[str, tuple[str, ...]]:
-    folders = (f"{kind}/{{}}.json", f"{{}}/{kind}.json", f"{{}}_{kind}.json", f"{kind}_{{}}.jsonl")
+def _by_kind(kind: str) -> dict[str, Any]:
+    """The fields of a source that depend on the kind of its dialogues."""
+    names = (f"{kind}/{{}}.json", f"{{}}/{kind}.json", f"{{}}_{kind}.json", f"{kind}_{{}}.jsonl")
+    files = {split: f"{kind}_{split}.json" for split in ("train", "test")}
     return {
-        f"{kind}_{split}.json": tuple(name.format(split) for name in folders) for split in _SPLITS
+        "annotations": {split: (file,) for split, file in files.items()},
+        "spellings": {f: tuple(name.format(split) for name in names) for split, f in files.items()},
+        "reader": partial(_read, kind=kind),
+        "named_images": partial(_named_folders, kind),
     }
 
 
@@ -135,27 +139,21 @@ SOURCE = Source(
     "Guo, Wang and Li, Qiujuan and Long, Kewang and Zou, Kaiqi and Wang, Yuhan and Li, Haifeng}, "
     "journal={arXiv:2406.12479}, year={2024}}",
     folders=("RS_GPT4V_Instruct", "RS-GPT4V-Instruct", "rs_gpt4v_instruct"),
-    annotations=_annotations("conversation"),
-    spellings=_spellings("conversation"),
     images=(".",),
     other_images={
         _ROOT: ("..",),
         "DIOR_trainval": ("../DIOR/JPEGImages-trainval", "../DIOR/JPEGImages", *_DIOR_RSVG),
         "DIOR_test": ("../DIOR/JPEGImages-test", "../DIOR/JPEGImages", *_DIOR_RSVG),
     },
-    reader=partial(_read, kind="conversation"),
-    named_images=partial(_named_folders, "conversation"),
     mirrors=("https://pan.baidu.com/s/1Fz0KDpgp-_33BN8XTyQlBQ (code 5jny)",),
     note="RS-GPT4V-Instruct holds no images: a number without a folder is DIOR's image of that "
     "number (https://gcheng-nwpu.github.io), which DIOR-RSVG brings too.",
+    **_by_kind("conversation"),
 )
 
 DETAIL = replace(
     SOURCE,
     name="rs_gpt4v_instruct_detail",
     title="RS-GPT4V-Instruct, detailed descriptions",
-    annotations=_annotations("detail"),
-    spellings=_spellings("detail"),
-    reader=partial(_read, kind="detail"),
-    named_images=partial(_named_folders, "detail"),
+    **_by_kind("detail"),
 )

@@ -10,6 +10,8 @@ Images with fewer than five captions are padded by repeating them; three caption
 8,734 / 1,094 / 1,093 images.
 """
 
+from functools import partial
+
 from rs_gpt4v_builders.sources import karpathy
 from rs_gpt4v_builders.sources.source import Download, Source
 
@@ -27,7 +29,7 @@ SOURCE = Source(
     folders=("RSICD_optimal", "RSICD", "rsicd"),
     annotations=karpathy.annotations("dataset_rsicd.json"),
     images=("RSICD_images", "images"),
-    reader=karpathy.reader("dataset_rsicd.json"),
+    reader=partial(karpathy.read, file="dataset_rsicd.json"),
     mirrors=(
         "https://mega.nz/folder/EOpjTAwL#LWdHVjKAJbd3NbLsCvzDGA",
         "https://drive.google.com/open?id=0B1jt7lJDEXy3aE90cG9YSl9ScUk",

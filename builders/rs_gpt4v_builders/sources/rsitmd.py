@@ -11,6 +11,8 @@ Copies from before 2021-10-28 give four training images five empty captions, lat
 five times: with the empty ones left out, the 20,096 training rows are 20,092.
 """
 
+from functools import partial
+
 from rs_gpt4v_builders.sources import karpathy
 from rs_gpt4v_builders.sources.source import Source
 
@@ -29,7 +31,7 @@ SOURCE = Source(
     folders=("RSITMD", "rsitmd"),
     annotations=karpathy.annotations("dataset_RSITMD.json", _SPLITS),
     images=("images", "imgs"),
-    reader=karpathy.reader("dataset_RSITMD.json", _SPLITS),
+    reader=partial(karpathy.read, file="dataset_RSITMD.json", splits=_SPLITS),
     mirrors=(
         "https://drive.google.com/file/d/1NJY86TAAUd8BVs7hyteImv8I2_Lh95W6/view",
         "https://pan.baidu.com/s/1gDj38mzUL-LmQX32PYxr0Q (code NIST)",

@@ -8,7 +8,7 @@ false}``. Every active question has one answer, which names it by ``question_id`
 # pyright: reportAttributeAccessIssue=false
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,18 +35,9 @@ def files(prefix: str) -> tuple[str, ...]:
     return (f"{prefix}_questions.json", f"{prefix}_answers.json")
 
 
-def reader(prefixes: Mapping[str, str]) -> Callable[[Path, str, Protocol], pa.Table]:
-    """What reads the files of each split, as `rs_gpt4v.records.QUESTIONS`, by their prefix."""
-
-    def read(folder: Path, split: str, _: Protocol) -> pa.Table:
-        return _read(folder, prefixes[split])
-
-    return read
-
-
-def _read(folder: Path, prefix: str) -> pa.Table:
-    """The active questions of one split."""
-    questions_file, answers_file = (folder / name for name in files(prefix))
+def read(folder: Path, split: str, _: Protocol, *, prefixes: Mapping[str, str]) -> pa.Table:
+    """The active questions of ``split``, whose files' names begin with its prefix."""
+    questions_file, answers_file = (folder / name for name in files(prefixes[split]))
     questions = _active(read_json_columns(questions_file, "questions", _QUESTION))
     answers = _active(read_json_columns(answers_file, "answers", _ANSWER))
     asked = questions["id"].combine_chunks()

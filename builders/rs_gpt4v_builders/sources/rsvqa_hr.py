@@ -10,6 +10,8 @@ Types: presence, comp, count, area ("10632m2"). 625,340 / 102,843 / 222,684 ques
 on Philadelphia, which no other split shows. Answers stay raw.
 """
 
+from functools import partial
+
 from rs_gpt4v_builders.sources import rsvqa, rsvqa_lr
 from rs_gpt4v_builders.sources.source import Download, Source
 
@@ -41,7 +43,7 @@ SOURCE = Source(
     folders=("RSVQA_HR", "RSVQA-HR", "rsvqa_hr"),
     annotations={split: rsvqa.files(prefix) for split, prefix in _PREFIXES.items()},
     images=("Data", "Images"),
-    reader=rsvqa.reader(_PREFIXES),
+    reader=partial(rsvqa.read, prefixes=_PREFIXES),
     mirrors=rsvqa_lr.SOURCE.mirrors,
     downloads=tuple(
         Download(

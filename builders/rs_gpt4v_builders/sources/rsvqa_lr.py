@@ -10,6 +10,8 @@ Types: presence, comp, count, rural_urban. 57,223 / 10,005 / 10,004 questions. A
 (counts are integers); the evaluation applies the authors' ranges.
 """
 
+from functools import partial
+
 from rs_gpt4v_builders.sources import rsvqa
 from rs_gpt4v_builders.sources.source import Download, Source
 
@@ -39,7 +41,7 @@ SOURCE = Source(
     folders=("RSVQA_LR", "RSVQA-LR", "rsvqa_lr"),
     annotations={split: rsvqa.files(prefix) for split, prefix in _PREFIXES.items()},
     images=("Images_LR", "Images"),
-    reader=rsvqa.reader(_PREFIXES),
+    reader=partial(rsvqa.read, prefixes=_PREFIXES),
     mirrors=("https://rsvqa.sylvainlobry.com (project page)",),
     downloads=tuple(
         Download(

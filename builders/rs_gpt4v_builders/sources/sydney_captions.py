@@ -9,6 +9,8 @@ On disk::
 Captions are kept as released, final " ." and typos ("hosues") included. 497 / 58 / 58 images.
 """
 
+from functools import partial
+
 from rs_gpt4v_builders.sources import karpathy, ucm_captions
 from rs_gpt4v_builders.sources.source import Source
 
@@ -22,7 +24,7 @@ SOURCE = Source(
     annotations=karpathy.annotations("dataset.json"),
     images=("imgs", "images"),
     recognisable_by_files=False,  # UCM-Captions and Sydney-Captions name their files alike
-    reader=karpathy.reader("dataset.json"),
+    reader=partial(karpathy.read, file="dataset.json"),
     mirrors=(
         "https://mega.nz/folder/pG4yTYYA#4c4buNFLibryZnlujsrwEQ",
         "https://huggingface.co/datasets/isaaccorley/Sydney-Captions",

@@ -9,6 +9,8 @@ On disk::
 Captions are kept as released, final " ." and typos included. 1,680 / 210 / 210 images.
 """
 
+from functools import partial
+
 from rs_gpt4v_builders.sources import karpathy
 from rs_gpt4v_builders.sources.source import Source
 
@@ -24,7 +26,7 @@ SOURCE = Source(
     annotations=karpathy.annotations("dataset.json"),
     images=("imgs", "images"),
     recognisable_by_files=False,  # UCM-Captions and Sydney-Captions name their files alike
-    reader=karpathy.reader("dataset.json"),
+    reader=partial(karpathy.read, file="dataset.json"),
     mirrors=(
         "https://mega.nz/folder/wCpSzSoS#RXzIlrv--TDt3ENZdKN8JA (imgs.rar inside: unar or 7z x)",
         "https://drive.google.com/uc?id=1WNAQgdgghz0cz4rV_KmTNyNGF_m8cNkt",

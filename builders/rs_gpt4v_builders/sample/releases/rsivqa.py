@@ -18,23 +18,13 @@ from rs_gpt4v_builders.sample.scenes import Scene
 
 HRRSD_SPLITS: Splits = {"train": 12, "val": 6, "test": 8}
 DOTA_SPLITS: Splits = {"train": 5, "val": 3}
-# RSIVQA's word for a class -> the scene's.
-_HRRSD_CLASSES = {
-    "airplane": "airplane",
-    "ship": "ship",
-    "storage tank": "storage tank",
-    "tennis court": "tennis court",
-    "basketball court": "basketball court",
-    "baseball diamond": "baseball field",
-    "parking lot": "parking lot",
-    "vehicle": "vehicle",
-}
-_DOTA_CLASSES = {
-    "plane": "airplane",
-    "ship": "ship",
-    "storage tank": "storage tank",
-    "small vehicle": "vehicle",
-}
+_HRRSD_CLASSES = (
+    *("airplane", "ship", "storage tank", "tennis court", "basketball court", "baseball diamond"),
+    *("parking lot", "vehicle"),
+)
+_DOTA_CLASSES = ("plane", "ship", "storage tank", "small vehicle")
+# RSIVQA's word for a class -> the scene's, where they differ.
+_CLASSES = {"baseball diamond": "baseball field", "plane": "airplane", "small vehicle": "vehicle"}
 _HRRSD_KINDS = ("airport", "harbor", "storage tanks", "sports", "commercial")
 _DOTA_KINDS = ("airport", "harbor", "storage tanks")
 _THEMES = {
@@ -94,11 +84,11 @@ def _dota(folder: Path, seed: int, scale: float) -> dict[str, list[str]]:
     return {f"DOTA/dota_{split}_vqa2.txt": own for split, own in lines.items()}
 
 
-def _counted(scene: Scene, classes: dict[str, str]) -> Iterator[str]:
+def _counted(scene: Scene, classes: Iterable[str]) -> Iterator[str]:
     """Presence and number of each class that is there, and one that is not."""
-    for name, ours in classes.items():
-        if scene.count(ours):
-            yield f"how many {name}s are there in this picture?{scene.count(ours)}"
+    for name in classes:
+        if count := scene.count(_CLASSES.get(name, name)):
+            yield f"how many {name}s are there in this picture?{count}"
             yield f"does this picture contain {name}?yes"
     absent = "bridge" if scene.count("ship") else "ship"
     yield f"does this picture contain {absent}?no"
