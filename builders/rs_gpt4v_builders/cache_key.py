@@ -53,15 +53,15 @@ def fingerprint(
 @cache
 def _code(*, leaks: bool) -> list[Path]:
     left = _DECIDES_NOTHING if leaks else {*_DECIDES_NOTHING, _LEAKS}
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     names = ["rs_gpt4v_builders.builder"]
     while names:
         name = names.pop()
-        file = None if name in found or name in left else _file(name)
+        file = None if name in files or name in left else _file(name)
         if file is not None:
-            found[name] = file
+            files[name] = file
             names += _imports(file)
-    return [found[name] for name in sorted(found)]
+    return [files[name] for name in sorted(files)]
 
 
 def _file(module: str) -> Path | None:

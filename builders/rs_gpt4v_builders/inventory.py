@@ -97,55 +97,53 @@ def _found(source: Source, root: Path | None) -> Found:
     return Found(source, configs, folder, tuple(missing), images)
 
 
-def to_text(found: Sequence[Found], root: Path | None, *, citations: bool = False) -> str:
+def to_text(items: Sequence[Found], root: Path | None, *, citations: bool = False) -> str:
     """One block a source: two lines where it is found, and all that is known of it where not."""
-    blocks = ["\n".join(_block(item, citations)) for item in found]
-    return "\n\n".join([_head(found, root), *blocks])
+    blocks = ["\n".join(_block(item, citations)) for item in items]
+    return "\n\n".join([_head(items, root), *blocks])
 
 
-def _head(found: Sequence[Found], root: Path | None) -> str:
+def _head(items: Sequence[Found], root: Path | None) -> str:
     if root is None:
         return "No data root was given (--data-dir DIR or RS_GPT4V_DATA): where to get each source"
-    counts = Counter(item.status for item in found)
+    counts = Counter(item.status for item in items)
     return f"{root}: " + ", ".join(f"{n} {status}" for status, n in counts.items())
 
 
-def _block(found: Found, citations: bool) -> Iterator[str]:
-    source = found.source
-    configs = ", ".join(found.configs) or "(no config: dialogues are generated from it)"
-    yield f"{found.status:{_LABEL}}{source.title}: {configs}"
-    if found.folder is not None:
-        images = (
-            "" if found.images is None else f"{found.images:,} of {source.image_count:,} images"
-        )
-        yield from _entry("at", f"{found.folder} ({images})" if images else str(found.folder))
-    if found.status == "missing":
+def _block(item: Found, citations: bool) -> Iterator[str]:
+    source = item.source
+    configs = ", ".join(item.configs) or "(no config: dialogues are generated from it)"
+    yield f"{item.status:{_LABEL}}{source.title}: {configs}"
+    if item.folder is not None:
+        images = "" if item.images is None else f"{item.images:,} of {source.image_count:,} images"
+        yield from _entry("at", f"{item.folder} ({images})" if images else str(item.folder))
+    if item.status == "missing":
         tree = _by_protocol(source, _tree(source))
         images = f" ({source.image_count:,} images)" if source.image_count else ""
         yield from _entry("expected", f"{source.folders[0]}/ with {tree}{images}")
-    if found.status == "partial":
-        yield from _entry("missing", _missing(found))
+    if item.status == "partial":
+        yield from _entry("missing", _missing(item))
     yield from _entry("licence", source.license)
-    if found.status != "found":
-        yield from _where(found)
+    if item.status != "found":
+        yield from _where(item)
     if citations:
         yield from _entry("cite", source.citation)
 
 
-def _where(found: Found) -> Iterator[str]:
-    source = found.source
+def _where(item: Found) -> Iterator[str]:
+    source = item.source
     yield from _entry("size", source.size)
     yield from _entry("home", source.homepage)
     for mirror in source.mirrors:
         yield from _entry("or", mirror)
-    fetched, by_hand = _shares(found)
+    fetched, by_hand = _shares(item)
     if fetched:
         size = known_size(fetched)
         gives = _enumerated([download.gives for download in fetched]) if by_hand else "all of it"
         yield from _entry("fetch", f"rs-gpt4v download {source.name}: {gives} ({size})")
     if by_hand:
         yield from _entry("by hand", _enumerated(by_hand) if fetched else "all of it")
-    if found.folder is not None and found.misses_images and not found.missing:
+    if item.folder is not None and item.misses_images and not item.missing:
         yield from _entry("images", _how_to_complete(source))
     if source.note:
         yield from _entry("note", source.note)
@@ -180,10 +178,10 @@ def _by_protocol(source: Source, names: Sequence[str]) -> str:
     return "; ".join(filter(None, (always, only)))
 
 
-def _missing(found: Found) -> str:
-    files = _by_protocol(found.source, found.missing)
-    number = (found.source.image_count or 0) - (found.images or 0)
-    images = f"{number:,} image{'s' * (number > 1)}" if found.misses_images else ""
+def _missing(item: Found) -> str:
+    files = _by_protocol(item.source, item.missing)
+    number = (item.source.image_count or 0) - (item.images or 0)
+    images = f"{number:,} image{'s' * (number > 1)}" if item.misses_images else ""
     return "; ".join(filter(None, (files, images)))
 
 
@@ -205,10 +203,10 @@ def _tree(source: Source) -> list[str]:
     return [*source.annotation_files(), *apart]
 
 
-def _shares(found: Found) -> tuple[list[Download], list[str]]:
+def _shares(item: Found) -> tuple[list[Download], list[str]]:
     """Of what is missing: what can be fetched, and what a person must fetch."""
-    missing = found.missing if found.folder else _tree(found.source)
-    fetched = [download for download in found.source.downloads if download.gives in missing]
+    missing = item.missing if item.folder else _tree(item.source)
+    fetched = [download for download in item.source.downloads if download.gives in missing]
     given = {download.gives for download in fetched}
     return fetched, [name for name in missing if name not in given]
 
@@ -230,24 +228,24 @@ def human_size(size: float) -> str:
     return f"{size:.1f} GB"
 
 
-def to_json(found: Sequence[Found]) -> list[dict[str, Any]]:
+def to_json(items: Sequence[Found]) -> list[dict[str, Any]]:
     """Everything that is known of each source."""
-    return [_as_json(item) for item in found]
+    return [_as_json(item) for item in items]
 
 
-def _as_json(found: Found) -> dict[str, Any]:
-    source = found.source
-    fetched, by_hand = _shares(found)
+def _as_json(item: Found) -> dict[str, Any]:
+    source = item.source
+    fetched, by_hand = _shares(item)
     return {
         "name": source.name,
         "title": source.title,
-        "configs": list(found.configs),
-        "status": found.status,
-        "folder": None if found.folder is None else str(found.folder),
+        "configs": list(item.configs),
+        "status": item.status,
+        "folder": None if item.folder is None else str(item.folder),
         "expected_folders": list(source.folders),
         "expected_files": _tree(source),
-        "lacking": list(found.missing) if found.folder else _tree(source),
-        "images": {"found": found.images, "expected": source.image_count},
+        "lacking": list(item.missing) if item.folder else _tree(source),
+        "images": {"found": item.images, "expected": source.image_count},
         "homepage": source.homepage,
         "mirrors": list(source.mirrors),
         "license": source.license,

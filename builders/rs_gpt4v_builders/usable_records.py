@@ -77,24 +77,24 @@ def good_records(
         )
         return pa.table({})
     try:
-        found = source.read(folder, split, protocol)
+        table = source.read(folder, split, protocol)
     except AnnotationError as error:
         raise AnnotationError(f"{error}. {_remedy(source, folder, needed)}") from error
-    if not found.num_rows:
+    if not table.num_rows:
         logger.warning("%s/%s: %s in %s holds no record", source.name, split, needed[0], folder)
-    found = with_images(found, ImageFinder(source, folder, cache, conversion))
+    table = with_images(table, ImageFinder(source, folder, cache, conversion))
     problem = pc.coalesce(
-        kinds.problems(found),
-        found["image_problem"].combine_chunks(),
-        _size_problems(found),
-        _box_problems(found),
+        kinds.problems(table),
+        table["image_problem"].combine_chunks(),
+        _size_problems(table),
+        _box_problems(table),
     )
     if on_missing == "raise" and problem.null_count < len(problem):
-        raise RecordError(_first(source, _listed(source, split, found, problem)))
+        raise RecordError(_first(source, _listed(source, split, table, problem)))
     if leaks is not None:
-        problem = pc.coalesce(problem, leaks(found["path"]))
-    good = found.filter(problem.is_null())
-    _report(_listed(source, split, found, problem), "dropped", source, split, good, log_dir)
+        problem = pc.coalesce(problem, leaks(table["path"]))
+    good = table.filter(problem.is_null())
+    _report(_listed(source, split, table, problem), "dropped", source, split, good, log_dir)
     if "change" in good.column_names:
         changed = _listed(source, split, good, good["change"].combine_chunks())
         _report(changed, "changed", source, split, good, log_dir)
@@ -115,9 +115,9 @@ def _remedy(source: Source, folder: Path, needed: Sequence[str]) -> str:
     return f"Mend it there, if the file is your own; the released one is at {source.homepage}."
 
 
-def _listed(source: Source, split: str, found: pa.Table, problem: pa.Array) -> list[dict[str, str]]:
+def _listed(source: Source, split: str, table: pa.Table, problem: pa.Array) -> list[dict[str, str]]:
     """Id, kind and reason of the records that have a `rs_gpt4v.records.PROBLEM`."""
-    bad = found.select(["key"]).append_column("problem", problem).filter(problem.is_valid())
+    bad = table.select(["key"]).append_column("problem", problem).filter(problem.is_valid())
     return [
         {"id": f"{source.name}/{split}/{row['key']}", **row["problem"]} for row in bad.to_pylist()
     ]
@@ -127,11 +127,11 @@ Problem = tuple[str, str]
 """Kind and reason, see `rs_gpt4v.records.PROBLEM`."""
 
 
-def _size_problems(found: pa.Table) -> pa.Array:
+def _size_problems(table: pa.Table) -> pa.Array:
     """Where boxes were drawn on an image of another size than its file has."""
-    if "size" not in found.column_names:
-        return pa.nulls(found.num_rows, kinds.PROBLEM)
-    sizes = (found[name].to_pylist() for name in ("size", "width", "height"))
+    if "size" not in table.column_names:
+        return pa.nulls(table.num_rows, kinds.PROBLEM)
+    sizes = (table[name].to_pylist() for name in ("size", "width", "height"))
     return pa.array([_size_problem(*row) for row in zip(*sizes, strict=True)], kinds.PROBLEM)
 
 
@@ -148,18 +148,18 @@ def _size_problem(
     return "image of another size", reason
 
 
-def _box_problems(found: pa.Table) -> pa.Array:
+def _box_problems(table: pa.Table) -> pa.Array:
     """What is wrong with each record's boxes; null where nothing is, or where it has none."""
-    sizes = zip(found["width"].to_pylist(), found["height"].to_pylist(), strict=True)
-    if "points" in found.column_names:
-        boxes = zip(found["points"].to_pylist(), sizes, strict=True)
+    sizes = zip(table["width"].to_pylist(), table["height"].to_pylist(), strict=True)
+    if "points" in table.column_names:
+        boxes = zip(table["points"].to_pylist(), sizes, strict=True)
         return pa.array([_box_problem(points, *size) for points, size in boxes], kinds.PROBLEM)
-    if "boxes" in found.column_names:
-        lists = zip(found["boxes"].to_pylist(), sizes, strict=True)
+    if "boxes" in table.column_names:
+        lists = zip(table["boxes"].to_pylist(), sizes, strict=True)
         return pa.array(
             [_first_problem(boxes or [], *size) for boxes, size in lists], kinds.PROBLEM
         )
-    return pa.nulls(found.num_rows, kinds.PROBLEM)
+    return pa.nulls(table.num_rows, kinds.PROBLEM)
 
 
 def _first_problem(

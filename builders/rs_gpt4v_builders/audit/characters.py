@@ -48,19 +48,19 @@ class OddCharacter:
 
 def odd_characters(part: Part) -> list[OddCharacter]:
     """Every such character of a split, the most frequent first."""
-    where = [_rows_by_character(column) for column in (part.texts, part.references)]
-    found = [
+    rows_by_character = [_rows_by_character(column) for column in (part.texts, part.references)]
+    odd = [
         OddCharacter(
             part.name,
             character,
-            *(len(rows.get(character, ())) for rows in where),
+            *(len(rows.get(character, ())) for rows in rows_by_character),
             first=part.ids[
-                min(min(rows.get(character, [len(part.ids)])) for rows in where)
+                min(min(rows.get(character, [len(part.ids)])) for rows in rows_by_character)
             ].as_py(),
         )
-        for character in dict.fromkeys([*where[0], *where[1]])
+        for character in dict.fromkeys([*rows_by_character[0], *rows_by_character[1]])
     ]
-    return sorted(found, key=lambda odd: (-odd.rows, -odd.references, odd.character))
+    return sorted(odd, key=lambda item: (-item.rows, -item.references, item.character))
 
 
 def _rows_by_character(texts: pa.Array) -> dict[str, list[int]]:

@@ -53,7 +53,7 @@ def _test_images(
     conversion: Conversion,
 ) -> dict[str, str]:
     """The name of each test image, like ``rsicd/test/airport_1.jpg``, by its real path."""
-    found: dict[str, str] = {}
+    names_by_path: dict[str, str] = {}
     for source in sources:
         folder = source.find(root)
         if folder is None:
@@ -66,8 +66,8 @@ def _test_images(
                 for image in images.select(["image", "path", "image_problem"]).to_pylist():
                     if image["path"] is not None and image["image_problem"] is None:
                         name = f"{source.name}/{split}/{image['image']}"
-                        found.setdefault(os.path.realpath(image["path"]), name)
-    return found
+                        names_by_path.setdefault(os.path.realpath(image["path"]), name)
+    return names_by_path
 
 
 def _leaks(tests: Mapping[str, str], cache: Path, paths: pa.ChunkedArray) -> pa.Array:
@@ -76,14 +76,14 @@ def _leaks(tests: Mapping[str, str], cache: Path, paths: pa.ChunkedArray) -> pa.
     real = [os.path.realpath(path) for path in each.dictionary.to_pylist()]
     wanted = list(dict.fromkeys(path for path in real if os.path.isfile(path)))  # noqa: PTH113
     images = read_images(list(dict.fromkeys([*wanted, *tests])), cache)
-    place = {path: position for position, path in enumerate(images.paths)}
-    left, right = (np.array([place[path] for path in some], np.int64) for some in (wanted, tests))
-    found = matches(images, left, right, near_pairs(images, left, right))
+    index = {path: position for position, path in enumerate(images.paths)}
+    left, right = (np.array([index[path] for path in some], np.int64) for some in (wanted, tests))
+    matched = matches(images, left, right, near_pairs(images, left, right))
     reasons = {
         images.paths[image]: (
             "image is a test image",
             f"its image is {tests[images.paths[other]]} ({kind})",
         )
-        for image, other, kind, _ in found.itertuples(index=False)
+        for image, other, kind, _ in matched.itertuples(index=False)
     }
     return pa.array([reasons.get(path) for path in real], PROBLEM).take(each.indices)

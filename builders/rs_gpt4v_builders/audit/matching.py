@@ -85,7 +85,7 @@ def matches(images: Images, left: np.ndarray, right: np.ndarray, near: Any) -> p
     Returns:
         Columns ``image`` and ``other`` (positions), ``kind`` and ``agreement`` (1 but for "near").
     """
-    found, rest = [], left
+    tables, rest = [], left
     same = {
         "same file": np.arange(len(images.paths)),
         "same bytes": images.content,
@@ -93,13 +93,13 @@ def matches(images: Images, left: np.ndarray, right: np.ndarray, near: Any) -> p
     }
     for kind, known_by in same.items():
         other = _first_with(known_by, right, known_by[rest])
-        found.append(_table(rest, other, kind))
+        tables.append(_table(rest, other, kind))
         rest = rest[other < 0]
     best = near[near["right"].isin(images.pixels[right])].drop_duplicates("left").set_index("left")
     best = best.reindex(images.pixels[rest])
     other = _first_with(images.pixels, right, best["right"].fillna(-1).to_numpy(np.int64))
-    found.append(_table(rest, other, "near", best["agreement"].to_numpy()))
-    return pd.concat(found).sort_values("image", ignore_index=True)
+    tables.append(_table(rest, other, "near", best["agreement"].to_numpy()))
+    return pd.concat(tables).sort_values("image", ignore_index=True)
 
 
 def _first_with(known_by: np.ndarray, positions: np.ndarray, wanted: np.ndarray) -> np.ndarray:

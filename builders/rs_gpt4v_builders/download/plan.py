@@ -40,8 +40,8 @@ class Item:
         name = self.download.unpack
         if name is None:
             return None
-        found = ImageFinder(self.source, self.folder).folders.get("")
-        return found if found and found.is_dir() else self.folder / name
+        folder = ImageFinder(self.source, self.folder).folders.get("")
+        return folder if folder and folder.is_dir() else self.folder / name
 
     @property
     def is_unpacked(self) -> bool:
@@ -133,7 +133,7 @@ def rest(sources: Sequence[Source], root: Path) -> str:
 
 def incomplete(sources: Sequence[Source], root: Path) -> list[str]:
     """The names of ``sources`` that are not complete: what no download brings is yours to get."""
-    return [found.source.name for found in inventory(root, sources) if found.status != "found"]
+    return [item.source.name for item in inventory(root, sources) if item.status != "found"]
 
 
 def _carry_out(item: Item, keep_archives: bool) -> Done:
@@ -158,10 +158,10 @@ def _carry_out(item: Item, keep_archives: bool) -> Done:
 
 def _how_many(item: Item) -> str:
     """How many images are there, where not all are: the folder is not added to."""
-    expected, found = item.source.image_count, count_images(item.source, item.folder)
-    if expected is None or found >= expected:
+    expected, count = item.source.image_count, count_images(item.source, item.folder)
+    if expected is None or count >= expected:
         return ""
-    return f", with {found:,} of {expected:,} images: move it away to fetch the archive's"
+    return f", with {count:,} of {expected:,} images: move it away to fetch the archive's"
 
 
 def _checked(download: Download) -> str:

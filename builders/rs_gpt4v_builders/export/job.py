@@ -86,11 +86,11 @@ def _tables(rows: datasets.Dataset) -> Iterator[pa.Table]:
 
 def image_paths(parts: Iterable[datasets.Dataset]) -> set[str]:
     """The path of every image file that any row uses. No image is opened."""
-    found: set[str] = set()
+    paths: set[str] = set()
     for rows in parts:
         for table in _tables(rows.select_columns("images")):
-            found.update(_paths(table["images"]).unique().to_pylist())
-    return found
+            paths.update(_paths(table["images"]).unique().to_pylist())
+    return paths
 
 
 def refuse_special_tokens(

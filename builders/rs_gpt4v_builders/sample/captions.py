@@ -25,8 +25,8 @@ def captions(scene: Scene, rng: random.Random) -> tuple[str, ...]:
 
 def sentences(scene: Scene) -> list[str]:
     """All that `captions` chooses from."""
-    found = dict.fromkeys(_WRITERS[scene.kind](scene))
-    return [f"{sentence[0].upper()}{sentence[1:]} ." for sentence in found]
+    distinct = dict.fromkeys(_WRITERS[scene.kind](scene))
+    return [f"{sentence[0].upper()}{sentence[1:]} ." for sentence in distinct]
 
 
 def plural(name: str) -> str:

@@ -147,26 +147,28 @@ def _some_related(
     scene: Scene, classes: Sequence[str], rng: random.Random
 ) -> list[tuple[str, str, str, int]]:
     """A few of the relations that hold or fail to, so that most questions stay plain."""
-    found = list(related(scene, classes))
-    return rng.sample(found, min(_RELATIONAL, len(found)))
+    relations = list(related(scene, classes))
+    return rng.sample(relations, min(_RELATIONAL, len(relations)))
 
 
 def _comparison(scene: Scene, classes: Sequence[str], rng: random.Random) -> Iterator[Question]:
-    for one in classes:
-        for two in classes:
-            if one == two or {one, two} < set(BUILDINGS):
+    for first in classes:
+        for second in classes:
+            if first == second or {first, second} < set(BUILDINGS):
                 continue
-            form, answer = _compared(scene.count(one), scene.count(two), rng)
-            yield Question("comp", form.format(_plural(one), _plural(two)), answer, form + one)
+            form, answer = _compared(scene.count(first), scene.count(second), rng)
+            yield Question(
+                "comp", form.format(_plural(first), _plural(second)), answer, form + first
+            )
 
 
-def _compared(one: int, two: int, rng: random.Random) -> tuple[str, str]:
+def _compared(first: int, second: int, rng: random.Random) -> tuple[str, str]:
     """A comparing question's words and its answer for these two numbers."""
     form, holds = rng.choice(
         (
-            ("Are there more {} than {}?", one > two),
-            ("Are there less {} than {}?", one < two),
-            ("Is the number of {} equal to the number of {}?", one == two),
+            ("Are there more {} than {}?", first > second),
+            ("Are there less {} than {}?", first < second),
+            ("Is the number of {} equal to the number of {}?", first == second),
         )
     )
     return form, "yes" if holds else "no"

@@ -84,28 +84,28 @@ class ImageFinder:
         return path
 
 
-def with_images(found: pa.Table, finder: ImageFinder) -> pa.Table:
+def with_images(table: pa.Table, finder: ImageFinder) -> pa.Table:
     """Records with the columns of `ImageFinder.measure`; each distinct image is measured once.
 
     All are null where a record has no image name. Records of several images get ``further_paths``
     too; a problem of any image is the record's.
     """
-    if "further_images" in found.column_names:
-        found = _with_further_images(found, finder)
-    images = found["image"].combine_chunks().dictionary_encode()
+    if "further_images" in table.column_names:
+        table = _with_further_images(table, finder)
+    images = table["image"].combine_chunks().dictionary_encode()
     measured = finder.measure(images.dictionary)
     for name in measured.column_names:
         column = measured[name].take(images.indices)
-        if name in found.column_names:  # the problem of a further image
-            earlier = found[name]
-            found, column = found.drop_columns(name), pc.coalesce(column, earlier)
-        found = found.append_column(name, column)
-    return found
+        if name in table.column_names:  # the problem of a further image
+            earlier = table[name]
+            table, column = table.drop_columns(name), pc.coalesce(column, earlier)
+        table = table.append_column(name, column)
+    return table
 
 
-def _with_further_images(found: pa.Table, finder: ImageFinder) -> pa.Table:
+def _with_further_images(table: pa.Table, finder: ImageFinder) -> pa.Table:
     """Records with the paths of all images but the first, and the first problem among these."""
-    lists = found["further_images"].to_pylist()
+    lists = table["further_images"].to_pylist()
     names = list(dict.fromkeys(name for some in lists for name in some or []))
     rows = finder.measure(pa.array(names, pa.string())).to_pylist()
     measured = dict(zip(names, rows, strict=True))
@@ -114,5 +114,5 @@ def _with_further_images(found: pa.Table, finder: ImageFinder) -> pa.Table:
         next(filter(None, (measured[name]["image_problem"] for name in some or [])), None)
         for some in lists
     ]
-    found = found.append_column("further_paths", pa.array(paths, pa.list_(pa.string())))
-    return found.append_column("image_problem", pa.array(problems, records.PROBLEM))
+    table = table.append_column("further_paths", pa.array(paths, pa.list_(pa.string())))
+    return table.append_column("image_problem", pa.array(problems, records.PROBLEM))

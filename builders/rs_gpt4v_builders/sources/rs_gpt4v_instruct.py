@@ -26,6 +26,7 @@ import re
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path, PureWindowsPath
+from typing import Any
 
 import pyarrow as pa
 

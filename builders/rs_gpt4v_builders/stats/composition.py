@@ -174,7 +174,7 @@ def _shares(answers: _Counted) -> dict[str, float]:
 def _templates(prompts: _Counted, templates: tuple[str, ...]) -> tuple[dict[str, int], int]:
     """How many prompts each template made, and how many none of them did."""
     which = template_of(prompts.texts, templates)
-    uses = {t: int(prompts.counts[which == place].sum()) for place, t in enumerate(templates)}
+    uses = {t: int(prompts.counts[which == index].sum()) for index, t in enumerate(templates)}
     return uses, int(prompts.counts[which < 0].sum()) if templates else 0
 
 
@@ -182,8 +182,8 @@ def template_of(prompts: pa.Array, templates: tuple[str, ...]) -> np.ndarray:
     """For each prompt the place of the template that made it; -1 where none did."""
     which = np.full(len(prompts), -1)
     # The longest fixed text last: it wins where a question itself begins or ends like a template.
-    for place in sorted(range(len(templates)), key=lambda place: len(templates[place])):
-        which[_made_by(templates[place], prompts)] = place
+    for index in sorted(range(len(templates)), key=lambda index: len(templates[index])):
+        which[_made_by(templates[index], prompts)] = index
     return which
 
 

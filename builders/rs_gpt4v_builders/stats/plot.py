@@ -140,9 +140,9 @@ def _name_rows(top: list[Axes], places: dict[str, float]) -> None:
 def _draw_pairs(axes: Axes, built: list[Built], places: dict[str, float]) -> None:
     """Paper above, built below, on a logarithmic scale."""
     y = [places[item.line.config] for item in built]
-    paper, found = [item.line.pairs for item in built], [item.pairs or 0 for item in built]
+    paper, pairs = [item.line.pairs for item in built], [item.pairs or 0 for item in built]
     axes.barh([at - 0.2 for at in y], paper, 0.36, color=_PAPER)
-    axes.barh([at + 0.2 for at in y], found, 0.36, color=_BUILT)
+    axes.barh([at + 0.2 for at in y], pairs, 0.36, color=_BUILT)
     axes.set_xscale("log")
     axes.set_xlim(1, 2e7)
     axes.set_xticks([1, 100, 10_000, 1_000_000], ["1", "100", "10,000", "1,000,000"])

@@ -196,21 +196,21 @@ def _flat(rows: datasets.Dataset, name: str) -> pa.StructArray:
 def distinct_images(loaded: Mapping[str, datasets.DatasetDict | str], split: str) -> int:
     """Image files of a split of `TABLE_1`, each counted once, however many configs have it."""
     configs = {line.config for line in TABLE_1}
-    found = [
+    paths = [
         pc.unique(_paths(splits[split]))
         for config, splits in loaded.items()
         if config in configs and not isinstance(splits, str) and split in splits
     ]
-    return pc.count_distinct(pa.chunked_array(found, pa.string())).as_py()
+    return pc.count_distinct(pa.chunked_array(paths, pa.string())).as_py()
 
 
 def totals(built: list[Built], split: str) -> Totals:
     """The sums over the lines of ``split``."""
     of_split = [item for item in built if item.line.split == split]
     names = ("images", "pairs", "rows")
-    paper = [sum(getattr(item.line, name) for item in of_split) for name in names]
-    found = [sum(getattr(item, name) or 0 for item in of_split) for name in names]
-    return Totals(split, *paper, *found)
+    paper_sums = [sum(getattr(item.line, name) for item in of_split) for name in names]
+    built_sums = [sum(getattr(item, name) or 0 for item in of_split) for name in names]
+    return Totals(split, *paper_sums, *built_sums)
 
 
 def to_text(
@@ -247,8 +247,8 @@ def _text_line(built: Built) -> str:
     head = f"{line.config:16}{line.split:7}{line.images:8,}{line.pairs:11,}"
     if built.images is None or built.pairs is None or built.rows is None:
         return f"{head}{'-':>9}{'-':>11}{'-':>10}  {built.difference}"
-    found = f"{built.images:9,}{built.pairs:11,}{built.rows:10,}"
-    return f"{head}{found}  {built.difference or 'as the paper'}"
+    numbers = f"{built.images:9,}{built.pairs:11,}{built.rows:10,}"
+    return f"{head}{numbers}  {built.difference or 'as the paper'}"
 
 
 def _text_total(item: Totals) -> str:
@@ -259,11 +259,11 @@ def _text_total(item: Totals) -> str:
 
 
 def _text_training(train: Totals, batch_size: int) -> list[str]:
-    paper, found = train.steps(batch_size)
+    paper, built = train.steps(batch_size)
     return [
         f"training rows, one a dialogue: {train.rows:,}; the paper's table makes "
         f"{train.paper_rows:,}",
-        f"one epoch at batch {batch_size}: {found:,} steps; the paper's table makes {paper:,}",
+        f"one epoch at batch {batch_size}: {built:,} steps; the paper's table makes {paper:,}",
     ]
 
 

@@ -151,15 +151,15 @@ def _fill(parent: ElementTree.Element, content: dict[str, Any]) -> None:
 
 def expressions(scene: Scene, rng: random.Random) -> list[tuple[Thing, str]]:
     """A few things, each with an expression that is true of it and of nothing else."""
-    found = [
+    described = [
         (thing, rng.choice(true))
         for thing in scene.things
         if thing.name in CLASSES
         for true in [list(phrases(thing, scene))]
         if true
     ]
-    chosen = sorted(rng.sample(range(len(found)), min(_MOST_OBJECTS, len(found))))
-    return [found[index] for index in chosen]
+    chosen = sorted(rng.sample(range(len(described)), min(_MOST_OBJECTS, len(described))))
+    return [described[index] for index in chosen]
 
 
 def phrases(thing: Thing, scene: Scene) -> Iterator[str]:
