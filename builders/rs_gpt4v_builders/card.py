@@ -108,10 +108,6 @@ PAPER = """\
 """BibTeX of RS-GPT4V itself."""
 
 
-def _paper() -> str:
-    return f"```bibtex\n{PAPER}```\n"
-
-
 _PARTS: dict[str, Callable[[], str]] = {
     "configs": _configs,
     "rows": _rows,
@@ -119,7 +115,7 @@ _PARTS: dict[str, Callable[[], str]] = {
     "counts": _counts,
     "use": lambda: USE,
     "limits": lambda: LIMITS,
-    "paper": _paper,
+    "paper": lambda: f"```bibtex\n{PAPER}```\n",
 }
 
 

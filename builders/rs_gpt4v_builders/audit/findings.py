@@ -80,11 +80,6 @@ class Overlap:
         return self.left.endswith("/train") and self.right.split("/")[1].startswith("test")
 
     @property
-    def is_straddle(self) -> bool:
-        """Whether both are splits of one config."""
-        return self.left.split("/")[0] == self.right.split("/")[0]
-
-    @property
     def rows(self) -> int:
         """Rows of ``left`` about shared images."""
         return sum(len(pair.rows) for pair in self.pairs)
@@ -168,7 +163,7 @@ class Audit:
     @property
     def straddles(self) -> list[Overlap]:
         """Images in several splits of one config."""
-        return [overlap for overlap in self.overlaps if overlap.is_straddle]
+        return [o for o in self.overlaps if o.left.split("/")[0] == o.right.split("/")[0]]
 
 
 def audit(configs: Sequence[str] = (), cache: Path | None = None, **options: Any) -> Audit:

@@ -1,6 +1,7 @@
 """Town or country as a satellite sees it: nine blocks and the roads between them."""
 
 from collections.abc import Callable
+from functools import partial
 
 from rs_gpt4v_builders.sample.plan import Plan, lake
 from rs_gpt4v_builders.sample.scenes import Box, Point, Thing
@@ -41,28 +42,23 @@ def _slots(box: Box) -> list[Point]:
     return [(box[0] + 17 + 31 * i, box[1] + 17 + 31 * j) for i in range(2) for j in range(2)]
 
 
-def _houses(plan: Plan, box: Box) -> None:
-    _put_houses(plan, plan.rng.sample(_slots(box), plan.rng.randint(3, 4)))
-
-
-def _farm(plan: Plan, box: Box) -> None:
-    _put_houses(plan, plan.rng.sample(_slots(box), plan.rng.randint(1, 2)))
-
-
-def _put_houses(plan: Plan, places: list[Point]) -> None:
+def _houses(plan: Plan, box: Box, fewest: int, most: int) -> None:
     rng = plan.rng
-    for place in places:
+    for place in rng.sample(_slots(box), rng.randint(fewest, most)):
         color, roof = rng.choice(("red", "orange", "brown")), rng.choice(("gable", "hip"))
         turn = rng.choice((0, 90))
         plan.put(Thing("residential building", color, place, 23, 18, turn, style=roof))
 
 
+def _middle(box: Box) -> Point:
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+
 def _shop(plan: Plan, box: Box) -> None:
     rng = plan.rng
-    center = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
     color = rng.choice(("white", "gray", "blue"))
     size = (rng.uniform(46, 60), rng.uniform(38, 54))
-    plan.put(Thing("commercial building", color, center, *size, style="flat"))
+    plan.put(Thing("commercial building", color, _middle(box), *size, style="flat"))
 
 
 def _inset(plan: Plan, box: Box) -> Box:
@@ -76,8 +72,7 @@ def _forest(plan: Plan, box: Box) -> None:
 
 
 def _pond(plan: Plan, box: Box) -> None:
-    center = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    plan.blob("water area", "blue", lake(plan.rng, center, plan.rng.uniform(22, 27)))
+    plan.blob("water area", "blue", lake(plan.rng, _middle(box), plan.rng.uniform(22, 27)))
 
 
 def _tanks(plan: Plan, box: Box) -> None:
@@ -89,17 +84,13 @@ def _field(plan: Plan, box: Box) -> None:
     plan.area("farmland", plan.rng.choice(("yellow", "brown")), _inset(plan, box), "rows")
 
 
-def _grass(plan: Plan, box: Box) -> None:
-    """Nothing stands here."""
-
-
 _BLOCKS: dict[str, Callable[[Plan, Box], None]] = {
-    "houses": _houses,
-    "farm": _farm,
+    "houses": partial(_houses, fewest=3, most=4),
+    "farm": partial(_houses, fewest=1, most=2),
     "shop": _shop,
     "forest": _forest,
     "pond": _pond,
     "tanks": _tanks,
     "field": _field,
-    "grass": _grass,
+    "grass": lambda *_: None,
 }

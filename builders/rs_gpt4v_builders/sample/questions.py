@@ -39,6 +39,8 @@ _CLEAR = 0.06  # of the picture's side: nearer centres make a relation doubtful
 _RELATIONAL = 2  # candidates of one type and image
 _COMPACT = 0.5  # of the picture's side: longer things have no left or right of their own
 
+_OPPOSITES = {"yes": "no", "no": "yes", "none": "some", "some": "none"}
+
 
 @dataclass(frozen=True)
 class Question:
@@ -68,21 +70,15 @@ class Balance:
 
     def _surplus(self, question: Question) -> float:
         """How much oftener this answer was given than the mean of its rivals."""
-        return sum(self._asked[key] for key in self._keys(question)) - _rivals(
-            self._asked, self._keys(question)
-        )
+        keys = self._keys(question)
+        rivals = ((topic, _OPPOSITES.get(answer, "")) for topic, answer in keys)
+        return sum(self._asked[key] for key in keys) - sum(self._asked[key] for key in rivals)
 
     @staticmethod
     def _keys(question: Question) -> tuple[tuple[str, str], ...]:
         answer = question.answer if question.answer != "0m2" else "none"
         answer = "some" if answer.endswith("m2") else answer
         return (question.type, answer), (question.topic, answer)
-
-
-def _rivals(asked: Counter[tuple[str, str]], keys: Sequence[tuple[str, str]]) -> float:
-    """How often the opposite answer was given; 0 for answers that have no opposite."""
-    opposite = {"yes": "no", "no": "yes", "none": "some", "some": "none"}
-    return sum(asked[where, opposite.get(answer, "")] for where, answer in keys)
 
 
 def lr_questions(scene: Scene, balance: Balance, rng: random.Random) -> list[Question]:
@@ -136,10 +132,10 @@ def _presence(scene: Scene, classes: Sequence[str], rng: random.Random) -> Itera
 
 def _counts(scene: Scene, classes: Sequence[str], rng: random.Random) -> Iterator[Question]:
     for name in classes:
-        text = rng.choice(COUNT).format(_plural(name))
+        text = rng.choice(COUNT).format(f"{name}s")
         yield Question("count", text, str(scene.count(name)), f"count {name}")
     for relation, name, other, count in _some_related(scene, classes, rng):
-        text = f"What is the number of {_plural(name)} {relation} a  {other}?"
+        text = f"What is the number of {name}s {relation} a  {other}?"
         yield Question("count", text, str(count), f"count {relation}")
 
 
@@ -157,9 +153,7 @@ def _comparison(scene: Scene, classes: Sequence[str], rng: random.Random) -> Ite
             if first == second or {first, second} < set(BUILDINGS):
                 continue
             form, answer = _compared(scene.count(first), scene.count(second), rng)
-            yield Question(
-                "comp", form.format(_plural(first), _plural(second)), answer, form + first
-            )
+            yield Question("comp", form.format(f"{first}s", f"{second}s"), answer, form + first)
 
 
 def _compared(first: int, second: int, rng: random.Random) -> tuple[str, str]:
@@ -176,7 +170,7 @@ def _compared(first: int, second: int, rng: random.Random) -> tuple[str, str]:
 
 def _areas(scene: Scene) -> Iterator[Question]:
     for name in AREA_CLASSES:
-        text = f"What is the area covered by {_plural(name)}?"
+        text = f"What is the area covered by {name}s?"
         yield Question("area", text, f"{round(scene.area_m2(name))}m2", f"area {name}")
 
 
@@ -208,7 +202,3 @@ def _count_related(
     if any(abs(offset) < clear for row in offsets for offset in row):
         return None
     return sum(max(row) > 0 for row in offsets)
-
-
-def _plural(name: str) -> str:
-    return f"{name}s"
