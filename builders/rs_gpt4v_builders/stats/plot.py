@@ -151,8 +151,10 @@ def _draw_pairs(axes: Axes, built: list[Built], places: dict[str, float]) -> Non
         _label(axes, item.line.pairs, at - 0.2, f"{item.line.pairs:,}", _FAINT)
         text = "not built" if item.pairs is None else f"{item.pairs:,}"
         _label(axes, item.pairs or 1, at + 0.2, text, _BUILT)
-    for config in places.keys() - {item.line.config for item in built}:
-        _label(axes, 1, places[config], "not in the table", _FAINT)
+    in_table = {item.line.config for item in built}
+    for config, at in places.items():
+        if config not in in_table:
+            _label(axes, 1, at, "not in the table", _FAINT)
 
 
 def _label(axes: Axes, x: float, y: float, text: str, color: str) -> None:
