@@ -23,9 +23,12 @@ import datasets
 import transformers
 
 from rs_gpt4v import NAME
-from rs_gpt4v.cli.demo import _grey, _guess, _predict
+from rs_gpt4v.cli.demo import _described, _grey, _guess
+from rs_gpt4v.embedded_model import NAME as EMBEDDED
 from rs_gpt4v_evaluation.metric import Rules
+from rs_gpt4v_evaluation.predict import Predictor, predict
 from rs_gpt4v_evaluation.score import score
+from rs_gpt4v_training import moe_lora
 
 ADAPTERS = {"LoRA": "demo_lora", "MoE-LoRA": "demo_moe_lora"}
 TITLES = {
@@ -130,9 +133,18 @@ def answered(
         runs = []
         for folder, adapter in adapters.items():
             print(f"{folder.name}: answering with each row's {images} image", flush=True)
-            runs.append(_predict(tests, folder / images, adapter))
+            runs.append(answer(tests, folder / images, adapter))
         columns[name if images == "own" else f"{name}, {images} image"] = values(runs)
     return columns
+
+
+def answer(tests: dict[str, Any], folder: Path, adapter: Path | None) -> list[Path]:
+    """The files of the embedded model's replies."""
+    assert moe_lora  # importing it lets PEFT load such adapters
+    predictor = Predictor(EMBEDDED, str(adapter) if adapter else None, max_new_tokens=48)
+    for name, rows in tests.items():
+        predict(predictor, rows, _described(name, rows), folder / f"{name}.jsonl", batch_size=32)
+    return [folder / f"{name}.jsonl" for name in tests]
 
 
 def values(runs: Iterable[list[Path]]) -> Values:
