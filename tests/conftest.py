@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,20 @@ def tiny_llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path, texts, image_size=28, patch_size=14, hidden_size=32, layers=2, vocab_size=400
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def tuned(releases: Path) -> Path:
+    """An adapter of the embedded model, by the demo's recipe on the questions of ``releases``."""
+    from rs_gpt4v_training.recipe import recipe_path
+    from rs_gpt4v_training.sft import main
+
+    out = Path(os.environ["HF_HOME"], "tuned")
+    flags = {"output_dir": out, "sample": "false", "data_dir": releases, "datasets": "vqa_lr"}
+    flags |= {"mixture": '{"vqa_lr": 1}', "max_steps": 20, "per_device_train_batch_size": 8}
+    given = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
+    with FileLock(f"{out}.lock"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # transformers renames an option that trl still sets
+        if not out.is_dir():
+            main([str(recipe_path("demo_lora")), "--disable_tqdm", "true", *given])
+    return out

@@ -2,10 +2,12 @@
 
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 
@@ -16,9 +18,12 @@ from PIL import Image
 from safetensors import safe_open
 from transformers import AutoModelForImageTextToText
 
+from rs_gpt4v import NAME as DATASET
 from rs_gpt4v.embedded_model import FOLDER, NAME, checkpoint
-from rs_gpt4v_evaluation.predict import Predictor
+from rs_gpt4v_evaluation.predict import Predictor, describe, predict
+from rs_gpt4v_evaluation.predict.predictions import read_predictions
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")  # PEFT
 EXAMPLE = Path(__file__).parents[1] / "training" / "examples" / "embedded_model"
 # Sides of the sample's images; none of these scenes is in what the model was made from.
 SCENES = [(kind, side) for kind in ("harbor", "airport", "landscape") for side in (256, 512)]
@@ -90,7 +95,61 @@ def test_sees_what_is_there(predictor: Predictor, drawn: list[Any]) -> None:
     assert unseen < 0.6 * len(asked)
 
 
-@pytest.mark.filterwarnings("ignore:.*gradient_checkpointing.*:FutureWarning")  # PEFT asks
+@pytest.fixture(scope="module")
+def questions(releases: Path) -> datasets.Dataset:
+    rows = datasets.load_dataset(DATASET, "vqa_lr", split="test", data_dir=str(releases))
+    return rows.select(range(0, len(rows), 2))
+
+
+def test_fine_tuned_it_answers_better_than_without_seeing(
+    tuned: Path, questions: datasets.Dataset
+) -> None:
+    """Twenty steps teach the form of the answers; what they say comes from the image."""
+    adapted = Predictor(NAME, str(tuned), max_new_tokens=8)
+    grey = Image.new("RGB", (256, 256), (128, 128, 128))
+    unseen = [{**conversation, "images": [grey]} for conversation in questions]
+    own, blind = share_right(adapted, [*questions]), share_right(adapted, unseen)
+    answers = Counter((row["question_type"], row["references"][0]) for row in questions)
+    frequent = {kind: number for (kind, _), number in reversed(answers.most_common())}
+    guess = sum(frequent.values()) / len(questions)
+    assert own > guess + 0.1
+    assert own > blind + 0.4
+    assert share_right(Predictor(NAME, max_new_tokens=2), [*questions]) < 0.1
+
+
+def share_right(predictor: Predictor, rows: list[Any]) -> float:
+    replies = predictor.replies(rows)
+    return sum(r in row["references"] for r, row in zip(replies, rows, strict=True)) / len(rows)
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_real_replies_do_not_depend_on_batch_or_shared_image(
+    adapted: bool, tuned: Path, questions: datasets.Dataset, tmp_path: Path
+) -> None:
+    predictor = Predictor(NAME, str(tuned) if adapted else None, max_new_tokens=24)
+    rows = questions.select(range(0, len(questions), 3))
+    about = describe(rows, config="vqa_lr", split="test", protocol="paper", box_format="llava")
+    files = [tmp_path / name for name in ("alone", "batch", "shared_alone", "shared")]
+    for file in files:
+        size, shared = (1 if "alone" in file.name else 16), "shared" in file.name
+        predict(predictor, rows, about, file, size, share_images=shared)
+    replies = {line["prediction"] for line in read_predictions(files[0])}
+    assert len(replies) > 4
+    assert len({file.read_bytes() for file in files}) == 1
+
+
+def test_merged_adapter_answers_the_same(tuned: Path, questions: datasets.Dataset) -> None:
+    predictor = Predictor(NAME, str(tuned), max_new_tokens=8)
+    rows = [questions[i] for i in range(0, len(questions), 3)]
+    apart = predictor.replies(rows)
+    adapted = [name for name, _ in predictor.model.named_modules() if name.endswith("lora_A")]
+    assert adapted
+    assert all("language_model" in name for name in adapted)
+    predictor.model = predictor.model.merge_and_unload()
+    assert not any("lora" in name for name, _ in predictor.model.named_parameters())
+    assert predictor.replies(rows) == apart
+
+
 def test_an_adapter_that_peft_alone_saved_has_the_processor_of_its_base(
     predictor: Predictor, tmp_path: Path
 ) -> None:
