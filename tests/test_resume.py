@@ -20,19 +20,19 @@ STEPS, SAVE_EVERY = 8, 2
 
 
 @pytest.fixture(scope="module")
-def recipe(tiny_llava: Path, releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recipe(releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     fields = {
         "datasets": ["vqa_lr", "cap_ucm"],
         "data_dir": str(releases),
         "max_rows": 20,
-        "model_name_or_path": str(tiny_llava),
+        "model_name_or_path": "embedded",
         "use_peft": True,
         "lora_r": 4,
         "lora_dropout": 0.1,  # so that the random state matters
         "max_steps": STEPS,
         "save_steps": SAVE_EVERY,
-        "per_device_train_batch_size": 4,
-        "global_batch_size": 8,
+        "per_device_train_batch_size": 1,
+        "global_batch_size": 2,
         "learning_rate": 0.01,
         "logging_steps": 1,
         "use_cpu": True,
