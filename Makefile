@@ -1,7 +1,7 @@
 # `make demo` and `make test` do all the set-up themselves: Python 3.11 or newer, git and make are enough.
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/pip install --quiet --constraint constraints.txt
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # Threads that spin while they wait slow a busy machine down tenfold.
 export OMP_WAIT_POLICY := PASSIVE
@@ -9,7 +9,7 @@ export OMP_WAIT_POLICY := PASSIVE
 .PHONY: demo test check fix
 
 demo: .venv/demo-ready
-	$(BIN)/rs-gpt4v demo
+	@$(BIN)/rs-gpt4v demo
 
 test: .venv/test-ready
 	$(BIN)/pytest --numprocesses auto --dist worksteal
@@ -25,10 +25,11 @@ fix: .venv/test-ready
 	$(BIN)/ruff check --fix
 
 .venv/demo-ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
-	$(INSTALL) --upgrade pip
-	$(INSTALL) --editable ".[all]"
-	touch $@
+	@echo "Installing PyTorch and the rest into .venv: once, some minutes and gigabytes."
+	@$(PYTHON) -m venv .venv
+	@$(INSTALL) --upgrade pip
+	@$(INSTALL) --editable ".[all]"
+	@touch $@
 
 .venv/test-ready: .venv/demo-ready
 	$(INSTALL) --group dev

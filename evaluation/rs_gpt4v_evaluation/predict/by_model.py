@@ -33,6 +33,7 @@ def predict(
     batch_size: int = 8,
     *,
     share_images: bool = True,
+    bar: "tqdm[Any] | None" = None,
 ) -> None:
     """Write the replies to ``rows`` to the file ``out``; rows already in it are not asked again.
 
@@ -47,6 +48,7 @@ def predict(
         out: File of JSON lines.
         batch_size: Rows at once.
         share_images: Read an image once for all its questions, where the model allows it.
+        bar: Progress bar to advance by a unit a row; None for one of its own.
 
     Raises:
         InUseError: Another run writes ``out``.
@@ -67,15 +69,20 @@ def predict(
         own = own_share(missing, process.process_index, process.num_processes)
         new = [[i for i in batch.places if questions.ids[i] not in done] for batch in own]
         answered = questions.predictions(own, new, constants)
-        with tqdm(
-            total=len(done) + sum(map(len, new)),
-            initial=len(done),
-            unit="row",
-            desc=f"Predicting {out.name}",
-            disable=not process.is_main_process,
-        ) as bar:
+        if bar is None:
+            shows: Any = tqdm(
+                total=len(done) + sum(map(len, new)),
+                initial=len(done),
+                unit="row",
+                desc=f"Predicting {out.name}",
+                disable=not process.is_main_process,
+            )
+        else:
+            bar.update(len(done))
+            shows = nullcontext(bar)
+        with shows as advanced:
             for size in append_predictions(part(out, process.process_index), answered):
-                bar.update(size)
+                advanced.update(size)
         process.wait_for_everyone()
         if process.is_main_process:
             merge_parts(out, questions.ids)
