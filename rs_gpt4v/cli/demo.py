@@ -234,19 +234,14 @@ def _described(config: str, rows: Any) -> Any:
 
 def _guess(rows: dict[str, Any], folder: Path) -> list[Path]:
     """Predictions files of always giving the training rows' most frequent answer, or median box."""
-    from rs_gpt4v_evaluation.predict.predictions import prediction_line
+    from rs_gpt4v_evaluation.predict.predictions import made_by, prediction_line
     from rs_gpt4v_evaluation.report.blind import CONSTANT_GUESS
 
     files = []
     for name, splits in rows.items():
         answers = _frequent_answers(splits["train"])
-        constants = {
-            "model": CONSTANT_GUESS,
-            "adapter": None,
-            "weights": None,
-            "decoding": {"do_sample": False, "max_new_tokens": None},
-            "dataset": _described(name, splits["test"]),
-        }
+        decoding: Any = {"do_sample": False, "max_new_tokens": None}
+        constants = made_by(CONSTANT_GUESS, _described(name, splits["test"]), decoding)
         files.append(folder / f"{name}.jsonl")
         folder.mkdir(parents=True, exist_ok=True)
         test = splits["test"].cast_column("images", _UNDECODED)
