@@ -1,16 +1,15 @@
-"""CPU per sample of TRL's collator, with and without the cache of resized images.
+"""CPU of a batch: our collator against TRL's on the same rows, and with the cache of images.
 
-    python benchmarks/collator.py [--rows 8] [--rounds 5]
+    python benchmarks/collator.py [--rows 16] [--rounds 5]
 
-Images as the releases have them go to LLaVA-1.5's 336 px PIL processor: 512 px TIFF as in
-RSVQA-HR, 800 px JPEG as in DIOR, 4000 x 3000 px JPEG as in FloodNet. Both ways run in one process,
-in turn; each number is the least of the rounds.
+* A LLaVA-1.5 of 336 px (576 tokens an image) with images as the releases have them: 512 px TIFF as
+  in RSVQA-HR, 800 px JPEG as in DIOR, 4000 x 3000 px JPEG as in FloodNet; each decoded, and from
+  the cache of images resized once (`image_size: 336`), for both collators.
+* The embedded model on rows of the sample, their images decoded and not cached.
 
-* image work: opening and decoding the file, and the image processor;
-* collator: reading the row and TRL's whole collator, tokenisation included.
-
-Printed: milliseconds of CPU a sample, the ratios, whether the tensors are equal, and the cache's
-size for 10,000 images.
+A collator gets rows that are read and decoded, and does all the rest, images included. The ways run
+in one process, in turn; each number is the least of the rounds. Printed: milliseconds of CPU a
+sample, the ratios, whether the tensors are equal, and what the cache costs.
 """
 
 import argparse
@@ -19,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import datasets
 import numpy as np
@@ -28,9 +27,12 @@ from PIL import Image
 from transformers import AutoProcessor
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
+from rs_gpt4v import NAME
 from rs_gpt4v.conversation import FEATURES
+from rs_gpt4v.embedded_model import FOLDER
+from rs_gpt4v_training.chat_template import use_trainable_template
+from rs_gpt4v_training.collators import faster
 from rs_gpt4v_training.image_cache import ImageCache, keeps_tensors, through_cache
-from rs_gpt4v_training.pixels import with_tables
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from tiny_llava import build_tiny_llava
@@ -41,23 +43,6 @@ KINDS = {
     "800 px JPEG": (800, 800, "jpg"),
     "4000 x 3000 px JPEG": (4_000, 3_000, "jpg"),
 }
-
-
-class Way(NamedTuple):
-    """Rows, and the processor that makes tensors of them."""
-
-    rows: datasets.Dataset
-    processor: Any
-
-    def image_work(self) -> Any:
-        """The tensor of all rows' images."""
-        images = [images[0] for images in self.rows["images"]]
-        return self.processor.image_processor(images, return_tensors="pt")["pixel_values"]
-
-    def collate(self) -> dict[str, Any]:
-        """The batch of all rows."""
-        collator = DataCollatorForVisionLanguageModeling(self.processor, assistant_only_loss=True)
-        return collator([self.rows[i] for i in range(len(self.rows))])
 
 
 def write_images(folder: Path, width: int, height: int, suffix: str, count: int) -> list[str]:
@@ -112,35 +97,70 @@ def equal(left: dict[str, Any], right: dict[str, Any]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
 
 
-def measure(folder: Path, processor: Any, kind: str, rows: int, rounds: int) -> None:
-    """Print the line of one kind of image."""
-    width, height, suffix = KINDS[kind]
-    paths = write_images(folder, width, height, suffix, rows)
-    cache = ImageCache(folder / "cache", SIDE, enlarge=keeps_tensors(processor, SIDE))
-    plain = Way(rows_on(paths, width, height), processor)
-    start = time.process_time()
-    cached = Way(through_cache(plain.rows, cache), with_tables(processor))
-    filling = (time.process_time() - start) * 1_000 / rows
-    image = least_ms({"plain": plain.image_work, "cached": cached.image_work}, rounds, rows)
-    whole = least_ms({"plain": plain.collate, "cached": cached.collate}, rounds, rows)
-    stored = sum(cache.path(path).stat().st_size for path in paths) / rows * 10_000 / 1e9
-    same = "equal" if equal(plain.collate(), cached.collate()) else "DIFFERENT"
+def compare(name: str, rows: datasets.Dataset, processor: Any, rounds: int) -> None:
+    """Print the line of both collators on ``rows``."""
+    read: list[Any] = list(rows)
+    trl = DataCollatorForVisionLanguageModeling(processor, assistant_only_loss=True)
+    ours = faster(trl)
+    spent = least_ms(
+        {
+            "trl": lambda: trl([dict(row) for row in read]),
+            "ours": lambda: ours([dict(row) for row in read]),
+            "images": lambda: processor.image_processor([row["images"][0] for row in read]),
+        },
+        rounds,
+        len(read),
+    )
+    same = equal(trl([dict(row) for row in read]), ours([dict(row) for row in read]))
     print(
-        f"{kind:20} image work {image['plain']:6.2f} -> {image['cached']:5.2f} ms "
-        f"({image['plain'] / image['cached']:5.1f}x)  collator {whole['plain']:6.2f} -> "
-        f"{whole['cached']:5.2f} ms ({whole['plain'] / whole['cached']:4.1f}x)  tensors {same}  "
-        f"filling {filling:.1f} ms an image  {stored:.1f} GB per 10,000"
+        f"{name:28} TRL's {spent['trl']:7.2f} ms (its image processor {spent['images']:6.2f})  "
+        f"ours {spent['ours']:6.2f} ms  {spent['trl'] / spent['ours']:5.2f}x  "
+        f"tensors {'equal' if same else 'DIFFERENT'}",
+        flush=True,
     )
 
 
+def measure(folder: Path, processor: Any, kind: str, rows: int, rounds: int) -> None:
+    """Print the lines of one kind of image, and what its cache costs."""
+    width, height, suffix = KINDS[kind]
+    paths = write_images(folder, width, height, suffix, rows)
+    cache = ImageCache(folder / "cache", SIDE, enlarge=keeps_tensors(processor, SIDE))
+    plain = rows_on(paths, width, height)
+    start = time.process_time()
+    cached = through_cache(plain, cache)
+    filling = (time.process_time() - start) * 1_000 / rows
+    compare(kind, plain, processor, rounds)
+    compare(f"{kind}, cached", cached, processor, rounds)
+    reading = least_ms({"plain": lambda: list(plain), "cached": lambda: list(cached)}, rounds, rows)
+    stored = sum(cache.path(path).stat().st_size for path in paths) / rows * 10_000 / 1e9
+    print(
+        f"{'':28} reading {reading['plain']:.2f} ms, cached {reading['cached']:.2f} ms; filling "
+        f"the cache {filling:.1f} ms an image, {stored:.1f} GB per 10,000"
+    )
+
+
+def embedded(rows: int, rounds: int) -> None:
+    """Print the line of the embedded model, on rows of several tasks of the sample."""
+    processor: Any = AutoProcessor.from_pretrained(FOLDER)
+    use_trainable_template(processor, "llava")
+    parts = [
+        datasets.load_dataset(NAME, config, split="train", sample=True)
+        .shuffle(0)
+        .select(range(rows))
+        for config in ("vqa_lr", "vqa_hr", "cap_ucm", "grounding")
+    ]
+    compare("embedded model, the sample", datasets.concatenate_datasets(parts), processor, rounds)
+
+
 def main() -> None:
-    """Measure each kind of image."""
+    """Measure each kind of image, and the embedded model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     torch.set_num_threads(1)
     datasets.disable_progress_bars()
+    embedded(args.rows, args.rounds)
     with tempfile.TemporaryDirectory() as folder:
         processor = processor_of(Path(folder) / "model")
         for kind in KINDS:

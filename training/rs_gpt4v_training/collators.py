@@ -62,7 +62,7 @@ def _reason_against(collator: DataCollatorForVisionLanguageModeling, processor: 
 
 @dataclass
 class ChatCollator:
-    """The batches of TRL's collator, equal to the bit, in less than half of its time.
+    """The batches of TRL's collator, equal to the bit, in half of its time or less.
 
     TRL's tokenises every text with the hundreds of tokens of its images, and looks through all of
     them for the answers, one by one. Here a text has one token for each image until it is an array.
