@@ -137,7 +137,7 @@ def test_the_commands_to_try_next_work_as_printed(finished: tuple[Path, str]) ->
     out, text = finished
     commands = re.findall(r"^  (\S.*)$", text.split("Try next:\n")[1], re.MULTILINE)
     score, train, sources = commands
-    score = score.removesuffix(" --intervals")  # which the few rows here are too few for
+    score = score.removesuffix(" --intervals")  # the rows here are of too few images for them
     for command in (score, sources, train.replace("train demo_lora", "train demo_lora --dry-run")):
         done = subprocess.run(
             command, shell=True, env=ENVIRONMENT, text=True, capture_output=True, check=False

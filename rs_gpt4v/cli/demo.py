@@ -305,8 +305,8 @@ def _next(out: Path) -> str:
     program, folder = _program(), shlex.quote(str(out))
     return "\n".join(
         [
-            f"  {program} score {folder}/*/vqa_lr.jsonl --intervals",
-            "      the questions by type, with 95 % intervals",
+            f"  {program} score {folder}/LoRA/vqa_*.jsonl --intervals",
+            "      the accuracies of LoRA with 95 % intervals",
             f"  {program} train demo_lora --max_steps 300 --output_dir {folder}/300",
             "      LoRA for three times as long: some minutes",
             f"  {program} sources",
@@ -323,4 +323,5 @@ def _program() -> str:
         return shlex.join([sys.executable, "-m", "rs_gpt4v.cli"])
     if shutil.which(name) == own:
         return name
-    return shlex.quote(relative(own, Path.cwd()))
+    is_below = Path(own).is_relative_to(Path.cwd())
+    return shlex.quote(relative(own, Path.cwd()) if is_below else own)
