@@ -9,7 +9,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from fact_check_wordings import DEVELOPED, HELD_OUT, Wordings
@@ -111,7 +111,7 @@ def scenes(seed: int) -> Iterator[Scene]:
     """Scenes without end; one class has most of the objects, the others have one each."""
     rng = random.Random(seed)
     while True:
-        for picture in dior_pictures(rng.randrange(10**6), 0.5):
+        for picture in islice(dior_pictures(rng.randrange(10**6), 1.0), 12):
             things = [t for t in picture.scene.things if t.name in CLASSES][:16]
             chosen = rng.sample(sorted(NOUNS), rng.randint(2, 4))
             # The first classes have one object each where there are enough, so places are told.

@@ -89,7 +89,7 @@ def test_dry_run_sends_nothing_and_names_the_price(tmp_path: Path) -> None:
     arguments = ("gpt-4o", "--sample", "--dry-run", "--out", str(tmp_path))
     done = CliRunner().invoke(app, ["generate", *arguments])
     assert done.exit_code == 0, done.output
-    assert "48 requests" in done.output
+    assert "180 requests" in done.output
     assert "$" in done.output
     assert not list(tmp_path.glob("*.jsonl"))
 
@@ -144,7 +144,7 @@ def test_refusals_are_listed_with_their_reason(tmp_path: Path) -> None:
         done = generate(*sample, "--base-url", server.url, "--out", tmp_path)
     assert "failed: refused 1" in done.output
     (failed,) = lines(tmp_path / "failed.jsonl")
-    assert failed["id"] == "train/11680/detail"
+    assert failed["id"] == "train/11548/detail"
     assert failed["reason"] == "the model refused: I will not."
 
 

@@ -17,7 +17,12 @@ from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import iou
 from rs_gpt4v.conversation import check
 from rs_gpt4v_builders.inventory import inventory
-from rs_gpt4v_builders.sample.releases.dior_rsvg import dior_pictures, expressions, write
+from rs_gpt4v_builders.sample.releases.dior_rsvg import (
+    CLASSES,
+    dior_pictures,
+    expressions,
+    write,
+)
 from rs_gpt4v_builders.sources.dior_rsvg import SOURCE, listed_objects
 from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.usable_records import RecordError
@@ -239,7 +244,21 @@ class TestSample:
         numbers = [int(Path(picture.name).stem) for picture in pictures]
         assert {11725, 11726} < set(numbers)
         assert [n <= 11725 for n in numbers] == [p.split == "train" for p in pictures]
-        assert all(1 <= len(expressions(p.scene, p.rng)) <= 4 for p in pictures)
+        assert all(1 <= len(expressions(p.scene, p.rng)) <= 10 for p in pictures)
+
+    def test_there_are_enough_expressions_to_learn_from_and_to_score(self) -> None:
+        """Of every class, and in both splits all over the image."""
+        found: dict[str, list[Any]] = {"train": [], "test": []}
+        for picture in dior_pictures(0, 1.0):
+            described = expressions(picture.scene, picture.rng)
+            assert len(set(described)) == len(described)
+            found[picture.split] += described
+        assert len(found["train"]) >= 400
+        assert 150 <= len(found["test"]) <= 200
+        for every in found.values():
+            assert {thing.name for thing, _ in every} == {*CLASSES}
+            middles = [_middle(thing) for thing, _ in every]
+            assert len({(int(x / 800 * 3), int(y / 800 * 3)) for x, y in middles}) == 9
 
     def test_expressions_hold_for_one_thing_alone(self) -> None:
         for picture in dior_pictures(5, 1.0):
