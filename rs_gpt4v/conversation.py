@@ -138,7 +138,7 @@ def problems(messages: pa.ListArray, *, system: bool = True) -> pa.Array:
     row = pc.list_parent_indices(messages).to_numpy()
     flat = messages.flatten()
     reasons = first_problems(flat.field("content"), row, len(messages), "messages")
-    reasons[_disordered(row, flat.field("role"), len(messages), system=system)] = (
+    reasons[disordered(row, flat.field("role"), len(messages), system=system)] = (
         "its roles do not go user, assistant, user, ... up to an answer"
     )
     lengths = pc.list_value_length(messages).fill_null(0)
@@ -176,7 +176,7 @@ def reason_where(mask: pa.Array, reason: str) -> pa.Array:
     return pc.if_else(mask, reason, pa.scalar(None, pa.string()))
 
 
-def _disordered(row: np.ndarray, role: pa.Array, n_rows: int, *, system: bool) -> np.ndarray:
+def disordered(row: np.ndarray, role: pa.Array, n_rows: int, *, system: bool) -> np.ndarray:
     """Rows whose roles, a leading system message aside, are not user and assistant in turn."""
     is_user, is_assistant, is_system = (
         pc.equal(role, name).fill_null(False).to_numpy(False)

@@ -11,11 +11,15 @@ from typing import Any
 import pyarrow as pa
 
 from rs_gpt4v import adapt, records
+from rs_gpt4v_builders.folder.dialogue_columns import read_columns
 from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
 from rs_gpt4v_builders.sources import dialogues
 
 
 def _read(path: Path, reading: Reading) -> pa.Table:
+    first = Candidate(path).item
+    if reading.split is None and (table := read_columns(path, first, reading.images)) is not None:
+        return table
     items = dialogues.items(path)
     names = reading.images.of(name for _, item in items for name in dialogues.names_in(item))
     find = lru_cache(None)(names.one)

@@ -82,6 +82,11 @@ class ImageNames:
             return relative(name, self.files.folder)
         return name
 
+    def only(self, name: str) -> str | None:
+        """The one image that a name means; None where there is none, or more than one."""
+        found = self.find(name)
+        return found[0] if len(found) == 1 else None
+
     def one(self, name: str) -> str:
         """The one image that a name means.
 

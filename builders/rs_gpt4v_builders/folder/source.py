@@ -131,7 +131,7 @@ def _read(
             images=names,
             columns=options.columns or {},
             conversion=options.conversion,
-            split=stated and split,
+            split=split if stated else None,
             rest=bool(stated) and split == stated[0],
         )
         table = annotations.layout.read(path, reading)

@@ -168,8 +168,13 @@ def read_json_object(path: Path, of: type[dict[str, Any]] | type[list[Any]]) -> 
     return content
 
 
-# Where null stands for the whole object, Arrow's reader ends the process (pyarrow 26).
-_NULL_FOR_AN_OBJECT = re.compile(rb"(?:\A|[}\]])[\s\xef\xbb\xbf]*null")
+def has_null_for_an_object(content: bytes | memoryview) -> bool:
+    """Whether null may stand for a whole object: there, Arrow's reader ends the process (26)."""
+    for match in re.finditer(rb"null", content):
+        before = bytes(content[max(0, match.start() - 99) : match.start()])
+        if before.rstrip(b" \t\r\n\xef\xbb\xbf")[-1:] in (b"", b"}", b"]"):
+            return True
+    return False
 
 
 def read_json_columns(path: Path, key: str, columns: Mapping[str, pa.DataType]) -> pa.Table:
@@ -185,7 +190,7 @@ def read_json_columns(path: Path, key: str, columns: Mapping[str, pa.DataType]) 
     try:
         with pa.memory_map(str(path)) as file:
             content = file.read_buffer()
-            if _NULL_FOR_AN_OBJECT.search(memoryview(content)):
+            if has_null_for_an_object(memoryview(content)):
                 return _slow_columns(path, key, rows)
             table = pyarrow.json.read_json(
                 pa.BufferReader(content),
