@@ -34,7 +34,7 @@ def write_images(root: Path) -> None:
 
     (root / "images").mkdir(parents=True)
     for index in range(IMAGES):
-        Image.new("RGB", (512, 512), (index % 255, 90, 90)).save(root / f"images/{index:05d}.png")
+        Image.new("RGB", (64, 64), (index % 255, 90, 90)).save(root / f"images/{index:05d}.png")
 
 
 def write_dialogues(root: Path, items: int) -> None:
@@ -62,8 +62,7 @@ def write_boxes(root: Path, boxes: int) -> None:
     rng = random.Random(0)
     content = {
         "images": [
-            {"id": n, "file_name": f"{n:05d}.png", "width": 512, "height": 512}
-            for n in range(IMAGES)
+            {"id": n, "file_name": f"{n:05d}.png", "width": 64, "height": 64} for n in range(IMAGES)
         ],
         "categories": [{"id": n, "name": name} for n, name in enumerate(CLASSES)],
         "annotations": [
@@ -71,7 +70,7 @@ def write_boxes(root: Path, boxes: int) -> None:
                 "id": n,
                 "image_id": n % IMAGES,
                 "category_id": rng.choice(range(len(CLASSES))),
-                "bbox": [rng.randint(0, 400), rng.randint(0, 400), rng.randint(8, 99), 50],
+                "bbox": [rng.randint(0, 40), rng.randint(0, 40), rng.randint(4, 20), 9],
             }
             for n in range(boxes)
         ],
@@ -113,8 +112,8 @@ def _row(root: Path, image: str, row_id: str, messages: list[dict[str, str]], **
         "modality": "optical",
         "references": [messages[-1]["content"]],
         "boxes": [],
-        "width": 512,
-        "height": 512,
+        "width": 64,
+        "height": 64,
     } | more
 
 
@@ -136,7 +135,7 @@ def _questions(root: Path, content: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for annotation in content["annotations"]:
         x, y, width, height = annotation["bbox"]
         by_class = by_image.setdefault(annotation["image_id"], {})
-        box = (x, y, min(x + width, 512), min(y + height, 512))
+        box = (x, y, min(x + width, 64), min(y + height, 64))
         by_class.setdefault(names[annotation["category_id"]], []).append(box)
     write = CODECS["llava"].write
     for image in content["images"]:
@@ -144,9 +143,9 @@ def _questions(root: Path, content: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for label, boxes in by_class.items():
             truth = [{"label": label, "points": box, "kind": "hbb"} for box in boxes]
             largest = max(boxes, key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
-            text = write([(label, largest)], 512, 512)
+            text = write([(label, largest)], 64, 64)
             made = [
-                ("detection", "DETECTION", label, write([(label, b) for b in boxes], 512, 512)),
+                ("detection", "DETECTION", label, write([(label, b) for b in boxes], 64, 64)),
                 ("region_caption", "REGION_CAPTION", text, label),
                 ("vqa", "VQA", f"How many objects of the class {label}?", str(len(boxes))),
                 ("vqa", "VQA", f"Is there any {label}?", "yes"),

@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 
 from rs_gpt4v import NAME
+from rs_gpt4v_builders.folder.dialogue_columns import read_columns
+from rs_gpt4v_builders.folder.image_names import ImageFiles, ImageNames
+from rs_gpt4v_builders.sources import dialogues
 from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.usable_records import RecordError, cache_folder
 
@@ -502,3 +505,77 @@ def test_lists_of_splits_beside_voc(root: Path, caplog: pytest.LogCaptureFixture
     write(root / "ImageSets/Main/test.txt", "c\nz\n")
     with pytest.raises(RecordError, match=r"folder/test/z: the list of test names it, and .*has"):
         load(root, tasks=["count"])
+
+
+# --- Files read as columns ----------------------------------------------------------------------
+
+TURNS = [H, G]
+MANY: list[Row] = [
+    {"id": "a", "image": " 1.png", "conversations": TURNS},
+    {"id": "b", "image": "1", "conversations": [*TURNS, {"from": "Human", "value": " b <image>c"}]},
+    {"id": "c", "conversations": TURNS},
+    {"id": "d", "conversations": [{"from": "user", "value": "q"}, G]},
+    {"id": "e", "images": ["1.png", "2.png"], "conversations": TURNS},
+    {"id": "f", "image": "1.png", "conversations": TURNS, "system": "Be kind."},
+    {"id": "g", "image": "9.png", "conversations": TURNS},
+    {"id": "h", "image": "1.png", "conversations": [{"from": "system", "value": "s"}, *TURNS]},
+    {"id": "i", "image": "1.png", "conversations": [{"from": "bot", "value": "s"}, *TURNS]},
+    {"id": "j", "image": "1.png", "conversations": []},
+    {"id": "k", "image": "1.png"},
+    {"id": "l", "image": "", "conversations": TURNS},
+    {"id": "m", "image": "1.png", "conversations": [{"from": "human"}, G]},
+    {"id": "n", "image": "1.png", "conversations": [{"from": "human", "value": "  "}, G]},
+    {"id": "o", "image": "1.png", "conversations": [{"from": "human", "content": "q"}, G]},
+    {"id": "p", "image": "1.png", "images": ["2.png"], "conversations": TURNS},
+    {"id": "q", "image": "1.png", "messages": TURNS},
+    {"id": "r", "image": None, "conversations": [{"from": "user", "value": "q"}, G]},
+    {},
+]
+
+
+@pytest.mark.parametrize("items", [MANY, [*MANY, {"id": "a"}], MANY[:1], []])
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_columns_give_the_records_of_items(root: Path, form: str, items: list[Row]) -> None:
+    picture(root / "1.png", root / "2.png")
+    path = root / f"train.{form}"
+    lines = [json.dumps(item) for item in items]
+    write(path, "\n".join(lines) if form == "jsonl" else f"[{','.join(lines)}]")
+    names = ImageNames(ImageFiles(root))
+    fast = read_columns(path, items[0] if items else {}, names)
+    if not items:
+        assert fast is None or not fast.num_rows
+        return
+    assert fast is not None
+    keys = dialogues.keys(items)
+    expected = [
+        {"key": key, **dialogues.record(item, where, names.one, needs_image=False)}
+        for key, (where, item) in zip(keys, dialogues.items(path), strict=True)
+    ]
+    for row, other in zip(fast.to_pylist(), expected, strict=True):
+        problem = row["problem"] and tuple(row["problem"].values())
+        assert problem == other.get("problem"), row["key"]
+        assert (row["key"], row["where"]) == (other["key"], other["where"])
+        if not problem:
+            assert row["image"] == other["image"]
+            assert row["messages"] == other["messages"]
+            assert row["further_images"] == other["further_images"]
+            assert (row["change"] is None) == (other["change"] is None)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[{"id": 1, "conversations": []}, {"id": "a", "conversations": []}]',
+        '[{"image": "1.png", "conversations": []}, {"image": ["1.png"], "conversations": []}]',
+        "[null]",
+        '[{"id": "a", ',
+        "[] null",
+        '[{"id": "\\ud800", "conversations": []}]',
+        "",
+    ],
+)
+def test_what_arrow_cannot_read_is_left_to_python(root: Path, content: str) -> None:
+    write(root / "train.json", content)
+    first = {"id": 1, "image": "1.png"}
+    table = read_columns(root / "train.json", first, ImageNames(ImageFiles(root)))
+    assert table is None or content == "[null]"

@@ -100,7 +100,10 @@ def _items(path: Path, first: dict[str, Any]) -> pa.StructArray | None:
 
 
 def _item_type(first: dict[str, Any]) -> pa.StructType:
-    is_list = {name: isinstance(first.get(name), list) for name in ("image", "images")}
+    is_list = {
+        "image": isinstance(first.get("image"), list),
+        "images": not isinstance(first.get("images"), str),
+    }
     return pa.struct(
         [
             ("id", pa.int64() if isinstance(first.get("id"), int) else pa.string()),

@@ -62,7 +62,7 @@ def items(path: Path) -> list[tuple[str, Any]]:
     if isinstance(content, dict) and isinstance(content.get("data"), list):
         return [(f"{path}, data[{index}]", item) for index, item in enumerate(content["data"])]
     if isinstance(content, dict) and turns(content) is not None:
-        content = [content]  # a file of one line
+        return [(f"{path}, line 1", content)]
     if not isinstance(content, list):
         raise AnnotationError(
             f"{path}: expected a list of objects, or an object a line, found {described(content)}"

@@ -90,7 +90,7 @@ def with_images(table: pa.Table, finder: ImageFinder) -> pa.Table:
     All are null where a record has no image name. Records of several images get ``further_paths``
     too; a problem of any image is the record's.
     """
-    if "further_images" in table.column_names:
+    if "further_images" in table.column_names and table["further_images"].null_count < len(table):
         table = _with_further_images(table, finder)
     images = table["image"].combine_chunks().dictionary_encode()
     measured = finder.measure(images.dictionary)
