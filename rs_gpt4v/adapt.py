@@ -176,10 +176,14 @@ def ids_of(records: pa.Table, adaption: Adaption) -> pa.Array:
 
 def pick(ids: pa.Array, seed: int, count: int) -> np.ndarray:
     """A number in [0, count) for each id, by a hash of id and seed: the same on every machine."""
-    strings = ids.to_numpy(zero_copy_only=False).astype(object)
+    return hashed(ids, seed) % np.uint64(count)
+
+
+def hashed(texts: pa.Array, seed: int) -> np.ndarray:
+    """A number for each text and this seed, the same on every machine."""
+    strings = texts.to_numpy(zero_copy_only=False).astype(object)
     key = f"{seed:016d}"[:16]  # SipHash takes a key of 16 bytes
-    hashed = pd.util.hash_array(strings, hash_key=key, categorize=False)
-    return hashed % np.uint64(count)
+    return pd.util.hash_array(strings, hash_key=key, categorize=False)
 
 
 def worded(

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rs_gpt4v import adapt, templates
+from rs_gpt4v import adapt, scene_classes, templates
 from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import area, clip, to_hbb
@@ -23,10 +23,30 @@ from rs_gpt4v.conversation import SCHEMA
 
 
 def scenes(records: pa.Table, adaption: Adaption) -> pa.Table:
-    """Questions of type "scene", which name the classes to choose from."""
-    choices = pa.array([", ".join(map(in_words, c)) for c in records["classes"].to_pylist()])
+    """From an image to its class; the question lists all classes in an order of the row's own.
+
+    The order is that of a hash of id, class and seed; without a seed, that of the records.
+    """
+    ids = adapt.ids_of(records, adaption)
+    asked = adapt.worded(templates.SCENE, ids, adaption, _choices(records, ids, adaption.seed))
     answers = _words(records["label"].combine_chunks())
-    return _questions(records, adaption, templates.SCENE, choices, answers, "scene")
+    return adapt.rows_of(
+        records, ids, adapt.turns(asked, answers), "scene", adapt.one_each(answers)
+    )
+
+
+def _choices(records: pa.Table, ids: pa.Array, seed: int | None) -> pa.Array:
+    """The classes that each record names, as its question lists them."""
+    lists = records["classes"].combine_chunks()
+    names = _words(lists.flatten())
+    row = pc.list_parent_indices(lists).to_numpy()
+    offsets = np.searchsorted(row, np.arange(len(lists) + 1)).astype(np.int32)
+    if seed is not None:
+        # Hashed again: sums alone would be one order, begun at another class in each row.
+        sums = adapt.hashed(ids, seed)[row] + adapt.hashed(names, seed)
+        names = names.take(pa.array(np.lexsort((pd.util.hash_array(sums), row))))
+    shuffled = pa.ListArray.from_arrays(pa.array(offsets), names)
+    return pc.binary_join(shuffled, scene_classes.SEPARATOR)
 
 
 def grounding(records: pa.Table, adaption: Adaption) -> pa.Table:
@@ -106,12 +126,8 @@ def _presence(records: pa.Table, classes: tuple[str, ...]) -> np.ndarray:
 
 def _random_ranks(records: pa.Table, adaption: Adaption, has: np.ndarray) -> np.ndarray:
     """For each record, the absent classes' places in an order of its own; then the present ones."""
-    key = f"{adaption.seed or 0:016d}"[:16]
-    ids = adapt.ids_of(records, adaption).to_pylist()
-    rows, classes = (
-        pd.util.hash_array(np.array(texts, object), hash_key=key, categorize=False)
-        for texts in (ids, list(adaption.classes))
-    )
+    texts = (adapt.ids_of(records, adaption), pa.array(adaption.classes, pa.string()))
+    rows, classes = (adapt.hashed(some, adaption.seed or 0) for some in texts)
     order = np.argsort(rows[:, None] ^ classes[None, :], axis=1, kind="stable")
     absent = np.take_along_axis(~has, order, axis=1)
     ranks = np.empty(has.shape, np.int64)

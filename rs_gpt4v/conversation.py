@@ -20,7 +20,7 @@ _NOTHING_SEEN = r"^[\s\pZ\pC]*$"  # no-break and zero-width spaces too
 
 Role = Literal["system", "user", "assistant"]
 Task = Literal[
-    "caption", "vqa", "grounding", "region_caption", "conversation", "detail", "detection"
+    "caption", "vqa", "grounding", "region_caption", "conversation", "detail", "detection", "scene"
 ]
 Modality = Literal["optical", "sar", "infrared", "multispectral"]
 

@@ -136,8 +136,24 @@ PRESENCE = (
 )
 
 SCENE = (
-    "Which class of scene does the image show: {}?",
+    "Classify the image within one of the given classes: {}. Answer with one word or short phrase.",
+    "Which of these classes does the remote sensing image show: {}? Answer with the class alone.",
     "Classify the scene in the image as one of these classes: {}.",
     "To which of these classes does the scene belong: {}?",
-    "What kind of scene is this? Choose from: {}.",
+    "What kind of scene is this? Choose one from: {}.",
+    "Choose the class that fits the aerial image best: {}. Reply with its name only.",
+    "Select the scene class of this remote sensing image from the list: {}.",
+    "Categorize the satellite image into one of the following classes: {}.",
+    "Here are the possible scene classes: {}. Which one does the image show?",
+    "Assign one of these labels to the overhead image: {}.",
+    "Which label describes the scene best: {}? One label is enough.",
+    "Identify the land use in the image. The classes are: {}.",
+    "Name the class of this scene, one of: {}.",
+    "From the given classes, pick the one that the image belongs to: {}.",
+    "What does the remote sensing image show? Options: {}.",
+    "Determine the scene category of the aerial photograph. Categories: {}.",
+    "The scene is one of the following: {}. Which one is it?",
+    "Give the single best class for the satellite image: {}. No explanation, only the class.",
+    "Look at the overhead image and decide between these scene classes: {}.",
+    "Please classify this remote sensing image. Possible classes: {}. Answer briefly.",
 )

@@ -26,7 +26,9 @@ def answers(rows: pa.Table) -> list[str]:
     return [messages[-1]["content"] for messages in rows["messages"].to_pylist()]
 
 
-@pytest.mark.parametrize("task", ["CAPTION", "VQA", "GROUNDING", "REGION_CAPTION", "DETECTION"])
+@pytest.mark.parametrize(
+    "task", ["CAPTION", "VQA", "GROUNDING", "REGION_CAPTION", "DETECTION", "SCENE"]
+)
 def test_at_least_twenty_different_wordings(task: str) -> None:
     templates = getattr(wordings, task)
     assert len(set(templates)) == len(templates) >= 20

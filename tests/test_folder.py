@@ -322,9 +322,38 @@ def test_folders_of_classes(root: Path) -> None:
     made = rows(root, "test", wording="fixed")
     assert [row["id"] for row in made] == [f"folder/test/{name}" for name in names]
     assert made[2]["references"] == ["dense residential"]
-    assert (made[2]["task"], made[2]["question_type"]) == ("vqa", "scene")
-    assert "airport, dense residential" in made[0]["messages"][0][1]
+    assert (made[2]["task"], made[2]["question_type"]) == ("scene", None)
+    assert made[0]["messages"] == [
+        (
+            "user",
+            "Classify the image within one of the given classes: airport, dense residential. "
+            "Answer with one word or short phrase.",
+        ),
+        ("assistant", "airport"),
+    ]
     assert set(load(root)) == {"train", "test"}
+
+
+def test_a_question_lists_the_classes_of_all_splits(root: Path) -> None:
+    picture(root / "train/airport/1.png", root / "train/beach/1.png", root / "test/airport/2.png")
+    (row,) = rows(root, "test", wording="fixed")
+    assert "classes: airport, beach." in row["messages"][0][1]
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (("BareLand/1.png", "bare_land/1.png"), r"BareLand and .*bare_land: one class in two"),
+        (("train/Beach/1.png", "test/beach/1.png"), r"test/beach and .*train/Beach: one class in"),
+        (("beach/1.png", "ships, moored/1.png"), r"ships, moored: a question cannot list a class"),
+    ],
+)
+def test_names_that_are_no_classes_are_refused(
+    root: Path, names: tuple[str, ...], problem: str
+) -> None:
+    picture(*(root / name for name in names))
+    with pytest.raises(AnnotationError, match=problem):
+        load(root)
 
 
 def test_folders_of_classes_beside_a_file_are_asked_for(root: Path) -> None:

@@ -5,10 +5,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from rs_gpt4v import adapt_objects, records
+from rs_gpt4v.adapt_objects import in_words
 from rs_gpt4v.files import relative
 from rs_gpt4v.images import SUFFIXES
+from rs_gpt4v.scene_classes import is_listable, two_spellings
 from rs_gpt4v_builders.folder.image_names import walk
-from rs_gpt4v_builders.folder.layout import Layout, Reading
+from rs_gpt4v_builders.folder.layout import SPLITS, Layout, Reading
 from rs_gpt4v_builders.sources.reading import AnnotationError
 
 
@@ -26,13 +28,38 @@ def _read(path: Path, reading: Reading) -> pa.Table:
     by_class = classes(path)
     if not by_class:
         raise AnnotationError(f"{path}: no folder in it holds images: expected one for each class")
+    choices = _choices(path, reading.images.files.folder)
     start = relative(path, reading.images.files.folder)
     rows = [
-        {"key": name, "image": f"{start}/{name}", "label": label, "classes": list(by_class)}
+        {"key": name, "image": f"{start}/{name}", "label": label, "classes": choices}
         for label, names in by_class.items()
         for name in names
     ]
     return records.table(rows, records.SCENES)
+
+
+def _choices(path: Path, root: Path) -> list[str]:
+    """The classes of all splits: what a question lists does not depend on the split it is in.
+
+    Raises:
+        AnnotationError: Two folders spell one class, or no question can list one's name.
+    """
+    splits = [path]
+    if path != root and path.name.lower() in SPLITS:
+        splits = sorted(p for p in path.parent.iterdir() if p.name.lower() in SPLITS and p.is_dir())
+    by_class = {label: split / label for split in splits for label in classes(split)}
+    if pair := two_spellings(by_class):
+        first, second = (by_class[label] for label in pair)
+        raise AnnotationError(
+            f"{first} and {second}: one class in two spellings: give both folders one name"
+        )
+    for label, folder in by_class.items():
+        if not is_listable(in_words(label)):
+            raise AnnotationError(
+                f"{folder}: a question cannot list a class of this name: take commas, colons and "
+                "stops out of it"
+            )
+    return sorted(by_class)
 
 
 CLASS_FOLDERS = Layout(

@@ -25,6 +25,7 @@ TEMPLATES = {
     "grounding": templates.GROUNDING,
     "region_caption": templates.REGION_CAPTION,
     "detection": templates.DETECTION,
+    "scene": templates.SCENE,
 }
 """The templates of each task; dialogues have the release's own words."""
 

@@ -16,6 +16,7 @@ TASKS = {
     "region_caption": "Region captioning",
     "detection": "Detection",
     "vqa": "Visual question answering",
+    "scene": "Scene classification",
     "grounding": "Visual grounding",
     "conversation": "Conversation",
     "detail": "Detailed description",
