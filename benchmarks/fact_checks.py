@@ -15,9 +15,9 @@ from typing import Any
 from fact_check_wordings import DEVELOPED, HELD_OUT, Wordings
 
 from rs_gpt4v.conversation import Message
+from rs_gpt4v.object_classes import class_words
 from rs_gpt4v_builders.sample.releases.dior_rsvg import CLASSES, IMAGE_SIZE, dior_pictures
 from rs_gpt4v_generation.checks import Verdict, check
-from rs_gpt4v_generation.classes import class_words
 from rs_gpt4v_generation.facts import FactSheet, fact_sheet
 
 # The benchmark's own words for the classes, with their plurals.

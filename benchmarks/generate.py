@@ -21,8 +21,8 @@ from chat_client import DELAY_S, serve
 from PIL import Image
 
 from rs_gpt4v import chat_api as chat
+from rs_gpt4v.object_classes import DIOR
 from rs_gpt4v_generation.asking import Attempt, Generator, ask
-from rs_gpt4v_generation.classes import DIOR
 from rs_gpt4v_generation.generate import checked
 from rs_gpt4v_generation.probes import ProbeOptions
 from rs_gpt4v_generation.scene import Scene

@@ -20,6 +20,7 @@ from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import area, clip, to_hbb
 from rs_gpt4v.conversation import SCHEMA
+from rs_gpt4v.object_classes import in_words
 
 
 def scenes(records: pa.Table, adaption: Adaption) -> pa.Table:
@@ -104,15 +105,6 @@ def classes_of(records: pa.Table) -> tuple[str, ...]:
     """The classes of all objects, in alphabetical order."""
     labels = records["boxes"].combine_chunks().flatten().field("label")
     return tuple(sorted(pc.unique(labels).to_pylist()))
-
-
-def in_words(label: str) -> str:
-    """A class as words.
-
-    >>> in_words("storage-tank"), in_words("Expressway_Service_area"), in_words("T-")
-    ('storage tank', 'Expressway Service area', 'T')
-    """
-    return " ".join(label.replace("_", " ").replace("-", " ").split()) or label
 
 
 def _presence(records: pa.Table, classes: tuple[str, ...]) -> np.ndarray:

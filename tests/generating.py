@@ -9,7 +9,7 @@ from typing import Any
 from chat_server import Reply, broken, cut_off, refused, slow, too_many, truncated
 from PIL import Image
 
-from rs_gpt4v_generation.classes import DIOR
+from rs_gpt4v.object_classes import DIOR
 from rs_gpt4v_generation.scene import Scene
 
 _FIRST_WIDTH = 200

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from rs_gpt4v import spatial
 from rs_gpt4v.conversation import Message
-from rs_gpt4v_generation import spatial
 from rs_gpt4v_generation.checks import check
 from rs_gpt4v_generation.facts import FactSheet, fact_sheet
 

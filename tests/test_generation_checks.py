@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rs_gpt4v.conversation import Message
+from rs_gpt4v.object_classes import DIOR, vocabulary
 from rs_gpt4v_generation.checks import FACTUAL, Verdict, check, failures
-from rs_gpt4v_generation.classes import DIOR, vocabulary
 from rs_gpt4v_generation.facts import FactSheet, fact_sheet
 from rs_gpt4v_generation.probes import probes
 from rs_gpt4v_generation.products import PRODUCTS

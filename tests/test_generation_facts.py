@@ -9,11 +9,11 @@ from conftest import SHARED, Golden, needs_shared
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rs_gpt4v import spatial
 from rs_gpt4v.boxes import DegenerateBoxError
+from rs_gpt4v.object_classes import CONFUSED, DIOR, class_words, plural
 from rs_gpt4v_builders.sample.releases.dior_rsvg import CLASSES, dior_pictures, label, upright
 from rs_gpt4v_builders.sources.dior import SOURCE
-from rs_gpt4v_generation import spatial
-from rs_gpt4v_generation.classes import CONFUSED, DIOR, class_words, plural
 from rs_gpt4v_generation.facts import MOST_LISTED, MOST_RELATIONS, fact_sheet, text
 from rs_gpt4v_generation.products import PRODUCTS
 from rs_gpt4v_generation.prompts import prompt_version, request_body

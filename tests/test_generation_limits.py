@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rs_gpt4v import spatial
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v.boxes import Points, from_rotated
 from rs_gpt4v.conversation import Message
-from rs_gpt4v_generation import spatial
 from rs_gpt4v_generation.checks import check
 from rs_gpt4v_generation.facts import fact_sheet, text
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from rs_gpt4v.boxes import to_hbb
 from rs_gpt4v.conversation import Message
+from rs_gpt4v.object_classes import CONFUSED, DIOR, vocabulary
 from rs_gpt4v_generation.checks import check
-from rs_gpt4v_generation.classes import CONFUSED, DIOR, vocabulary
 from rs_gpt4v_generation.facts import FactSheet, fact_sheet
 from rs_gpt4v_generation.probes import Probe, deniable, probes
 

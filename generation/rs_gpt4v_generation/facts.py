@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations, groupby
 from typing import Any, Literal
 
+from rs_gpt4v import spatial
 from rs_gpt4v.boxes import (
     DegenerateBoxError,
     Kind,
@@ -22,8 +23,7 @@ from rs_gpt4v.boxes import (
     to_hbb,
     to_rotated,
 )
-from rs_gpt4v_generation import spatial
-from rs_gpt4v_generation.classes import class_words, counted, plural
+from rs_gpt4v.object_classes import class_words, counted, plural
 
 SMALL, LARGE = 32**2, 96**2
 """Square pixels: below the first an object is small, from the second on large (COCO's limits)."""
@@ -49,7 +49,7 @@ class Item:
         height: Of an oriented box the shorter side, in pixels.
         share: Its area as a share of the image's.
         size: By `SMALL` and `LARGE`.
-        place: The cell of `rs_gpt4v_generation.spatial.cell`.
+        place: The cell of `rs_gpt4v.spatial.cell`.
     """
 
     number: int

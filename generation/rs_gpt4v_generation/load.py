@@ -5,13 +5,13 @@ from typing import Any
 
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.images import AS_IS, Conversion
+from rs_gpt4v.object_classes import DIOR, Vocabulary, vocabulary
 from rs_gpt4v_builders.builder import check_choices
 from rs_gpt4v_builders.folder.detection_formats import Layout
 from rs_gpt4v_builders.folder.own_boxes import own_source
 from rs_gpt4v_builders.sources import dior
 from rs_gpt4v_builders.sources.source import Source, not_found
 from rs_gpt4v_builders.usable_records import good_records
-from rs_gpt4v_generation.classes import DIOR, Vocabulary, vocabulary
 from rs_gpt4v_generation.scene import Scene
 
 

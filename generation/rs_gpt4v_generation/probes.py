@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from rs_gpt4v_generation import spatial
-from rs_gpt4v_generation.classes import CONFUSED, DIOR, Vocabulary, counted, plural
+from rs_gpt4v import spatial
+from rs_gpt4v.object_classes import DIOR, Vocabulary, counted, plural, unsure
 from rs_gpt4v_generation.facts import FactSheet, Item
 
 Topic = Literal["presence", "count", "relation"]
@@ -124,8 +124,8 @@ def _mixed(made: Sequence[Probe], rng: random.Random) -> list[Probe]:
 def deniable(sheet: FactSheet, vocabulary: Vocabulary = DIOR) -> list[str]:
     """Classes surely not in the image: without a box, and confused with none that has one."""
     counts = sheet.counts
-    confused = {name for group in CONFUSED if group & counts.keys() for name in group}
-    return [name for name in vocabulary if name not in counts and name not in confused]
+    left_open = counts.keys() | unsure(counts)
+    return [name for name in vocabulary if name not in left_open]
 
 
 def _presences(sheet: FactSheet, vocabulary: Vocabulary, rng: random.Random) -> Iterator[Probe]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rs_gpt4v.conversation import LabelledBox
-from rs_gpt4v_generation.classes import Vocabulary
+from rs_gpt4v.object_classes import Vocabulary
 from rs_gpt4v_generation.facts import FactSheet, fact_sheet
 
 

@@ -6,12 +6,12 @@ A verdict passes, fails or cannot tell, and brings its evidence: the sentence, t
 from collections.abc import Sequence
 
 from rs_gpt4v.conversation import Message
+from rs_gpt4v.object_classes import DIOR, Vocabulary
 from rs_gpt4v_generation.checks import _dialogue
 from rs_gpt4v_generation.checks._against_boxes import judge
 from rs_gpt4v_generation.checks._dialogue import Turn
 from rs_gpt4v_generation.checks._verdict import Check, Result, Verdict
 from rs_gpt4v_generation.claims import Claim, Topic, claims, plain
-from rs_gpt4v_generation.classes import DIOR, Vocabulary
 from rs_gpt4v_generation.facts import FactSheet
 from rs_gpt4v_generation.products import PRODUCTS, ProductName
 

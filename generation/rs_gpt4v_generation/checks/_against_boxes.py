@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from itertools import combinations, product
 
+from rs_gpt4v import spatial
 from rs_gpt4v.boxes import Points
-from rs_gpt4v_generation import spatial
+from rs_gpt4v.object_classes import counted
+from rs_gpt4v.spatial import Truth
 from rs_gpt4v_generation.checks._verdict import Check, Result, Verdict
 from rs_gpt4v_generation.claims import Claim, Number
-from rs_gpt4v_generation.classes import counted
 from rs_gpt4v_generation.facts import FactSheet
-from rs_gpt4v_generation.spatial import Truth
 
 MOST_COMPARED = 100_000
 """Of more combinations of objects a relation is left open: it tells nothing, and takes seconds."""

@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
+from rs_gpt4v.object_classes import Vocabulary, plural
 from rs_gpt4v_generation.checks._verdict import Verdict
 from rs_gpt4v_generation.claims import NUMBER, Claim, number, sentences, yes_or_no
-from rs_gpt4v_generation.classes import BESIDE, Vocabulary, plural
-from rs_gpt4v_generation.word_lists import word_list
+from rs_gpt4v_generation.word_lists import BESIDE, word_list
 
 Turn = tuple[str, str]
 """A question with its answer."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from rs_gpt4v.object_classes import Vocabulary
 from rs_gpt4v_generation.claims._mentions import mentions
 from rs_gpt4v_generation.claims._statement import Claim, Topic, named, statement, topic_of
 from rs_gpt4v_generation.claims._words import (
@@ -19,7 +20,6 @@ from rs_gpt4v_generation.claims._words import (
     sentences,
     yes_or_no,
 )
-from rs_gpt4v_generation.classes import Vocabulary
 
 __all__ = [
     "NUMBER",

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeAlias
 
+from rs_gpt4v.object_classes import Vocabulary, plural
 from rs_gpt4v_generation.claims._words import NUMBER, Number, number
-from rs_gpt4v_generation.classes import Vocabulary, plural
 from rs_gpt4v_generation.word_lists import word_list
 
 

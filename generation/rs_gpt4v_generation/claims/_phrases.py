@@ -40,7 +40,7 @@ _OWNED = re.compile(r"(?:'s|s'|\bits|\btheir)\s+$", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in a clause: ``words`` as `rs_gpt4v_generation.spatial.lies` takes them.
+    """A place in a clause: ``words`` as `rs_gpt4v.spatial.lies` takes them.
 
     "compass" stands for any word such as "north": no annotation says where north is.
     """

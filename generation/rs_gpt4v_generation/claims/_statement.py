@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from rs_gpt4v.object_classes import Vocabulary
 from rs_gpt4v_generation.claims import _phrases
 from rs_gpt4v_generation.claims._mentions import Mention, mentions
 from rs_gpt4v_generation.claims._words import NUMBER, Number, number
-from rs_gpt4v_generation.classes import Vocabulary
 
 Kind = Literal["count", "presence", "place", "relation"]
 
@@ -22,7 +22,7 @@ class Claim:
         names: The classes that may be meant; several where the sentence is ambiguous.
         sentence: The words it was read from.
         number: Of a count.
-        place: Where the counted or placed objects are: as `rs_gpt4v_generation.spatial.lies`.
+        place: Where the counted or placed objects are: as `rs_gpt4v.spatial.lies`.
         relation: Directions that must all hold, or one of "near", "far", "between", "compass".
         others: The classes on the relation's other side.
         every: It is said of all objects of the class, not of one.

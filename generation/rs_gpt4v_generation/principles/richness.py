@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from rs_gpt4v_generation.classes import BESIDE, DIOR, plural
+from rs_gpt4v.object_classes import DIOR, plural
 from rs_gpt4v_generation.principles.turns import Turns
 from rs_gpt4v_generation.principles.words import (
     BACKGROUND,
@@ -17,7 +17,7 @@ from rs_gpt4v_generation.principles.words import (
     phrases,
     words,
 )
-from rs_gpt4v_generation.word_lists import word_list
+from rs_gpt4v_generation.word_lists import BESIDE, word_list
 
 
 @dataclass(frozen=True, slots=True)

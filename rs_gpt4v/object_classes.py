@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from rs_gpt4v_generation.word_lists import word_list
-
 
 @dataclass(frozen=True, slots=True)
 class ClassWords:
@@ -25,7 +23,7 @@ class ClassWords:
 
 
 def _dior() -> Iterator[ClassWords]:
-    text = (files("rs_gpt4v_generation.word_lists") / "dior.csv").read_text(encoding="utf-8")
+    text = (files("rs_gpt4v") / "object_classes.csv").read_text(encoding="utf-8")
     for name, *words in list(csv.reader(text.splitlines()))[1:]:
         yield ClassWords(name, *(tuple(filter(None, cell.split("; "))) for cell in words))
 
@@ -45,8 +43,12 @@ CONFUSED = (
 )
 """Where one is annotated another may be seen: part of it, mistaken for it, or left unannotated."""
 
-BESIDE = word_list("unannotated")
-"""Things that are often seen and, unless they are classes of the annotation, not annotated."""
+
+def unsure(names: Iterable[str]) -> set[str]:
+    """Classes that may be seen without a box where ``names`` have one, by name: see `CONFUSED`."""
+    present = set(names)
+    return {name for group in CONFUSED if group & present for name in group} - present
+
 
 Vocabulary = Mapping[str, ClassWords]
 """By name, each class whose every object an annotation marks."""
@@ -67,6 +69,18 @@ def class_words(label: str) -> ClassWords:
     ('expressway toll station', 'large vehicle')
     """
     return _BY_KEY.get(_key(label)) or ClassWords(re.sub(r"[\s_-]+", " ", label).strip().lower())
+
+
+_NAMES = {_key(words.name): words.name for words in _DIOR}
+
+
+def in_words(label: str) -> str:
+    """A class as words: DIOR's by their names, any other as it is spelt.
+
+    >>> in_words("tenniscourt"), in_words("Expressway-Service-area"), in_words("small_Dock")
+    ('tennis court', 'expressway service area', 'small Dock')
+    """
+    return _NAMES.get(_key(label)) or " ".join(re.split(r"[\s_-]+", label)).strip() or label
 
 
 def vocabulary(labels: Iterable[str]) -> Vocabulary:
