@@ -31,8 +31,9 @@ def coco(**changes: Any) -> str:
 
 
 def rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Without what no file here states, and what is right."""
-    return [{k: v for k, v in row.items() if v is not None} for row in table.to_pylist()]
+    """Without what no file here states, what is right, and where it stands."""
+    named = [{k: v for k, v in row.items() if k != "where"} for row in table.to_pylist()]
+    return [{k: v for k, v in row.items() if v is not None} for row in named]
 
 
 def test_coco(tmp_path: Path) -> None:
@@ -43,7 +44,8 @@ def test_coco(tmp_path: Path) -> None:
         {"key": "x/a", "image": "x/a.jpg", "boxes": [SHIP]},
         {"key": "b", "image": "b.jpg", "boxes": [], "size": [800, 600]},
     ]
-    assert [p and p["reason"] for p in records.problems(table).to_pylist()] == [None, "no boxes"]
+    problems = [p and p["reason"] for p in records.problems(table).to_pylist()]
+    assert problems == [None, f"{tmp_path}/a.json: images[1]: no boxes"]
 
 
 @pytest.mark.parametrize("ids", [(7, "7"), ("7", 7), (7.0, 7), (" 7", 7.0), ("a7", "a7")])

@@ -41,9 +41,14 @@ def generate(
     bands: common.Bands = None,
     boxes: Annotated[
         Path | None,
-        typer.Option(help="Your own boxes: a COCO file, or a folder of DOTA or VOC files."),
+        typer.Option(help="Your own boxes: a COCO file, a folder of DOTA or VOC files, ..."),
     ] = None,
-    layout: Annotated[str, typer.Option(help="Format of --boxes: coco, dota or voc.")] = "coco",
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="Format of --boxes: coco, label_studio, dota, yolo, voc, hrsc or fair1m."
+        ),
+    ] = "coco",
     images: Annotated[
         Path | None, typer.Option(help="Folder of the images of --boxes; default: beside it.")
     ] = None,

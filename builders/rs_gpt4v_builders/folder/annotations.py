@@ -24,9 +24,7 @@ LAYOUTS: dict[str, Layout] = {
         dialogues.MESSAGES,
         tables.CAPTIONS,
         tables.QUESTIONS,
-        box_layouts.COCO,
-        box_layouts.VOC,
-        box_layouts.DOTA,
+        *box_layouts.LAYOUTS,
         class_folders.CLASS_FOLDERS,
     )
 }
@@ -95,7 +93,7 @@ def split_of(path: Path, folder: Path) -> str | None:
     Raises:
         AnnotationError: A name says two.
     """
-    for part in reversed(path.relative_to(folder).with_suffix("").parts):
+    for part in reversed(path.relative_to(folder).parts):
         words = re.findall(r"[a-z]+", part.lower())
         splits = {SPLITS[word] for word in words if word in SPLITS}
         if len(splits) > 1:

@@ -8,16 +8,18 @@ object is one that has none.
 # pyright: reportAttributeAccessIssue=false
 
 import logging
-import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import adapt_objects, records
-from rs_gpt4v_builders.folder import detection_formats
-from rs_gpt4v_builders.folder.detection_formats import NO_LABELS
+from rs_gpt4v_builders.folder import detection_formats, text_boxes, xml_boxes
+from rs_gpt4v_builders.folder.box_files import NO_LABELS
 from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
 from rs_gpt4v_builders.folder.own_boxes import read_plausible
 from rs_gpt4v_builders.sources.reading import AnnotationError, read_text
@@ -35,6 +37,11 @@ ROWS = {
 """What boxes become."""
 
 
+Matches = Callable[[Candidate], bool]
+ImagesOf = Callable[[Path], Mapping[str, set[str] | None]]
+"""The images of each split, of a folder of annotations; None: all."""
+
+
 def _read(path: Path, reading: Reading, *, layout: detection_formats.Layout) -> pa.Table:
     rows = read_plausible(path, layout, reading.images, reading.conversion)
     return records.table(rows, records.FOUND_OBJECTS)
@@ -44,36 +51,61 @@ def _is_coco(candidate: Candidate) -> bool:
     return all(map(candidate.has, ("images", "categories", "annotations", "bbox")))
 
 
+def _is_label_studio(candidate: Candidate) -> bool:
+    item = candidate.item
+    is_task = isinstance(item.get("data"), dict) or "annotation_id" in item
+    return is_task and candidate.has("rectanglelabels")
+
+
 def _is_dota(candidate: Candidate) -> bool:
-    files = (path for path in candidate.files(".txt") if path.name.lower() not in NO_LABELS)
-    words = next(filter(None, map(_first_label, files)), [])  # files of images without objects
-    return len(words) >= 9 and all(map(_is_number, words[:8])) and not _is_number(words[8])
+    words = _first_label(candidate)
+    return len(words) >= 9 and None not in map(_number, words[:8]) and _number(words[8]) is None
 
 
-def _first_label(file: Path) -> list[str]:
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    labels = (line.split() for line in lines if not line.startswith(("imagesource", "gsd")))
-    return next(filter(None, labels), [])
-
-
-def _is_number(word: str) -> bool:
-    try:
-        return math.isfinite(float(word))
-    except ValueError:
+def _is_yolo(candidate: Candidate) -> bool:
+    values = [_number(word) for word in _first_label(candidate)]
+    if len(values) < 5 or None in values or values[0] is None:
         return False
+    return values[0] >= 0 and values[0].is_integer()
+
+
+def _first_label(candidate: Candidate) -> list[str]:
+    files = candidate.files(".txt")
+    return text_boxes.first_label(file for file in files if file.name.lower() not in NO_LABELS)
+
+
+def _number(word: str) -> float | None:
+    values = text_boxes.numbers([word])
+    return values[0] if values else None
 
 
 def _is_voc(candidate: Candidate) -> bool:
+    root = _first_xml(candidate)
+    return root is not None and root.tag == "annotation" and root.find("objects") is None
+
+
+def _is_fair1m(candidate: Candidate) -> bool:
+    root = _first_xml(candidate)
+    return root is not None and root.tag == "annotation" and root.find("objects") is not None
+
+
+def _is_hrsc(candidate: Candidate) -> bool:
+    root = _first_xml(candidate)
+    return root is not None and root.tag == "HRSC_Image"
+
+
+def _first_xml(candidate: Candidate) -> Any:
     files = candidate.files(".xml")
     try:
-        return bool(files) and read_annotation(files[0]) is not None
+        return read_annotation(files[0], None) if files else None
     except AnnotationError:
-        return False
+        return None
 
 
 def _lists(folder: Path) -> dict[str, Path]:
     """The lists beside a folder of annotations that name the images of each split."""
-    tops = [parent / inner for parent in folder.parents[:2] for inner in ("ImageSets/Main", "Main")]
+    inner = ("ImageSets/Main", "ImageSets", "Main")
+    tops = [parent / name for parent in folder.parents[:2] for name in inner]
     top = next((top for top in tops if top.is_dir()), folder)
     names = {"train": "train", "validation": "val", "test": "test"}
     if not (top / "train.txt").is_file():
@@ -82,32 +114,71 @@ def _lists(folder: Path) -> dict[str, Path]:
     return {split: file for split, file in files.items() if file.is_file()}
 
 
-def _read_voc(path: Path, reading: Reading) -> pa.Table:
-    table = _read(path, reading, layout="voc")
-    if reading.split is None:
+def _listed_images(folder: Path) -> dict[str, set[str]]:
+    return {split: set(read_text(file).split()) for split, file in _lists(folder).items()}
+
+
+def _read_split(
+    path: Path, reading: Reading, *, layout: detection_formats.Layout, images_of: ImagesOf
+) -> pa.Table:
+    """The records of the images that are listed for ``reading.split``; all, where it has no list.
+
+    A listed image without an annotation is an unusable record.
+    """
+    table = _read(path, reading, layout=layout)
+    lists = images_of(path) if reading.split else {}
+    if (listed := lists.get(reading.split or "")) is None:
         return table
-    lists = {split: set(read_text(file).split()) for split, file in _lists(path).items()}
-    listed = sorted(lists[reading.split])
-    absent = set(listed).difference(table["key"].to_pylist())
+    keys = table["key"].to_pylist()
     reason = f"the list of {reading.split} names it, and {path} has no annotation of it"
-    unusable = [{"key": name, "problem": ("without annotation", reason)} for name in sorted(absent)]
-    if reading.rest:
-        rest = set(table["key"].to_pylist()) - set().union(*lists.values())
-        if rest:
-            message = "%s: %s images are on no list of a split, and not read: %s, ..."
-            logger.warning(message, path, f"{len(rest):,}", min(rest))
-    chosen = table.filter(pc.is_in(table["key"], pa.array(listed, pa.string())))
+    if layout == "yolo":
+        reason += ": write an empty file if it shows no object"
+    unusable = [
+        {"key": name, "problem": ("without annotation", reason)}
+        for name in sorted(listed.difference(keys))
+    ]
+    if reading.rest and (
+        rest := set(keys).difference(*(names or keys for names in lists.values()))
+    ):
+        message = "%s: %s images are on no list of a split, and not read: %s, ..."
+        logger.warning(message, path, f"{len(rest):,}", min(rest))
+    chosen = table.filter(pc.is_in(table["key"], pa.array(sorted(listed), pa.string())))
     return pa.concat_tables([chosen, records.table(unusable, records.FOUND_OBJECTS)])
 
 
-COCO = Layout("coco", "COCO instances", _is_coco, partial(_read, layout="coco"), ROWS)
-DOTA = Layout("dota", "DOTA label files", _is_dota, partial(_read, layout="dota"), ROWS)
-VOC = Layout(
-    "voc",
-    "Pascal VOC XML",
-    _is_voc,
-    _read_voc,
-    ROWS,
-    splits=lambda candidate, _: tuple(_lists(candidate.path)),
-    lists=lambda path: _lists(path).values(),
+def _file(name: detection_formats.Layout, title: str, matches: Matches) -> Layout:
+    return Layout(name, title, matches, partial(_read, layout=name), ROWS)
+
+
+def _folder(name: detection_formats.Layout, title: str, matches: Matches) -> Layout:
+    """A layout of one file an image, and of lists of images for each split, as VOC has them."""
+    return Layout(
+        name,
+        title,
+        matches,
+        partial(_read_split, layout=name, images_of=_listed_images),
+        ROWS,
+        splits=lambda candidate, _: tuple(_lists(candidate.path)),
+        lists=lambda path: _lists(path).values(),
+    )
+
+
+COCO = _file("coco", "COCO instances", _is_coco)
+LABEL_STUDIO = _file("label_studio", "a JSON export of Label Studio", _is_label_studio)
+DOTA = _file("dota", "DOTA label files", _is_dota)
+VOC = _folder("voc", "Pascal VOC XML", _is_voc)
+FAIR1M = _file("fair1m", "XML of FAIR1M", _is_fair1m)
+HRSC = replace(
+    _folder("hrsc", "XML of HRSC2016", _is_hrsc),
+    lists=lambda path: filter(None, [*_lists(path).values(), xml_boxes.hrsc_names(path)]),
 )
+YOLO = Layout(
+    "yolo",
+    "YOLO label files",
+    _is_yolo,
+    partial(_read_split, layout="yolo", images_of=text_boxes.stated_images),
+    ROWS,
+    splits=lambda candidate, _: tuple(text_boxes.stated_images(candidate.path)),
+    lists=text_boxes.yolo_files,
+)
+LAYOUTS = (COCO, LABEL_STUDIO, DOTA, YOLO, VOC, HRSC, FAIR1M)

@@ -49,6 +49,14 @@ def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
         yield inside, sorted(name for name in names if not name.startswith("."))
 
 
+def with_part(path: Path, old: str, new: str) -> Path:
+    """A path whose last part ``old`` is ``new``, as YOLO has images/a beside labels/a."""
+    parts = list(path.parts)
+    if old in parts:
+        parts[len(parts) - 1 - parts[::-1].index(old)] = new
+    return Path(*parts)
+
+
 def _stem(name: str) -> str:
     stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122
     return stem if suffix in SUFFIXES else name.lower()

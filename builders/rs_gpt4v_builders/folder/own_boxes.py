@@ -8,7 +8,9 @@ percent, corners for sizes), that is said of the whole data set.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +21,8 @@ from rs_gpt4v import records
 from rs_gpt4v.boxes import Points, to_hbb
 from rs_gpt4v.files import relative
 from rs_gpt4v.images import AS_IS, Conversion
-from rs_gpt4v_builders.folder.detection_formats import Layout, Row, read_rows
+from rs_gpt4v_builders.folder.box_files import Row
+from rs_gpt4v_builders.folder.detection_formats import SHARES, Layout, read_rows
 from rs_gpt4v_builders.folder.image_names import ImageFiles, ImageNames
 from rs_gpt4v_builders.image_checks import check_images
 from rs_gpt4v_builders.sources.reading import AnnotationError
@@ -81,7 +84,11 @@ def read_plausible(
     rows = read_rows(path, layout)
     _find_images(rows, images)
     boxes = list(_boxes(rows, conversion))
-    _refuse_other_units(path, layout, boxes)
+    if layout in SHARES:
+        _refuse_pixels(path, boxes)
+        boxes = [_in_pixels(box) for box in boxes]
+    else:
+        _refuse_other_units(path, layout, boxes)
     for box in boxes:
         box.row["problem"] = box.row.get("problem") or _beyond(box)
     return rows
@@ -92,6 +99,8 @@ def _find_images(rows: list[Row], images: ImageNames) -> None:
     named = [row for row in rows if isinstance(row.get("image"), str)]
     for row in named:
         row["image"] = row["image"].strip().replace("\\", "/").removeprefix("./")
+        if there := next(filter(images.find, row.pop("names", ())), None):
+            row["image"], row["key"] = there, os.path.splitext(there)[0]  # noqa: PTH122
     images = images.of(row["image"] for row in named)
     for row in named:
         row["key"] = row["key"].removeprefix(images.start)
@@ -142,6 +151,25 @@ def _boxes(rows: Iterable[Row], conversion: Conversion) -> Iterator[_Box]:
         for index, box in enumerate(row["boxes"]):
             if box["points"]:
                 yield _Box(row, index, tuple(box["points"]), width, height)
+
+
+def _refuse_pixels(path: Path, boxes: Sequence[_Box]) -> None:
+    """Raise where boxes are no shares of the sides."""
+    beyond = [box for box in boxes if max(map(abs, box.points)) > 2]
+    if len(beyond) > _FEW * len(boxes):
+        shown = [round(value, 2) for value in beyond[0].points]
+        raise AnnotationError(
+            f"{path}: {len(beyond)} of {len(boxes)} boxes are no shares of the sides, 0 to 1: "
+            f"{shown} of {beyond[0].row['image']}, for one. Divide pixels by width and height"
+        )
+
+
+def _in_pixels(box: _Box) -> _Box:
+    """The box with its shares of the sides as pixels, in its row too."""
+    sides = cycle((box.width, box.height))
+    points = tuple(share * side for share, side in zip(box.points, sides, strict=False))
+    box.row["boxes"][box.index]["points"] = points
+    return box._replace(points=points)
 
 
 def _beyond(box: _Box) -> tuple[str, str] | None:

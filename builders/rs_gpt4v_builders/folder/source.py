@@ -24,7 +24,7 @@ from rs_gpt4v_builders.folder.annotations import (
     split_of,
 )
 from rs_gpt4v_builders.folder.box_layouts import ROWS
-from rs_gpt4v_builders.folder.image_names import ImageFiles, ImageNames
+from rs_gpt4v_builders.folder.image_names import ImageFiles, ImageNames, with_part
 from rs_gpt4v_builders.folder.layout import Layout, Reading
 from rs_gpt4v_builders.folder.tables import ALIASES
 from rs_gpt4v_builders.sources.source import Source
@@ -149,11 +149,12 @@ def _roots(folder: Path, path: Path, split: str) -> Iterable[str]:
     """The folders that the names of images may start from, seen from ``folder``.
 
     Those above the annotations, their ``images`` and ``JPEGImages``, and in each of these the
-    folders that have the split in their own name.
+    folders that have the split in their own name. For ``labels/a/b``, also ``images/a/b``.
     """
     above = [parent for parent in (path, *path.parents) if parent.is_relative_to(folder)]
     parents = [parent for parent in above if parent.is_dir()] or [folder]
-    for parent in parents:
+    beside = [folder / with_part(parents[0].relative_to(folder), "labels", "images")]
+    for parent in [*beside, *parents]:
         for root in (parent, parent / "images", parent / "JPEGImages"):
             if not root.is_dir():
                 continue

@@ -26,11 +26,6 @@ from rs_gpt4v_builders.sources.reading import AnnotationError, read_text
 from rs_gpt4v_builders.sources.source import Source
 
 _LISTS = {"train": "Main/train.txt", "validation": "Main/val.txt", "test": "Main/test.txt"}
-_FOUR_CORNERS = tuple(
-    f"robndbox/{axis}_{corner}"
-    for corner in ("left_top", "right_top", "right_bottom", "left_bottom")
-    for axis in "xy"
-)
 
 
 def _read(source: Source, folder: Path, split: str, protocol: Protocol) -> pa.Table:
@@ -84,7 +79,7 @@ def _box(annotated: Any) -> dict[str, Any]:
     oriented = annotated.find("robndbox") is not None
     return {
         "label": (annotated.findtext("name") or "").strip(),
-        "points": voc_xml.points(annotated, _FOUR_CORNERS if oriented else voc_xml.CORNERS),
+        "points": voc_xml.points(annotated, voc_xml.FOUR_CORNERS if oriented else voc_xml.CORNERS),
         "kind": "obb" if oriented else "hbb",
     }
 

@@ -13,6 +13,12 @@ LAST_TRAINING_IMAGE = 11725
 """Of DIOR: images up to this number are its trainval split, the others its test split."""
 
 CORNERS = ("bndbox/xmin", "bndbox/ymin", "bndbox/xmax", "bndbox/ymax")
+FOUR_CORNERS = tuple(
+    f"robndbox/{axis}_{corner}"
+    for corner in ("left_top", "right_top", "right_bottom", "left_bottom")
+    for axis in "xy"
+)
+"""Of an oriented box as DIOR-R has it."""
 
 
 def annotation_files(folder: Path) -> list[Path]:
@@ -36,8 +42,8 @@ def of_dior_split(files: Sequence[Path], split: str) -> list[Path]:
     return [file for file in files if dior_split(file) == split]
 
 
-def read_annotation(file: Path) -> Any:
-    """The ``<annotation>`` of one XML file.
+def read_annotation(file: Path, root_tag: str | None = "annotation") -> Any:
+    """The outermost element of one XML file: an ``<annotation>``, or what ``root_tag`` says.
 
     Raises:
         AnnotationError: It is no XML, has a DTD, or is another kind of document.
@@ -49,20 +55,20 @@ def read_annotation(file: Path) -> Any:
         raise AnnotationError(f"{file}: expected XML without a DTD or entities") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise AnnotationError(f"{file}: expected XML, but {error}") from error
-    if root.tag != "annotation":
+    if root_tag not in (None, root.tag):
         raise AnnotationError(
-            f"{file}: expected <annotation>, found a document of <{root.tag:.40}>"
+            f"{file}: expected <{root_tag}>, found a document of <{root.tag:.40}>"
         )
     return root
 
 
-def stated_size(root: Any) -> list[int] | None:
-    """The ``<size>`` of the annotated image, width and height in pixels; None where unknown.
+def stated_size(root: Any, tags: Sequence[str] = ("size/width", "size/height")) -> list[int] | None:
+    """The width and height in pixels of the annotated image; None where unknown.
 
     Some tools write 0 then.
     """
     try:
-        sides = [int(root.findtext(f"size/{side}") or "") for side in ("width", "height")]
+        sides = [int(root.findtext(tag) or "") for tag in tags]
     except ValueError:
         return None
     return sides if all(0 < side < 2**31 for side in sides) else None
