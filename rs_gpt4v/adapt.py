@@ -149,11 +149,10 @@ def _boxes(records: pa.Table) -> pa.Array:
 def _box_texts(records: pa.Table, labels: list[str], adaption: Adaption) -> pa.Array:
     """The text of each record's box; upright where the codec knows no other."""
     codec = CODECS[adaption.box_format]
-    sizes = zip(records["width"].to_pylist(), records["height"].to_pylist(), strict=True)
-    written = [
-        codec.write([(label, points if "obb" in codec.kinds else to_hbb(points))], *size)
-        for label, points, size in zip(labels, _inside(records), sizes, strict=True)
-    ]
+    sizes = np.stack([records[name].to_numpy() for name in ("width", "height")], 1)
+    inside = [box if "obb" in codec.kinds else to_hbb(box) for box in _inside(records)]
+    start, end = codec.ends
+    written = [f"{start}{item}{end}" for item in codec.write_each(labels, inside, sizes)]
     return pa.array(written, pa.string())
 
 

@@ -8,14 +8,13 @@ or expressions of them, and has `rs_gpt4v.adapt` word these. A class is written 
 # pyarrow makes its compute functions at import time, unseen by type checkers.
 # pyright: reportAttributeAccessIssue=false
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import adapt, scene_classes, templates
+from rs_gpt4v import records as records_kinds
 from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import area, clip, to_hbb
@@ -60,17 +59,12 @@ def grounding(records: pa.Table, adaption: Adaption) -> pa.Table:
 def detection(records: pa.Table, adaption: Adaption) -> pa.Table:
     """From a class to all its boxes in the image."""
     classes = _with_key(_by_class(records), "boxes")
-    sizes = zip(classes["width"].to_pylist(), classes["height"].to_pylist(), strict=True)
-    boxes = [
-        [box | {"points": clip(box["points"], *size)} for box in some]
-        for some, size in zip(classes["boxes"].to_pylist(), sizes, strict=True)
-    ]
-    answers = _box_texts(boxes, classes, adaption)
+    boxes = _clipped(classes)
+    answers = _box_texts(boxes, _sizes(classes)[_rows(boxes)], adaption)
     ids = adapt.ids_of(classes, adaption)
     asked = adapt.worded(templates.DETECTION, ids, adaption, _class_words(classes))
     messages = adapt.turns(asked, answers)
-    truth = pa.array(boxes, SCHEMA.field("boxes").type)
-    return adapt.rows_of(classes, ids, messages, "detection", adapt.one_each(answers), boxes=truth)
+    return adapt.rows_of(classes, ids, messages, "detection", adapt.one_each(answers), boxes=boxes)
 
 
 def region_caption(records: pa.Table, adaption: Adaption) -> pa.Table:
@@ -167,31 +161,68 @@ def _words(labels: pa.Array) -> pa.Array:
 
 def _expressions(classes: pa.Table, before: str) -> pa.Table:
     """The largest object of each class as `rs_gpt4v.records.EXPRESSIONS`: the class in words."""
-    boxes = [max(some, key=_area) for some in classes["boxes"].to_pylist()]
+    lists = classes["boxes"].combine_chunks()
+    boxes = lists.flatten()
+    # The first of the largest: rows ascend, areas descend, and the sort is stable.
+    order = np.lexsort((-_areas(boxes.field("points")), _rows(lists)))
+    starts = lists.offsets.to_numpy()[:-1] - lists.offsets[0].as_py()
+    largest = boxes.take(pa.array(order[starts]))
     columns = {
         "expression": pc.binary_join_element_wise(before, _class_words(classes), ""),
-        "points": pa.array([box["points"] for box in boxes], pa.list_(pa.float32())),
-        "kind": pa.array([box["kind"] for box in boxes], pa.string()),
+        "points": largest.field("points"),
+        "kind": largest.field("kind"),
     }
     return _with_columns(classes.drop_columns("boxes"), columns)
 
 
-def _area(box: dict[str, Any]) -> float:
-    return area(box["points"])
+def _areas(points: pa.Array) -> np.ndarray:
+    upright = records_kinds.upright(points)
+    if upright is None:
+        return np.array([area(box) for box in points.to_pylist()])
+    return (upright[:, 2:] - upright[:, :2]).prod(1)
 
 
-def _box_texts(
-    boxes: list[list[dict[str, Any]]], classes: pa.Table, adaption: Adaption
-) -> pa.Array:
+def _rows(lists: pa.ListArray) -> np.ndarray:
+    """The row of each item of the lists."""
+    return pc.list_parent_indices(lists).to_numpy().astype(np.int64)
+
+
+def _sizes(table: pa.Table) -> np.ndarray:
+    """Width and height of each record's image, shape (n, 2)."""
+    return np.stack([table[name].to_numpy() for name in ("width", "height")], 1)
+
+
+def _clipped(classes: pa.Table) -> pa.ListArray:
+    """The ``boxes`` of each record, clipped to its image."""
+    lists = classes["boxes"].combine_chunks()
+    boxes, sizes = lists.flatten(), _sizes(classes)[_rows(lists)]
+    points = boxes.field("points")
+    upright = records_kinds.upright(points)
+    if upright is None:
+        each = zip(points.to_pylist(), sizes.tolist(), strict=True)
+        inside = pa.array([clip(box, *size) for box, size in each], points.type)
+    else:
+        flat = np.clip(upright, 0, np.tile(sizes, 2)).astype(np.float32).ravel()
+        offsets = pa.array(np.arange(0, len(flat) + 1, 4, dtype=np.int32))
+        inside = pa.ListArray.from_arrays(offsets, pa.array(flat))
+    columns = [boxes.field("label"), inside, boxes.field("kind")]
+    items = pa.StructArray.from_arrays(columns, names=["label", "points", "kind"])
+    offsets = pc.subtract(lists.offsets, lists.offsets[0])
+    return pa.ListArray.from_arrays(offsets, items).cast(SCHEMA.field("boxes").type)
+
+
+def _box_texts(lists: pa.ListArray, sizes: np.ndarray, adaption: Adaption) -> pa.Array:
     """The text of each record's boxes; upright where the codec knows no other."""
     codec = CODECS[adaption.box_format]
-    shape = tuple if "obb" in codec.kinds else to_hbb
-    sizes = zip(classes["width"].to_pylist(), classes["height"].to_pylist(), strict=True)
-    texts = [
-        codec.write([(box["label"], shape(box["points"])) for box in some], *size)
-        for some, size in zip(boxes, sizes, strict=True)
-    ]
-    return pa.array(texts, pa.string())
+    boxes = lists.flatten()
+    points = records_kinds.upright(boxes.field("points"))
+    if points is None:
+        shape = tuple if "obb" in codec.kinds else to_hbb
+        points = [shape(box) for box in boxes.field("points").to_pylist()]
+    items = codec.write_each(boxes.field("label").to_pylist(), points, sizes)
+    texts = pa.ListArray.from_arrays(lists.offsets, pa.array(items, pa.string()))
+    joined = pc.binary_join(texts, codec.between)
+    return pc.binary_join_element_wise(codec.ends[0], joined, codec.ends[1], "")
 
 
 def _questions(

@@ -32,6 +32,8 @@ from dataclasses import dataclass, replace
 from itertools import cycle
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+
 from rs_gpt4v import box_replies
 from rs_gpt4v.box_replies import NoBoxError
 from rs_gpt4v.boxes import (
@@ -116,6 +118,34 @@ class BoxCodec:
         """
         items = [self._item(label, points, width, height) for label, points in boxes]
         return self.ends[0] + self.between.join(items) + self.ends[1]
+
+    def write_each(
+        self,
+        labels: Sequence[str],
+        boxes: Sequence[Sequence[float]] | np.ndarray,
+        sizes: np.ndarray,
+    ) -> list[str]:
+        """The text of each box alone, without `ends`: as `write` has it, ten times as fast.
+
+        Args:
+            labels: Of the boxes.
+            boxes: In pixels, each of a kind that the codec can write.
+            sizes: Width and height of each box's image, shape (n, 2).
+
+        Raises:
+            DegenerateBoxError: As `write`.
+            ValueError: As `write`.
+        """
+        numbers = _hbb_digits(self, boxes, sizes) if self.to_numbers is _hbb_numbers else None
+        if numbers is None:
+            each = zip(labels, boxes, sizes.tolist(), strict=True)
+            return [self._item(label, box, *size) for label, box, size in each]
+        return [
+            self.item.format(*box, label=json.dumps(label, ensure_ascii=False))
+            if "{label}" in self.item
+            else self.item.format(*box)
+            for label, box in zip(labels, numbers, strict=True)
+        ]
 
     def parse(self, text: str, width: int, height: int, *, clipped: bool = True) -> Parsed:
         """The boxes of a reply about a ``width`` x ``height`` image, in pixels, or why none.
@@ -210,6 +240,42 @@ def _hbb_points(numbers: Sequence[float], axes: Axes) -> Points:
     _check_range(numbers, axes)
     x1, y1, x2, y2 = numbers
     return _pixels((min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)), axes)
+
+
+def _hbb_digits(
+    codec: BoxCodec, boxes: Sequence[Sequence[float]] | np.ndarray, sizes: np.ndarray
+) -> list[list[str]] | None:
+    """The numbers of upright boxes, as written; None where some need a closer look.
+
+    Without padding, steps that are apart leave an area, so nothing has to be read back.
+    """
+    if not len(boxes) or {len(box) for box in boxes} != {4}:
+        return None
+    different, of_box = np.unique(sizes, axis=0, return_inverse=True)
+    axes = [codec.axes(*size) for size in different.tolist()]
+    if any(axis.pad for pair in axes for axis in pair):
+        return None
+    first = axes[0][0]
+    steps = 10 ** _decimals(first)
+    lasts = np.array([[axis.last for axis in pair] for pair in axes])[of_box.ravel()]
+    clipped = np.clip(np.asarray(boxes, float), 0, np.tile(sizes, 2))
+    sides = clipped[:, 2:] - clipped[:, :2]
+    if not (sides.prod(1) > 1e-9 * sides.max(1) ** 2).all():
+        return None
+    scaled = clipped * np.tile(lasts, 2) / np.tile(sizes, 2)
+    whole = np.rint(scaled * steps)
+    # Where rounding decides by a hair, Python's rounding of the decimal number counts.
+    close = np.abs(np.abs(scaled * steps - whole) - 0.5) < 1e-6
+    whole[close] = [
+        round(round(number, _decimals(first)) * steps) for number in scaled[close].tolist()
+    ]
+    meet = whole[:, :2] >= whole[:, 2:]
+    whole[:, :2] = np.where(meet, np.floor(scaled[:, :2] * steps), whole[:, :2])
+    whole[:, 2:] = np.where(meet, np.ceil(scaled[:, 2:] * steps), whole[:, 2:])
+    if (whole[:, :2] >= whole[:, 2:]).any():
+        return None
+    digits = [f"{number / steps:.{_decimals(first)}f}" for number in range(int(whole.max()) + 1)]
+    return [[digits[number] for number in box] for box in whole.astype(int).tolist()]
 
 
 def _turned_numbers(points: Points, axes: Axes) -> Sequence[float]:

@@ -12,6 +12,7 @@ leaves it null where the release has none, and the builder names the record and 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -147,6 +148,18 @@ def problems(records: pa.Table) -> pa.Array:
     if "problem" in records.column_names:
         return pc.coalesce(records["problem"].combine_chunks(), ours)
     return ours
+
+
+def upright(points: pa.Array) -> np.ndarray | None:
+    """Boxes of four finite numbers as an array of shape (n, 4); None where one is none."""
+    if (
+        points.null_count
+        or not pc.all(pc.equal(pc.list_value_length(points), 4), min_count=0).as_py()
+    ):
+        return None
+    flat = points.flatten()
+    numbers = flat.to_numpy(zero_copy_only=False).astype(float).reshape(-1, 4)
+    return numbers if not flat.null_count and np.isfinite(numbers).all() else None
 
 
 def as_problems(kinds: pa.Array, records: pa.Table | None = None) -> pa.Array:

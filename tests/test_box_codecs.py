@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -168,6 +169,29 @@ def test_several_boxes_are_what_each_is_alone(
     assume(all(min(b[2] - b[0], b[3] - b[1]) > 1e-6 and not is_degenerate(b) for b in boxes))
     text = codec.write([(f"ship {i}", box) for i, box in enumerate(boxes)], *size)
     assert codec.parse(text, *size) == tuple(round_trip(name, box, *size) for box in boxes)
+
+
+@ALL
+@given(st.lists(upright(), min_size=1, max_size=4), sizes)
+def test_boxes_written_together_are_what_each_is_alone(
+    name: str, cases: list[tuple[Points, int, int]], size: Size
+) -> None:
+    codec = CODECS[name]
+    boxes = [tuple(v * size[i % 2] / c[1 + i % 2] for i, v in enumerate(c[0])) for c in cases]
+    # A quarter of the numbers of an 800 px image lie between two of a text.
+    boxes = [tuple(map(round, box)) if i % 2 else box for i, box in enumerate(boxes)]
+    assume(all(min(b[2] - b[0], b[3] - b[1]) > 1e-6 and not is_degenerate(b) for b in boxes))
+    labels = [f"ship {i}" for i in range(len(boxes))]
+    written = codec.write_each(labels, boxes, np.array([size] * len(boxes)))
+    for label, box, text in zip(labels, boxes, written, strict=True):
+        assert codec.ends[0] + text + codec.ends[1] == codec.write([(label, box)], *size)
+
+
+def test_every_pixel_is_rounded_alike() -> None:
+    codec = CODECS["llava"]
+    boxes = [(left, 0, left + 1, 600) for left in range(799)]
+    written = codec.write_each(["x"] * 799, boxes, np.array([(800, 600)] * 799))
+    assert written == [codec.write([("x", box)], 800, 600) for box in boxes]
 
 
 def check_label(name: str, label: str) -> None:

@@ -9,9 +9,12 @@ import datasets
 import pytest
 from PIL import Image
 
-from rs_gpt4v import NAME
+from rs_gpt4v import NAME, records
+from rs_gpt4v.images import AS_IS
+from rs_gpt4v_builders.folder import coco_columns
 from rs_gpt4v_builders.folder.dialogue_columns import read_columns
 from rs_gpt4v_builders.folder.image_names import ImageFiles, ImageNames
+from rs_gpt4v_builders.folder.own_boxes import read_plausible
 from rs_gpt4v_builders.sources import dialogues
 from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.usable_records import RecordError, cache_folder
@@ -608,3 +611,53 @@ def test_what_arrow_cannot_read_is_left_to_python(root: Path, content: str) -> N
     first = {"id": 1, "image": "1.png"}
     table = read_columns(root / "train.json", first, ImageNames(ImageFiles(root)))
     assert table is None or content == "[null]"
+
+
+PLAIN = coco((0, 0), (0, 1), (2, 2), (0, 0))
+
+
+def changed(part: str, index: int, **fields: Any) -> Row:
+    content = json.loads(json.dumps(PLAIN))
+    content[part][index] |= fields
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "is_plain"),
+    [
+        (PLAIN, True),
+        (changed("images", 0, width=200, height=100), True),
+        (changed("annotations", 0, iscrowd=0), True),
+        (changed("annotations", 0, iscrowd=1), False),
+        (changed("annotations", 0, segmentation=[[1, 2, 3, 4, 5, 9]]), True),
+        (changed("annotations", 0, segmentation=[]), True),
+        (changed("annotations", 0, segmentation=[[11, 22, 33, 24, 35, 49, 20, 30]]), False),
+        (changed("annotations", 0, bbox=[30, 30, 20, 9, 30]), False),
+        (changed("annotations", 0, attributes={"rotation": 30}), False),
+        (changed("annotations", 0, bbox=[1, 2, 3]), False),
+        (changed("annotations", 0, bbox=[1, 2, -3, 4]), False),
+        (changed("annotations", 0, bbox=[190, 20, 50, 30]), False),
+        (changed("annotations", 0, bbox=None), False),
+        (changed("annotations", 0, category_id=9), False),
+        (changed("annotations", 0, image_id="0"), False),
+        (changed("annotations", 0, image_id=9), False),
+        (changed("images", 1, id=0), False),
+        (changed("images", 1, file_name="9.png"), False),
+        (changed("images", 1, width=9), False),
+        (changed("categories", 1, name=" ship "), False),
+        (PLAIN | {"annotations": []}, True),
+    ],
+)
+def test_columns_give_the_boxes_of_coco(root: Path, content: Row, is_plain: bool) -> None:
+    picture(*(root / f"{n}.png" for n in range(3)))
+    path = root / "train.json"
+    write(path, content)
+    names = ImageNames(ImageFiles(root))
+    table = coco_columns.read_columns(path, names, AS_IS)
+    assert (table is not None) == is_plain
+    if table is not None:
+        expected = records.table(read_plausible(path, "coco", names), records.FOUND_OBJECTS)
+        for row, other in zip(table.to_pylist(), expected.to_pylist(), strict=True):
+            assert {name: row[name] for name in ("key", "image", "boxes")} == {
+                name: other[name] for name in ("key", "image", "boxes")
+            }

@@ -40,7 +40,8 @@ DATA_ROOT_VARIABLE = "RS_GPT4V_DATA"
 VERSION = datasets.Version("1.0.0")
 logger = logging.getLogger(__name__)
 
-_ROWS_PER_TABLE = 50_000  # bounds memory: one table of RSVQA-HR rows is some 20 MB
+_RECORDS_PER_TABLE = 50_000  # bounds memory: one table of RSVQA-HR rows is some 20 MB
+_BOXES_PER_TABLE = 10_000
 
 
 class NoDataRootError(ValueError):
@@ -297,8 +298,12 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             box_format=self.config.box_format,
             classes=classes_of(records) if "boxes" in records.column_names else (),
         )
-        for start in range(0, records.num_rows, _ROWS_PER_TABLE):
-            part = records.slice(start, _ROWS_PER_TABLE)
+        step = _RECORDS_PER_TABLE
+        if "boxes" in records.column_names:
+            boxes = len(records["boxes"].combine_chunks().flatten())
+            step = min(step, 1 + _BOXES_PER_TABLE * len(records) // max(1, boxes))
+        for start in range(0, len(records), step):
+            part = records.slice(start, step)
             rows = _complete(config.adapt(part, adaption), config.source)
             check(rows)
             yield rows

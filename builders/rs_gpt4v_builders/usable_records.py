@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import datasets
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.config import HF_DATASETS_CACHE
@@ -154,12 +155,33 @@ def _box_problems(table: pa.Table) -> pa.Array:
     if "points" in table.column_names:
         boxes = zip(table["points"].to_pylist(), sizes, strict=True)
         return pa.array([_box_problem(points, *size) for points, size in boxes], kinds.PROBLEM)
-    if "boxes" in table.column_names:
-        lists = zip(table["boxes"].to_pylist(), sizes, strict=True)
-        return pa.array(
-            [_first_problem(boxes or [], *size) for boxes, size in lists], kinds.PROBLEM
-        )
-    return pa.nulls(table.num_rows, kinds.PROBLEM)
+    if "boxes" not in table.column_names:
+        return pa.nulls(table.num_rows, kinds.PROBLEM)
+    doubtful = _are_doubtful(table)
+    some = table.select(["boxes", "width", "height"]).filter(doubtful).to_pylist()
+    reasons = iter([_first_problem(row.pop("boxes") or [], **row) for row in some])
+    return pa.array(
+        [next(reasons) if is_one.as_py() else None for is_one in doubtful], kinds.PROBLEM
+    )
+
+
+def _are_doubtful(table: pa.Table) -> pa.Array:
+    """Which records have boxes to look at one by one: all but upright ones with an area."""
+    lists = table["boxes"].combine_chunks()
+    boxes = lists.flatten()
+    upright = kinds.upright(boxes.field("points"))
+    if upright is None or not all(boxes.field("label").to_pylist()):
+        return pa.array(np.ones(len(table), bool))
+    row = pc.list_parent_indices(lists).to_numpy()
+    sides = [table[name].to_numpy(zero_copy_only=False)[row] for name in ("width", "height")]
+    inside = np.clip(upright, 0, np.tile(np.stack(sides, 1), 2))
+    width, height = inside[:, 2] - inside[:, 0], inside[:, 3] - inside[:, 1]
+    fine = (np.minimum(width, height) > 0) & (
+        width * height > 1e-9 * np.maximum(width, height) ** 2
+    )
+    doubtful = np.zeros(len(table), bool)
+    doubtful[row[~fine]] = True
+    return pa.array(doubtful)
 
 
 def _first_problem(

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import adapt_objects, records
-from rs_gpt4v_builders.folder import detection_formats, text_boxes, xml_boxes
+from rs_gpt4v_builders.folder import coco_columns, detection_formats, text_boxes, xml_boxes
 from rs_gpt4v_builders.folder.box_files import NO_LABELS
 from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
 from rs_gpt4v_builders.folder.own_boxes import read_plausible
@@ -45,6 +45,11 @@ ImagesOf = Callable[[Path], Mapping[str, set[str] | None]]
 def _read(path: Path, reading: Reading, *, layout: detection_formats.Layout) -> pa.Table:
     rows = read_plausible(path, layout, reading.images, reading.conversion)
     return records.table(rows, records.FOUND_OBJECTS)
+
+
+def _read_coco(path: Path, reading: Reading) -> pa.Table:
+    table = coco_columns.read_columns(path, reading.images, reading.conversion)
+    return _read(path, reading, layout="coco") if table is None else table
 
 
 def _is_coco(candidate: Candidate) -> bool:
@@ -163,7 +168,7 @@ def _folder(name: detection_formats.Layout, title: str, matches: Matches) -> Lay
     )
 
 
-COCO = _file("coco", "COCO instances", _is_coco)
+COCO = replace(_file("coco", "COCO instances", _is_coco), read=_read_coco)
 LABEL_STUDIO = _file("label_studio", "a JSON export of Label Studio", _is_label_studio)
 DOTA = _file("dota", "DOTA label files", _is_dota)
 VOC = _folder("voc", "Pascal VOC XML", _is_voc)

@@ -41,7 +41,7 @@ from rs_gpt4v_builders.sources.reading import AnnotationError
 logger = logging.getLogger(__name__)
 
 _MANY = 10  # angles, of which all would be this small by chance only
-_ANGLES = ("rotation", "angle", "theta")
+ANGLES = ("rotation", "angle", "theta")
 """Fields of an annotation that some tools have, each with another centre and direction."""
 
 
@@ -194,7 +194,7 @@ class _Objects:
 def _turned(annotation: dict[str, Any], upright: tuple[float, ...]) -> tuple[Row, Problem | None]:
     """A box with what its annotation says of an angle."""
     row: Row = {"points": upright, "kind": "hbb"}
-    if unknown := next((name for name in _ANGLES if annotation.get(name)), None):
+    if unknown := next((name for name in ANGLES if annotation.get(name)), None):
         reason = (
             f"has {unknown} {annotation[unknown]!a:.40} beside a bbox of four numbers: around "
             "which point it turns is unknown. Write the four corners as its segmentation"

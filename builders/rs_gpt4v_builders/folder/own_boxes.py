@@ -183,6 +183,11 @@ def _beyond(box: _Box) -> tuple[str, str] | None:
     return "box beyond the image", reason
 
 
+def is_in_other_units(furthest: float, side: float) -> bool:
+    """Whether boxes that lie within ``furthest`` are hardly pixels of images of that least side."""
+    return furthest <= 2 < 20 <= side or (furthest <= 100.5 and side >= 200)
+
+
 def _refuse_other_units(path: Path, layout: Layout, boxes: list[_Box]) -> None:
     """Raise where the boxes together show that they are not what the layout says."""
     furthest = max((max(map(abs, box.points)) for box in boxes), default=0.0)
