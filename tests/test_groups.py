@@ -38,7 +38,8 @@ def test_another_source_joins_no_group_by_itself(monkeypatch: pytest.MonkeyPatch
     space: dict[str, Any] = {"__name__": "rs_gpt4v_builders"}
     exec(compile(added, "added", "exec"), space)
     assert "cap_new" in space["CONFIGS"]
-    assert space["GROUPS"] == GROUPS
+    assert space["GROUPS"].pop("everything") == tuple(space["CONFIGS"])
+    assert space["GROUPS"] == {name: own for name, own in GROUPS.items() if name != "everything"}
 
 
 def test_all_is_the_default() -> None:

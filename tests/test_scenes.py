@@ -1,16 +1,23 @@
 """Scene classification: questions that list the classes, and where the classes come from."""
 
+import json
 from collections import Counter
-from itertools import permutations
+from itertools import combinations, permutations
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from conftest import SHARED, needs_shared
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rs_gpt4v import adapt_objects, records, templates
 from rs_gpt4v.adapt import Adaption
-from rs_gpt4v.scene_classes import choices, is_listable
+from rs_gpt4v.scene_classes import choices, is_listable, squeezed
+from rs_gpt4v_builders import CONFIGS, GROUPS
+from rs_gpt4v_builders.sources import scenes
+from rs_gpt4v_builders.sources.reading import AnnotationError
 
 CLASSES = ["airport", "bare land", "sea ice"]
 
@@ -62,3 +69,179 @@ def test_every_wording_lists_the_classes_readably(template: str) -> None:
 def test_a_listable_name_is_read_again(names: list[str]) -> None:
     for template in templates.SCENE:
         assert choices(template.format(", ".join(names))) == names
+
+
+# --- Where the classes come from ----------------------------------------------------------------
+
+
+def labels(config: str, folder: Path, split: str) -> dict[str, str]:
+    table = CONFIGS[config].source.read(folder, split)
+    assert table["problem"].null_count == table.num_rows
+    return dict(zip(table["key"].to_pylist(), table["label"].to_pylist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("classes", "count"),
+    [(scenes.NWPU, 45), (scenes.RSICD, 31), (scenes.RSITMD, 33), (scenes.UCM, 21)],
+)
+def test_the_classes_are_different_and_can_be_listed(classes: tuple[str, ...], count: int) -> None:
+    assert len({squeezed(name) for name in classes}) == count
+    assert list(classes) == sorted(classes)
+    assert all(map(is_listable, classes))
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("config", "folder", "rows", "classes"),
+    [
+        ("scene_rsicd", "rsicd", {"train": 8_734, "validation": 1_094, "test": 1_093}, 31),
+        ("scene_ucm", "ucm_captions", {"train": 1_680, "validation": 210, "test": 210}, 21),
+        ("scene_nwpu", "nwpu_captions", {"train": 0, "validation": 3_150, "test": 0}, 45),
+    ],
+)
+def test_the_releases_give_these_counts(
+    config: str, folder: str, rows: dict[str, int], classes: int
+) -> None:
+    found = {split: labels(config, SHARED / folder, split) for split in rows}
+    assert {split: len(own) for split, own in found.items()} == rows
+    for own in filter(None, found.values()):
+        assert len(set(own.values())) == classes
+    assert all(not set(a) & set(b) for a, b in combinations(found.values(), 2))
+
+
+@needs_shared
+def test_the_class_files_of_rsicd_say_what_names_do_not() -> None:
+    train = labels("scene_rsicd", SHARED / "rsicd", "train")
+    by_number = Counter(label for image, label in train.items() if image.isdecimal())
+    assert by_number["playfields"] == 528
+    assert set(by_number) == {
+        *("airport", "baseball field", "bridge", "playfields", "port", "storage tanks"),
+    }
+    assert train["playground_1"] == "playground"
+    counts = Counter(train.values())
+    assert (counts["playground"], counts["playfields"]) == (296, 528)
+
+
+@needs_shared
+def test_the_numbers_of_ucm_say_what_its_captions_do() -> None:
+    images = json.loads((SHARED / "ucm_captions/dataset.json").read_text("utf-8"))["images"]
+    captions = {
+        image["filename"]: " ".join(sentence["raw"].lower() for sentence in image["sentences"])
+        for image in images
+    }
+    for first, word in ((101, "plane"), (901, "golf"), (1001, "boat"), (1301, "mobile home")):
+        told = sum(word in captions[f"{number}.tif"] for number in range(first, first + 100))
+        assert told >= 95, word
+    assert scenes.class_by_number("2100.tif", scenes.UCM, 100) == "tennis court"
+
+
+def karpathy_release(folder: Path, file: str, *names: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    images = [{"filename": name, "split": "train", "sentences": []} for name in names]
+    (folder / file).write_text(json.dumps({"images": images}), "utf-8")
+
+
+def problems(config: str, folder: Path, split: str = "train") -> list[tuple[str, str]]:
+    rows = CONFIGS[config].source.read(folder, split)["problem"].to_pylist()
+    return [(row["kind"], row["reason"].replace(f"{folder}/", "")) for row in rows if row]
+
+
+@pytest.mark.parametrize("name", ["0.tif", "2101.tif", "x.tif", "1" * 5000 + ".tif", "²1.tif"])
+def test_an_image_of_ucm_beyond_its_classes_is_named(name: str, tmp_path: Path) -> None:
+    karpathy_release(tmp_path, "dataset.json", "1.tif", name)
+    (kind, reason), *others = problems("scene_ucm", tmp_path)
+    assert (kind, others) == ("unknown class", [])
+    assert reason.startswith("dataset.json, images[1]: '")
+    assert reason.endswith("is not one of the images 1 to 2,100")
+
+
+def test_an_image_without_a_name_is_no_crash(tmp_path: Path) -> None:
+    for file in ("dataset.json", "dataset_RSITMD.json", "dataset_rsicd.json"):
+        karpathy_release(tmp_path, file, None, 7, ["a"])
+    (tmp_path / "txtclasses_rsicd").mkdir()
+    (tmp_path / "txtclasses_rsicd/Airport.txt").write_text("")
+    for config in ("scene_ucm", "scene_rsitmd", "scene_rsicd"):
+        assert CONFIGS[config].source.read(tmp_path, "train").num_rows == 3
+
+
+def test_the_class_in_a_name_of_rsitmd(tmp_path: Path) -> None:
+    karpathy_release(
+        tmp_path, "dataset_RSITMD.json", "bareland_7.tif", "Boat_1.tif", "aiport_2.tif"
+    )
+    rows = CONFIGS["scene_rsitmd"].source.read(tmp_path, "train").to_pylist()
+    assert [row["label"] for row in rows] == ["bare land", "boat", None]
+    assert problems("scene_rsitmd", tmp_path) == [
+        (
+            "unknown class",
+            "dataset_RSITMD.json, images[2]: 'aiport' is none of the 33 classes. "
+            "Is 'airport' meant?",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        (
+            ["airport", "tenis_court"],
+            r"nwpu\.json: 'tenis_court' is none .* Is 'tennis court' meant",
+        ),
+        (["sea_ice", "Sea-Ice"], r"nwpu\.json: 'sea_ice' and 'Sea-Ice' are one class in two spell"),
+        (["airport", "zoo"], r"nwpu\.json: 'zoo' is none of the 45 classes\.$"),
+    ],
+)
+def test_keys_of_nwpu_that_are_no_classes_are_refused(
+    keys: list[str], problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "dataset_nwpu.json").write_text(json.dumps({key: [] for key in keys}))
+    with pytest.raises(AnnotationError, match=problem):
+        CONFIGS["scene_nwpu"].source.read(tmp_path, "train")
+
+
+def class_files(folder: Path, **files: str) -> None:
+    (folder / "txtclasses_rsicd").mkdir()
+    for name, text in files.items():
+        (folder / f"txtclasses_rsicd/{name}.txt").write_text(text)
+
+
+def test_class_files_of_rsicd_are_checked_line_by_line(tmp_path: Path) -> None:
+    karpathy_release(tmp_path, "dataset_rsicd.json", "1.jpg", "2.jpg", "3.jpg")
+    class_files(tmp_path, Airport="1.jpg\r\n\r\n2.jpg\r\n", BareLand="2.jpg\n4.jpg\n4.jpg\n")
+    rows = CONFIGS["scene_rsicd"].source.read(tmp_path, "train").to_pylist()
+    assert [row["label"] for row in rows] == ["airport", None, None, None]
+    assert problems("scene_rsicd", tmp_path) == [
+        (
+            "several classes",
+            "dataset_rsicd.json, images[1]: '2.jpg' is in txtclasses_rsicd/Airport.txt, line 3 and "
+            "txtclasses_rsicd/BareLand.txt, line 1: take it out of all but one",
+        ),
+        ("no class", "dataset_rsicd.json, images[2]: no file in txtclasses_rsicd/ names '3.jpg'"),
+        (
+            "unknown split",
+            "txtclasses_rsicd/BareLand.txt, line 2: dataset_rsicd.json does not have '4.jpg'",
+        ),
+    ]
+    assert problems("scene_rsicd", tmp_path, "test") == []
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ({}, r"txtclasses_rsicd: no \.txt file in it, expected one for each class"),
+        ({"Airports": ""}, r"txtclasses_rsicd: 'Airports' is none .* Is 'airport' meant"),
+        ({"BareLand": "", "bare_land": ""}, "'BareLand' and 'bare_land' are one class in two"),
+    ],
+)
+def test_class_files_that_are_no_classes_are_refused(
+    files: dict[str, str], problem: str, tmp_path: Path
+) -> None:
+    karpathy_release(tmp_path, "dataset_rsicd.json", "1.jpg")
+    class_files(tmp_path, **files)
+    with pytest.raises(AnnotationError, match=problem):
+        CONFIGS["scene_rsicd"].source.read(tmp_path, "train")
+
+
+def test_the_paper_s_mixture_has_no_scenes() -> None:
+    assert not {*GROUPS["all"]} & {*GROUPS["scenes"]}
+    assert GROUPS["everything"] == tuple(CONFIGS)
+    assert len(GROUPS["all"]) == 13

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from rs_gpt4v import adapt
+from rs_gpt4v import adapt, adapt_objects
 from rs_gpt4v.adapt import Adaption
 from rs_gpt4v_builders.sources import (
     dior,
@@ -69,6 +69,10 @@ CONFIGS: dict[str, Config] = {
         adapt.detail,
         "9,465 / - / 613 (as the paper states; not checked; images of DIOR)",
     ),
+    "scene_nwpu": Config(nwpu_captions.SCENES, adapt_objects.scenes, "25,200 / 3,150 / 3,150"),
+    "scene_rsicd": Config(rsicd.SCENES, adapt_objects.scenes, "8,734 / 1,094 / 1,093"),
+    "scene_rsitmd": Config(rsitmd.SCENES, adapt_objects.scenes, "4,291 / - / 452"),
+    "scene_ucm": Config(ucm_captions.SCENES, adapt_objects.scenes, "1,680 / 210 / 210"),
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -81,6 +85,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("vqa_lr", "vqa_hr", "vqa_floodnet", "vqa_rsivqa"),
         *("grounding", "region_caption", "conversation", "detail"),
     ),
+    # What the paper names and its mixture does not have.
+    "scenes": ("scene_nwpu", "scene_rsicd", "scene_rsitmd", "scene_ucm"),
+    "everything": tuple(CONFIGS),
 }
 """Configs that are others, one after the other."""
 

@@ -28,12 +28,16 @@ def read(
 ) -> pa.Table:
     """The records of ``split`` in ``file`` of a release that has ``splits``."""
     path = folder / file
-    images = {f"images[{n}]": image for n, image in enumerate(read_json_list(path, "images"))}
     rows = [
         record(image, _raws(image.get("sentences")), f"{path}, {item}", item)
-        for item, image in images.items()
+        for item, image in images(path).items()
     ]
     return of_split(rows, split, splits)
+
+
+def images(path: Path) -> dict[str, dict[str, Any]]:
+    """The images that ``path`` lists, by their place in it."""
+    return {f"images[{n}]": image for n, image in enumerate(read_json_list(path, "images"))}
 
 
 def _raws(sentences: object) -> list[object]:
@@ -74,7 +78,12 @@ def record(
     }
 
 
-def of_split(rows: Iterable[dict[str, Any]], split: str, splits: Iterable[str]) -> pa.Table:
+def of_split(
+    rows: Iterable[dict[str, Any]],
+    split: str,
+    splits: Iterable[str],
+    schema: pa.Schema = records.CAPTIONS,
+) -> pa.Table:
     """The records of ``split``; with train come, unusable, those of no known split."""
     known = [SPLITS[name] for name in splits]
     chosen = []
@@ -84,4 +93,4 @@ def of_split(rows: Iterable[dict[str, Any]], split: str, splits: Iterable[str]) 
         elif row["split"] not in known and split == "train":
             reason = f"split is {described(row['split'])}, not one of {', '.join(known)}"
             chosen.append(row | {"problem": ("unknown split", f"{row['where']}: {reason}")})
-    return records.table(chosen, records.CAPTIONS)
+    return records.table(chosen, schema)

@@ -9,6 +9,7 @@ On disk::
 
 The five captions are five keys; a record does not say its folder, which is its class. Captions
 are kept as released, a few " ." and double spaces included. 25,200 / 3,150 / 3,150 images.
+The keys are the 45 classes of NWPU-RESISC45, which scenes are classified by.
 """
 
 from pathlib import Path
@@ -16,22 +17,40 @@ from typing import Any
 
 import pyarrow as pa
 
+from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
-from rs_gpt4v_builders.sources import karpathy
+from rs_gpt4v_builders.sources import karpathy, scenes
 from rs_gpt4v_builders.sources.reading import read_json_object
 from rs_gpt4v_builders.sources.source import Download, Source
 
+_FILE = "dataset_nwpu.json"
 _CAPTIONS = ("raw", "raw_1", "raw_2", "raw_3", "raw_4")
 
 
 def _read(folder: Path, split: str, _: Protocol) -> pa.Table:
-    path = folder / "dataset_nwpu.json"
-    rows = [
-        _record(image, path, name, index)
-        for name, images in read_json_object(path, of=list).items()
-        for index, image in enumerate(images)
-    ]
+    path = folder / _FILE
+    rows = [row for own in _by_class(path).values() for row in own]
     return karpathy.of_split(rows, split, karpathy.SPLITS)
+
+
+def _read_scenes(folder: Path, split: str, _: Protocol) -> pa.Table:
+    path = folder / _FILE
+    by_class = _by_class(path)
+    labels = scenes.known(by_class, scenes.NWPU, str(path))
+    rows = [
+        row | {"change": None, "label": labels[name], "classes": scenes.NWPU}
+        for name, own in by_class.items()
+        for row in own
+    ]
+    return karpathy.of_split(rows, split, karpathy.SPLITS, records.SCENES)
+
+
+def _by_class(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """The records of each class."""
+    return {
+        name: [_record(image, path, name, index) for index, image in enumerate(images)]
+        for name, images in read_json_object(path, of=list).items()
+    }
 
 
 def _record(image: dict[str, Any], path: Path, class_name: str, index: int) -> dict[str, Any]:
@@ -53,7 +72,7 @@ SOURCE = Source(
     "image captioning}, author={Cheng, Qimin and Huang, Haiyan and Xu, Yuan and Zhou, Yuzhuo and "
     "Li, Huanying and Wang, Zhongyuan}, journal={IEEE TGRS}, volume={60}, year={2022}}",
     folders=("NWPU-Captions", "NWPU_Captions", "NWPU-Captions-main", "nwpu_captions"),
-    annotations=karpathy.annotations("dataset_nwpu.json"),
+    annotations=karpathy.annotations(_FILE),
     images=("NWPU_images", "images"),
     reader=_read,
     mirrors=(
@@ -62,8 +81,8 @@ SOURCE = Source(
     ),
     downloads=(
         Download(
-            url=f"https://raw.githubusercontent.com/{_REPOSITORY}/{_COMMIT}/dataset_nwpu.json",
-            file="dataset_nwpu.json",
+            url=f"https://raw.githubusercontent.com/{_REPOSITORY}/{_COMMIT}/{_FILE}",
+            file=_FILE,
             checksum="git:ebc79a9cbb4cf74484a7908bb9c2c95a72bab3ed",
         ),
         # Kept in Git LFS, whose pointer states size and checksum. Its quota was used up in 2023.
@@ -80,3 +99,5 @@ SOURCE = Source(
     note="NWPU_images.tar.gz of GitHub lacks airplane/airplane_111.jpg: the release on Baidu and "
     "NWPU-RESISC45 have it.",
 )
+
+SCENES = scenes.scenes_of(SOURCE, _read_scenes)

@@ -8,12 +8,13 @@ On disk::
 
 Mixed case, with and without a final stop. 4,291 images to train, 452 to test; no validation split.
 Copies from before 2021-10-28 give four training images five empty captions, later ones a sentence
-five times: with the empty ones left out, the 20,096 training rows are 20,092.
+five times: with the empty ones left out, the 20,096 training rows are 20,092. An image's class
+stands in its name: RSICD's, without playfields and with boat, intersection and plane.
 """
 
 from functools import partial
 
-from rs_gpt4v_builders.sources import karpathy
+from rs_gpt4v_builders.sources import karpathy, scenes
 from rs_gpt4v_builders.sources.source import Source
 
 _SPLITS = ("train", "test")
@@ -40,4 +41,15 @@ SOURCE = Source(
     image_count=4_743,
     note="Copies of RSITMD from before 2021-10-28 leave mountain_2378, railwaystation_3254, "
     "storagetanks_4367 and viaduct_4635 without captions; a present copy has them.",
+)
+
+SCENES = scenes.scenes_of(
+    SOURCE,
+    partial(
+        scenes.read,
+        file="dataset_RSITMD.json",
+        classes=scenes.RSITMD,
+        label=partial(scenes.class_in_name, classes=scenes.RSITMD),
+        splits=_SPLITS,
+    ),
 )

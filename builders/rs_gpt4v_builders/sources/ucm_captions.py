@@ -6,12 +6,13 @@ On disk::
       dataset.json            {"images": [{"filename": "1.tif", "split", "sentences": [{"raw"}]}]}
       imgs/1.tif ... 2100.tif 256 x 256 px (44 of them a little off), RGB, 0.3 m per pixel
 
-Captions are kept as released, final " ." and typos included. 1,680 / 210 / 210 images.
+Captions are kept as released, final " ." and typos included. 1,680 / 210 / 210 images. The
+images of UC Merced's 21 classes follow each other, 100 of each, classes in alphabetical order.
 """
 
 from functools import partial
 
-from rs_gpt4v_builders.sources import karpathy
+from rs_gpt4v_builders.sources import karpathy, scenes
 from rs_gpt4v_builders.sources.source import Source
 
 SOURCE = Source(
@@ -34,4 +35,14 @@ SOURCE = Source(
     ),
     size="dataset.json 2,887,099 bytes; the images, unpacked, 410 MB",
     image_count=2_100,
+)
+
+SCENES = scenes.scenes_of(
+    SOURCE,
+    partial(
+        scenes.read,
+        file="dataset.json",
+        classes=scenes.UCM,
+        label=partial(scenes.class_by_number, classes=scenes.UCM, images_each=100),
+    ),
 )

@@ -1,11 +1,18 @@
-"""Writes RSICD: 224 px JPEGs, lower case, one to three captions padded to five."""
+"""Writes RSICD: 224 px JPEGs, lower case, one to three captions padded to five, class lists."""
 
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 
 from rs_gpt4v_builders.sample.captions import PER_IMAGE, captions
-from rs_gpt4v_builders.sample.files import Picture, Splits, listed, mixed, pictures_of
+from rs_gpt4v_builders.sample.files import (
+    Picture,
+    Splits,
+    listed,
+    mixed,
+    new_folder,
+    pictures_of,
+)
 from rs_gpt4v_builders.sample.layouts import KINDS
 from rs_gpt4v_builders.sample.releases.karpathy import write_release
 
@@ -21,6 +28,19 @@ _NAMES = {
     "harbor": "port",
     "airport": "airport",
     "storage tanks": "storagetanks",
+}
+# A kind's class file; RSICD has no intersections, and viaducts are next to them.
+_CLASSES = {
+    "residential": "DenseResidential",
+    "commercial": "Commercial",
+    "farmland": "Farmland",
+    "forest": "Forest",
+    "water": "River",
+    "harbor": "Port",
+    "airport": "Airport",
+    "intersection": "Viaduct",
+    "storage tanks": "StorageTanks",
+    "sports": "playfields",
 }
 _REPEATS = ((0, 0, 0, 0, 0), (0, 1, 2, 2, 0), (0, 1, 1, 0, 0), (0, 1, 2, 3, 4))
 _WEIGHTS = (45, 16, 24, 15)  # roughly the shares of these patterns in the release
@@ -39,8 +59,12 @@ def write(root: Path, seed: int, scale: float) -> None:
             sentences[PER_IMAGE - 1] = " ."
         return sentences
 
-    path = root / "RSICD_optimal" / "dataset_rsicd.json"
-    write_release(path, "RSICD_images", images, caption, name="RSICD")
+    folder = root / "RSICD_optimal"
+    write_release(folder / "dataset_rsicd.json", "RSICD_images", images, caption, name="RSICD")
+    lists = new_folder(folder / "txtclasses_rsicd")
+    for kind, name in _CLASSES.items():
+        lines = sorted(f"{image.name}\n" for image in images if image.scene.kind == kind)
+        (lists / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def pictures(seed: int, scale: float) -> Iterator[Picture]:

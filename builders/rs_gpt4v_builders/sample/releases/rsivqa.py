@@ -42,7 +42,7 @@ _ASKED_BY_HAND = 4  # every fourth image of UCM-Captions, as in the release
 def write(root: Path, seed: int, scale: float) -> None:
     """``RSIVQA/`` with ``HRRSD/`` and ``DOTA/``."""
     ucm = list(ucm_captions.pictures(seed, scale))
-    by_hand = [f"{p.name}:{line}" for p in ucm[::_ASKED_BY_HAND] for line in _by_hand(p)]
+    by_hand = [f"{p.name}:{line}" for p in ucm[2::_ASKED_BY_HAND] for line in _by_hand(p)]
     files = {
         "AID/rsicd_vqa.txt": _themes(rsicd.pictures(seed, scale)),
         "HRRSD/opt_val_vqa.txt": _hrrsd(root / "HRRSD", seed, scale),
