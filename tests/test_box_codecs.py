@@ -159,13 +159,19 @@ def test_a_rotated_sliver_keeps_an_area(
     assert area(again) > 0
 
 
+def scaled(case: tuple[Points, int, int], size: Size) -> Points:
+    """A box in an image of another size."""
+    points, *sides = case
+    return tuple(v * size[i % 2] / sides[i % 2] for i, v in enumerate(points))
+
+
 @ALL
 @given(st.lists(upright(), min_size=2, max_size=4), sizes)
 def test_several_boxes_are_what_each_is_alone(
     name: str, cases: list[tuple[Points, int, int]], size: Size
 ) -> None:
     codec = CODECS[name]
-    boxes = [tuple(v * size[i % 2] / c[1 + i % 2] for i, v in enumerate(c[0])) for c in cases]
+    boxes = [scaled(case, size) for case in cases]
     assume(all(min(b[2] - b[0], b[3] - b[1]) > 1e-6 and not is_degenerate(b) for b in boxes))
     text = codec.write([(f"ship {i}", box) for i, box in enumerate(boxes)], *size)
     assert codec.parse(text, *size) == tuple(round_trip(name, box, *size) for box in boxes)
@@ -177,7 +183,7 @@ def test_boxes_written_together_are_what_each_is_alone(
     name: str, cases: list[tuple[Points, int, int]], size: Size
 ) -> None:
     codec = CODECS[name]
-    boxes = [tuple(v * size[i % 2] / c[1 + i % 2] for i, v in enumerate(c[0])) for c in cases]
+    boxes = [scaled(case, size) for case in cases]
     # A quarter of the numbers of an 800 px image lie between two of a text.
     boxes = [tuple(map(round, box)) if i % 2 else box for i, box in enumerate(boxes)]
     assume(all(min(b[2] - b[0], b[3] - b[1]) > 1e-6 and not is_degenerate(b) for b in boxes))
