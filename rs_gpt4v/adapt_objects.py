@@ -85,7 +85,7 @@ def presence(records: pa.Table, adaption: Adaption) -> pa.Table:
 
     These, at least one, are ``adaption.classes`` in the order of a hash of image, class and seed.
     """
-    has = _presence(records, adaption.classes)
+    has = occurrence(records, adaption.classes)
     lacks = ~has & (_random_ranks(records, adaption, has) < np.maximum(1, has.sum(1))[:, None])
     rows, codes = np.nonzero(has | lacks)
     labels = pa.array(adaption.classes, pa.string()).take(pa.array(codes))
@@ -101,7 +101,7 @@ def classes_of(records: pa.Table) -> tuple[str, ...]:
     return tuple(sorted(pc.unique(labels).to_pylist()))
 
 
-def _presence(records: pa.Table, classes: tuple[str, ...]) -> np.ndarray:
+def occurrence(records: pa.Table, classes: tuple[str, ...]) -> np.ndarray:
     """Which record (first axis) has an object of which class (second)."""
     boxes = records["boxes"].combine_chunks()
     codes = pc.index_in(boxes.flatten().field("label"), value_set=pa.array(classes, pa.string()))

@@ -20,7 +20,15 @@ _NOTHING_SEEN = r"^[\s\pZ\pC]*$"  # no-break and zero-width spaces too
 
 Role = Literal["system", "user", "assistant"]
 Task = Literal[
-    "caption", "vqa", "grounding", "region_caption", "conversation", "detail", "detection", "scene"
+    "caption",
+    "vqa",
+    "grounding",
+    "region_caption",
+    "conversation",
+    "detail",
+    "detection",
+    "scene",
+    "probe",
 ]
 Modality = Literal["optical", "sar", "infrared", "multispectral"]
 

@@ -135,6 +135,20 @@ PRESENCE = (
     "Is any object of the class {} present in the image?",
 )
 
+RELATION = (
+    "Is {}?",
+    "In the image, is {}?",
+    "Seen from above, is {}?",
+    "Does the image show {}?",
+)
+
+PLACE = (
+    "Is there any {}?",
+    "Can any {} be seen?",
+    "Is any {} visible?",
+    "Can you find any {}?",
+)
+
 SCENE = (
     "Classify the image within one of the given classes: {}. Answer with one word or short phrase.",
     "Which of these classes does the remote sensing image show: {}? Answer with the class alone.",

@@ -21,6 +21,8 @@ _TASKS = {
     "captions": "image-to-text",
     "detail": "image-to-text",
     "questions": "visual-question-answering",
+    "presence": "visual-question-answering",
+    "relation": "visual-question-answering",
     "grounding": "object-detection",
 }
 _PAPER_ENTRY = PAPER.split(",")[0]

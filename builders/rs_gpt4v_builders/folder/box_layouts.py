@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rs_gpt4v import adapt_objects, records
+from rs_gpt4v import adapt_objects, adapt_probes, records
 from rs_gpt4v_builders.folder import coco_columns, detection_formats, text_boxes, xml_boxes
 from rs_gpt4v_builders.folder.box_files import NO_LABELS
 from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
@@ -35,6 +35,9 @@ ROWS = {
     "presence": adapt_objects.presence,
 }
 """What boxes become."""
+
+PROBES = {"probe_presence": adapt_probes.presence, "probe_relation": adapt_probes.relation}
+"""What else they become, where it is asked for, of the images that nobody trains on."""
 
 
 Matches = Callable[[Candidate], bool]

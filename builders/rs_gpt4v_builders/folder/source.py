@@ -23,7 +23,7 @@ from rs_gpt4v_builders.folder.annotations import (
     find_annotations,
     split_of,
 )
-from rs_gpt4v_builders.folder.box_layouts import ROWS
+from rs_gpt4v_builders.folder.box_layouts import PROBES, ROWS
 from rs_gpt4v_builders.folder.image_names import ImageFiles, ImageNames, with_part
 from rs_gpt4v_builders.folder.layout import Layout, Reading
 from rs_gpt4v_builders.folder.tables import ALIASES
@@ -50,7 +50,7 @@ def check_options(options: FolderOptions) -> None:
         raise ValueError(f"layout={options.layout!r}: expected auto or one of {', '.join(LAYOUTS)}")
     for name, given, known in (
         ("columns", options.columns, ALIASES),
-        ("tasks", options.tasks, ROWS),
+        ("tasks", options.tasks, ROWS | PROBES),
     ):
         for value in given or ():
             if value not in known:
@@ -89,8 +89,11 @@ def folder_configs(folder: Path, options: FolderOptions) -> tuple[Config, ...]:
         reader=lambda _, split, protocol: reader(split, protocol),
     )
     rows = annotations.layout.rows
-    chosen = rows if options.tasks is None else {name: rows[name] for name in options.tasks}
-    return tuple(Config(source, adapt, "") for adapt in chosen.values())
+    if options.tasks is not None:
+        rows = {name: (ROWS | PROBES)[name] for name in options.tasks}
+    return tuple(
+        Config(source, adapt, "", trains=name not in PROBES) for name, adapt in rows.items()
+    )
 
 
 def _with_lists(layout: Layout, paths: Sequence[Path]) -> list[Path]:

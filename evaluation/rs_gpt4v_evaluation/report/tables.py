@@ -17,6 +17,7 @@ TASKS = {
     "detection": "Detection",
     "vqa": "Visual question answering",
     "scene": "Scene classification",
+    "probe": "Hallucination probes",
     "grounding": "Visual grounding",
     "conversation": "Conversation",
     "detail": "Detailed description",
