@@ -94,7 +94,9 @@ def test_the_kinds_are_popes() -> None:
     }
 
 
-def reference(images: list[Objects], number: int, present: list[str]) -> tuple[list, list]:
+def reference(
+    images: list[Objects], number: int, present: list[str]
+) -> tuple[list[str], list[str]]:
     """POPE's popular and adversarial classes of an image, by its definition; no random rest."""
     sets = [{name for name, *_ in objects} for objects in images]
     every = sorted(set().union(*sets))
@@ -325,7 +327,7 @@ def test_a_class_in_two_spellings_is_named_with_its_images(tmp_path: Path) -> No
     for on_missing in ("raise", "skip"):  # no image can be told to lack it
         with pytest.raises(
             AnnotationError,
-            match=r"'Storage-tank' \(first in image .*2\.png\) and 'storage tank' \(first in image "
-            r".*0\.png\) are one class in two spellings",
+            match=r"'Storage-tank' \(first in .*test\.json: images\[2\]\) and 'storage tank' \(first in "
+            r".*test\.json: images\[0\]\) are one class in two spellings",
         ):
             own(root, on_missing=on_missing)
