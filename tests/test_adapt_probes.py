@@ -327,7 +327,7 @@ def test_a_class_in_two_spellings_is_named_with_its_images(tmp_path: Path) -> No
     for on_missing in ("raise", "skip"):  # no image can be told to lack it
         with pytest.raises(
             AnnotationError,
-            match=r"'Storage-tank' \(first in .*test\.json: images\[2\]\) and 'storage tank' \(first in "
-            r".*test\.json: images\[0\]\) are one class in two spellings",
+            match=r"'Storage-tank' \(first in .*test\.json: images\[2\]\) and 'storage tank' "
+            r"\(first in .*test\.json: images\[0\]\) are one class in two spellings",
         ):
             own(root, on_missing=on_missing)

@@ -90,7 +90,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "captioning": ("cap_nwpu", "cap_rsicd", "cap_rsitmd", "cap_sydney", "cap_ucm"),
     "vqa": ("vqa_lr", "vqa_hr", "vqa_floodnet", "vqa_rsivqa"),
     "instruct": ("conversation", "detail"),
-    "probes": ("probe_presence", "probe_relation"),
     # The paper's training mixture, 938,605 rows: another source does not join it.
     "all": (
         *("cap_nwpu", "cap_rsicd", "cap_rsitmd", "cap_sydney", "cap_ucm"),
@@ -99,6 +98,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     # What the paper names and its mixture does not have.
     "scenes": ("scene_nwpu", "scene_rsicd", "scene_rsitmd", "scene_ucm"),
+    "probes": ("probe_presence", "probe_relation"),
     "everything": tuple(CONFIGS),
 }
 """Configs that are others, one after the other."""
