@@ -434,12 +434,13 @@ def test_splits_that_the_yaml_file_alone_says(root: Path, start: str) -> None:
     assert (ids(root), ids(root, "test")) == (["2/ship/boxes"], ["1/ship/boxes"])
 
 
-def test_lists_of_images_that_the_yaml_file_names(root: Path) -> None:
+@pytest.mark.parametrize("start", ["./", "", "data/", "/home/someone/set/", "../set/"])
+def test_lists_of_images_that_the_yaml_file_names(root: Path, start: str) -> None:
     for name in "123":
         picture(root / f"images/{name}.png")
         write(root / f"labels/{name}.txt", LINE)
-    write(root / "train.txt", "./images/1.png\n./images/3.png\n")
-    write(root / "test.txt", "./images/2.png\n./images/4.png\n")
+    write(root / "train.txt", f"{start}images/1.png\n{start}images/3.png\n")
+    write(root / "test.txt", f"{start}images/2.png\n{start}images/4.png\n")
     write(root / "data.yaml", "train: train.txt\ntest: test.txt\nnames: [plane, ship]")
     with pytest.raises(
         RecordError, match=r"folder/test/4: the list of test names it, and .*labels"
@@ -447,6 +448,14 @@ def test_lists_of_images_that_the_yaml_file_names(root: Path) -> None:
         load(root)
     assert ids(root, on_missing="skip") == ["1/ship/boxes", "3/ship/boxes"]
     assert ids(root, "test", on_missing="skip") == ["2/ship/boxes"]
+
+
+def test_images_that_the_yaml_file_names(root: Path) -> None:
+    for name in "12":
+        picture(root / f"images/{name}.png")
+        write(root / f"labels/{name}.txt", LINE)
+    write(root / "data.yaml", "train: [images/1.png]\nval: [images/2.png]\nnames: [plane, ship]")
+    assert (ids(root), ids(root, "validation")) == (["1/ship/boxes"], ["2/ship/boxes"])
 
 
 def test_labels_below_the_folder_of_a_split(root: Path) -> None:
@@ -475,6 +484,7 @@ def test_image_without_objects(root: Path) -> None:
         ("tiles/1 2.png", "/data/local-files/?d=tiles/1%202.png"),
         ("lake/1.png", "https://example.org/tiles/lake/1.png?x=y"),
         ("lake/1.png", "s3://bucket/lake/1.png"),
+        ("1.png", "/1"),
     ],
 )
 def test_images_of_label_studio(root: Path, there: str, named: str) -> None:
@@ -503,7 +513,7 @@ def test_images_of_label_studio(root: Path, there: str, named: str) -> None:
             task(region(70, 40, value={"rectanglelabels": ["a"], "x": 1})),
             "expected numbers under x",
         ),
-        (task(image="a.txt"), r"expected one image, found a list of 0 in an object with image"),
+        (task(data={"text": "a"}), r"expected one image, found a list of 0 in an object with text"),
         (task(data={"a": "a.png", "b": "b.png"}), "expected one image, found a list of 2"),
         (7, "task 1: expected an object, found 7"),
     ],
