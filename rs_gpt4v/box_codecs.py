@@ -9,7 +9,15 @@ geochat       0-100 of the sides, then degrees clockwise          8 px: 3/4 of 8
 qwen2_5_vl    pixels of the image as Qwen2.5-VL resizes it        1 px
 norm1000      0-1000 of the sides (Qwen3-VL)                      0.8 px
 obb           0-1000 of the sides, four corners                   0.8 px
+vhm           0-1000 of the sides, bare                           0.8 px
+qwen_vl       the same in tags (Qwen-VL, Qwen2-VL)                0.8 px
+internvl      the same, all boxes in one tag                      0.8 px
+pixels        pixels of the released image, bare                  1 px
+earthdial     0-100 of the sides, then degrees clockwise          8 px
+fit_rs        0-100 as centre, sides and degrees clockwise        0.08 px
 ============  ==================================================  ==================================
+
+The last six are those of published data sets; see `rs_gpt4v_builders.folder.text_boxes`.
 
 >>> for codec in CODECS.values():
 ...     print(f"{codec.name:12}", codec.write([("ship", (80, 160, 240, 320))], 800, 800))
@@ -19,6 +27,12 @@ geochat      {<10><20><30><40>|<0>}
 qwen2_5_vl   [{"bbox_2d": [81, 162, 244, 325], "label": "ship"}]
 norm1000     [{"bbox_2d": [100, 200, 300, 400], "label": "ship"}]
 obb          [100, 200, 300, 200, 300, 400, 100, 400]
+vhm          [100, 200, 300, 400]
+qwen_vl      <box>(100,200),(300,400)</box>
+internvl     <box>[[100, 200, 300, 400]]</box>
+pixels       [80, 160, 240, 320]
+earthdial    [[10, 20, 30, 40, 0]]
+fit_rs       <rbox>({<20.00><30.00><20.00><20.00>|<0>})</rbox>
 >>> CODECS["llava"].parse("The ship is at 0.3,0.2, 0.1, 0.4.", 800, 800)
 ((80.0, 160.0, 240.0, 320.0),)
 >>> CODECS["llava"].parse("[80, 160, 240, 320]", 800, 800)
@@ -27,6 +41,7 @@ ParseFailure(reason='80 lies outside 0-1')
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
@@ -64,11 +79,15 @@ Parsed: TypeAlias = tuple[Points, ...] | ParseFailure
 
 
 class Axis(NamedTuple):
-    """One side of a frame: 0 to ``last`` over ``size`` pixels, ``pad`` of them before the image."""
+    """One side of a frame: 0 to ``last`` over ``size`` pixels, ``pad`` of them before the image.
+
+    Coordinates on it have as many ``decimals``.
+    """
 
     last: float
     size: float
     pad: float = 0
+    decimals: int = 0
 
 
 Axes: TypeAlias = tuple[Axis, Axis]
@@ -167,7 +186,7 @@ class BoxCodec:
     def _numbers(self, text: str, axes: Axes) -> Sequence[Sequence[float]]:
         if self.read is not None:
             return self.read(text)
-        return box_replies.read(text, self.counts, self.unit, fractions=axes[0].last == 1)
+        return box_replies.read(text, self.counts, self.unit, fractions=axes[0].decimals == 3)
 
     def _item(self, label: str, points: Sequence[float], width: int, height: int) -> str:
         if kind(points) not in self.kinds:
@@ -176,7 +195,7 @@ class BoxCodec:
         for shape in () if is_degenerate(inside) else (inside, to_hbb(inside)):
             numbers = self.to_numbers(shape, axes)
             if self._keeps_area(numbers, width, height):
-                digits = [f"{number + 0.0:.{_decimals(axes[0])}f}" for number in numbers]
+                digits = [_digits(number, axes[0].decimals) for number in numbers]
                 return self.item.format(*digits, label=json.dumps(label, ensure_ascii=False))
         raise DegenerateBoxError(f"{label!r} {points} has no area in {width} x {height} px")
 
@@ -196,9 +215,9 @@ class BoxCodec:
         return inside
 
 
-def _decimals(axis: Axis) -> int:
-    """Three on a 0-1 frame (two would lose 74 % of 8 px boxes in 800 px at IoU 0.5), else none."""
-    return 3 if axis.last == 1 else 0
+def _digits(number: float, decimals: int) -> str:
+    """A coordinate with its decimals; an angle is a whole number."""
+    return str(number) if isinstance(number, int) else f"{number + 0.0:.{decimals}f}"
 
 
 def _scaled(points: Sequence[float], axes: Axes) -> list[float]:
@@ -230,7 +249,7 @@ def _apart(low: float, high: float, decimals: int) -> tuple[float, float]:
 def _hbb_numbers(hbb: Points, axes: Axes) -> Sequence[float]:
     x_min, y_min, x_max, y_max = _scaled(hbb, axes)
     (left, right), (top, bottom) = (
-        _apart(*ends, _decimals(axes[0])) for ends in ((x_min, x_max), (y_min, y_max))
+        _apart(*ends, axes[0].decimals) for ends in ((x_min, x_max), (y_min, y_max))
     )
     return left, top, right, bottom
 
@@ -301,6 +320,41 @@ def _turned_points(numbers: Sequence[float], axes: Axes) -> Points:
     return from_rotated(cx, cy, w, h, angle)
 
 
+def _centre_numbers(points: Points, axes: Axes) -> Sequence[float]:
+    """Centre and sides, the longer one first, then the whole degrees (-90 to 90) that turn it."""
+    if kind(points) == "hbb":
+        left, top, right, bottom = points
+        cx, cy, w, h, angle = (left + right) / 2, (top + bottom) / 2, right - left, bottom - top, 0
+    else:
+        cx, cy, w, h, angle = to_rotated(points)
+        if w < h:
+            w, h, angle = h, w, angle - 90
+        if round(angle) == 0:  # an angle of 0 is an hbb
+            w, h, angle = h, w, 90
+    scaled = _scaled((cx, cy, w, h), axes)
+    decimals = axes[0].decimals
+    least = 10**-decimals
+    x, y, *sides = (round(number, decimals) for number in scaled)
+    return x, y, *(max(side, least) for side in sides), round(angle)
+
+
+def _centre_points(numbers: Sequence[float], axes: Axes) -> Points:
+    """An hbb where the angle is 0, else an obb; the centre must be in range."""
+    cx, cy, w, h, angle = numbers
+    return _turned_points((cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2, angle), axes)
+
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+def _read_braces(text: str) -> list[list[float]]:
+    """The five numbers in each pair of braces: small ones are no fractions of another scale."""
+    boxes = [re.findall(r"<\s*(-?\d+(?:\.\d+)?)\s*>", braces) for braces in _BRACES.findall(text)]
+    if not boxes or any(len(box) != 5 for box in boxes):
+        raise NoBoxError("no box: expected {<x><y><width><height>|<angle>}")
+    return [[float(number) for number in box] for box in boxes]
+
+
 def _corner_numbers(points: Points, axes: Axes) -> Sequence[float]:
     if kind(points) == "hbb":
         return to_obb(_hbb_numbers(points, axes))
@@ -313,13 +367,28 @@ def _corner_points(numbers: Sequence[float], axes: Axes) -> Points:
 
 
 def _image(last: float) -> Callable[[int, int], Axes]:
-    return lambda width, height: (Axis(last, width), Axis(last, height))
+    # On a 0-1 frame two decimals would lose 74 % of 8 px boxes in 800 px at IoU 0.5.
+    decimals = 3 if last == 1 else 0
+    return lambda width, height: (
+        Axis(last, width, decimals=decimals),
+        Axis(last, height, decimals=decimals),
+    )
+
+
+def _hundredths(width: int, height: int) -> Axes:
+    """0-100 of the sides, with two decimals."""
+    return Axis(100, width, decimals=2), Axis(100, height, decimals=2)
+
+
+def _released(width: int, height: int) -> Axes:
+    """Pixels."""
+    return Axis(width, width), Axis(height, height)
 
 
 def _padded_square(width: int, height: int) -> Axes:
     """0-1 of the square that LLaVA pads to: the image in its middle, an odd pixel after it."""
     side = max(width, height)
-    return Axis(1, side, (side - width) // 2), Axis(1, side, (side - height) // 2)
+    return Axis(1, side, (side - width) // 2, 3), Axis(1, side, (side - height) // 2, 3)
 
 
 # Patches of 14 pixels, merged two by two; the bounds are those of qwen-vl-utils and of the
@@ -384,9 +453,29 @@ _OBB = BoxCodec(
     item="[{}, {}, {}, {}, {}, {}, {}, {}]",
     counts=(8,),
 )
+_VHM = replace(_LLAVA, name="vhm", axes=_image(1000))
+_QWEN_VL = replace(_VHM, name="qwen_vl", item="<box>({},{}),({},{})</box>", between="")
+_INTERNVL = replace(_VHM, name="internvl", ends=("<box>[", "]</box>"))
+_PIXELS = replace(_VHM, name="pixels", axes=_released, unit="px")
+_EARTHDIAL = replace(_GEOCHAT, name="earthdial", item="[[{}, {}, {}, {}, {}]]", between="")
+_FIT_RS = replace(
+    _GEOCHAT,
+    name="fit_rs",
+    axes=_hundredths,
+    to_numbers=_centre_numbers,
+    to_points=_centre_points,
+    between=", ",
+    ends=("<rbox>(", ")</rbox>"),
+    counts=(5,),
+    read=_read_braces,
+)
 _PADDED = replace(_LLAVA, name="llava_padded", axes=_padded_square)
 
 CODECS: dict[str, BoxCodec] = {
-    codec.name: codec for codec in (_LLAVA, _PADDED, _GEOCHAT, qwen2_5_vl(), _NORM1000, _OBB)
+    codec.name: codec
+    for codec in (
+        *(_LLAVA, _PADDED, _GEOCHAT, qwen2_5_vl(), _NORM1000, _OBB),
+        *(_VHM, _QWEN_VL, _INTERNVL, _PIXELS, _EARTHDIAL, _FIT_RS),
+    )
 }
 """Every codec by the name that ``box_format`` takes."""
