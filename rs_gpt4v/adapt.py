@@ -138,7 +138,11 @@ def _dialogues(records: pa.Table, adaption: Adaption, task: Task) -> pa.Table:
     messages = records["messages"].combine_chunks()
     content = pc.struct_field(messages.values, "content")
     last = content.take(pc.subtract(messages.offsets[1:], 1))
-    return rows_of(records, ids_of(records, adaption), messages, task, one_each(last))
+    ids = ids_of(records, adaption)
+    boxes = None
+    if "text_boxes" in records.column_names:
+        boxes = pc.coalesce(records["text_boxes"].combine_chunks(), _no_boxes(len(ids)))
+    return rows_of(records, ids, messages, task, one_each(last), boxes=boxes)
 
 
 def _boxes(records: pa.Table) -> pa.Array:

@@ -17,7 +17,7 @@ earthdial     0-100 of the sides, then degrees clockwise          8 px
 fit_rs        0-100 as centre, sides and degrees clockwise        0.08 px
 ============  ==================================================  ==================================
 
-The last six are those of published data sets; see `rs_gpt4v_builders.folder.text_boxes`.
+The last six are those of published data sets; see `rs_gpt4v_builders.folder.dialogue_boxes`.
 
 >>> for codec in CODECS.values():
 ...     print(f"{codec.name:12}", codec.write([("ship", (80, 160, 240, 320))], 800, 800))

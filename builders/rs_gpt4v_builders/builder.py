@@ -76,6 +76,8 @@ class RsGpt4vConfig(datasets.BuilderConfig):
             in splits other than "train" also probe_presence and probe_relation.
         probes_per_image: Of these two: how many classes or pairs of classes of an image are asked
             about at most.
+        text_boxes: How boxes in the texts of dialogues are meant: a codec, "auto", recognised over
+            the whole file, or "none". They are written anew only where ``box_format`` is given.
     """
 
     sample: bool = False
@@ -92,6 +94,7 @@ class RsGpt4vConfig(datasets.BuilderConfig):
     images: str | None = None
     tasks: tuple[str, ...] | None = None
     probes_per_image: int = 3
+    text_boxes: str = "auto"
 
     @property
     def conversion(self) -> Conversion:
@@ -118,7 +121,7 @@ _TYPES: dict[str, type] = {
     "probes_per_image": int,
 }
 _TYPE_WORDS: dict[type, str] = {bool: "True or False", int: "a whole number"}
-_OF_FOLDER = ("layout", "columns", "images", "tasks", "data_files")
+_OF_FOLDER = ("layout", "columns", "images", "tasks", "text_boxes", "data_files")
 
 
 def _titles(name: str) -> str:
@@ -381,7 +384,7 @@ def _configs(
         return tuple(CONFIGS[member] for member in members(name))
     if root is None:
         return ()
-    given = {key: options[key] for key in _OF_FOLDER if key in options}
+    given = {key: options[key] for key in (*_OF_FOLDER, "box_format") if key in options}
     return folder_configs(
         root, FolderOptions(**given, data_files=data_files, conversion=_conversion(options))
     )

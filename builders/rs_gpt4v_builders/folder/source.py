@@ -24,6 +24,7 @@ from rs_gpt4v_builders.folder.annotations import (
     split_of,
 )
 from rs_gpt4v_builders.folder.box_layouts import PROBES, ROWS
+from rs_gpt4v_builders.folder.dialogue_boxes import NAMES
 from rs_gpt4v_builders.folder.image_names import ImageFiles, ImageNames, with_part
 from rs_gpt4v_builders.folder.layout import Layout, Reading
 from rs_gpt4v_builders.folder.tables import ALIASES
@@ -47,12 +48,16 @@ class FolderOptions(NamedTuple):
     tasks: Sequence[str] | None = None
     data_files: DataFiles | None = None
     conversion: Conversion = AS_IS
+    text_boxes: str = "auto"
+    box_format: str | None = None
 
 
 def check_options(options: FolderOptions) -> None:
     """Raise ValueError for a value that is none of an option's."""
     if options.layout not in ("auto", *LAYOUTS):
         raise ValueError(f"layout={options.layout!r}: expected auto or one of {', '.join(LAYOUTS)}")
+    if options.text_boxes not in NAMES:
+        raise ValueError(f"text_boxes={options.text_boxes!r}: expected one of {', '.join(NAMES)}")
     for name, given, known in (
         ("columns", options.columns, ALIASES),
         ("tasks", options.tasks, ROWS | PROBES),
@@ -139,6 +144,8 @@ def _read(
             images=names,
             columns=options.columns or {},
             conversion=options.conversion,
+            text_boxes=options.text_boxes,
+            box_format=options.box_format,
             split=split if stated else None,
             rest=bool(stated) and split == stated[0],
         )
