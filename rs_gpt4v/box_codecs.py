@@ -275,7 +275,7 @@ def _hbb_digits(
     if any(axis.pad for pair in axes for axis in pair):
         return None
     first = axes[0][0]
-    steps = 10 ** _decimals(first)
+    steps = 10**first.decimals
     lasts = np.array([[axis.last for axis in pair] for pair in axes])[of_box.ravel()]
     clipped = np.clip(np.asarray(boxes, float), 0, np.tile(sizes, 2))
     sides = clipped[:, 2:] - clipped[:, :2]
@@ -286,14 +286,14 @@ def _hbb_digits(
     # Where rounding decides by a hair, Python's rounding of the decimal number counts.
     close = np.abs(np.abs(scaled * steps - whole) - 0.5) < 1e-6
     whole[close] = [
-        round(round(number, _decimals(first)) * steps) for number in scaled[close].tolist()
+        round(round(number, first.decimals) * steps) for number in scaled[close].tolist()
     ]
     meet = whole[:, :2] >= whole[:, 2:]
     whole[:, :2] = np.where(meet, np.floor(scaled[:, :2] * steps), whole[:, :2])
     whole[:, 2:] = np.where(meet, np.ceil(scaled[:, 2:] * steps), whole[:, 2:])
     if (whole[:, :2] >= whole[:, 2:]).any():
         return None
-    digits = [f"{number / steps:.{_decimals(first)}f}" for number in range(int(whole.max()) + 1)]
+    digits = [f"{number / steps:.{first.decimals}f}" for number in range(int(whole.max()) + 1)]
     return [[digits[number] for number in box] for box in whole.astype(int).tolist()]
 
 
