@@ -20,15 +20,7 @@ _NOTHING_SEEN = r"^[\s\pZ\pC]*$"  # no-break and zero-width spaces too
 
 Role = Literal["system", "user", "assistant"]
 Task = Literal[
-    "caption",
-    "vqa",
-    "grounding",
-    "region_caption",
-    "conversation",
-    "detail",
-    "detection",
-    "scene",
-    "probe",
+    "caption", "vqa", "grounding", "region_caption", "conversation", "detail", "detection", "scene"
 ]
 Modality = Literal["optical", "sar", "infrared", "multispectral"]
 
@@ -62,12 +54,11 @@ class Message(TypedDict):
 class LabelledBox(TypedDict):
     """Ground truth in pixels of the released image.
 
-    ``label`` is null where a dialogue of one's own has a box in its text and no name for it.
     ``points`` holds x_min, y_min, x_max, y_max where ``kind`` is "hbb", and four corners
     x1, y1, ... x4, y4, clockwise from the top left, where it is "obb".
     """
 
-    label: str | None
+    label: str
     points: list[float]
     kind: Literal["hbb", "obb"]
 
