@@ -7,7 +7,7 @@ images so far. Everything is columnar: 625,340 questions take a second.
 # pyarrow makes its compute functions at import time, unseen by type checkers.
 # pyright: reportAttributeAccessIssue=false
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -34,6 +34,9 @@ class Adaption:
         seed: Picks each row's template, together with its id; None always takes the first.
         box_format: The codec that writes boxes, one of `rs_gpt4v.box_codecs.CODECS`.
         classes: What the objects of the data set are, for questions about absent ones.
+        together: How many images of the split show two classes, by their places in ``classes``; on
+            the diagonal, how many show one.
+        probes_per_image: How many classes `rs_gpt4v.adapt_probes` asks about at most.
     """
 
     prefix: str
@@ -42,6 +45,8 @@ class Adaption:
     seed: int | None = 0
     box_format: str = "llava"
     classes: tuple[str, ...] = ()
+    together: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), int), compare=False)
+    probes_per_image: int = 3
 
 
 def captions(records: pa.Table, adaption: Adaption) -> pa.Table:
@@ -71,13 +76,13 @@ def _chosen_captions(captions: list[str], adaption: Adaption) -> list[int]:
     return [i for i, caption in enumerate(captions) if caption not in captions[:i]]
 
 
-def questions(records: pa.Table, adaption: Adaption) -> pa.Table:
+def questions(records: pa.Table, adaption: Adaption, task: Task = "vqa") -> pa.Table:
     """Rows of `rs_gpt4v.records.QUESTIONS`: one a question; its answer is the only reference."""
     ids = ids_of(records, adaption)
     asked = pc.utf8_trim_whitespace(records["question"].combine_chunks())
     answers = pc.utf8_trim_whitespace(records["answer"].combine_chunks())
     messages = turns(worded(templates.VQA, ids, adaption, asked), answers)
-    return rows_of(records, ids, messages, "vqa", one_each(answers), records["question_type"])
+    return rows_of(records, ids, messages, task, one_each(answers), records["question_type"])
 
 
 def grounding(records: pa.Table, adaption: Adaption) -> pa.Table:
@@ -133,7 +138,11 @@ def _dialogues(records: pa.Table, adaption: Adaption, task: Task) -> pa.Table:
     messages = records["messages"].combine_chunks()
     content = pc.struct_field(messages.values, "content")
     last = content.take(pc.subtract(messages.offsets[1:], 1))
-    return rows_of(records, ids_of(records, adaption), messages, task, one_each(last))
+    ids = ids_of(records, adaption)
+    boxes = None
+    if "text_boxes" in records.column_names:
+        boxes = pc.coalesce(records["text_boxes"].combine_chunks(), _no_boxes(len(ids)))
+    return rows_of(records, ids, messages, task, one_each(last), boxes=boxes)
 
 
 def _boxes(records: pa.Table) -> pa.Array:

@@ -20,7 +20,15 @@ _NOTHING_SEEN = r"^[\s\pZ\pC]*$"  # no-break and zero-width spaces too
 
 Role = Literal["system", "user", "assistant"]
 Task = Literal[
-    "caption", "vqa", "grounding", "region_caption", "conversation", "detail", "detection", "scene"
+    "caption",
+    "vqa",
+    "grounding",
+    "region_caption",
+    "conversation",
+    "detail",
+    "detection",
+    "scene",
+    "probe",
 ]
 Modality = Literal["optical", "sar", "infrared", "multispectral"]
 
@@ -54,11 +62,12 @@ class Message(TypedDict):
 class LabelledBox(TypedDict):
     """Ground truth in pixels of the released image.
 
+    ``label`` is null where a dialogue of one's own has a box in its text and no name for it.
     ``points`` holds x_min, y_min, x_max, y_max where ``kind`` is "hbb", and four corners
     x1, y1, ... x4, y4, clockwise from the top left, where it is "obb".
     """
 
-    label: str
+    label: str | None
     points: list[float]
     kind: Literal["hbb", "obb"]
 

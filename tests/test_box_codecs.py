@@ -27,6 +27,8 @@ Size = tuple[int, int]
 Rotated = tuple[float, float, float, float, float]
 
 ALL = pytest.mark.parametrize("name", list(CODECS))
+UPRIGHT = [name for name, codec in CODECS.items() if codec.kinds == ("hbb",)]
+TURNED = pytest.mark.parametrize("name", ["geochat", "earthdial", "fit_rs"])
 JSON = pytest.mark.parametrize("name", ["qwen2_5_vl", "norm1000"])
 
 sizes = st.tuples(st.integers(1, 20_000), st.integers(1, 20_000))
@@ -40,7 +42,11 @@ def pitch(name: str, width: int, height: int) -> tuple[float, float]:
     if name == "qwen2_5_vl":
         resized = smart_resize(width, height)
         return width / resized[0], height / resized[1]
-    steps = 100 if name == "geochat" else 1000
+    if name == "pixels":
+        return 1, 1
+    if name == "fit_rs":  # half a step of the centre, and half of one of the side
+        return width / 5000, height / 5000
+    steps = 100 if name in ("geochat", "earthdial") else 1000
     return width / steps, height / steps
 
 
@@ -123,33 +129,44 @@ def test_corners_move_half_a_step(case: tuple[Rotated, int, int]) -> None:
     assert iou(again, corners) >= hull_bound(box[2], box[3], moved) - 1e-6
 
 
+@TURNED
 @given(case=turned())
-def test_geochat_turns_by_whole_degrees(case: tuple[Rotated, int, int]) -> None:
+def test_boxes_turn_by_whole_degrees(name: str, case: tuple[Rotated, int, int]) -> None:
     # Half a step the centre, half a step half the diagonal, half a degree along its circle.
     box, width, height = case
-    corners, step = from_rotated(*box), math.hypot(*pitch("geochat", width, height))
+    corners, step = from_rotated(*box), math.hypot(*pitch(name, width, height))
     moved = step + math.radians(0.5) * (math.hypot(box[2], box[3]) + step) / 2
-    again = round_trip("geochat", corners, width, height)
+    again = round_trip(name, corners, width, height)
     assert again == pytest.approx(order_corners(again))
     assert iou(again, corners) >= hull_bound(box[2], box[3], moved) - 1e-6
 
 
-@pytest.mark.parametrize("angle", [*range(1, 91), 90.3, 179.6, 0.4])
-def test_geochat_keeps_every_angle(angle: float) -> None:
+@TURNED
+@pytest.mark.parametrize("angle", [*range(1, 91), 90.3, 179.6, 0.4, 134.7, 95.2])
+def test_every_angle_is_kept(name: str, angle: float) -> None:
     # On its grid, with an even middle, nothing but the angle is rounded.
     corners = from_rotated(500, 500, 200, 60, angle)
-    again = round_trip("geochat", corners, 1000, 1000)
+    again = round_trip(name, corners, 1000, 1000)
     assert iou(again, corners) >= (0.95 if angle % 1 else 0.999)
 
 
-def test_geochat_turns_clockwise_as_seen() -> None:
-    box = parsed("geochat", "{<40><45><60><55>|<30>}", 100, 100)
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("geochat", "{<40><45><60><55>|<30>}"),
+        ("earthdial", "[[40, 45, 60, 55, 30]]"),
+        ("fit_rs", "<rbox>({<50.00><50.00><20.00><10.00>|<30>})</rbox>"),
+        ("fit_rs", "{<50.00><50.00><10.00><20.00>|<-60>}"),
+    ],
+)
+def test_boxes_turn_clockwise_as_seen(name: str, text: str) -> None:
+    box = parsed(name, text, 100, 100)
     down = 10 * math.sin(math.radians(30))  # the right end of the long side goes down
     right = [(x, y) for x, y in zip(box[::2], box[1::2], strict=True) if x > 50]
     assert sum(y for _, y in right) / 2 == pytest.approx(50 + down)
 
 
-@pytest.mark.parametrize("name", ["geochat", "obb"])
+@pytest.mark.parametrize("name", ["geochat", "obb", "earthdial", "fit_rs"])
 @given(case=turned(), thin=st.floats(1e-4, 1))
 def test_a_rotated_sliver_keeps_an_area(
     name: str, case: tuple[Rotated, int, int], thin: float
@@ -230,7 +247,7 @@ def test_nasty_labels_survive_and_break_nothing(name: str, label: str) -> None:
     check_label(name, label)
 
 
-@pytest.mark.parametrize("name", ["llava", "norm1000", "obb", "qwen2_5_vl"])
+@pytest.mark.parametrize("name", [n for n in CODECS if n not in ("geochat", "earthdial")])
 def test_small_objects_survive_the_text(name: str) -> None:
     # With 0-100 integers three of four 8 px boxes in 800 px fall below IoU 0.5.
     for i in range(97):
@@ -275,7 +292,7 @@ def test_what_is_written_is_read_and_the_rest_refused(name: str, points: list[fl
     assert not is_degenerate(again)
 
 
-@pytest.mark.parametrize("name", ["llava", "llava_padded", "qwen2_5_vl", "norm1000"])
+@pytest.mark.parametrize("name", UPRIGHT)
 def test_upright_codecs_write_no_corners(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} cannot write an obb: convert it with to_hbb"):
         CODECS[name].write([("ship", (0, 0, 9, 0, 9, 9, 0, 9))], 800, 600)
@@ -284,6 +301,31 @@ def test_upright_codecs_write_no_corners(name: str) -> None:
 def test_no_boxes_are_an_empty_text() -> None:
     assert CODECS["llava"].write([], 800, 600) == ""
     assert CODECS["norm1000"].write([], 800, 600) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("vhm", "[125, 250, 375, 500], [0, 0, 1000, 1000]"),
+        ("qwen_vl", "<box>(125,250),(375,500)</box><box>(0,0),(1000,1000)</box>"),
+        ("internvl", "<box>[[125, 250, 375, 500], [0, 0, 1000, 1000]]</box>"),
+        ("pixels", "[100, 150, 300, 300], [0, 0, 800, 600]"),
+        ("earthdial", "[[12, 25, 38, 50, 0]][[0, 0, 100, 100, 0]]"),
+        (
+            "fit_rs",
+            "<rbox>({<25.00><37.50><25.00><25.00>|<0>}, "
+            "{<50.00><50.00><100.00><100.00>|<0>})</rbox>",
+        ),
+    ],
+)
+def test_forms_of_published_data(name: str, text: str) -> None:
+    boxes = [("ship", (100, 150, 300, 300)), ("lake", (0, 0, 800, 600))]
+    assert CODECS[name].write(boxes, 800, 600) == text
+
+
+def test_a_small_box_of_fit_rs_is_no_fraction() -> None:
+    box = parsed("fit_rs", "<rbox>({<0.50><0.60><0.40><0.30>|<0>})</rbox>", 1000, 1000)
+    assert box == pytest.approx((3, 4.5, 7, 7.5))
 
 
 def test_zero_has_no_sign() -> None:

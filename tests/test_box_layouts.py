@@ -227,6 +227,32 @@ def test_odd_rotated_box_of_coco(root: Path, annotation: dict[str, Any], reason:
     assert ids(root, on_missing="skip") == ["a/ship/boxes"]
 
 
+def test_other_files_of_coco_have_the_boxes_again(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, extra in (("instances", {}), ("person_keypoints", {"num_keypoints": 0})):
+        write(root / f"annotations/{name}_train2017.json", coco(extra))
+    assert ids(root) == ["a/ship/boxes"]
+    assert "not read: annotations/person_keypoints_train2017.json" in caplog.text
+
+
+def test_objects_of_an_image_in_two_files(root: Path) -> None:
+    for name in ("Horizontal", "Oriented"):
+        write(root / f"Annotations/{name}/a.xml", voc(corner_tags(TURNED)))
+    with pytest.raises(
+        AnnotationError, match=r"Horizontal and .*Oriented both annotate a\.png: an"
+    ):
+        load(root)
+    assert ids(root, data_files="Annotations/Oriented") == ["a/ship/boxes"]
+
+
+def test_file_of_the_very_name_is_not_in_doubt(root: Path) -> None:
+    (root / "a.png").rename(root / "a.jpg")
+    picture(root / "Images/a.png")
+    write(root / "x.json", coco({}))
+    assert rows(root)[0]["images"][0]["path"] == str(root / "Images/a.png")
+
+
 def test_radians_of_coco(root: Path) -> None:
     for name in "cdefghijkl":
         picture(root / f"{name}.png")
@@ -309,13 +335,16 @@ def test_classes_of_hrsc_are_never_invented(root: Path) -> None:
         load(root)
 
 
-def test_lists_of_splits_beside_hrsc(root: Path) -> None:
+def test_lists_of_splits_beside_hrsc(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(root / "sysdata.xml", SYSDATA)
     for name in "ab":
+        (root / f"{name}.png").unlink()
+        picture(root / f"AllImages/{name}.bmp")
         write(root / f"Annotations/{name}.xml", hrsc().replace("FileName>a", f"FileName>{name}"))
     write(root / "ImageSets/trainval.txt", "a\n")
     write(root / "ImageSets/test.txt", "b\n")
     assert (ids(root), ids(root, "test")) == (["a/ship/boxes"], ["b/ship/boxes"])
+    assert not caplog.messages
 
 
 # --- YOLO ---------------------------------------------------------------------------------------
@@ -434,12 +463,13 @@ def test_splits_that_the_yaml_file_alone_says(root: Path, start: str) -> None:
     assert (ids(root), ids(root, "test")) == (["2/ship/boxes"], ["1/ship/boxes"])
 
 
-def test_lists_of_images_that_the_yaml_file_names(root: Path) -> None:
+@pytest.mark.parametrize("start", ["./", "", "data/", "/home/someone/set/", "../set/"])
+def test_lists_of_images_that_the_yaml_file_names(root: Path, start: str) -> None:
     for name in "123":
         picture(root / f"images/{name}.png")
         write(root / f"labels/{name}.txt", LINE)
-    write(root / "train.txt", "./images/1.png\n./images/3.png\n")
-    write(root / "test.txt", "./images/2.png\n./images/4.png\n")
+    write(root / "train.txt", f"{start}images/1.png\n{start}images/3.png\n")
+    write(root / "test.txt", f"{start}images/2.png\n{start}images/4.png\n")
     write(root / "data.yaml", "train: train.txt\ntest: test.txt\nnames: [plane, ship]")
     with pytest.raises(
         RecordError, match=r"folder/test/4: the list of test names it, and .*labels"
@@ -449,6 +479,14 @@ def test_lists_of_images_that_the_yaml_file_names(root: Path) -> None:
     assert ids(root, "test", on_missing="skip") == ["2/ship/boxes"]
 
 
+def test_images_that_the_yaml_file_names(root: Path) -> None:
+    for name in "12":
+        picture(root / f"images/{name}.png")
+        write(root / f"labels/{name}.txt", LINE)
+    write(root / "data.yaml", "train: [images/1.png]\nval: [images/2.png]\nnames: [plane, ship]")
+    assert (ids(root), ids(root, "validation")) == (["1/ship/boxes"], ["2/ship/boxes"])
+
+
 def test_labels_below_the_folder_of_a_split(root: Path) -> None:
     picture(root / "images/train/lake/1.png")
     write(root / "labels/train/lake/1.txt", LINE)
@@ -456,11 +494,18 @@ def test_labels_below_the_folder_of_a_split(root: Path) -> None:
     assert rows(root)[0]["images"][0]["path"] == str(root / "images/train/lake/1.png")
 
 
-def test_image_without_objects(root: Path) -> None:
+def test_image_without_objects(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(root / "labels/a.txt", "")
     write(root / "labels/b.txt", LINE)
     write(root / "classes.txt", "plane\nship\n")
     assert ids(root, tasks=["presence"]) == ["a/ship/presence", "b/ship/presence"]
+    assert not caplog.messages
+    picture(root / "c.png")
+    picture(root / "elsewhere/d.png")
+    rows(root)
+    (message,) = caplog.messages
+    assert "own/labels: 1 images beside those with labels have no label file" in message
+    assert "c.png" in message
 
 
 # --- Label Studio -------------------------------------------------------------------------------
@@ -475,6 +520,7 @@ def test_image_without_objects(root: Path) -> None:
         ("tiles/1 2.png", "/data/local-files/?d=tiles/1%202.png"),
         ("lake/1.png", "https://example.org/tiles/lake/1.png?x=y"),
         ("lake/1.png", "s3://bucket/lake/1.png"),
+        ("1.png", "/1"),
     ],
 )
 def test_images_of_label_studio(root: Path, there: str, named: str) -> None:
@@ -503,7 +549,7 @@ def test_images_of_label_studio(root: Path, there: str, named: str) -> None:
             task(region(70, 40, value={"rectanglelabels": ["a"], "x": 1})),
             "expected numbers under x",
         ),
-        (task(image="a.txt"), r"expected one image, found a list of 0 in an object with image"),
+        (task(data={"text": "a"}), r"expected one image, found a list of 0 in an object with text"),
         (task(data={"a": "a.png", "b": "b.png"}), "expected one image, found a list of 2"),
         (7, "task 1: expected an object, found 7"),
     ],

@@ -3,13 +3,13 @@
 To add a source, see CONTRIBUTING.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from rs_gpt4v import adapt, adapt_objects
-from rs_gpt4v.adapt import Adaption
+from rs_gpt4v import adapt, adapt_objects, adapt_probes
+from rs_gpt4v.adapt import Adaption, Protocol
 from rs_gpt4v_builders.sources import (
     dior,
     dior_rsvg,
@@ -36,14 +36,21 @@ class Config:
         adapt: Makes rows of its records.
         rows: How many a release has under the paper's protocol, for the README: train /
             validation / test.
+        trains: Whether it has the rows of the split "train", where its source has that.
     """
 
     source: Source
     adapt: Callable[[pa.Table, Adaption], pa.Table]
     rows: str
+    trains: bool = True
+
+    def splits(self, protocol: Protocol) -> Mapping[str, tuple[str, ...]]:
+        """The splits that it has, in order, with the annotation files that each needs."""
+        splits = self.source.splits(protocol)
+        return {name: files for name, files in splits.items() if self.trains or name != "train"}
 
 
-_DETECTION_ROWS = "one a class of an image, and a third more: 11,725 / - / 11,738 images"
+_PROBES = "- / - / made of the boxes of 11,738 images, which no config trains on"
 
 CONFIGS: dict[str, Config] = {
     "cap_nwpu": Config(nwpu_captions.SOURCE, adapt.captions, "125,894 / 15,737 / 3,150"),
@@ -75,8 +82,8 @@ CONFIGS: dict[str, Config] = {
     "scene_rsicd": Config(rsicd.SCENES, adapt_objects.scenes, "8,734 / 1,094 / 1,093"),
     "scene_rsitmd": Config(rsitmd.SCENES, adapt_objects.scenes, "4,291 / - / 452"),
     "scene_ucm": Config(ucm_captions.SCENES, adapt_objects.scenes, "1,680 / 210 / 210"),
-    "detect_dior": Config(dior.SOURCE, adapt_objects.detection, _DETECTION_ROWS),
-    "detect_dior_obb": Config(dior.ORIENTED, adapt_objects.detection, _DETECTION_ROWS),
+    "probe_presence": Config(dior.SOURCE, adapt_probes.presence, _PROBES, trains=False),
+    "probe_relation": Config(dior.SOURCE, adapt_probes.relation, _PROBES, trains=False),
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -91,7 +98,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     # What the paper names and its mixture does not have.
     "scenes": ("scene_nwpu", "scene_rsicd", "scene_rsitmd", "scene_ucm"),
-    "detection": ("detect_dior", "detect_dior_obb"),
+    "probes": ("probe_presence", "probe_relation"),
     "everything": tuple(CONFIGS),
 }
 """Configs that are others, one after the other."""
@@ -99,7 +106,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 DEFAULT_CONFIG = "all"
 
 OBJECT_SOURCES = (dior.SOURCE, dior.ORIENTED)
-"""Every object of DIOR's images: what dialogues are generated from too."""
+"""Every object of DIOR's images: what dialogues are generated from."""
 
 
 def members(name: str) -> tuple[str, ...]:
@@ -108,8 +115,9 @@ def members(name: str) -> tuple[str, ...]:
 
 
 def all_sources() -> list[Source]:
-    """The configs' sources, each once."""
-    return sources_of(*CONFIGS)
+    """The configs' sources and those that dialogues are generated from, each once."""
+    sources = [*sources_of(*CONFIGS), *OBJECT_SOURCES]
+    return list({source.name: source for source in sources}.values())
 
 
 def sources_of(*names: str) -> list[Source]:

@@ -18,12 +18,13 @@ import pyarrow as pa
 from datasets.builder import Key
 
 from rs_gpt4v.adapt import Adaption, Protocol
-from rs_gpt4v.adapt_objects import classes_of
+from rs_gpt4v.adapt_objects import classes_of, occurrence
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.conversation import FEATURES, SCHEMA, InvalidConversationError, check
 from rs_gpt4v.files import read_json_lines
 from rs_gpt4v.image_bands import Stretch
 from rs_gpt4v.images import AS_IS, Conversion
+from rs_gpt4v.scene_classes import two_spellings
 from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, Config, members, sources_of
 from rs_gpt4v_builders.audit.exclude import LeakFinder, leak_finder
 from rs_gpt4v_builders.cache_key import fingerprint
@@ -71,7 +72,12 @@ class RsGpt4vConfig(datasets.BuilderConfig):
             `rs_gpt4v_builders.folder.annotations.LAYOUTS`, or "auto", recognised by their content.
         columns: The names of a table's columns, by ours: {"caption": "text_en"}.
         images: The folder that the names of images start from, as seen from ``data_dir``.
-        tasks: Which rows are made of boxes: grounding, detection, region_caption, count, presence.
+        tasks: Which rows are made of boxes: grounding, detection, region_caption, count, presence;
+            in splits other than "train" also probe_presence and probe_relation.
+        probes_per_image: Of these two: how many classes or pairs of classes of an image are asked
+            about at most.
+        text_boxes: How boxes in the texts of dialogues are meant: a codec, "auto", recognised over
+            the whole file, or "none". They are written anew only where ``box_format`` is given.
     """
 
     sample: bool = False
@@ -87,6 +93,8 @@ class RsGpt4vConfig(datasets.BuilderConfig):
     columns: dict[str, str] | None = None
     images: str | None = None
     tasks: tuple[str, ...] | None = None
+    probes_per_image: int = 3
+    text_boxes: str = "auto"
 
     @property
     def conversion(self) -> Conversion:
@@ -106,9 +114,14 @@ _CHOICES = {
     "wording": ("varied", "fixed"),
     "box_format": tuple(CODECS),
 }
-_TYPES: dict[str, type] = {"sample": bool, "exclude_leaks": bool, "seed": int}
+_TYPES: dict[str, type] = {
+    "sample": bool,
+    "exclude_leaks": bool,
+    "seed": int,
+    "probes_per_image": int,
+}
 _TYPE_WORDS: dict[type, str] = {bool: "True or False", int: "a whole number"}
-_OF_FOLDER = ("layout", "columns", "images", "tasks", "data_files")
+_OF_FOLDER = ("layout", "columns", "images", "tasks", "text_boxes", "data_files")
 
 
 def _titles(name: str) -> str:
@@ -178,8 +191,13 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             raise NoDataRootError(f"{FOLDER}: give data_dir=... (--data-dir), the folder to read")
         in_split: dict[str, list[int]] = {}
         for index, config in enumerate(self.configs):
-            for split in config.source.splits(self.config.protocol):
+            for split in config.splits(self.config.protocol):
                 in_split.setdefault(split, []).append(index)
+        if not in_split:
+            raise ValueError(
+                f"{self.config.name}: there is nothing but training images, and probes are for "
+                'evaluation alone: name a file test, or give data_files={"test": ...}'
+            )
         leaks = self._leak_finder()
         # `datasets` shares a list among its processes, and joins their rows in its order.
         return [
@@ -296,7 +314,8 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             protocol=self.config.protocol,
             seed=self.config.seed if self.config.wording == "varied" else None,
             box_format=self.config.box_format,
-            classes=classes_of(records) if "boxes" in records.column_names else (),
+            probes_per_image=self.config.probes_per_image,
+            **_of_objects(records, config.source),
         )
         step = _RECORDS_PER_TABLE
         if "boxes" in records.column_names:
@@ -365,7 +384,7 @@ def _configs(
         return tuple(CONFIGS[member] for member in members(name))
     if root is None:
         return ()
-    given = {key: options[key] for key in _OF_FOLDER if key in options}
+    given = {key: options[key] for key in (*_OF_FOLDER, "box_format") if key in options}
     return folder_configs(
         root, FolderOptions(**given, data_files=data_files, conversion=_conversion(options))
     )
@@ -388,6 +407,8 @@ def _check_options(config_name: str, options: dict[str, Any]) -> None:
     for name, kind in _TYPES.items():
         if name in options and type(options[name]) is not kind:
             raise ValueError(f"{name}={options[name]!r}: expected {_TYPE_WORDS[kind]}")
+    if options.get("probes_per_image", 1) < 1:
+        raise ValueError(f"probes_per_image={options['probes_per_image']}: expected 1 or more")
     check_choices(options)
     _conversion(options)
     given = {name: options[name] for name in _OF_FOLDER if name in options}
@@ -447,6 +468,31 @@ def data_root(
             f"or in {DATA_ROOT_VARIABLE}"
         )
     return root
+
+
+def _of_objects(records: pa.Table, source: Source) -> dict[str, Any]:
+    """What an `Adaption` says of the objects of a split.
+
+    Raises:
+        AnnotationError: A class is spelt in two ways, so that an image may seem to lack it.
+    """
+    if "boxes" not in records.column_names:
+        return {}
+    classes = classes_of(records)
+    has = occurrence(records, classes)
+    if pair := two_spellings(classes):
+        first = (int(has[:, classes.index(label)].argmax()) for label in pair)
+        places = [_place(records.slice(row, 1).to_pylist()[0]) for row in first]
+        raise AnnotationError(
+            f"{source.title}: {pair[0]!r} ({places[0]}) and {pair[1]!r} ({places[1]}) are one "
+            "class in two spellings, whose objects would be counted apart: write it in one way"
+        )
+    counts = has.astype(np.int64)
+    return {"classes": classes, "together": counts.T @ counts}
+
+
+def _place(record: Mapping[str, Any]) -> str:
+    return f"first in {record.get('where') or 'image ' + record['image']}"
 
 
 def _complete(rows: pa.Table, source: Source) -> pa.Table:

@@ -57,7 +57,7 @@ def _files(name: str) -> dict[str, list[str]]:
     """The files of each split of a config or group."""
     files: dict[str, list[str]] = {}
     for member in members(name):
-        for split in CONFIGS[member].source.splits("paper"):
+        for split in CONFIGS[member].splits("paper"):
             files.setdefault(split, []).append(f"{member}-{split}.parquet")
     return files
 

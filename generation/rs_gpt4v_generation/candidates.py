@@ -33,6 +33,8 @@ def _whole_points(points: list[float]) -> list[float]:
 
 
 def _whole_box(box: LabelledBox) -> LabelledBox:
+    if box["label"] is None:
+        raise ValueError("a label")
     if len(box["points"]) != {"hbb": 4, "obb": 8}[box["kind"]]:
         raise ValueError("4 numbers of an hbb, 8 of an obb")
     return box

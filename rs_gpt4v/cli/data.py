@@ -252,8 +252,8 @@ def export(
     protocol: common.Protocol = "paper",
     on_missing: common.OnMissing = "raise",
     box_format: Annotated[
-        str, typer.Option(help="How boxes are written in the messages.")
-    ] = "llava",
+        str | None, typer.Option(help="How boxes are written in the messages; default: llava.")
+    ] = None,
     exclude_leaks: common.ExcludeLeaks = False,
     stretch: common.Stretch = None,
     bands: common.Bands = None,
@@ -278,13 +278,15 @@ def export(
         raise ValueError(f"--push uploads a hub export, not {kind}: export hub, then push that")
     if public and not push:
         raise ValueError("--public is for what is pushed: give --push USER/NAME as well")
+    # A folder's own texts keep their form unless one is asked for.
+    written = {} if box_format is None else {"box_format": box_format}
     folder = write(
         FORMATS.get(kind) or _harness(kind),
         out,
         configs,
         images=images,
         shard_bytes=shard_mb * 1_000_000,
-        box_format=box_format,
+        **written,
         exclude_leaks=exclude_leaks,
         **common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
     )

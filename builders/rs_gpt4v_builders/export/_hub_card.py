@@ -21,8 +21,9 @@ _TASKS = {
     "captions": "image-to-text",
     "detail": "image-to-text",
     "questions": "visual-question-answering",
+    "presence": "visual-question-answering",
+    "relation": "visual-question-answering",
     "grounding": "object-detection",
-    "detection": "object-detection",
 }
 _PAPER_ENTRY = PAPER.split(",")[0]
 _SIZES = (1_000, 10_000, 100_000, 1_000_000)

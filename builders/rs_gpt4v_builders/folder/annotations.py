@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from rs_gpt4v.files import relative
 from rs_gpt4v_builders.folder import box_layouts, class_folders, dialogues, tables
+from rs_gpt4v_builders.folder.box_files import is_beside_labels
 from rs_gpt4v_builders.folder.image_names import walk
 from rs_gpt4v_builders.folder.layout import SPLITS, SUFFIXES, Candidate, Layout
 from rs_gpt4v_builders.sources.reading import AnnotationError
@@ -80,6 +81,7 @@ def find_annotations(
     if not recognised and layout == "auto" and _is_only_classes(folder, others):
         return _classes(folder)
     found = _one_layout(folder, recognised, layout, others)
+    others = [path for path in others if path.is_file() or not is_beside_labels(path)]
     if others:
         message = "%s: not of layout %s, and not read: %s"
         logger.warning(message, folder, found.name, _names(others, folder))

@@ -18,6 +18,9 @@ NO_BOX = "object without a box"
 NO_LABELS = {"classes.txt", "labels.txt", "obj.names.txt", "readme.txt", "notes.txt"}
 """What tools put beside labels, in lower case."""
 
+LISTS = {"train.txt", "val.txt", "trainval.txt", "test.txt"}
+"""Lists of the images of a split, which stand beside labels or in a folder of their own."""
+
 
 def rows_of_files(files: Iterable[Path], read: Callable[[Path], Row]) -> list[Row]:
     """The row of each file; one of another form has that as its problem.
@@ -61,6 +64,15 @@ def files_with(folder: Path, suffix: str) -> Sequence[Path]:
 def label_files(folder: Path) -> Sequence[Path]:
     """The text files of a folder that may hold labels."""
     return [file for file in files_with(folder, ".txt") if file.name.lower() not in NO_LABELS]
+
+
+def is_beside_labels(folder: Path) -> bool:
+    """Whether the text and XML files of a folder are lists, names of classes and the like."""
+    names = {file.name.lower() for file in folder.iterdir()}
+    known = NO_LABELS | LISTS | {"sysdata.xml"}
+    return "ImageSets" in folder.parts or all(
+        name in known for name in names if name.endswith((".txt", ".xml"))
+    )
 
 
 def levels(folder: Path) -> tuple[Path, ...]:

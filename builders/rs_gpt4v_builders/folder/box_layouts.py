@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rs_gpt4v import adapt_objects, records
+from rs_gpt4v import adapt_objects, adapt_probes, records
 from rs_gpt4v_builders.folder import coco_columns, detection_formats, text_boxes, xml_boxes
 from rs_gpt4v_builders.folder.box_files import NO_LABELS
 from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
@@ -36,6 +36,9 @@ ROWS = {
 }
 """What boxes become."""
 
+PROBES = {"probe_presence": adapt_probes.presence, "probe_relation": adapt_probes.relation}
+"""What else they become, where it is asked for, of the images that nobody trains on."""
+
 
 Matches = Callable[[Candidate], bool]
 ImagesOf = Callable[[Path], Mapping[str, set[str] | None]]
@@ -53,7 +56,9 @@ def _read_coco(path: Path, reading: Reading) -> pa.Table:
 
 
 def _is_coco(candidate: Candidate) -> bool:
-    return all(map(candidate.has, ("images", "categories", "annotations", "bbox")))
+    """Not the files of keypoints and panoptic segments beside them: these have the boxes again."""
+    is_other = any(map(candidate.has, ("num_keypoints", "segments_info")))
+    return not is_other and all(map(candidate.has, ("images", "categories", "annotations", "bbox")))
 
 
 def _is_label_studio(candidate: Candidate) -> bool:
@@ -131,6 +136,8 @@ def _read_split(
     A listed image without an annotation is an unusable record.
     """
     table = _read(path, reading, layout=layout)
+    if layout == "yolo":
+        _warn_of_unlabelled(path, reading, table)
     lists = images_of(path) if reading.split else {}
     if (listed := lists.get(reading.split or "")) is None:
         return table
@@ -149,6 +156,18 @@ def _read_split(
         logger.warning(message, path, f"{len(rest):,}", min(rest))
     chosen = table.filter(pc.is_in(table["key"], pa.array(sorted(listed), pa.string())))
     return pa.concat_tables([chosen, records.table(unusable, records.FOUND_OBJECTS)])
+
+
+def _warn_of_unlabelled(path: Path, reading: Reading, table: pa.Table) -> None:
+    """Name the images beside those with labels: to some, no file of labels means no object."""
+    named = set(table["image"].drop_null().to_pylist())
+    rest = sorted(set(reading.images.files.beside(named)) - named)
+    if rest:
+        message = (
+            "%s: %s images beside those with labels have no label file, and are not read: %s, ... "
+            "If they show no object, write an empty file for each"
+        )
+        logger.warning(message, path, f"{len(rest):,}", rest[0])
 
 
 def _file(name: detection_formats.Layout, title: str, matches: Matches) -> Layout:

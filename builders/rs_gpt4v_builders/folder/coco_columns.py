@@ -19,6 +19,7 @@ from datasets.config import HF_DATASETS_CACHE
 
 from rs_gpt4v import records
 from rs_gpt4v.images import Conversion
+from rs_gpt4v.scene_classes import two_spellings
 from rs_gpt4v_builders.folder.coco import ANGLES
 from rs_gpt4v_builders.folder.image_names import ImageNames
 from rs_gpt4v_builders.folder.own_boxes import ROUNDING, is_in_other_units
@@ -115,6 +116,7 @@ def _parts(path: Path) -> tuple[pa.StructArray, pa.StructArray, pa.StructArray] 
         for column in (described.field("id"), categories.field("id"))
     ) and all(name and name == " ".join(name.split()) for name in names)
     plain = plain and not _may_be_rotated(annotations.field("segmentation"))
+    plain = plain and two_spellings(names) is None  # which a person must find in the file
     return (described, categories, annotations) if plain else None
 
 

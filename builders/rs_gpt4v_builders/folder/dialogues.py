@@ -11,12 +11,17 @@ from typing import Any
 import pyarrow as pa
 
 from rs_gpt4v import adapt, records
+from rs_gpt4v_builders.folder.dialogue_boxes import with_boxes
 from rs_gpt4v_builders.folder.dialogue_columns import read_columns
 from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
 from rs_gpt4v_builders.sources import dialogues
 
 
 def _read(path: Path, reading: Reading) -> pa.Table:
+    return with_boxes(_records(path, reading), path, reading)
+
+
+def _records(path: Path, reading: Reading) -> pa.Table:
     first = Candidate(path).item
     if reading.split is None and (table := read_columns(path, first, reading.images)) is not None:
         return table

@@ -32,6 +32,12 @@ class ImageFiles:
         same = [path for path in found if path.lower() == name.lower()]
         return [path for path in same if path == name] or same or found
 
+    def beside(self, names: Iterable[str]) -> list[str]:
+        """All images in the folders of these."""
+        folders = {os.path.dirname(name) for name in names}  # noqa: PTH120
+        paths = (path for found in self._by_stem.values() for path in found)
+        return [path for path in paths if os.path.dirname(path) in folders]  # noqa: PTH120
+
 
 def walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Each folder in ``folder``, itself as "", and others with "/" at their end; and its files.
@@ -81,8 +87,10 @@ class ImageNames:
         name = self._bare(name)
         if len(self.roots) == 1:
             return self.files.find(self.roots[0] + name)
-        found = (path for root in self.roots for path in self.files.find(root + name))
-        return list(dict.fromkeys(found))
+        roots = {root + name: self.files.find(root + name) for root in self.roots}
+        # A file of the very name counts more than one with another suffix elsewhere.
+        same = [path for path, found in roots.items() if path in found]
+        return same or list(dict.fromkeys(path for found in roots.values() for path in found))
 
     def _bare(self, name: str) -> str:
         name = name.strip().replace("\\", "/").removeprefix("./").removeprefix(self.start)

@@ -55,8 +55,10 @@ def _image_names(task: Any) -> list[str]:
     if not isinstance(task, dict):
         raise ItemError(OTHER_FORM, f"expected an object, found {described(task)}")
     data = task["data"] if isinstance(task.get("data"), dict) else task
-    values = (value for value in data.values() if isinstance(value, str))
-    names = [name for name in map(_path_in, values) if name.lower().endswith(SUFFIXES)]
+    paths = {key: _path_in(value) for key, value in data.items() if isinstance(value, str)}
+    names = [name for name in paths.values() if name.lower().endswith(SUFFIXES)]
+    if not names and paths.get("image"):
+        names = [paths["image"]]
     if len(names) != 1:
         reason = f"expected one image, found {described(names)} in {described(data)}"
         raise ItemError("no image" if not names else "image in doubt", reason)

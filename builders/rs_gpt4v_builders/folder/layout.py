@@ -44,6 +44,8 @@ class Reading:
         images: Finds the images that the file names.
         columns: The user's names of columns, by ours.
         conversion: What is done with images that are not 8-bit.
+        text_boxes: How boxes in texts are meant: `rs_gpt4v_builders.folder.dialogue_boxes.NAMES`.
+        box_format: The codec in which they shall be written; None: as they are.
         split: Of a file that states the splits of its records, which to read; None: all.
         rest: Whether to read those of no known split, each of which has that as its problem.
     """
@@ -51,6 +53,8 @@ class Reading:
     images: ImageNames
     columns: Mapping[str, str] = field(default_factory=dict)
     conversion: Conversion = AS_IS
+    text_boxes: str = "auto"
+    box_format: str | None = None
     split: str | None = None
     rest: bool = False
 

@@ -23,14 +23,20 @@ from rs_gpt4v_builders.folder.annotations import (
     find_annotations,
     split_of,
 )
-from rs_gpt4v_builders.folder.box_layouts import ROWS
+from rs_gpt4v_builders.folder.box_layouts import PROBES, ROWS
+from rs_gpt4v_builders.folder.dialogue_boxes import NAMES
 from rs_gpt4v_builders.folder.image_names import ImageFiles, ImageNames, with_part
 from rs_gpt4v_builders.folder.layout import Layout, Reading
 from rs_gpt4v_builders.folder.tables import ALIASES
+from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.sources.source import Source
 
 NAME = "folder"
 """The config, and the source of its rows."""
+
+
+_OF_IMAGES = {"images", "jpegimages", "allimages"}
+"""Folders of images, in any case: everyone's, Pascal VOC's, HRSC2016's."""
 
 
 class FolderOptions(NamedTuple):
@@ -42,15 +48,19 @@ class FolderOptions(NamedTuple):
     tasks: Sequence[str] | None = None
     data_files: DataFiles | None = None
     conversion: Conversion = AS_IS
+    text_boxes: str = "auto"
+    box_format: str | None = None
 
 
 def check_options(options: FolderOptions) -> None:
     """Raise ValueError for a value that is none of an option's."""
     if options.layout not in ("auto", *LAYOUTS):
         raise ValueError(f"layout={options.layout!r}: expected auto or one of {', '.join(LAYOUTS)}")
+    if options.text_boxes not in NAMES:
+        raise ValueError(f"text_boxes={options.text_boxes!r}: expected one of {', '.join(NAMES)}")
     for name, given, known in (
         ("columns", options.columns, ALIASES),
-        ("tasks", options.tasks, ROWS),
+        ("tasks", options.tasks, ROWS | PROBES),
     ):
         for value in given or ():
             if value not in known:
@@ -89,8 +99,11 @@ def folder_configs(folder: Path, options: FolderOptions) -> tuple[Config, ...]:
         reader=lambda _, split, protocol: reader(split, protocol),
     )
     rows = annotations.layout.rows
-    chosen = rows if options.tasks is None else {name: rows[name] for name in options.tasks}
-    return tuple(Config(source, adapt, "") for adapt in chosen.values())
+    if options.tasks is not None:
+        rows = {name: (ROWS | PROBES)[name] for name in options.tasks}
+    return tuple(
+        Config(source, adapt, "", trains=name not in PROBES) for name, adapt in rows.items()
+    )
 
 
 def _with_lists(layout: Layout, paths: Sequence[Path]) -> list[Path]:
@@ -131,12 +144,28 @@ def _read(
             images=names,
             columns=options.columns or {},
             conversion=options.conversion,
+            text_boxes=options.text_boxes,
+            box_format=options.box_format,
             split=split if stated else None,
             rest=bool(stated) and split == stated[0],
         )
         table = annotations.layout.read(path, reading)
         tables.append(_named_after(path, folder, table) if len(paths) > 1 else table)
+    if annotations.layout.rows is ROWS:
+        _refuse_two_files(paths, tables)
     return pa.concat_tables(tables)
+
+
+def _refuse_two_files(paths: Sequence[Path], tables: Sequence[pa.Table]) -> None:
+    """Raise where the objects of an image are in two files: each alone would miss some."""
+    file_of: dict[str, Path] = {}
+    for path, table in zip(paths, tables, strict=True):
+        for image in table["image"].drop_null().unique().to_pylist():
+            if (first := file_of.setdefault(image, path)) != path:
+                raise AnnotationError(
+                    f"{first} and {path} both annotate {image}: an image's objects are expected in "
+                    "one file. Name those to read with data_files=..., or merge them"
+                )
 
 
 def _named_after(path: Path, folder: Path, table: pa.Table) -> pa.Table:
@@ -148,20 +177,22 @@ def _named_after(path: Path, folder: Path, table: pa.Table) -> pa.Table:
 def _roots(folder: Path, path: Path, split: str) -> Iterable[str]:
     """The folders that the names of images may start from, seen from ``folder``.
 
-    Those above the annotations, their ``images`` and ``JPEGImages``, and in each of these the
-    folders that have the split in their own name. For ``labels/a/b``, also ``images/a/b``.
+    Those above the annotations, what is in `_OF_IMAGES` there, and in each of these the folders
+    that have the split in their own name. For ``labels/a/b``, also ``images/a/b``.
     """
     above = [parent for parent in (path, *path.parents) if parent.is_relative_to(folder)]
     parents = [parent for parent in above if parent.is_dir()] or [folder]
     beside = [folder / with_part(parents[0].relative_to(folder), "labels", "images")]
-    for parent in [*beside, *parents]:
-        for root in (parent, parent / "images", parent / "JPEGImages"):
-            if not root.is_dir():
-                continue
+    for parent in filter(Path.is_dir, [*beside, *parents]):
+        named = [inner for inner in _inner(parent) if inner.name.lower() in _OF_IMAGES]
+        for root in (parent, *named):
             yield _prefix(root, folder)
-            with os.scandir(root) as entries:
-                inner = sorted(entry.path for entry in entries if entry.is_dir())
-            yield from (_prefix(Path(p), folder) for p in inner if split_of(Path(p), root) == split)
+            yield from (_prefix(p, folder) for p in _inner(root) if split_of(p, root) == split)
+
+
+def _inner(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        return sorted(Path(entry.path) for entry in entries if entry.is_dir())
 
 
 def _prefix(root: Path, folder: Path) -> str:

@@ -223,9 +223,26 @@ def _there(file: Path, content: Mapping[str, Any], value: str) -> Path | None:
     return next((path for path in paths if path.exists()), None)
 
 
-def _listed(file: Path, folder: Path) -> set[str]:
-    """The images, without their suffixes, of a list whose labels are in a folder."""
-    names = (line.strip() for line in read_text(file).splitlines())
-    paths = [Path(os.path.normpath(file.parent / name)) for name in names if name]
-    images = [path for path in paths if path.suffix.lower() in SUFFIXES]
-    return {p.stem for p in images if with_part(p.parent, "images", "labels") == folder}
+def _listed(path: Path, folder: Path) -> set[str]:
+    """The images, without suffixes, of a list or of one image, whose labels are in a folder.
+
+    Names may start with folders of another machine, or with the "data" of Darknet.
+    """
+    is_image = path.suffix.lower() in SUFFIXES
+    names = [str(path)] if is_image else read_text(path).split("\n")
+    images = (Path(os.path.normpath(name.strip())) for name in names if name.strip())
+    labels = [with_part(image, "images", "labels") for image in images]
+    return {
+        label.stem
+        for label in labels
+        if label.suffix.lower() in SUFFIXES and _is_in(label, folder, path.parent)
+    }
+
+
+def _is_in(label: Path, folder: Path, start: Path) -> bool:
+    """Whether a name that starts from some machine's ``start`` is in ``folder``."""
+    inner = folder.parts[len(Path(os.path.commonpath([folder, start])).parts) :]
+    if not inner and label.parent == Path():
+        return True
+    inner = inner or (folder.name,)
+    return label.parent.parts[-len(inner) :] == inner

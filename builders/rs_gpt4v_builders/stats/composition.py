@@ -26,6 +26,7 @@ TEMPLATES = {
     "region_caption": templates.REGION_CAPTION,
     "detection": templates.DETECTION,
     "scene": templates.SCENE,
+    "probe": templates.VQA,
 }
 """The templates of each task; dialogues have the release's own words."""
 
