@@ -8,6 +8,8 @@ or expressions of them, and has `rs_gpt4v.adapt` word these. A class is written 
 # pyarrow makes its compute functions at import time, unseen by type checkers.
 # pyright: reportAttributeAccessIssue=false
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -19,7 +21,7 @@ from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import area, clip, to_hbb
 from rs_gpt4v.conversation import SCHEMA
-from rs_gpt4v.object_classes import in_words
+from rs_gpt4v.object_classes import in_words, plural
 
 
 def scenes(records: pa.Table, adaption: Adaption) -> pa.Table:
@@ -56,15 +58,43 @@ def grounding(records: pa.Table, adaption: Adaption) -> pa.Table:
     return adapt.grounding(_expressions(single, "the "), adaption)
 
 
+ABSENT_SHARE = 0.25
+"""Of the rows of `detection`: those about a class that the image has no object of."""
+
+_ABSENT_SEED = 0
+
+
 def detection(records: pa.Table, adaption: Adaption) -> pa.Table:
-    """From a class to all its boxes in the image."""
-    classes = _with_key(_by_class(records), "boxes")
+    """From a class to all its boxes in the image; the question type is the class, in words.
+
+    One row in four (`ABSENT_SHARE`) asks for one of ``adaption.classes`` that the image has no
+    object of. A hash of the image picks these, and no seed: what is scored is always the same.
+    """
+    asked = occurrence(records, adaption.classes)
+    asked |= _some_absent(records, adaption, asked)
+    classes = _with_key(_by_class(records, adaption.classes, np.flatnonzero(asked)), "boxes")
     boxes = _clipped(classes)
     answers = _box_texts(boxes, _sizes(classes)[_rows(boxes)], adaption)
     ids = adapt.ids_of(classes, adaption)
-    asked = adapt.worded(templates.DETECTION, ids, adaption, _class_words(classes))
-    messages = adapt.turns(asked, answers)
-    return adapt.rows_of(classes, ids, messages, "detection", adapt.one_each(answers), boxes=boxes)
+    names = _class_words(classes)
+    questions = adapt.worded(templates.DETECTION, ids, adaption, _mapped(plural, names))
+    return adapt.rows_of(
+        classes,
+        ids,
+        adapt.turns(questions, answers),
+        "detection",
+        adapt.one_each(answers),
+        question_type=pa.chunked_array([names]),
+        boxes=boxes,
+    )
+
+
+def _some_absent(records: pa.Table, adaption: Adaption, has: np.ndarray) -> np.ndarray:
+    """Which absent classes are asked for: `ABSENT_SHARE` of all rows; one, if there is no other."""
+    chance = adapt.hashed(adapt.ids_of(records, adaption), _ABSENT_SEED) / 2.0**64
+    expected = has.sum(1) * (ABSENT_SHARE / (1 - ABSENT_SHARE))
+    number = np.where(expected > 0, np.floor(expected + chance), 1)
+    return ~has & (_random_ranks(records, adaption, has, _ABSENT_SEED) < number[:, None])
 
 
 def region_caption(records: pa.Table, adaption: Adaption) -> pa.Table:
@@ -86,7 +116,8 @@ def presence(records: pa.Table, adaption: Adaption) -> pa.Table:
     These, at least one, are ``adaption.classes`` in the order of a hash of image, class and seed.
     """
     has = occurrence(records, adaption.classes)
-    lacks = ~has & (_random_ranks(records, adaption, has) < np.maximum(1, has.sum(1))[:, None])
+    ranks = _random_ranks(records, adaption, has, adaption.seed or 0)
+    lacks = ~has & (ranks < np.maximum(1, has.sum(1))[:, None])
     rows, codes = np.nonzero(has | lacks)
     labels = pa.array(adaption.classes, pa.string()).take(pa.array(codes))
     classes = _with_key(_of_class(records, rows, labels), "presence")
@@ -110,10 +141,10 @@ def occurrence(records: pa.Table, classes: tuple[str, ...]) -> np.ndarray:
     return has
 
 
-def _random_ranks(records: pa.Table, adaption: Adaption, has: np.ndarray) -> np.ndarray:
+def _random_ranks(records: pa.Table, adaption: Adaption, has: np.ndarray, seed: int) -> np.ndarray:
     """For each record, the absent classes' places in an order of its own; then the present ones."""
     texts = (adapt.ids_of(records, adaption), pa.array(adaption.classes, pa.string()))
-    rows, classes = (adapt.hashed(some, adaption.seed or 0) for some in texts)
+    rows, classes = (adapt.hashed(some, seed) for some in texts)
     order = np.argsort(rows[:, None] ^ classes[None, :], axis=1, kind="stable")
     absent = np.take_along_axis(~has, order, axis=1)
     ranks = np.empty(has.shape, np.int64)
@@ -121,18 +152,24 @@ def _random_ranks(records: pa.Table, adaption: Adaption, has: np.ndarray) -> np.
     return ranks
 
 
-def _by_class(records: pa.Table) -> pa.Table:
-    """One record for each class of an image, in alphabetical order, with the ``boxes`` of it."""
+def _by_class(
+    records: pa.Table, labels: tuple[str, ...] | None = None, chosen: np.ndarray | None = None
+) -> pa.Table:
+    """One record for each class of an image, in the order of ``labels``, with the ``boxes`` of it.
+
+    ``labels`` are all classes, in alphabetical order unless given. ``chosen`` are the places in a
+    table of records by labels, ascending, with at least those that have a box: these unless given.
+    """
     lists = records["boxes"].combine_chunks()
     boxes = lists.flatten()
-    labels = pa.array(classes_of(records), pa.string())
-    codes = pc.index_in(boxes.field("label"), value_set=labels).to_numpy().astype(np.int64)
-    group = pc.list_parent_indices(lists).to_numpy().astype(np.int64) * len(labels) + codes
-    order = np.argsort(group, kind="stable")
-    groups, starts = np.unique(group[order], return_index=True)
-    offsets = np.append(starts, len(order)).astype(np.int32)
-    rows, codes = np.divmod(groups, max(1, len(labels)))
-    classes = _of_class(records, rows, labels.take(pa.array(codes)))
+    names = pa.array(classes_of(records) if labels is None else labels, pa.string())
+    codes = pc.index_in(boxes.field("label"), value_set=names).to_numpy().astype(np.int64)
+    places = _rows(lists) * len(names) + codes
+    order = np.argsort(places, kind="stable")
+    groups = np.unique(places) if chosen is None else chosen
+    offsets = np.append(np.searchsorted(places[order], groups), len(order)).astype(np.int32)
+    rows, codes = np.divmod(groups, max(1, len(names)))
+    classes = _of_class(records, rows, names.take(pa.array(codes)))
     some = pa.ListArray.from_arrays(pa.array(offsets), boxes.take(pa.array(order)))
     return classes.append_column("boxes", some)
 
@@ -154,9 +191,15 @@ def _class_words(classes: pa.Table) -> pa.Array:
 
 
 def _words(labels: pa.Array) -> pa.Array:
-    encoded = labels.dictionary_encode()
-    words = pa.array([in_words(label) for label in encoded.dictionary.to_pylist()], pa.string())
-    return words.take(encoded.indices)
+    return _mapped(in_words, labels)
+
+
+def _mapped(function: Callable[[str], str], texts: pa.Array) -> pa.Array:
+    """``function`` of each text, called once for each distinct one."""
+    encoded = texts.dictionary_encode()
+    return pa.array(map(function, encoded.dictionary.to_pylist()), pa.string()).take(
+        encoded.indices
+    )
 
 
 def _expressions(classes: pa.Table, before: str) -> pa.Table:
@@ -212,17 +255,18 @@ def _clipped(classes: pa.Table) -> pa.ListArray:
 
 
 def _box_texts(lists: pa.ListArray, sizes: np.ndarray, adaption: Adaption) -> pa.Array:
-    """The text of each record's boxes; upright where the codec knows no other."""
+    """The text of each record's boxes, upright where the codec knows no other; or that of none."""
     codec = CODECS[adaption.box_format]
     boxes = lists.flatten()
     points = records_kinds.upright(boxes.field("points"))
     if points is None:
         shape = tuple if "obb" in codec.kinds else to_hbb
         points = [shape(box) for box in boxes.field("points").to_pylist()]
-    items = codec.write_each(boxes.field("label").to_pylist(), points, sizes)
+    items = codec.write_each(_words(boxes.field("label")).to_pylist(), points, sizes)
     texts = pa.ListArray.from_arrays(lists.offsets, pa.array(items, pa.string()))
     joined = pc.binary_join(texts, codec.between)
-    return pc.binary_join_element_wise(codec.ends[0], joined, codec.ends[1], "")
+    written = pc.binary_join_element_wise(codec.ends[0], joined, codec.ends[1], "")
+    return pc.if_else(pc.equal(pc.list_value_length(lists), 0), templates.NO_OBJECT, written)
 
 
 def _questions(

@@ -97,12 +97,18 @@ def plural(noun: str) -> str:
 
     >>> [plural(noun) for noun in ("ship", "chimney", "overpass", "ferry", "aircraft")]
     ['ships', 'chimneys', 'overpasses', 'ferries', 'aircraft']
+
+    What is none of English's singulars stays as it is.
+
+    >>> [plural(noun) for noun in ("ships", "class 7", "\u8239")]
+    ['ships', 'class 7', '\u8239']
     """
-    if noun.endswith("craft"):
+    is_plural = noun.endswith("s") and not noun.endswith(("ss", "us", "is"))
+    if noun.endswith("craft") or is_plural or not (noun[-1:].isascii() and noun[-1:].isalpha()):
         return noun
     if noun.endswith(("s", "ch", "sh", "x")):
         return f"{noun}es"
-    if noun.endswith("y") and noun[-2] not in "aeiou":
+    if noun.endswith("y") and noun[-2:-1] not in "aeiou":
         return f"{noun[:-1]}ies"
     return f"{noun}s"
 

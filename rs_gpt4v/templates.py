@@ -98,28 +98,32 @@ REGION_CAPTION = (
     "Summarize the region {} in one short phrase.",
 )
 
+# A class in the plural; the first is the paper's.
 DETECTION = (
-    "Detect every {} in this remote sensing image. Give their bounding boxes.",
-    "Provide the bounding box of each {} in the image.",
-    "Locate all objects of the class {} and return their bounding boxes.",
-    "Give the bounding box coordinates of every {}.",
-    "Find each {} in the aerial image. Answer with bounding boxes.",
-    "Where is every {} in the satellite image? Give the boxes.",
-    "Mark each {} with a bounding box.",
-    "Output a bounding box for every object of this class: {}",
-    "List the box coordinates of all objects of the class {}.",
-    "Please locate every {} and give the box around it.",
-    "In the overhead image, where are the objects of the class {}? Reply with box coordinates.",
-    "Return the location of each {} as a bounding box.",
-    "Identify every {} and give its box.",
-    "Point out each {} by its bounding box.",
-    "Draw a box around every {}: what are the coordinates?",
-    "Report the bounding boxes that enclose each {}.",
-    "Search the image for every {} and state the bounding boxes.",
-    "The target class is {}. Give the bounding box of each of its objects.",
-    "Detect all objects of the class {} in this aerial photograph.",
-    "What are the bounding boxes of each {} shown?",
+    "Detect {} shown in the remote sensing image.",
+    "Detect all {} in this remote sensing image. Give their bounding boxes.",
+    "Provide the bounding boxes of all {} in the image.",
+    "Locate all {} and return their bounding boxes.",
+    "Give the bounding box coordinates of all {}.",
+    "Find all {} in the aerial image. Answer with bounding boxes.",
+    "Where are {} in the satellite image? Give the boxes.",
+    "Mark all {} with bounding boxes.",
+    "Output a bounding box for each of these objects: {}",
+    "List the box coordinates of all {} in the image.",
+    "Please locate all {} and give the boxes around them.",
+    "In the overhead image, where are {}? Reply with box coordinates.",
+    "Return the locations of all {} as bounding boxes.",
+    "Identify all {} and give their boxes.",
+    "Point out all {} by their bounding boxes.",
+    "Draw boxes around all {}: what are the coordinates?",
+    "Report the bounding boxes that enclose {}.",
+    "Search the image for {} and state their bounding boxes.",
+    "The targets are {}. Give their bounding boxes.",
+    "What are the bounding boxes of all {} shown?",
 )
+
+NO_OBJECT = "There are none."
+"""The answer where an image has no object of the class that is to be detected."""
 
 COUNT = (
     "How many objects of the class {} are in the image?",

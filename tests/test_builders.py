@@ -11,7 +11,7 @@ from datasets import DatasetDict
 
 from rs_gpt4v import NAME, adapt
 from rs_gpt4v.conversation import FEATURES
-from rs_gpt4v_builders import CONFIGS, OBJECT_SOURCES
+from rs_gpt4v_builders import CONFIGS
 from rs_gpt4v_builders.builder import NoDataRootError
 from rs_gpt4v_builders.sources import source
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
@@ -138,7 +138,7 @@ def test_every_source_module_is_listed() -> None:
     folder = Path(source.__file__).parent
     modules = {path.stem for path in folder.glob("*.py") if "\nSOURCE = " in path.read_text()}
     # dior, rs_gpt4v_instruct and the releases with scene classes have two sources each.
-    listed = {config.source.name for config in CONFIGS.values()} | {s.name for s in OBJECT_SOURCES}
+    listed = {config.source.name for config in CONFIGS.values()}
     second = {"rs_gpt4v_instruct_detail", "dior_oriented"}
     scenes = {name for name in listed if name.endswith("_scenes")}
     assert modules == listed - second - scenes == {*modules, *(s[:-7] for s in scenes)}

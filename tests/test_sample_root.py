@@ -76,8 +76,8 @@ def test_each_release_is_drawn_once(written: list[str], tmp_path: Path) -> None:
     assert written == ["floodnet"]
     sample_root(tmp_path)
     assert len(written) == len(set(written))
-    # In the folder of the conversations, and in those of the captions.
-    beside = ("rs_gpt4v_instruct_detail", "_scenes")
+    # In the folder of the conversations, and in those of the captions and of the upright boxes.
+    beside = ("rs_gpt4v_instruct_detail", "_scenes", "dior_oriented")
     names = {source.name for source in sources_of(*CONFIGS)}
     assert {*written} >= {name for name in names if not name.endswith(beside)}
 

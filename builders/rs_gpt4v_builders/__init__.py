@@ -52,6 +52,8 @@ class Config:
 
 _PROBES = "- / - / made of the boxes of 11,738 images, which no config trains on"
 
+_DETECTION_ROWS = "one a class of an image, and a third more: 11,725 / - / 11,738 images"
+
 CONFIGS: dict[str, Config] = {
     "cap_nwpu": Config(nwpu_captions.SOURCE, adapt.captions, "125,894 / 15,737 / 3,150"),
     "cap_rsicd": Config(rsicd.SOURCE, adapt.captions, "17,813 / 2,901 / 1,093"),
@@ -84,6 +86,8 @@ CONFIGS: dict[str, Config] = {
     "scene_ucm": Config(ucm_captions.SCENES, adapt_objects.scenes, "1,680 / 210 / 210"),
     "probe_presence": Config(dior.SOURCE, adapt_probes.presence, _PROBES, trains=False),
     "probe_relation": Config(dior.SOURCE, adapt_probes.relation, _PROBES, trains=False),
+    "detect_dior": Config(dior.SOURCE, adapt_objects.detection, _DETECTION_ROWS),
+    "detect_dior_obb": Config(dior.ORIENTED, adapt_objects.detection, _DETECTION_ROWS),
 }
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -99,6 +103,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     # What the paper names and its mixture does not have.
     "scenes": ("scene_nwpu", "scene_rsicd", "scene_rsitmd", "scene_ucm"),
     "probes": ("probe_presence", "probe_relation"),
+    "detection": ("detect_dior", "detect_dior_obb"),
     "everything": tuple(CONFIGS),
 }
 """Configs that are others, one after the other."""
@@ -106,7 +111,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 DEFAULT_CONFIG = "all"
 
 OBJECT_SOURCES = (dior.SOURCE, dior.ORIENTED)
-"""Every object of DIOR's images: what dialogues are generated from."""
+"""Every object of DIOR's images: what dialogues are generated from too."""
 
 
 def members(name: str) -> tuple[str, ...]:
@@ -115,9 +120,8 @@ def members(name: str) -> tuple[str, ...]:
 
 
 def all_sources() -> list[Source]:
-    """The configs' sources and those that dialogues are generated from, each once."""
-    sources = [*sources_of(*CONFIGS), *OBJECT_SOURCES]
-    return list({source.name: source for source in sources}.values())
+    """The configs' sources, each once."""
+    return sources_of(*CONFIGS)
 
 
 def sources_of(*names: str) -> list[Source]:

@@ -92,10 +92,9 @@ def keep_inputs(
 
 
 def _releases(data_dir: Path) -> set[Path]:
-    from rs_gpt4v_builders import CONFIGS, OBJECT_SOURCES
+    from rs_gpt4v_builders import all_sources
 
-    sources = [*(config.source for config in CONFIGS.values()), *OBJECT_SOURCES]
-    return {folder for source in sources if (folder := source.find(data_dir))}
+    return {folder for source in all_sources() if (folder := source.find(data_dir))}
 
 
 def data_root(data_dir: Path | None, *, sample: bool) -> str | None:

@@ -24,6 +24,7 @@ _TASKS = {
     "presence": "visual-question-answering",
     "relation": "visual-question-answering",
     "grounding": "object-detection",
+    "detection": "object-detection",
 }
 _PAPER_ENTRY = PAPER.split(",")[0]
 _SIZES = (1_000, 10_000, 100_000, 1_000_000)

@@ -9,8 +9,9 @@ On disk::
 A box stands in ``objects``, in pixels of the released image (x_min, y_min, x_max, y_max; of a
 rotated one the upright box around it), and its text is ``<bbox>``: ms-swift writes it in the form
 and scale of the model that is trained, whatever ``box_format`` was. The expression is
-``<ref-object>``. Rows without boxes have a file of their own, because `datasets`, by which ms-swift
-reads, wants one set of fields a file.
+``<ref-object>``; that of a detection is the class, and its answer has a ``<bbox>`` for each box.
+Rows without boxes have a file of their own, because `datasets`, by which ms-swift reads, wants one
+set of fields a file.
 
 The paths in ``images`` are relative to the export: start ms-swift there, or give it the folder in
 ROOT_IMAGE_DIR.
@@ -60,12 +61,16 @@ def _item(row: dict[str, Any]) -> dict[str, Any]:
     return {"id": row["id"], "messages": messages, "images": images}
 
 
+_ASKED_FOR = {"grounding": templates.GROUNDING, "detection": templates.DETECTION}
+"""The templates of tasks whose answers are boxes."""
+
+
 def _boxed(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of one turn about one box, its text and the expression's moved to ``objects``."""
+    """A row of one turn about boxes, their text and the expression's moved to ``objects``."""
     question, answer = (message["content"] for message in row["messages"])
-    if row["task"] == "grounding":
-        before, expression, after = _parted(question, templates.GROUNDING)
-        question, answer = f"{before}<ref-object>{after}", "<bbox>"
+    if forms := _ASKED_FOR.get(row["task"]):
+        before, expression, after = _parted(question, forms)
+        question, answer = f"{before}<ref-object>{after}", ", ".join(["<bbox>"] * len(row["boxes"]))
     else:
         before, _, after = _parted(question, templates.REGION_CAPTION)
         question, expression, answer = f"{before}<bbox>{after}", answer, "<ref-object>"

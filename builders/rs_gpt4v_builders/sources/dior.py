@@ -8,12 +8,14 @@ On disk::
       Annotations/Oriented Bounding Boxes/00001.xml    <object>: <name>, <robndbox> of eight
       Main/{train,val,test}.txt                        (or ImageSets/Main/) one number a line
 
-800 x 800 px, RGB. No config reads them: they are what dialogues are generated from. A record is an
-image with all its objects, in file order, in pixels. Corners go left top, right top, right bottom,
-left bottom, as annotated; they may lie outside the image. An object of DIOR-R that carries only a
-<bndbox> is an upright box. Protocol "paper" parts the images at 11725, "release" by the lists.
+800 x 800 px, RGB. A record is an image with all its objects, in file order, in pixels, each with
+the released name of its class; copies write names in another case, and mmrotate reads any. Corners
+go left top, right top, right bottom, left bottom, as annotated; they may lie outside the image. An
+object of DIOR-R that carries only a <bndbox> is an upright box. Protocol "paper" parts the images
+at 11725, DIOR's trainval and test, "release" by the lists: train, val and test.
 """
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,20 @@ import pyarrow as pa
 
 from rs_gpt4v import records
 from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.scene_classes import squeezed
 from rs_gpt4v_builders.sources import voc_xml
 from rs_gpt4v_builders.sources.reading import AnnotationError, read_text
 from rs_gpt4v_builders.sources.source import Source
 
+CLASSES = (
+    *("airplane", "airport", "baseballfield", "basketballcourt", "bridge", "chimney", "dam"),
+    *("Expressway-Service-area", "Expressway-toll-station", "golffield", "groundtrackfield"),
+    *("harbor", "overpass", "ship", "stadium", "storagetank", "tenniscourt", "trainstation"),
+    *("vehicle", "windmill"),
+)
+"""As released."""
+
+_BY_LOWER = {name.lower(): name for name in CLASSES}
 _LISTS = {"train": "Main/train.txt", "validation": "Main/val.txt", "test": "Main/test.txt"}
 
 
@@ -67,18 +79,38 @@ def _record(file: Path) -> dict[str, Any]:
     """One image; the first part of its name says in which of DIOR's two folders it is."""
     root = voc_xml.read_annotation(file)
     name = (root.findtext("filename") or "").strip() or f"{file.stem}.jpg"
+    boxes = [_box(annotated) for annotated in root.findall("object")]
     return {
         "key": file.stem,
         "image": f"{voc_xml.dior_split(file)}/{name}",
-        "boxes": [_box(annotated) for annotated in root.findall("object")],
+        "boxes": boxes,
         "size": voc_xml.stated_size(root),
+        "problem": _problem(file, [box["label"] for box in boxes]),
     }
+
+
+def _problem(file: Path, labels: list[str]) -> tuple[str, str] | None:
+    """What is wrong with the classes of an image."""
+    if not labels:
+        return "no objects", (
+            f"{file}: it has no <object>, and every image of DIOR shows one: add its objects"
+        )
+    for label in labels:
+        if label and label not in CLASSES:
+            known = {squeezed(name): name for name in CLASSES}
+            near = difflib.get_close_matches(squeezed(label), known, n=1)
+            meant = f": write {known[near[0]]!r}" if near else f": expected {', '.join(CLASSES)}"
+            return "class that DIOR does not have", (
+                f"{file}, line {voc_xml.line_of(file, label)}: DIOR has no class {label!r}{meant}"
+            )
+    return None
 
 
 def _box(annotated: Any) -> dict[str, Any]:
     oriented = annotated.find("robndbox") is not None
+    label = (annotated.findtext("name") or "").strip()
     return {
-        "label": (annotated.findtext("name") or "").strip(),
+        "label": _BY_LOWER.get(label.lower(), label),
         "points": voc_xml.points(annotated, voc_xml.FOUR_CORNERS if oriented else voc_xml.CORNERS),
         "kind": "obb" if oriented else "hbb",
     }

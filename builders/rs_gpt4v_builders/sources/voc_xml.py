@@ -62,6 +62,13 @@ def read_annotation(file: Path, root_tag: str | None = "annotation") -> Any:
     return root
 
 
+def line_of(file: Path, name: str) -> int:
+    """The first line, from 1, of an XML file that names a class of that name."""
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    tagged = (number for number, line in enumerate(lines, 1) if name in line and "name>" in line)
+    return next(tagged, next((n for n, line in enumerate(lines, 1) if name in line), 1))
+
+
 def stated_size(root: Any, tags: Sequence[str] = ("size/width", "size/height")) -> list[int] | None:
     """The width and height in pixels of the annotated image; None where unknown.
 
