@@ -217,6 +217,8 @@ def test_upright_box_in_every_layout(root: Path, form: str) -> None:
             r"annotations\[1\] has rotation 12 beside a bbox of four numbers: around",
         ),
         ({"angle": 0.5}, r"Write the four corners as its segmentation"),
+        ({"bbox_mode": 0}, r"annotations\[1\] has bbox_mode 0, expected 1"),
+        ({"bbox_mode": 1, "bbox": [1, 2, 3, 4, 5]}, "has bbox_mode 1, expected 4"),
         ({"attributes": {"rotation": "9"}}, r"has attributes.rotation '9', expected degrees"),
     ],
 )
@@ -234,6 +236,27 @@ def test_other_files_of_coco_have_the_boxes_again(
         write(root / f"annotations/{name}_train2017.json", coco(extra))
     assert ids(root) == ["a/ship/boxes"]
     assert "not read: annotations/person_keypoints_train2017.json" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("layout", "files"),
+    [
+        ("voc", {"0.xml": "<annotation", "a.xml": voc(corner_tags(TURNED))}),
+        ("hrsc", {"0.xml": "<annotation", "a.xml": hrsc(), "sysdata.xml": SYSDATA}),
+        ("fair1m", {"0.xml": "", "a.xml": fair1m(PAIRS)}),
+        ("dota", {"0.txt": "1 2 3", "a.txt": f"{' '.join(map(str, POLYGON))} ship 1"}),
+        ("yolo", {"0.txt": "ship 2 3", "a.txt": f"0 {SHARES}", "classes.txt": "ship"}),
+    ],
+)
+def test_layout_is_recognised_although_the_first_file_is_broken(
+    root: Path, layout: str, files: dict[str, str]
+) -> None:
+    for name, content in files.items():
+        write(root / "labels" / name, content)
+    assert find_annotations(root).layout.name == layout
+    with pytest.raises(RecordError, match=r"folder/train/0: .*labels/0\.(xml|txt)"):
+        load(root)
+    assert ids(root, on_missing="skip") == ["a/ship/boxes"]
 
 
 def test_objects_of_an_image_in_two_files(root: Path) -> None:
@@ -370,6 +393,7 @@ def test_names_of_classes_of_yolo(root: Path, name: str, content: str) -> None:
 
 def test_classes_of_yolo_are_never_invented(root: Path) -> None:
     write(root / "labels/a.txt", LINE)
+    write(root / "config.yaml", "{broken: [")  # of something else
     with pytest.raises(AnnotationError, match=r"own/labels: its labels have numbers .* data\.yaml"):
         load(root)
     write(root / "classes.txt", "ship\n")
@@ -388,6 +412,7 @@ def test_classes_of_yolo_are_never_invented(root: Path) -> None:
         ({"data.yaml": "names: {ship: 1}"}, r"data\.yaml: class 'ship' is 1, expected a number"),
         ({"data.yaml": "names: [a, null]"}, r"data\.yaml: class 1 is None, expected a number"),
         ({"data.yaml": "names: [a"}, r"data\.yaml: expected YAML, but"),
+        ({"data.yaml": "names: !python [a]"}, r"data\.yaml: expected YAML, but"),
         ({"classes.txt": "a\n\nb"}, r"classes\.txt: class 1 is '', expected a number"),
     ],
 )
@@ -537,7 +562,19 @@ def test_images_of_label_studio(root: Path, there: str, named: str) -> None:
         (task(annotations=[{"result": [], "was_cancelled": True}]), "nobody has annotated it"),
         (task(annotations=[{"result": []}] * 2), "annotated 2 times: mark one as ground truth"),
         (task(annotations=[{"result": None}]), "expected a list under 'result', found None"),
-        (task(region(70, 40, type="polygonlabels")), "result 0 is of polygonlabels, expected rect"),
+        (
+            task(region(70, 40, type="polygonlabels")),
+            "result 0 is of type 'polygonlabels': draw a rect",
+        ),
+        (
+            task(region(70, 40, type="rectangle", value={"x": 1, "y": 2})),
+            "result 0 is of type 'recta",
+        ),
+        (
+            task(region(70, 40, type="labels", id="i", value={"x": 1, "labels": ["a"]})),
+            "type 'labels'",
+        ),
+        ({"image": "a.png", "annotation_id": 1, "box": [{"x": 1, "width": 2}]}, "is of type 'box'"),
         (task(region(70, 40, original_width=None)), "result 0 has original_width None and"),
         (task(region(70, 40, image_rotation=90)), "of the image turned by 90 degrees"),
         (task(region(70, 40), region(70, 40, original_width=9)), "its results state several sizes"),
@@ -559,6 +596,13 @@ def test_odd_task_of_label_studio(root: Path, odd: Any, reason: str) -> None:
     with pytest.raises(RecordError, match=rf"x\.json, task 1: .*{reason}|{reason}"):
         load(root)
     assert ids(root, on_missing="skip") == ["b/ship/boxes"]
+
+
+def test_what_is_asked_of_an_object_is_no_object(root: Path) -> None:
+    asked = region(70, 40, type="choices", id="i", value={"x": 1, "choices": ["sure"]})
+    text = region(70, 40, type="textarea", id="i", value={"x": 1, "words": ["a"]})
+    write(root / "x.json", [task(region(70, 40, id="i"), asked, text)])
+    assert len(rows(root)[0]["boxes"]) == 1
 
 
 def test_ground_truth_of_label_studio_is_taken(root: Path) -> None:

@@ -305,3 +305,12 @@ def test_boxes_of_an_unknown_image_are_told(root: Path) -> None:
     with pytest.raises(RecordError, match=r"2 boxes of image_id 99, which is not among the images"):
         read(root, "coco")
     assert len(read(root, "coco", on_missing="skip")) == 1
+
+
+def test_boxes_of_yolo_are_pixels_to_generate_from(root: Path) -> None:
+    draw(root, "a.png")
+    (root / "labels/a.txt").write_text("0 0.175 0.35 0.25 0.3\n")
+    (root / "labels/classes.txt").write_text("ship\n")
+    (scene,) = own_scenes(root / "labels", "yolo", root / "images", "train")
+    assert [box["label"] for box in scene.boxes] == ["ship"]
+    assert points([scene]) == [[10, 20, 60, 50]]

@@ -15,6 +15,9 @@ OTHER_FORM = "annotation of another form"
 NO_NAME = "object without a name"
 NO_BOX = "object without a box"
 
+LOOKED_AT = 10
+"""Files of a folder by which its layout is recognised: the first may be broken."""
+
 NO_LABELS = {"classes.txt", "labels.txt", "obj.names.txt", "readme.txt", "notes.txt"}
 """What tools put beside labels, in lower case."""
 

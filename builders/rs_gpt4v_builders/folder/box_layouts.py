@@ -8,7 +8,7 @@ object is one that has none.
 # pyright: reportAttributeAccessIssue=false
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from rs_gpt4v import adapt_objects, adapt_probes, records
 from rs_gpt4v_builders.folder import coco_columns, detection_formats, text_boxes, xml_boxes
-from rs_gpt4v_builders.folder.box_files import NO_LABELS
+from rs_gpt4v_builders.folder.box_files import LOOKED_AT, NO_LABELS
 from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
 from rs_gpt4v_builders.folder.own_boxes import read_plausible
 from rs_gpt4v_builders.sources.reading import AnnotationError, read_text
@@ -68,20 +68,25 @@ def _is_label_studio(candidate: Candidate) -> bool:
 
 
 def _is_dota(candidate: Candidate) -> bool:
-    words = _first_label(candidate)
-    return len(words) >= 9 and None not in map(_number, words[:8]) and _number(words[8]) is None
+    return any(
+        len(words) >= 9 and None not in map(_number, words[:8]) and _number(words[8]) is None
+        for words in _first_labels(candidate)
+    )
 
 
 def _is_yolo(candidate: Candidate) -> bool:
-    values = [_number(word) for word in _first_label(candidate)]
-    if len(values) < 5 or None in values or values[0] is None:
-        return False
-    return values[0] >= 0 and values[0].is_integer()
+    return any(_is_shares([_number(word) for word in words]) for words in _first_labels(candidate))
 
 
-def _first_label(candidate: Candidate) -> list[str]:
+def _is_shares(values: list[float | None]) -> bool:
+    """Whether numbers start with that of a class; how many they are, the reader checks."""
+    first = values[0]
+    return len(values) >= 5 and None not in values and first is not None and first.is_integer()
+
+
+def _first_labels(candidate: Candidate) -> list[list[str]]:
     files = candidate.files(".txt")
-    return text_boxes.first_label(file for file in files if file.name.lower() not in NO_LABELS)
+    return text_boxes.first_labels(file for file in files if file.name.lower() not in NO_LABELS)
 
 
 def _number(word: str) -> float | None:
@@ -90,26 +95,27 @@ def _number(word: str) -> float | None:
 
 
 def _is_voc(candidate: Candidate) -> bool:
-    root = _first_xml(candidate)
-    return root is not None and root.tag == "annotation" and root.find("objects") is None
+    roots = _first_xml(candidate)
+    return any(root.tag == "annotation" and root.find("objects") is None for root in roots)
 
 
 def _is_fair1m(candidate: Candidate) -> bool:
-    root = _first_xml(candidate)
-    return root is not None and root.tag == "annotation" and root.find("objects") is not None
+    roots = _first_xml(candidate)
+    return any(root.tag == "annotation" and root.find("objects") is not None for root in roots)
 
 
 def _is_hrsc(candidate: Candidate) -> bool:
-    root = _first_xml(candidate)
-    return root is not None and root.tag == "HRSC_Image"
+    return any(root.tag == "HRSC_Image" for root in _first_xml(candidate))
 
 
-def _first_xml(candidate: Candidate) -> Any:
-    files = candidate.files(".xml")
-    try:
-        return read_annotation(files[0], None) if files else None
-    except AnnotationError:
-        return None
+def _first_xml(candidate: Candidate) -> Iterator[Any]:
+    """The first of the first files that can be read, if any."""
+    for file in candidate.files(".xml")[:LOOKED_AT]:
+        try:
+            yield read_annotation(file, None)
+        except AnnotationError:
+            continue
+        return
 
 
 def _lists(folder: Path) -> dict[str, Path]:

@@ -43,6 +43,9 @@ logger = logging.getLogger(__name__)
 _MANY = 10  # angles, of which all would be this small by chance only
 ANGLES = ("rotation", "angle", "theta")
 """Fields of an annotation that some tools have, each with another centre and direction."""
+MODE = "bbox_mode"
+"""The field in which detectron2 says what the numbers of a bbox are."""
+_MODES = {4: 1, 5: 4}  # by how many they are
 
 
 class _Image(TypedDict):
@@ -183,6 +186,9 @@ class _Objects:
                 f"has bbox {bbox!a:.80}, expected x, y, width, height (or x, y of the centre, "
                 "width, height, degrees)"
             )
+            return {"points": None, "kind": "hbb"}, (NO_BOX, reason)
+        if (mode := annotation.get(MODE)) not in (None, _MODES[len(numbers)]):
+            reason = f"has {MODE} {mode!a:.40}, expected {_MODES[len(numbers)]} (or none)"
             return {"points": None, "kind": "hbb"}, (NO_BOX, reason)
         if len(numbers) == 5:
             cx, cy, width, height, angle = numbers

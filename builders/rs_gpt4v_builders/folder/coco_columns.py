@@ -20,7 +20,7 @@ from datasets.config import HF_DATASETS_CACHE
 from rs_gpt4v import records
 from rs_gpt4v.images import Conversion
 from rs_gpt4v.scene_classes import two_spellings
-from rs_gpt4v_builders.folder.coco import ANGLES
+from rs_gpt4v_builders.folder.coco import ANGLES, MODE
 from rs_gpt4v_builders.folder.image_names import ImageNames
 from rs_gpt4v_builders.folder.own_boxes import ROUNDING, is_in_other_units
 from rs_gpt4v_builders.image_checks import check_images
@@ -83,8 +83,8 @@ def read_columns(path: Path, images: ImageNames, conversion: Conversion) -> pa.T
 def _parts(path: Path) -> tuple[pa.StructArray, pa.StructArray, pa.StructArray] | None:
     """The three lists, where Arrow can read them and no id or name is missing or twice there."""
     content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    is_turned = any(f'"{name}"'.encode() in content for name in ANGLES)
-    if is_turned or has_null_for_an_object(content):
+    may_be_other = any(f'"{name}"'.encode() in content for name in (*ANGLES, MODE))
+    if may_be_other or has_null_for_an_object(content):
         return None
     fields = {
         name: [(field, getattr(pa, kind)()) for field, kind in types.items()]

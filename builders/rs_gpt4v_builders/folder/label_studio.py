@@ -25,7 +25,8 @@ from rs_gpt4v_builders.folder.box_files import NO_BOX, NO_NAME, OTHER_FORM, Row,
 from rs_gpt4v_builders.sources.dialogues import ItemError
 from rs_gpt4v_builders.sources.reading import AnnotationError, described, read_json
 
-_OTHER_SHAPES = {"polygonlabels", "ellipselabels", "keypointlabels", "brushlabels", "bitmasklabels"}
+_OF_SHAPES = {"x", "points", "rle", "vertices"}
+_ASKED = {"choices", "taxonomy", "rating", "number", "text", "datetime"}
 _SIDES = ("x", "y", "width", "height")
 _UPLOAD_MARK = re.compile(r"[0-9a-f]{8}-(?=.)")
 """What Label Studio puts before the name of a file that was uploaded."""
@@ -114,28 +115,39 @@ def _results(task: dict[str, Any]) -> list[Any]:
 
 def _min_results(task: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The same of JSON-MIN, where regions are below the name of their tag."""
-    for regions in task.values():
+    for tag, regions in task.items():
         for region in regions if isinstance(regions, list) else []:
-            kinds = [key for key in region if str(key).endswith("labels")] if region else []
-            if isinstance(region, dict) and kinds:
-                yield region | {"type": kinds[0], "value": region}
+            if isinstance(region, dict):
+                kinds = (key for key in region if str(key).endswith("labels"))
+                yield region | {"type": next(kinds, tag), "value": region}
 
 
 def _objects(results: list[Any]) -> Row:
     boxes: list[Row] = []
     sizes: set[tuple[int, int]] = set()
+    rectangles = {item.get("id") for item in results if _kind(item) == "rectanglelabels"} - {None}
     for index, result in enumerate(results):
-        kind = result.get("type") if isinstance(result, dict) else None
-        if kind in _OTHER_SHAPES:
-            reason = f"result {index} is of {kind}, expected rectanglelabels: draw it as rectangle"
-            raise ItemError("object of another form", reason)
-        if kind == "rectanglelabels":
+        if _kind(result) == "rectanglelabels":
             size = _size(result, index)
             sizes.add(size)
             boxes.append(_box(result.get("value"), size, index))
+        elif _is_shape(result) and result.get("id") not in rectangles:
+            kind = f"{_kind(result)!a:.40}"
+            reason = f"result {index} is of type {kind}: draw a rectangle with RectangleLabels"
+            raise ItemError("object of another form", reason)
     if len(sizes) > 1:
         raise ItemError(OTHER_FORM, f"its results state several sizes: {sorted(sizes)}")
     return {"boxes": boxes, "size": list(sizes.pop()) if sizes else None}
+
+
+def _kind(result: Any) -> Any:
+    return result.get("type") if isinstance(result, dict) else None
+
+
+def _is_shape(result: Any) -> bool:
+    """Whether a result is about a part of the image: what is asked of a rectangle has its id."""
+    value = result.get("value") if isinstance(result, dict) else None
+    return isinstance(value, dict) and bool(_OF_SHAPES & value.keys() and not _ASKED & value.keys())
 
 
 def _size(result: dict[str, Any], index: int) -> tuple[int, int]:

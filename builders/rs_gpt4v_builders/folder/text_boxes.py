@@ -16,8 +16,9 @@ say the splits too, as folders or lists of images (``train``, ``val``, ``test``)
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import yaml
 from rs_gpt4v.boxes import order_corners
 from rs_gpt4v.images import SUFFIXES
 from rs_gpt4v_builders.folder.box_files import (
+    LOOKED_AT,
     NO_NAME,
     Row,
     class_name,
@@ -41,13 +43,16 @@ _NAMES = ("classes.txt", "labels.txt", "*.names", "_darknet.labels")
 _KEYS = {"train": "train", "val": "validation", "test": "test"}
 
 
-def first_label(folder_files: Iterator[Path]) -> list[str]:
-    """The words of the first line about an object: there may be files of images without any."""
-    for file in folder_files:
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.strip() and not line.startswith(_HEAD):
-                return line.split()
-    return []
+def first_labels(folder_files: Iterable[Path]) -> list[list[str]]:
+    """The words of the first line about an object, of the first files that have one."""
+    first = (_first_label(file) for file in folder_files)
+    return list(islice(filter(None, first), LOOKED_AT))
+
+
+def _first_label(file: Path) -> list[str]:
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    labels = (line.split() for line in lines if not line.startswith(_HEAD))
+    return next(filter(None, labels), [])
 
 
 def read_dota(folder: Path) -> list[Row]:
@@ -141,7 +146,8 @@ def class_names(folder: Path) -> tuple[dict[int, str], Path]:
 
 def _name_files(folder: Path) -> list[Path]:
     patterns = ("*.yaml", "*.yml", *_NAMES)
-    return [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    found = (path for pattern in patterns for path in sorted(folder.glob(pattern)))
+    return [path for path in found if path.is_file()]
 
 
 def _names_in(file: Path) -> dict[int, str]:
@@ -171,6 +177,8 @@ def _checked(file: Path, names: Mapping[Any, Any]) -> dict[int, str]:
 
 
 def _yaml(file: Path) -> dict[str, Any]:
+    if b"names" not in file.read_bytes():
+        return {}  # about something else
     try:
         content = yaml.safe_load(read_text(file))
     except (yaml.YAMLError, RecursionError) as error:
