@@ -14,6 +14,7 @@ _OF_TASK: dict[str, dict[str, Any]] = {
         "references": ["[0.1, 0.1, 0.5, 0.5]"],
         "boxes": [{"label": "ship", "points": [10, 10, 50, 50], "kind": "hbb"}],
     },
+    "probe": {"source": "dior", "question_type": "present", "references": ["yes"]},
     "conversation": {"source": "rs_gpt4v_instruct", "references": ["Two ships."]},
     "detail": {"source": "rs_gpt4v_instruct", "references": ["A pier."]},
 }
@@ -22,6 +23,8 @@ _OF_TASK: dict[str, dict[str, Any]] = {
 def row(number: int, task: str = "vqa", **changes: Any) -> dict[str, Any]:
     """A row whose reply is its first reference, of an image of 100 x 100 px of its own."""
     own = _OF_TASK[task] | changes
+    if task == "probe" and number % 2 == 0 and not changes:  # no score without both answers
+        own |= {"question_type": "random", "references": ["no"]}
     return {
         "id": f"{own['source']}/{task}/{number}",
         "task": task,

@@ -113,6 +113,7 @@ class Metric:
         note: What a reader has to know of the scores, below their table.
         unit: What differences of shares are in.
         value: What `Mark.value` is.
+        unparsed: What the replies in `Measured.unparsed` are called.
         problem: Why a row cannot be scored whatever the reply; None if it can.
     """
 
@@ -125,11 +126,12 @@ class Metric:
     totals: tuple[str, ...] = ()
     counts: Mapping[str, str] = field(default_factory=dict)
     shares: tuple[str, ...] = ()
-    by_type: str | None = None
+    by_type: str | tuple[str, ...] = ()
     heading: str = "Metric"
     note: str = ""
     unit: str = ""
     value: str | None = None
+    unparsed: str = "without a box"
     problem: Callable[[Any], str | None] = lambda _: None
 
     def names(self, scores: Iterable[str]) -> dict[str, str]:
@@ -144,9 +146,9 @@ class Metric:
         return {key: self._name(key) for key in ordered if key in keys}
 
     def _name(self, key: str) -> str:
-        if self.by_type and key.startswith(self.by_type):
-            return type_name(key.removeprefix(self.by_type))
-        return self.labels.get(key, key)
+        starts = (self.by_type,) if isinstance(self.by_type, str) else self.by_type
+        kinds = (type_name(key.removeprefix(start)) for start in starts if key.startswith(start))
+        return self.labels.get(key) or next(kinds, key)
 
     def is_share(self, key: str) -> bool:
         """Whether a score is a share of rows, which is shown in percent."""

@@ -134,8 +134,6 @@ def __getattr__(name: str) -> Callable[..., Any]:
     codec = name.removeprefix(_OF_CODEC)
     if name.startswith(_OF_CODEC) and codec in CODECS:
         return partial(process_results, box_format=codec)
-    if name == "accuracy":
-        return partial(_score, "oa")
     if not name.startswith("_") and any(name in metric_names(task) for task in METRIC_OF_TASK):
         return partial(_score, name)
     raise AttributeError(f"{__name__} has no {name!r}")
@@ -151,8 +149,8 @@ def metric_names(task: str) -> tuple[str, ...]:
     if metric is rs_caption.METRIC:
         quick = [name for name in rs_caption.METRICS if name != "meteor"]
         return *rs_caption.measure(["a"], [["a"]], quick).sums.total(), "meteor"
-    scores = metric.measure([_EXAMPLE], DEFAULT_RULES).sums.total()
-    return tuple(name for name in scores if not name.startswith(metric.by_type or " "))
+    scores = metric.measure(_EXAMPLES.get(task, [_EXAMPLE]), DEFAULT_RULES).sums.total()
+    return tuple(name for name in scores if not name.startswith(metric.by_type))
 
 
 def _metrics(row: dict[str, Any]) -> list[str]:
@@ -171,7 +169,8 @@ def _scores(lines: tuple[str, ...]) -> dict[str, Any]:
     rows = [json.loads(line) for line in lines]
     predictions: Any = [row | _constants(len(rows), row["box_format"]) for row in rows]
     (score,) = scores_of(predictions, "lmms-eval")
-    return dict(score["scores"])
+    # Of the rows of one question type, the accuracy over all is that of the type.
+    return {"accuracy": score["scores"].get("oa"), **score["scores"]}
 
 
 def _constants(rows: int, box_format: str) -> dict[str, Any]:
@@ -190,3 +189,11 @@ _EXAMPLE: dict[str, Any] = {
     "height": 8,
     **_constants(1, "llava"),
 }
+
+_EXAMPLES: dict[str, list[dict[str, Any]]] = {
+    "probe": [
+        {**_EXAMPLE, "question_type": kind, "references": [answer]}
+        for kind, answer in (("present", "yes"), ("random", "no"))
+    ]
+}
+"""Where one row of a task has no score."""

@@ -16,11 +16,12 @@ from rs_gpt4v_evaluation.rs_caption import rs_caption
 from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
 from rs_gpt4v_evaluation.rs_grounding import rs_grounding
 from rs_gpt4v_evaluation.rs_judge import rs_judge
+from rs_gpt4v_evaluation.rs_probe import rs_probe
 from rs_gpt4v_evaluation.rs_vqa import rs_vqa
 
 __all__ = ["DEFAULT_RULES", "METRICS", "METRIC_OF_TASK", "Rules", "Score", "score", "scores_of"]
 
-METRICS = (rs_caption.METRIC, rs_vqa.METRIC, rs_grounding.METRIC)
+METRICS = (rs_caption.METRIC, rs_vqa.METRIC, rs_grounding.METRIC, rs_probe.METRIC)
 """Those that need no judge."""
 
 METRIC_OF_TASK = {task: metric for metric in METRICS for task in metric.tasks}
