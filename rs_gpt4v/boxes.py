@@ -125,9 +125,12 @@ def clip(points: Sequence[float], width: int, height: int) -> Points:
     >>> clip((-9, 30, -6, 21, 21, 30, 18, 39), 100, 100)
     (0.0, 23.0, 21, 30, 18, 39, 0.0, 33.0)
     """
+    xs, ys = points[::2], points[1::2]
+    if min(xs) >= 0 and min(ys) >= 0 and max(xs) <= width and max(ys) <= height:
+        return tuple(map(float, points))  # as most are
     ends = cycle((width, height))
     moved = tuple(float(min(max(v, 0), end)) for v, end in zip(points, ends, strict=False))
-    if len(points) == 4 or moved == tuple(points):
+    if len(points) == 4:
         return moved
     corners = visible(points, width, height) or [(moved[0], moved[1])]
     while len(corners) > 4:

@@ -8,5 +8,6 @@ To add a layout, write a `layout.Layout` in the module of its family (`dialogues
 `box_layouts`, `class_folders`) or in a new one, and name it in `annotations.LAYOUTS`. It says how
 it is recognised, how a file of it is read, and which rows its records become. Its reader gives each
 record where it stands (``where``), takes images from ``reading.images``, makes a broken value the
-problem of its record, and raises `AnnotationError` for a file of another form.
+problem of its record, and raises `AnnotationError` for a file of another form. Boxes need less: a
+reader in `detection_formats`, and how they are recognised in `box_layouts`.
 """
