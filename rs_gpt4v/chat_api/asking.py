@@ -69,9 +69,10 @@ class Asker:
                 "it is sent as a header, so leave it out"
             )
 
-    def images(self, image: Path | str | None) -> list[Part]:
-        """The part of a message that shows ``image``, if there is one and it is to be shown."""
-        return [image_part(Path(image), self.image_detail)] if self.with_image and image else []
+    def images(self, *images: Path | str) -> list[Part]:
+        """The parts of a message that show ``images``; none where none is to be shown."""
+        shown = images if self.with_image else ()
+        return [image_part(Path(image), self.image_detail) for image in shown]
 
     def request(self, fields: ChatRequest) -> ChatRequest:
         """``fields`` as they are to be sent, without a schema where there is to be none."""

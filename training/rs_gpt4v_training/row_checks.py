@@ -50,14 +50,18 @@ def refuse_unlearnable(rows: Dataset, processor: Any) -> None:
     """Raise unless ``processor`` takes every row of ``rows`` as written.
 
     No message may hold what the processor puts where an image, video or sound goes, and its chat
-    template must take dialogues of that many messages: PaliGemma's takes one question alone.
+    template must take dialogues of that many messages: PaliGemma's takes one question alone, and no
+    question without an image.
 
     Raises:
         InvalidConversationError: Names the first row, and says how many are like it.
     """
-    table: Any = rows.with_format("arrow").select_columns(["id", "messages"])[:]
+    table: Any = rows.with_format("arrow").select_columns(["id", "messages", "images"])[:]
     ids, messages = (table[name].combine_chunks() for name in ("id", "messages"))
     content, row = messages.flatten().field("content"), pc.list_parent_indices(messages)
+    bare = np.flatnonzero(pc.equal(pc.list_value_length(table["images"]), 0).to_numpy())
+    if len(bare) and (fault := _text_fault(processor)):
+        _refuse(ids, bare, fault)
     for kind in ("image", "video", "audio"):
         if token := getattr(processor, f"{kind}_token", None):
             holds = row.filter(pc.match_substring(content, token)).unique()
@@ -66,6 +70,15 @@ def refuse_unlearnable(rows: Dataset, processor: Any) -> None:
     for count in np.unique(counts):
         if fault := _template_fault(processor, int(count)):
             _refuse(ids, np.flatnonzero(counts == count), fault)
+
+
+def _text_fault(processor: Any) -> str:
+    """Why the model takes no row without an image; "" where it does."""
+    try:
+        processor(images=None, text="?")
+    except ValueError as error:
+        return f"it has no image, and the model's processor wants one ({error})"
+    return ""
 
 
 def _template_fault(processor: Any, messages: int) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge, Interval, MinLen
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from rs_gpt4v.conversation import Message
 from rs_gpt4v.files import whole_lines
@@ -78,6 +78,7 @@ class ScoredPair(MadeBy):
     source: str
     group: _Group
     image: str | None
+    further_images: NotRequired[list[str]]
     history: list[Message]
     prompt: str
     references: list[str]

@@ -19,14 +19,21 @@ _ONE_MODEL = ("model", "adapter", "weights")
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A question with a model's ``answer``; ``made_by`` says which model and which rows."""
+    """A question with a model's ``answer``; ``made_by`` says which model and which rows.
+
+    ``image`` is the first of its ``images``, or null.
+    """
 
     id: str
     source: str
     question: Question
     answer: str
-    image: str | None
+    images: tuple[str, ...]
     made_by: Mapping[str, Any]
+
+    @property
+    def image(self) -> str | None:
+        return self.images[0] if self.images else None
 
 
 def read_pairs(files: Sequence[Path]) -> list[Pair]:
@@ -78,24 +85,28 @@ def _pair(prediction: Prediction) -> Pair:
     )
     made_by = {name: prediction[name] for name in (*_ONE_MODEL, "decoding", "dataset")}
     answer = prediction["prediction"].strip()
-    return Pair(
-        prediction["id"], prediction["source"], question, answer, prediction["image"], made_by
-    )
+    first = prediction["image"]
+    images = () if first is None else (first, *prediction.get("further_images", ()))
+    return Pair(prediction["id"], prediction["source"], question, answer, images, made_by)
 
 
 def check_images(pairs: Iterable[Pair]) -> None:
-    """Raise unless the image of every pair can be sent: before anything is paid for.
+    """Raise unless the images of every pair can be sent: before anything is paid for.
 
     Raises:
-        PredictionFileError: The first whose image cannot.
+        PredictionFileError: The first of which one cannot.
     """
-    for pair in {pair.image: pair for pair in pairs}.values():
-        _check_image(pair)
+    first: dict[str, Pair] = {}
+    for pair in pairs:
+        for image in pair.images:
+            first.setdefault(image, pair)
+    for image, pair in first.items():
+        _check_image(image, pair)
 
 
-def _check_image(pair: Pair) -> None:
+def _check_image(image: str, pair: Pair) -> None:
     try:
-        checked(str(pair.image))
+        checked(image)
     except ImageError as error:
         raise PredictionFileError(
             f"{pair.id}: its image cannot be shown to the judge: {error}. Predict again where it "

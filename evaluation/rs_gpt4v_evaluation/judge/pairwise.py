@@ -118,7 +118,7 @@ def cases_of(pairs: Iterable[tuple[Pair, Pair]], judge: Judge) -> list[Case]:
                 "pairwise",
                 ours.question,
                 {"first": first.answer, "second": second.answer},
-                judge.images(ours.image),
+                judge.images(*ours.images),
             ),
         )
 

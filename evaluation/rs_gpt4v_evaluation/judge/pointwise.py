@@ -66,7 +66,7 @@ def cases_of(pairs: Sequence[Pair], judge: Judge) -> list[Case]:
                 pair.question.group,
                 pair.question,
                 {"answer": pair.answer},
-                judge.images(pair.image),
+                judge.images(*pair.images),
             ),
         )
 
@@ -102,6 +102,7 @@ def judge_files(files: Sequence[Path], out: Path, judge: Judge) -> list[Summary]
             "source": pair.source,
             "group": pair.question.group,
             "image": pair.image,
+            **({"further_images": list(pair.images[1:])} if pair.images[1:] else {}),
             "history": pair.question.history,
             "prompt": pair.question.question,
             "references": pair.question.references,

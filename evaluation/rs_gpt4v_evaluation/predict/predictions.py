@@ -51,6 +51,7 @@ class _Line(TypedDict):
     task: Task
     question_type: str | None
     image: str | None
+    further_images: NotRequired[list[str]]
     history: NotRequired[list[Message]]
     prompt: str
     prediction: str
@@ -74,9 +75,10 @@ class _Written(_Line, total=False):
 class Prediction(_Line):
     """One line.
 
-    ``image`` is a path, ``prompt`` the last question, ``history`` the messages before it,
-    ``prediction`` the reply, ``references`` all accepted answers, ``boxes`` are true, ``width`` and
-    ``height`` those of the image in pixels. ``weights`` tells one state of the model from another
+    ``image`` is a path, that of the first where the row has ``further_images``, and null where it
+    has none; ``prompt`` the last question, ``history`` the messages before it, ``prediction`` the
+    reply, ``references`` all accepted answers, ``boxes`` are true, ``width`` and ``height`` those
+    of the image in pixels, 0 without one. ``weights`` tells one state of the model from another
     that was saved under its name; those of a server's model are not known, and ``server`` holds
     what it says of itself.
     """
@@ -198,20 +200,21 @@ def describe(
 
 def prediction_line(row: dict[str, Any], reply: str, constants: dict[str, Any]) -> Prediction:
     """The line for the ``reply`` to ``row``, whose images are not decoded."""
-    images = row["images"]
+    images = [image["path"] for image in row["images"]]
     prediction: Any = {
         "id": row["id"],
         "source": row["source"],
         "task": row["task"],
         "question_type": row["question_type"],
-        "image": images[0]["path"] if images else None,
+        "image": images[0] if images else None,
+        **({"further_images": images[1:]} if len(images) > 1 else {}),
         "history": row["messages"][:-2],
         "prompt": row["messages"][-2]["content"],
         "prediction": reply,
         "references": row["references"],
         "boxes": row["boxes"],
-        "width": row["width"],
-        "height": row["height"],
+        "width": row["width"] or 0,
+        "height": row["height"] or 0,
         **constants,
     }
     return prediction

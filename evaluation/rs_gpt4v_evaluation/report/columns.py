@@ -1,6 +1,7 @@
 """What a report is about: files as columns of rows, and those of one split as a group."""
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from rs_gpt4v.box_codecs import ParseFailure
@@ -25,6 +26,7 @@ class Row(NamedTuple):
         box: The box of the reply in pixels, or why none was read; None where none was asked for.
         reason: Why the judge gave its score, or why there is none; None where nobody judged.
         history: The questions and answers before the prompt.
+        further_images: How many images it has beside ``image``, the first.
     """
 
     id: str
@@ -42,6 +44,13 @@ class Row(NamedTuple):
     box: Points | ParseFailure | None
     reason: str | None
     history: tuple[str, ...]
+    further_images: int = 0
+
+    @property
+    def image_name(self) -> str:
+        """The image's file name, as its folders are the reader's own, and how many more."""
+        more = f" and {self.further_images} more" if self.further_images else ""
+        return PurePath(self.image or "").name + more
 
 
 class Column(NamedTuple):
@@ -148,4 +157,5 @@ def _row(prediction: Prediction, mark: Mark, pool: dict[Any, Any]) -> Row:
         tuple([tuple(box["points"]) for box in prediction["boxes"]]),
         (prediction["width"], prediction["height"]),
     )
-    return Row._make([*map(pool.setdefault, values, values), *mark, None, ()])
+    further = len(prediction.get("further_images", ()))
+    return Row._make([*map(pool.setdefault, values, values), *mark, None, (), further])

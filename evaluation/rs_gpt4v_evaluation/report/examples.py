@@ -13,7 +13,6 @@ import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from rs_gpt4v.box_codecs import ParseFailure
@@ -120,7 +119,7 @@ def _packed(
         "source": [texts.add(row.source) for row in chosen],
         "task": [texts.add(TASKS[row.task]) for row in chosen],
         "kind": [texts.add(type_name(row.kind) if row.kind else "") for row in chosen],
-        "image": [texts.add(_name(row)) for row in chosen],
+        "image": [texts.add(row.image_name) for row in chosen],
         "picture": [numbers.get(row.image or "") for row in chosen],
         "prompt": [texts.add(row.prompt) for row in chosen],
         "references": [[texts.add(ref) for ref in row.references] for row in chosen],
@@ -142,11 +141,6 @@ def _judged(
         "history": [[texts.add(text) for text in row.history] for row in chosen],
         "reasons": [[row and texts.add(row.reason or "") for row in rows] for rows in columns],
     }
-
-
-def _name(row: Row) -> str:
-    """The image's file name: its folders are the reader's own."""
-    return PurePath(row.image or "").name
 
 
 def _mark(row: Row | None) -> str:
@@ -181,7 +175,7 @@ def _within(rows: Iterator[Row], texts: _Texts, limit: int) -> Iterator[Row]:
     for row in rows:
         if texts.size > limit:
             return
-        for text in (row.id, row.prompt, row.reply, _name(row), *row.references, *row.history):
+        for text in (row.id, row.prompt, row.reply, row.image_name, *row.references, *row.history):
             texts.add(text)
         yield row
 

@@ -61,6 +61,7 @@ def _row(line: ScoredPair, value: float | None, pool: dict[Any, Any]) -> Row:
         box=None,
         reason=_reason(line["verdicts"]),
         history=tuple(message["content"] for message in line["history"]),
+        further_images=len(line.get("further_images", ())),
     )
     return Row._make(map(pool.setdefault, row, row))
 

@@ -8,7 +8,6 @@ import hashlib
 import heapq
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import PurePath
 from typing import NamedTuple, TypeAlias
 
 from rs_gpt4v.box_codecs import ParseFailure
@@ -131,7 +130,7 @@ def _example(verdict: str, group: Group, row: Row) -> Example:
         label=group.last.label,
         row=row,
         picture=_picture(row),
-        file_name=PurePath(row.image or "").name,
+        file_name=row.image_name,
         truth=[_corners(box) for box in row.truth],
         found="" if row.box is None or isinstance(row.box, ParseFailure) else _corners(row.box),
     )
