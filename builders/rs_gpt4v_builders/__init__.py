@@ -1,15 +1,18 @@
 """The sources, one module each, and the configs made from them.
 
-To add a source, see CONTRIBUTING.
+To add a source, see CONTRIBUTING. Other packages add theirs by `rs_gpt4v_builders.plug_ins`.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import pyarrow as pa
 
 from rs_gpt4v import adapt, adapt_objects, adapt_probes
 from rs_gpt4v.adapt import Adaption, Protocol
+from rs_gpt4v_builders import plug_ins
+from rs_gpt4v_builders.plug_ins import PlugInError
 from rs_gpt4v_builders.sources import (
     dior,
     dior_rsvg,
@@ -119,12 +122,62 @@ def members(name: str) -> tuple[str, ...]:
     return GROUPS.get(name, (name,))
 
 
+RESERVED = (*CONFIGS, *GROUPS, "folder")
+"""Names that no other package can give its config."""
+
+
+def config_of(name: str) -> Config:
+    """The config ``name``, of ours or of another package.
+
+    Raises:
+        PlugInError: Another package's cannot be used.
+        KeyError: There is none of that name.
+    """
+    return CONFIGS[name] if name in CONFIGS else _of_other_package(name)
+
+
+@cache
+def _of_other_package(name: str) -> Config:
+    loaded = plug_ins.load(name)
+    if not isinstance(loaded, Config):
+        raise plug_ins.refused(name, f"expected a Config, found {loaded!r:.80}")
+    ours = {source.name for source in sources_of(*CONFIGS)}
+    if loaded.source.name in ours:
+        raise plug_ins.refused(name, f"the name of its source, {loaded.source.name!r}, is taken")
+    return loaded
+
+
+@cache
+def other_names() -> tuple[str, ...]:
+    """The configs of other packages; a name of ours stays ours, and a warning says so."""
+    for name in (taken := [name for name in plug_ins.found() if name in RESERVED]):
+        packages = " and ".join(map(plug_ins.package, plug_ins.found()[name]))
+        message = "%s: package %s adds a config of this name, which is taken: it is not read"
+        plug_ins.logger.warning(message, name, packages)
+    return tuple(name for name in plug_ins.found() if name not in taken)
+
+
+@cache
+def usable() -> dict[str, Config]:
+    """All configs, ours first. What cannot be used of other packages is left out with a warning."""
+    others = {name: _config_or_none(name) for name in other_names()}
+    return CONFIGS | {name: config for name, config in others.items() if config}
+
+
+def _config_or_none(name: str) -> Config | None:
+    try:
+        return config_of(name)
+    except PlugInError as error:
+        plug_ins.logger.warning("%s", error)
+        return None
+
+
 def all_sources() -> list[Source]:
     """The configs' sources, each once."""
-    return sources_of(*CONFIGS)
+    return sources_of(*usable())
 
 
 def sources_of(*names: str) -> list[Source]:
     """The sources of the configs or groups ``names``, each once, in their order."""
-    configs = [CONFIGS[member] for name in names for member in members(name)]
-    return list({config.source.name: config.source for config in configs}.values())
+    sources = [config_of(member).source for name in names for member in members(name)]
+    return list({source.name: source for source in sources}.values())

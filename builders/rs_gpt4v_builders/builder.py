@@ -25,7 +25,18 @@ from rs_gpt4v.files import read_json_lines
 from rs_gpt4v.image_bands import Stretch
 from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.scene_classes import two_spellings
-from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, Config, members, sources_of
+from rs_gpt4v_builders import (
+    CONFIGS,
+    DEFAULT_CONFIG,
+    GROUPS,
+    Config,
+    config_of,
+    members,
+    other_names,
+    plug_ins,
+    sources_of,
+    usable,
+)
 from rs_gpt4v_builders.audit.exclude import LeakFinder, leak_finder
 from rs_gpt4v_builders.cache_key import fingerprint
 from rs_gpt4v_builders.folder.annotations import DataFiles
@@ -127,6 +138,8 @@ _OF_FOLDER = ("layout", "columns", "images", "tasks", "text_boxes", "data_files"
 def _titles(name: str) -> str:
     if name == FOLDER:
         return "a folder of your own files"
+    if name in other_names():  # its package is imported where its rows are asked for
+        return f"of the package {plug_ins.package(plug_ins.found()[name][0])}"
     return ", ".join(source.title for source in sources_of(name))
 
 
@@ -137,7 +150,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = RsGpt4vConfig
     BUILDER_CONFIGS: ClassVar[list[datasets.BuilderConfig]] = [
         RsGpt4vConfig(name=name, version=VERSION, description=_titles(name))
-        for name in (*CONFIGS, *GROUPS, FOLDER)
+        for name in (*CONFIGS, *GROUPS, FOLDER, *other_names())
     ]
     DEFAULT_CONFIG_NAME = DEFAULT_CONFIG
     # Fewer, larger record batches than the default 1,000: 625,340 rows open in 20 ms, not 150.
@@ -164,8 +177,9 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         # Which rows leak depends on the images of every release.
         leaks = bool(kwargs.get("exclude_leaks"))
         kwargs["hash"] = fingerprint(
-            [*sources_of(*CONFIGS), *sources] if leaks else sources,
+            [*sources_of(*usable()), *sources] if leaks else sources,
             root,
+            code=_code_of_others(config_name, leaks=leaks),
             leaks=leaks,
             images=leaks or kwargs.get("on_missing") == "skip" or _conversion(kwargs) != AS_IS,
         )
@@ -216,7 +230,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         if not self.config.exclude_leaks or self.config.data_dir is None:
             return None
         root = Path(self.config.data_dir)
-        sources = [*sources_of(*CONFIGS), *_sources(self.configs)]
+        sources = [*sources_of(*usable()), *_sources(self.configs)]
         return leak_finder(
             root, sources, self.config.protocol, self._cache_dir_root, self.config.conversion
         )
@@ -371,6 +385,8 @@ def _root(config_name: str, data_dir: str | None, options: Mapping[str, Any]) ->
         return None
     if not is_sample:
         return data_root(data_dir)
+    if config_name in other_names():
+        raise SourceNotFoundError(f"{config_name}: {_titles(config_name)}, not in the sample")
     # Which rows leak depends on the images of every release.
     read = sources_of(*CONFIGS) if options.get("exclude_leaks") else sources_of(config_name)
     return data_root(data_dir, sample=True, cache_dir=options.get("cache_dir"), sources=read)
@@ -381,13 +397,19 @@ def _configs(
 ) -> tuple[Config, ...]:
     """What a config or group is made of; nothing where it is a folder that is not said."""
     if name != FOLDER:
-        return tuple(CONFIGS[member] for member in members(name))
+        return tuple(config_of(member) for member in members(name))
     if root is None:
         return ()
     given = {key: options[key] for key in (*_OF_FOLDER, "box_format") if key in options}
     return folder_configs(
         root, FolderOptions(**given, data_files=data_files, conversion=_conversion(options))
     )
+
+
+def _code_of_others(config_name: str, *, leaks: bool) -> list[Path]:
+    """The files of other packages on which the rows depend."""
+    read = usable() if leaks else members(config_name)
+    return [file for name in other_names() if name in read for file in plug_ins.code(name)]
 
 
 def _sources(configs: Iterable[Config]) -> list[Source]:
@@ -397,7 +419,7 @@ def _sources(configs: Iterable[Config]) -> list[Source]:
 
 def _check_options(config_name: str, options: dict[str, Any]) -> None:
     """Raise ValueError for an unknown config or option value, with what was meant instead."""
-    known = (*CONFIGS, *GROUPS, FOLDER)
+    known = (*CONFIGS, *GROUPS, FOLDER, *other_names())
     if config_name not in known:
         near = difflib.get_close_matches(config_name, known)
         meant = f" Did you mean {' or '.join(near)}?" if near else ""

@@ -30,18 +30,24 @@ _DECIDES_NOTHING = {
 
 
 def fingerprint(
-    sources: Sequence[Source], root: Path | None, *, images: bool, leaks: bool = False
+    sources: Sequence[Source],
+    root: Path | None,
+    *,
+    images: bool,
+    leaks: bool = False,
+    code: Sequence[Path] = (),
 ) -> str:
     """16 hex digits that change when the code, an annotation file or a folder of images does.
 
     The code is that which decides rows: what the builder imports, readers and templates included.
     Files are known by path, size and time of change, so that a set of any size opens at once.
     With ``images`` each image counts too: a build that skips missing images depends on them all.
-    With ``leaks``, so does the code that finds test images in training data. Each file in a folder
-    of annotations always counts: 0.1 s for the 17,402 of DIOR-RSVG.
+    With ``leaks``, so does the code that finds test images in training data. ``code`` is that of
+    other packages. Each file in a folder of annotations always counts: 0.1 s for the 17,402 of
+    DIOR-RSVG.
     """
     digest = hashlib.sha256()
-    for file in _code(leaks=leaks):
+    for file in (*_code(leaks=leaks), *code):
         digest.update(file.read_bytes())
     for source in sources:
         digest.update(repr(sorted(source.annotations.items())).encode())  # a user's files vary

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, members
+from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, GROUPS, config_of, members
 from rs_gpt4v_builders.sources.source import Source
 from rs_gpt4v_builders.stats.table1 import TABLE_1
 
@@ -25,7 +25,7 @@ def sources_table(configs: Iterable[str] = tuple(CONFIGS)) -> str:
     """The sources of ``configs`` (no groups), with home page and licence, as a Markdown table."""
     of_source: dict[str, tuple[Source, list[str]]] = {}
     for name in configs:
-        source = CONFIGS[name].source
+        source = config_of(name).source
         of_source.setdefault(source.name, (source, []))[1].append(f"`{name}`")
     rows = [
         f"| [{source.title}]({source.homepage}) | {', '.join(names)} | {source.license} |"

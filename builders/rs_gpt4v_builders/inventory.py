@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rs_gpt4v.files import relative
-from rs_gpt4v_builders import CONFIGS, GROUPS, all_sources, sources_of
+from rs_gpt4v_builders import GROUPS, all_sources, sources_of, usable
 from rs_gpt4v_builders.sources.images import ImageFinder
 from rs_gpt4v_builders.sources.source import Download, Source
 
@@ -62,7 +62,7 @@ def choose(names: Sequence[str]) -> list[Source]:
         ValueError: There is none of a name.
     """
     known = {source.name: [source] for source in all_sources()}
-    known |= {name: sources_of(name) for name in (*CONFIGS, *GROUPS)}
+    known |= {name: sources_of(name) for name in (*usable(), *GROUPS)}
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known)
@@ -85,7 +85,7 @@ def count_images(source: Source, folder: Path) -> int:
 
 
 def _found(source: Source, root: Path | None) -> Found:
-    configs = tuple(name for name, config in CONFIGS.items() if config.source is source)
+    configs = tuple(name for name, config in usable().items() if config.source is source)
     folder = source.find(root) if root else None
     if folder is None:
         return Found(source, configs, None, ())

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from rs_gpt4v_builders import CONFIGS, members
+from rs_gpt4v_builders import members, usable
 from rs_gpt4v_builders.audit.characters import OddCharacter, odd_characters
 from rs_gpt4v_builders.audit.images import Images, cache_in, read_images
 from rs_gpt4v_builders.audit.matching import matches, near_pairs
@@ -180,7 +180,9 @@ def audit(configs: Sequence[str] = (), cache: Path | None = None, **options: Any
         RecordError: A record of a named config cannot be used.
     """
     named = dict.fromkeys(member for config in configs for member in members(config))
-    parts, paths, absent = load_parts(list(named or CONFIGS), absent_allowed=not configs, **options)
+    parts, paths, absent = load_parts(
+        list(named or usable()), absent_allowed=not configs, **options
+    )
     images = read_images(paths, cache or cache_in())
     near = near_pairs(
         images,

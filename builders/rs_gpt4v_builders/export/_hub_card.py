@@ -11,7 +11,7 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
 from rs_gpt4v.conversation import FEATURES
-from rs_gpt4v_builders import CONFIGS, DEFAULT_CONFIG, members
+from rs_gpt4v_builders import DEFAULT_CONFIG, config_of, members, usable
 from rs_gpt4v_builders.card import LIMITS, PAPER, USE, sources_table
 from rs_gpt4v_builders.export.images import FOLDER
 from rs_gpt4v_builders.export.job import ExportJob, image_paths
@@ -57,7 +57,7 @@ def _head(job: ExportJob) -> DatasetCardData:
 
 def _task_categories(job: ExportJob) -> list[str]:
     every = {member for config in job.configs for member in members(config)}
-    tasks = {CONFIGS[member].adapt.__name__ for member in every}
+    tasks = {config_of(member).adapt.__name__ for member in every}
     return sorted({"image-text-to-text", *(_TASKS[t] for t in tasks if t in _TASKS)})
 
 
@@ -125,12 +125,12 @@ def _configs(job: ExportJob) -> list[str]:
         for rows in splits.values()
         for source in rows.unique("source")
     }
-    return [name for name in CONFIGS if name in every and CONFIGS[name].source.name in built]
+    return [name for name in usable() if name in every and config_of(name).source.name in built]
 
 
 def _citations(configs: list[str]) -> list[str]:
     """BibTeX of the paper and of each source, once; RS-GPT4V-Instruct's is the paper's."""
-    of_sources = [CONFIGS[config].source.citation for config in configs]
+    of_sources = [config_of(name).source.citation for name in configs]
     return [PAPER, *dict.fromkeys(c for c in of_sources if not c.startswith(_PAPER_ENTRY))]
 
 

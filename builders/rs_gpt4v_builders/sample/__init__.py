@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 from tqdm import tqdm
 
-from rs_gpt4v_builders import all_sources
+from rs_gpt4v_builders import CONFIGS, sources_of
 from rs_gpt4v_builders.sources.source import Source
 
 SAMPLE = "rs_gpt4v_sample"
@@ -78,9 +78,10 @@ def draw_release(name: str, root: Path, seed: int, scale: float) -> None:
 def _releases(sources: Iterable[Source] | None = None) -> list[str]:
     """The names of the releases of ``sources``, each behind those that it needs."""
     names: dict[str, str] = {}
-    for source in all_sources():  # the first of a folder's sources
+    ours = sources_of(*CONFIGS)
+    for source in ours:  # the first of a folder's sources
         names.setdefault(source.folders[0], source.name)
-    chosen = all_sources() if sources is None else sources
+    chosen = ours if sources is None else sources
     wanted = (names[source.folders[0]] for source in chosen)
     return list(dict.fromkeys(name for release in wanted for name in _with_needs(release)))
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from rs_gpt4v.files import replacing
-from rs_gpt4v_builders import CONFIGS
+from rs_gpt4v_builders import usable
 from rs_gpt4v_builders.stats.composition import Composition
 from rs_gpt4v_builders.stats.table1 import TABLE_1, Built, totals
 
@@ -113,7 +113,7 @@ def _places() -> dict[str, float]:
 def _tasks() -> dict[str, str]:
     """Each config's task in the paper's table; configs that are not in it come last."""
     tasks = {line.config: line.task for line in TABLE_1}
-    return tasks | {name: "Not in the paper" for name in CONFIGS if name not in tasks}
+    return tasks | {name: "Not in the paper" for name in usable() if name not in tasks}
 
 
 _GAP = 0.85

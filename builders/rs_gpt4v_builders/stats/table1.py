@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from rs_gpt4v import NAME
-from rs_gpt4v_builders import CONFIGS
+from rs_gpt4v_builders import CONFIGS, usable
 from rs_gpt4v_builders.builder import UNUSABLE
 from rs_gpt4v_builders.usable_records import cache_folder, dropped
 
@@ -152,7 +152,7 @@ def load(**options: Any) -> dict[str, datasets.DatasetDict | str]:
     Raises:
         ValueError: An option is wrong, or there is no data root.
     """
-    bar = tqdm(CONFIGS, desc="Building", unit="config", leave=False, disable=None)
+    bar = tqdm(usable(), desc="Building", unit="config", leave=False, disable=None)
     return {config: _loaded(config, options) for config in bar}
 
 
