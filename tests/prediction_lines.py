@@ -15,6 +15,11 @@ _OF_TASK: dict[str, dict[str, Any]] = {
         "boxes": [{"label": "ship", "points": [10, 10, 50, 50], "kind": "hbb"}],
     },
     "probe": {"source": "dior", "question_type": "present", "references": ["yes"]},
+    "scene": {
+        "source": "rsicd_scenes",
+        "prompt": "Which class: airport, bare land?",
+        "references": ["airport"],
+    },
     "conversation": {"source": "rs_gpt4v_instruct", "references": ["Two ships."]},
     "detail": {"source": "rs_gpt4v_instruct", "references": ["A pier."]},
 }

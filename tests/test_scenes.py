@@ -1,6 +1,7 @@
 """Scene classification: questions that list the classes, and where the classes come from."""
 
 import json
+import shutil
 from collections import Counter
 from itertools import combinations, permutations
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 from conftest import SHARED, needs_shared
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from rs_gpt4v import adapt_objects, records, templates
 from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.scene_classes import choices, is_listable, squeezed
 from rs_gpt4v_builders import CONFIGS, GROUPS
+from rs_gpt4v_builders.audit.findings import audit
 from rs_gpt4v_builders.sources import scenes
 from rs_gpt4v_builders.sources.reading import AnnotationError
 
@@ -239,6 +242,22 @@ def test_class_files_that_are_no_classes_are_refused(
     class_files(tmp_path, **files)
     with pytest.raises(AnnotationError, match=problem):
         CONFIGS["scene_rsicd"].source.read(tmp_path, "train")
+
+
+def test_scenes_to_test_on_among_images_with_learned_captions_are_told(
+    releases: Path, tmp_path: Path
+) -> None:
+    for name in ("RSICD_optimal", "RSITMD"):
+        shutil.copytree(releases / name, tmp_path / name)
+    # Of the same release: its splits share no image.
+    assert audit(["cap_rsicd", "scene_rsicd"], data_dir=str(tmp_path)).overlaps == []
+    scene = CONFIGS["scene_rsicd"].source.read(tmp_path / "RSICD_optimal", "test")["image"][0]
+    caption = CONFIGS["cap_rsitmd"].source.read(tmp_path / "RSITMD", "train")["image"][0]
+    with Image.open(tmp_path / f"RSICD_optimal/RSICD_images/{scene}") as image:
+        image.save(tmp_path / f"RSITMD/images/{caption}")
+    (leak,) = audit(["cap_rsitmd", "scene_rsicd"], data_dir=str(tmp_path)).leaks
+    assert (leak.left, leak.right) == ("cap_rsitmd/train", "scene_rsicd/test")
+    assert [pair.kind for pair in leak.pairs] == ["same pixels"]
 
 
 def test_the_paper_s_mixture_has_no_scenes() -> None:

@@ -145,6 +145,7 @@ def predicted(releases: Path, tiny_llava: Path, tmp_path_factory: pytest.TempPat
         ("vqa_hr", "test_philadelphia", "rs_vqa", "oa"),
         ("grounding", "test", "rs_grounding", "pr_80"),
         ("region_caption", "test", "rs_caption", "rouge_l"),
+        ("scene_ucm", "test", "rs_scene", "oa"),
     ],
 )
 def test_a_file_of_true_answers_scores_1(

@@ -182,6 +182,23 @@ class EvaluateMetric(evaluate.Metric):
         return self.MEASURE(**columns).result
 
 
+def listed(references: Any) -> Any:
+    """The references of a row, of which one may stand alone."""
+    return [references] if isinstance(references, str) else references
+
+
+class AnswersMetric(EvaluateMetric):
+    """A metric whose rows have one reference or several."""
+
+    def add(self, *, reference: str | Sequence[str] | None = None, **row: Any) -> None:
+        """As of any metric, in the singular or the plural; a reference is one answer or several."""
+        super().add(**{**row, "references": listed(row.get("references", reference))})
+
+    def add_batch(self, *, references: Iterable[Any], **columns: Any) -> None:
+        """As of any metric; each reference may be one answer or several."""
+        super().add_batch(references=[listed(own) for own in references], **columns)
+
+
 def check_columns(metric: str, **columns: Sequence[Any]) -> None:
     """Raise unless there are rows, all columns are of one length, and no row lacks a value.
 

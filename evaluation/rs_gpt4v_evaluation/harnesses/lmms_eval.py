@@ -182,6 +182,7 @@ def _constants(rows: int, box_format: str) -> dict[str, Any]:
 _EXAMPLE: dict[str, Any] = {
     "source": "",
     "question_type": None,
+    "prompt": "Which: a, b?",
     "prediction": "a",
     "references": ["a"],
     "boxes": [{"label": "a", "points": [2, 2, 4, 4], "kind": "hbb"}],

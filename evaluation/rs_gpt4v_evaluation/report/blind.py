@@ -4,8 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from rs_gpt4v.scene_classes import choices
 from rs_gpt4v_evaluation.metric import type_name
 from rs_gpt4v_evaluation.report.columns import Column, Row
+from rs_gpt4v_evaluation.rs_scene import rs_scene
 from rs_gpt4v_evaluation.rs_vqa.rs_vqa import (
     Form,
     Normalise,
@@ -39,6 +41,8 @@ class _Kind(NamedTuple):
 
 def blind(column: Column) -> Blind:
     """The baseline for the questions of ``column``, each compared by the rule of its source."""
+    if column.metric.name == "rs_scene":
+        return _most_frequent_class(column.rows)
     rule = column.score["rule"]
     counts: list[Form] = [_of(rule["counts"], row) for row in column.rows]
     areas: list[Form] = [_of(rule["areas"], row) for row in column.rows]
@@ -49,6 +53,15 @@ def blind(column: Column) -> Blind:
     replies = [answers[kind] for kind in kinds]
     measured = measure(replies, references, types, counts, areas, rule["normalise"])
     return Blind(measured.sums.total(), _named(answers), _rules(answers))
+
+
+def _most_frequent_class(rows: Sequence[Row]) -> Blind:
+    counts = Counter(row.references[0] for row in rows)
+    guess = min(counts, key=lambda name: (-counts[name], name))
+    references = [row.references for row in rows]
+    classes = [choices(row.prompt) for row in rows]
+    measured = rs_scene.measure([guess] * len(rows), references, classes)
+    return Blind(measured.sums.total(), {"class of scene": guess}, [])
 
 
 def is_guess(column: Column) -> bool:

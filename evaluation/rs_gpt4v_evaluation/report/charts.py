@@ -95,7 +95,9 @@ def charts(table: Table) -> Charts:
         bars=_bars(table) if table.is_vqa else [],
         lengths=_lengths(group) if group.metric.name == "rs_caption" else None,
         histograms=_histograms(group) if group.metric.name == "rs_grounding" else [],
-        confusions=[*filter(None, map(_confusion, group.columns))] if table.is_vqa else [],
+        confusions=[*filter(None, map(_confusion, group.columns))]
+        if group.metric.name == "rs_vqa"
+        else [],
     )
 
 

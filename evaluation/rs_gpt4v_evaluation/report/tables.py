@@ -76,7 +76,7 @@ class Table(NamedTuple):
 
     @property
     def is_vqa(self) -> bool:
-        """Whether the rows are questions, with types and a blind baseline."""
+        """Whether the rows are questions, with types or classes and a blind baseline."""
         return self.blind is not None
 
     @property
@@ -111,7 +111,7 @@ class Table(NamedTuple):
 def table(group: Group) -> Table:
     """What is to be said of ``group``."""
     metric = group.metric
-    guess = blind(group.last) if metric.name == "rs_vqa" else None
+    guess = blind(group.last) if metric.name in ("rs_vqa", "rs_scene") else None
     limits = guessing(group.columns, guess)
     lines = {
         key: _line(key, name, metric, group.columns, guess, limits.get(key))

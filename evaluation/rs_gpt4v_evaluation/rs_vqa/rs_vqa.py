@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import repeat
@@ -122,7 +122,7 @@ def measure(
     metric.check_columns(
         "rs_vqa", predictions=predictions, references=references, question_types=question_types
     )
-    accepted = [tuple(_listed(true)) for true in references]
+    accepted = [tuple(metric.listed(true)) for true in references]
     metric.check_references("rs_vqa", accepted)
     _check_rules(len(predictions), counts=counts, areas=areas)
     if normalise not in ("strict", "lenient"):
@@ -250,11 +250,7 @@ METRIC = Metric(
 )
 
 
-def _listed(reference: Any) -> Any:
-    return [reference] if isinstance(reference, str) else reference
-
-
-class RSVQA(metric.EvaluateMetric):
+class RSVQA(metric.AnswersMetric):
     """Accuracy per question type on RSVQA, their unweighted mean (AA), and that of all (OA).
 
     Counts and areas are compared by the authors' buckets or exactly.
@@ -297,11 +293,3 @@ class RSVQA(metric.EvaluateMetric):
     }
     URLS: ClassVar = ["https://rsvqa.sylvainlobry.com", "https://github.com/syvlo/RSVQA"]
     MEASURE: ClassVar = staticmethod(measure)
-
-    def add(self, *, reference: str | Sequence[str] | None = None, **row: Any) -> None:
-        """As of any metric, in the singular or the plural; a reference is one answer or several."""
-        super().add(**{**row, "references": _listed(row.get("references", reference))})
-
-    def add_batch(self, *, references: Iterable[Any], **columns: Any) -> None:
-        """As of any metric; each reference may be one answer or several."""
-        super().add_batch(references=[_listed(one) for one in references], **columns)

@@ -17,11 +17,18 @@ from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
 from rs_gpt4v_evaluation.rs_grounding import rs_grounding
 from rs_gpt4v_evaluation.rs_judge import rs_judge
 from rs_gpt4v_evaluation.rs_probe import rs_probe
+from rs_gpt4v_evaluation.rs_scene import rs_scene
 from rs_gpt4v_evaluation.rs_vqa import rs_vqa
 
 __all__ = ["DEFAULT_RULES", "METRICS", "METRIC_OF_TASK", "Rules", "Score", "score", "scores_of"]
 
-METRICS = (rs_caption.METRIC, rs_vqa.METRIC, rs_grounding.METRIC, rs_probe.METRIC)
+METRICS = (
+    rs_caption.METRIC,
+    rs_vqa.METRIC,
+    rs_grounding.METRIC,
+    rs_probe.METRIC,
+    rs_scene.METRIC,
+)
 """Those that need no judge."""
 
 METRIC_OF_TASK = {task: metric for metric in METRICS for task in metric.tasks}
@@ -33,7 +40,7 @@ class Score(TypedDict):
 
     ``scores`` are the metric's; ``missing`` the rows of the split that have no prediction, whatever
     their task; ``rule`` the arguments of the metric; ``intervals`` the 95 % intervals of scores,
-    where asked for; ``unparsed`` why a reply about a box gave none, by the row's id; ``skipped``
+    where asked for; ``unparsed`` why a reply gave no box, or no class, by the row's id; ``skipped``
     why a row does not count, by its id; ``notes`` what was left out, and how to get it.
     """
 
