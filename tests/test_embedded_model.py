@@ -1,6 +1,7 @@
 """The embedded model: loads as any checkpoint does, sees the sample's scenes, and answers."""
 
 import random
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from transformers import AutoModelForImageTextToText
 
 from rs_gpt4v import NAME as DATASET
 from rs_gpt4v.embedded_model import FOLDER, NAME, checkpoint
+from rs_gpt4v_builders.sample import files, write_sample
+from rs_gpt4v_builders.sample.files import number
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
 from rs_gpt4v_evaluation.predict.predictions import read_predictions
 
@@ -72,6 +75,28 @@ def test_is_small_and_whole() -> None:
         count = sum(weights.get_tensor(name).size for name in weights.keys())  # noqa: SIM118
     assert count < 4_000_000
     assert sum(file.stat().st_size for file in FOLDER.iterdir() if file.is_file()) < 8_000_000
+
+
+def test_no_scene_of_the_sample_was_learned_from(
+    example: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of each release the first 2,000 scenes, kept or not: more than the sample has in all."""
+    names: set[tuple[str | int, ...]] = set()
+
+    def noted(*name: str | int) -> int:
+        names.add(name)
+        return number(*name)
+
+    monkeypatch.setattr(files, "number", noted)
+    monkeypatch.setattr(files, "draw", lambda *_: Image.new("RGB", (1, 1)))
+    write_sample(tmp_path, scale=0.01)
+    releases = {name[0] for name in names}
+    assert {"lr", "hr", "ucm", "dior"} <= releases
+    sampled = {number(release, 0, index) for release in releases for index in range(2_000)}
+    scenes = re.search(r"--scenes (\d+)", (FOLDER / "README.md").read_text(encoding="utf-8"))
+    assert scenes is not None
+    count = int(scenes[1]) + example["make"]._HELD_OUT
+    assert sampled.isdisjoint(map(example["scenes"].scene_seed, range(count)))
 
 
 def test_other_models_keep_their_names() -> None:

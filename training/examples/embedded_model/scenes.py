@@ -83,10 +83,15 @@ def _write_shard(start: int, path: Path, *, last: int) -> None:
         np.savez(file, **arrays)
 
 
+def scene_seed(index: int) -> int:
+    """The seed of scene ``index``."""
+    return number("embedded_model", index)
+
+
 def _scene(index: int) -> tuple[Scene, NDArray[np.uint8]]:
     kind, size = _KINDS[index % len(_KINDS)], _SIZES[index // len(_KINDS) % len(_SIZES)]
     # The sample's RSVQA-HR, whose areas are asked for, has 512 px of 0.1524 m.
-    scene = lay_out(kind, number("embedded_model", index), size, 512 * 0.1524 / size)
+    scene = lay_out(kind, scene_seed(index), size, 512 * 0.1524 / size)
     picture = draw(scene, number("embedded_model", index, "picture"))
     resized = picture.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC)
     return scene, np.asarray(resized)
