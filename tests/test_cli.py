@@ -27,6 +27,7 @@ VERBS = (
     "collect",
     "score",
     "report",
+    "chair",
     "judge",
     "generate",
     "review",

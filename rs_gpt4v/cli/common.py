@@ -3,9 +3,12 @@
 import math
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rs_gpt4v_generation.scene import Scene
 
 
 def _from_home(path: Path | None) -> Path | None:
@@ -68,6 +71,20 @@ MaxCost = Annotated[
 ]
 Prices = Annotated[Path | None, typer.Option(help="JSON file of model prices.")]
 Body = Annotated[str, typer.Option(help="JSON fields to add to each request; null removes one.")]
+Oriented = Annotated[
+    bool, typer.Option("--oriented", help="Use DIOR-R (oriented boxes) instead of DIOR.")
+]
+Boxes = Annotated[
+    Path | None,
+    typer.Option(help="Your own boxes: a COCO file, a folder of DOTA or VOC files, ..."),
+]
+Layout = Annotated[
+    str,
+    typer.Option(help="Format of --boxes: coco, label_studio, dota, yolo, voc, hrsc or fair1m."),
+]
+ImagesOfBoxes = Annotated[
+    Path | None, typer.Option(help="Folder of the images of --boxes; default: beside it.")
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Estimate requests and cost; send nothing.")
 ]
@@ -104,6 +121,30 @@ def data_root(data_dir: Path | None, *, sample: bool) -> str | None:
     if data_dir not in (None, Path(os.environ.get("RS_GPT4V_DATA", "")).expanduser()):
         raise ValueError("--sample reads the embedded sample: leave --data-dir out")
     return None
+
+
+def scenes(
+    split: str,
+    *,
+    boxes: Path | None,
+    layout: Any,
+    images: Path | None,
+    data_dir: Path | None,
+    sample: bool,
+    oriented: bool,
+    protocol: Any,
+    **options: Any,
+) -> "list[Scene]":
+    """The annotated images of one's own ``boxes``, or else of DIOR."""
+    from rs_gpt4v_builders import OBJECT_SOURCES
+    from rs_gpt4v_builders.builder import data_root as find_root
+    from rs_gpt4v_generation.load import dior_scenes, own_scenes
+
+    if boxes is not None:
+        return own_scenes(boxes, layout, images or boxes.parent, split, **options)
+    given = data_root(data_dir, sample=sample)
+    root = find_root(given, sample=sample, sources=OBJECT_SOURCES)
+    return dior_scenes(root, split, oriented=oriented, protocol=protocol, **options)
 
 
 def conversion(stretch: str | None, bands: str | None) -> dict[str, Any]:

@@ -241,6 +241,69 @@ def report(
         typer.echo(f"Model card: {model_card}")
 
 
+_FREE_TEXTS = ("caption", "detail", "conversation")
+
+
+@app.command()
+def chair(
+    files: common.Files,
+    data_dir: common.DataDir = None,
+    sample: common.Sample = False,
+    oriented: common.Oriented = False,
+    split: common.Split = "test",
+    protocol: common.Protocol = "paper",
+    on_missing: common.OnMissing = "raise",
+    boxes: common.Boxes = None,
+    layout: common.Layout = "coco",
+    images: common.ImagesOfBoxes = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write here what each reply names, one JSON line each.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Count the objects that captions and descriptions make up, by the boxes of their images.
+
+    Example: `rs-gpt4v chair outputs/tuned/detail.jsonl --data-dir /data/rs`
+
+    With your own boxes: `--boxes instances_test.json --images images`.
+    """
+    from rs_gpt4v.files import write_json_lines
+    from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions
+    from rs_gpt4v_generation.chair import Reply
+    from rs_gpt4v_generation.chair import chair as measure
+
+    common.keep_inputs([out], [*files, boxes, images], data_dir)
+    scenes = common.scenes(
+        split,
+        boxes=boxes,
+        layout=layout,
+        images=images,
+        data_dir=data_dir,
+        sample=sample,
+        oriented=oriented,
+        protocol=protocol,
+        on_missing=on_missing,
+    )
+    found = {}
+    for file in files:
+        rows = [row for row in read_predictions(file) if row["task"] in _FREE_TEXTS]
+        if not rows:
+            raise PredictionFileError(f"{file} has no rows of {', '.join(_FREE_TEXTS)}")
+        texts = (
+            Reply(row["id"], row["image"] or "", row["prompt"], row["prediction"]) for row in rows
+        )
+        found[str(file)] = measure(texts, scenes)
+    if out:
+        write_json_lines(
+            out,
+            ({"file": file, **own._asdict()} for file, of in found.items() for own in of.replies),
+        )
+    if as_json:
+        typer.echo(json.dumps([{"file": f, **own.scores} for f, own in found.items()], indent=2))
+    else:
+        typer.echo("\n".join(f"{file}\n{own}" for file, own in found.items()))
+
+
 @app.command()
 def judge(
     files: common.Files,

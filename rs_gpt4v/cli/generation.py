@@ -3,7 +3,7 @@
 import getpass
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,27 +31,15 @@ def generate(
     ] = None,
     data_dir: common.DataDir = None,
     sample: common.Sample = False,
-    oriented: Annotated[
-        bool, typer.Option("--oriented", help="Use DIOR-R (oriented boxes) instead of DIOR.")
-    ] = False,
+    oriented: common.Oriented = False,
     split: common.Split = "train",
     protocol: common.Protocol = "paper",
     on_missing: common.OnMissing = "raise",
     stretch: common.Stretch = None,
     bands: common.Bands = None,
-    boxes: Annotated[
-        Path | None,
-        typer.Option(help="Your own boxes: a COCO file, a folder of DOTA or VOC files, ..."),
-    ] = None,
-    layout: Annotated[
-        str,
-        typer.Option(
-            help="Format of --boxes: coco, label_studio, dota, yolo, voc, hrsc or fair1m."
-        ),
-    ] = "coco",
-    images: Annotated[
-        Path | None, typer.Option(help="Folder of the images of --boxes; default: beside it.")
-    ] = None,
+    boxes: common.Boxes = None,
+    layout: common.Layout = "coco",
+    images: common.ImagesOfBoxes = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use only the first N images.")] = None,
     base_url: common.BaseUrl = common.OPENAI,
     api_key_env: common.ApiKeyEnv = "OPENAI_API_KEY",
@@ -102,11 +90,8 @@ def generate(
     """
     from rs_gpt4v import chat_api as chat
     from rs_gpt4v.images import Conversion
-    from rs_gpt4v_builders import OBJECT_SOURCES
-    from rs_gpt4v_builders.builder import data_root as find_root
     from rs_gpt4v_generation.asking import Generator
     from rs_gpt4v_generation.generate import CANDIDATES, FAILED, JOURNAL
-    from rs_gpt4v_generation.load import dior_scenes, own_scenes
     from rs_gpt4v_generation.probes import ProbeOptions
     from rs_gpt4v_generation.products import PRODUCTS
 
@@ -118,20 +103,19 @@ def generate(
         data_dir,
     )
     out.mkdir(parents=True, exist_ok=True)
-    options: dict[str, Any] = {
-        "on_missing": on_missing,
-        "log_dir": out,
-        "conversion": Conversion(**common.conversion(stretch, bands)),
-    }
-    if boxes is None:
-        given = common.data_root(data_dir, sample=sample)
-        root = find_root(given, sample=sample, sources=OBJECT_SOURCES)
-        options |= {"oriented": oriented, "protocol": protocol}
-        scenes = dior_scenes(root, split, **options)
-    else:
-        options |= {"layout": layout, "images": images or boxes.parent}
-        scenes = own_scenes(boxes, split=split, **options)
-    scenes = scenes[:limit]
+    scenes = common.scenes(
+        split,
+        boxes=boxes,
+        layout=layout,
+        images=images,
+        data_dir=data_dir,
+        sample=sample,
+        oriented=oriented,
+        protocol=protocol,
+        on_missing=on_missing,
+        log_dir=out,
+        conversion=Conversion(**common.conversion(stretch, bands)),
+    )[:limit]
     generator = Generator(
         endpoint=chat.Endpoint(
             model=model,

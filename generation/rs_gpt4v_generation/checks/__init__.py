@@ -15,7 +15,7 @@ from rs_gpt4v_generation.claims import Claim, Topic, claims, plain
 from rs_gpt4v_generation.facts import FactSheet
 from rs_gpt4v_generation.products import PRODUCTS, ProductName
 
-__all__ = ["FACTUAL", "Check", "Result", "Verdict", "check", "failures"]
+__all__ = ["FACTUAL", "Check", "Result", "Verdict", "check", "failures", "judge"]
 
 FACTUAL: frozenset[Check] = frozenset({"counts", "presence", "absence", "places", "relations"})
 """Checks against the boxes: a dialogue that passes none of them says nothing that they confirm."""
