@@ -120,6 +120,21 @@ def test_weights_come_from_a_recipe_or_a_flag(tmp_path: Path) -> None:
         DataArguments(mixture="[1]")
 
 
+def test_own_datasets_come_from_a_recipe_or_a_flag(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "datasets: [tiles]\nuse_cpu: true\n"
+        "own_datasets: {tiles: {config: folder, data_dir: /a, tasks: [grounding]}}\n"
+    )
+    argv = [str(recipe), "--output_dir", "out", "--bf16", "false"]
+    named = {"config": "folder", "data_dir": "/a", "tasks": ["grounding"]}
+    assert parse(argv)[0].own == {"tiles": named}
+    flag = json.dumps({"tiles": {"config": "folder", "data_dir": "/b"}})
+    assert parse([*argv, "--own_datasets", flag])[0].own["tiles"]["data_dir"] == "/b"
+    with pytest.raises(RecipeError, match="own_datasets: expected options for each name"):
+        DataArguments(own_datasets="[1]")
+
+
 # Batches of like length
 
 

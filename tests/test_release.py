@@ -133,6 +133,44 @@ def test_own_images_come_along(tmp_path: Path, root: Path) -> None:
     ]
 
 
+def test_generated_and_own_rows_train_together(tmp_path: Path, root: Path) -> None:
+    pytest.importorskip("trl")
+    from rs_gpt4v_training.arguments import DataArguments
+    from rs_gpt4v_training.recipe import RecipeError
+    from rs_gpt4v_training.rows import load_rows
+
+    Image.new("RGB", (200, 200)).save(tmp_path / "tile.png")
+    row = candidate(tmp_path, RIGHT, source="tiles", id="train/tile", image="tile.png")
+    folder = release([write(tmp_path / "final.jsonl", row)], root).folder
+    own = tmp_path / "own"
+    own.mkdir()
+    Image.new("RGB", (200, 100)).save(own / "1.png")
+    said = [{"from": "human", "value": "Where?"}, {"from": "gpt", "value": "{<10><20><30><40>}"}]
+    (own / "train.json").write_text(json.dumps([{"image": "1.png", "conversations": said}] * 2))
+    places = {
+        # There are no generated dialogues for a test split.
+        "generated": {"config": "conversation", "data_dir": str(root), "on_missing": "skip"},
+        "again": {"config": "folder", "data_dir": str(folder)},  # as a folder of one's own
+        "own": {"config": "folder", "data_dir": str(own), "layout": "llava"},
+    }
+    data = DataArguments(
+        list(places), own_datasets=places, mixture={"own": 0.5}, box_format="llava"
+    )
+    rows = load_rows(data, "train", seed=0)
+    assert rows["id"] == [
+        "rs_gpt4v_instruct/train/tile",
+        "folder/train/tile",
+        *(i for i in ("folder/train/000000", "folder/train/000001") if i in rows["id"]),
+    ]
+    assert rows[0]["messages"] == rows[1]["messages"]
+    assert rows[2]["messages"][1]["content"] == "[0.100, 0.200, 0.300, 0.400]"
+    assert rows[2]["boxes"][0]["points"] == [20, 20, 60, 40]
+    with pytest.raises(RecipeError, match="own_datasets: 'own' is not in datasets"):
+        DataArguments(["cap_ucm"], own_datasets={"own": places["own"]})
+    with pytest.raises(RecipeError, match="own_datasets: own: expected a config and its options"):
+        DataArguments(["own"], own_datasets={"own": {"data_dir": str(own)}})
+
+
 def test_a_fetched_release_is_never_overwritten(tmp_path: Path, root: Path) -> None:
     file = write(tmp_path / "final.jsonl", candidate(tmp_path, RIGHT))
     release([file], root)

@@ -26,11 +26,11 @@ def _expand(options: Any, *names: str) -> None:
             setattr(options, name, str(Path(value).expanduser()))
 
 
-def _json(flag: str) -> object:
+def _json(name: str, flag: str) -> object:
     try:
         return json.loads(flag)
     except json.JSONDecodeError as error:
-        raise RecipeError(f"mixture: {flag!r} is no JSON: {error}") from error
+        raise RecipeError(f"{name}: {flag!r} is no JSON: {error}") from error
 
 
 @dataclass
@@ -41,6 +41,9 @@ class DataArguments:
         datasets: Configs of ``load_dataset("rs_gpt4v", ...)``, mixed in proportion to their size.
         mixture: Weights of configs, or of members of a group, in training: 0.5 for half of the
             rows in each epoch, 2 for each row twice; default 1. As a flag, JSON.
+        own_datasets: More names for ``datasets``, each with options of ``load_dataset("rs_gpt4v",
+            ...)`` that differ for it: ``{tiles: {config: folder, data_dir: /data/tiles}}``. As a
+            flag, JSON.
         repository: A Hub repository, or the folder of an export or of Parquet files, whose configs
             ``datasets`` names instead.
         data_dir: Data root; default ``$RS_GPT4V_DATA``.
@@ -70,6 +73,7 @@ class DataArguments:
     bands: list[int] | None = None
     max_rows: int | None = None
     mixture: dict[str, float] | str | None = None
+    own_datasets: dict[str, dict[str, Any]] | str | None = None
     repository: str | None = None
     image_size: int | None = None
     streaming: bool = False
@@ -77,9 +81,10 @@ class DataArguments:
 
     def __post_init__(self) -> None:
         if isinstance(self.mixture, str):  # a flag; a recipe has the mapping itself
-            self.mixture = cast("Any", _json(self.mixture))
+            self.mixture = cast("Any", _json("mixture", self.mixture))
         if not isinstance(self.mixture, dict | None):
             raise RecipeError(f"mixture: expected a weight for each name, got {self.mixture!r}")
+        self._check_own_datasets()
         self._refuse_beside_repository()
         if self.image_size is not None and self.box_format == "qwen2_5_vl":
             raise RecipeError(
@@ -89,9 +94,26 @@ class DataArguments:
 
         _refuse_below_one(self, "max_rows", "image_size", "shuffle_buffer")
 
+    def _check_own_datasets(self) -> None:
+        if isinstance(self.own_datasets, str):
+            self.own_datasets = cast("Any", _json("own_datasets", self.own_datasets))
+        if not isinstance(self.own_datasets, dict | None):
+            raise RecipeError(
+                f"own_datasets: expected options for each name, got {self.own_datasets!r}"
+            )
+        for name, options in self.own.items():
+            if not isinstance(options, dict) or not isinstance(options.get("config"), str):
+                raise RecipeError(
+                    f"own_datasets: {name}: expected a config and its options, such as "
+                    f"{{config: folder, data_dir: /data/tiles}}, got {options!r}"
+                )
+            if name not in self.datasets:
+                raise RecipeError(f"own_datasets: {name!r} is not in datasets: name it there too")
+
     def _refuse_beside_repository(self) -> None:
         """What decides how rows are built says nothing of rows that are built already."""
         building = [
+            "own_datasets",
             "data_dir",
             "sample",
             "protocol",
@@ -106,6 +128,11 @@ class DataArguments:
                 f"{', '.join(given)} and repository exclude each other: its rows are built "
                 "already. Give them to `rs-gpt4v export` instead"
             )
+
+    @property
+    def own(self) -> dict[str, dict[str, Any]]:
+        """The datasets with options of their own."""
+        return cast("dict[str, dict[str, Any]]", self.own_datasets or {})
 
     @property
     def weights(self) -> dict[str, float]:

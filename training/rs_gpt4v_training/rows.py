@@ -131,7 +131,7 @@ def _configs(data: DataArguments) -> list[str]:
     if data.repository is not None or not data.weights:
         _refuse_bad_weights(data.weights, data.datasets)
         return data.datasets
-    members = {name: _members(name) for name in data.datasets}
+    members = {name: (name,) if name in data.own else _members(name) for name in data.datasets}
     _refuse_bad_weights(data.weights, [*members, *sum(members.values(), ())])
     every = [
         part
@@ -177,20 +177,20 @@ def _load_config(data: DataArguments, name: str) -> Any:
     """The splits of a config; none where it is absent and to be skipped."""
     if data.repository is not None:
         return repository.load(data.repository, name, streaming=data.streaming)
+    own = data.own.get(name, {"config": name})
+    options: dict[str, Any] = {
+        "data_dir": data.data_dir,
+        "sample": data.sample and "data_dir" not in own,
+        "protocol": data.protocol,
+        "on_missing": data.on_missing,
+        "box_format": data.box_format,
+        "exclude_leaks": data.exclude_leaks,
+        "stretch": data.stretch,
+        "bands": data.bands and tuple(data.bands),
+    }
+    options |= {key: value for key, value in own.items() if key != "config"}
     try:
-        return datasets.load_dataset(
-            NAME,
-            name,
-            streaming=data.streaming,
-            data_dir=data.data_dir,
-            sample=data.sample,
-            protocol=data.protocol,
-            on_missing=data.on_missing,
-            box_format=data.box_format,
-            exclude_leaks=data.exclude_leaks,
-            stretch=data.stretch,
-            bands=data.bands and tuple(data.bands),
-        )
+        return datasets.load_dataset(NAME, own["config"], streaming=data.streaming, **options)
     except SourceNotFoundError:
         # A member of a group goes the way that the group would.
         if name in data.datasets or data.on_missing != "skip":
