@@ -23,6 +23,8 @@ LAYOUTS: dict[str, Layout] = {
     for layout in (
         dialogues.LLAVA,
         dialogues.MESSAGES,
+        dialogues.INSTRUCTIONS,
+        *dialogues.TOOLS,
         tables.CAPTIONS,
         tables.QUESTIONS,
         *box_layouts.LAYOUTS,
@@ -151,7 +153,8 @@ def _candidates(folder: Path) -> Iterator[Path]:
 def _layouts(path: Path, layout: str) -> list[Layout]:
     """What a file may be; where the layout is named, whether it is that."""
     candidate = Candidate(path)
-    known = LAYOUTS.values() if layout == "auto" else [LAYOUTS[layout]]
+    recognised = [one for one in LAYOUTS.values() if one not in dialogues.TOOLS]
+    known = recognised if layout == "auto" else [LAYOUTS[layout]]
     return [one for one in known if one.matches(candidate)]
 
 

@@ -81,7 +81,7 @@ def _items(path: Path, first: dict[str, Any]) -> pa.StructArray | None:
     # Arrow reads an object a line: here the one line is the whole file.
     key = "data" if content.startswith(b"{") else "items"
     content = content if key == "data" else b'{"items":' + content + b"}"
-    if has_null_for_an_object(content):
+    if has_null_for_an_object(content) or b'"objects"' in content:
         return None
     try:
         table = pyarrow.json.read_json(
@@ -96,7 +96,16 @@ def _items(path: Path, first: dict[str, Any]) -> pa.StructArray | None:
     except (pa.ArrowException, OverflowError):
         return None
     lists = table[key].combine_chunks()
-    return lists.flatten() if len(lists) == 1 and not lists.null_count else None
+    if len(lists) != 1 or lists.null_count:
+        return None
+    items = lists.flatten()
+    turns = pc.coalesce(items.field("conversations"), items.field("messages"))
+    has_others = turns.null_count and any(name in content for name in _OTHER_FORMS)
+    return None if has_others else items
+
+
+_OTHER_FORMS = (b'"conversation"', b'"conv"', b'"query"', b'"instruction"')
+"""Fields of items that have their turns elsewhere."""
 
 
 def _item_type(first: dict[str, Any]) -> pa.StructType:

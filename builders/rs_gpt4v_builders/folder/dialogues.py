@@ -4,6 +4,8 @@ All of them are read by `rs_gpt4v_builders.sources.dialogues`: they differ in na
 have several images, or none.
 """
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,17 +17,23 @@ from rs_gpt4v_builders.folder.dialogue_boxes import with_boxes
 from rs_gpt4v_builders.folder.dialogue_columns import read_columns
 from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
 from rs_gpt4v_builders.sources import dialogues
+from rs_gpt4v_builders.sources.reading import AnnotationError
 
 
 def _read(path: Path, reading: Reading) -> pa.Table:
-    return with_boxes(_records(path, reading), path, reading)
-
-
-def _records(path: Path, reading: Reading) -> pa.Table:
     first = Candidate(path).item
-    if reading.split is None and (table := read_columns(path, first, reading.images)) is not None:
-        return table
+    is_plain = reading.split is None and not _is_other(first)
+    table = read_columns(path, first, reading.images) if is_plain else None
+    if table is not None:
+        return with_boxes(table, path, reading)
     items = dialogues.items(path)
+    scale = _scale(path, [item for _, item in items])
+    if scale and reading.text_boxes == "auto":
+        reading = replace(reading, text_boxes=scale)
+    return with_boxes(_records(items, reading), path, reading)
+
+
+def _records(items: list[tuple[str, Any]], reading: Reading) -> pa.Table:
     names = reading.images.of(name for _, item in items for name in dialogues.names_in(item))
     find = lru_cache(None)(names.one)
     keys = dialogues.keys([item for _, item in items])
@@ -38,7 +46,7 @@ def _records(path: Path, reading: Reading) -> pa.Table:
 
 
 def _has_turns(item: dict[str, Any], key: str) -> bool:
-    turns = item.get(key)
+    turns = dialogues.as_list(item.get(key))
     return isinstance(turns, list) and bool(turns) and isinstance(turns[0], dict)
 
 
@@ -50,7 +58,75 @@ def _is_messages(candidate: Candidate) -> bool:
     return _has_turns(candidate.item, "messages")
 
 
+def _is_other(item: dict[str, Any]) -> bool:
+    """Whether the fast reader knows no such items."""
+    return not any(isinstance(item.get(name), list) for name in ("conversations", "messages"))
+
+
+def _scale(path: Path, items: Iterable[Any]) -> str | None:
+    """The codec in whose scale ``objects`` have their boxes; None where there are none.
+
+    Raises:
+        AnnotationError: Boxes of one file are of two scales.
+    """
+    objects = [item.get("objects") for item in items if isinstance(item, dict)]
+    stated = {
+        str(of_item.get("bbox_type") or "real")
+        for of_item in objects
+        if isinstance(of_item, dict) and of_item.get("bbox")
+    }
+    if not stated:
+        return None
+    if len(stated) > 1 or not stated <= _SCALES.keys():
+        raise AnnotationError(
+            f"{path}: objects have bbox_type {' and '.join(sorted(stated))}, expected one in a "
+            "file: real (pixels) or norm1 (shares of the sides)"
+        )
+    return _SCALES[stated.pop()]
+
+
+_SCALES = {"real": "pixels", "norm1": "llava"}
+_OF_MS_SWIFT = ("history", "system", "objects")
+
+
+def is_query_of_dialogue(item: Mapping[str, Any]) -> bool:
+    """Whether ``query`` and ``response`` are a turn of ms-swift's, and no row of a table."""
+    names = item.keys()
+    return {"query", "response"} <= names and not names.isdisjoint(_OF_MS_SWIFT)
+
+
+def _is_instructions(candidate: Candidate) -> bool:
+    item = candidate.item
+    if "instruction" in item and "output" in item:
+        return True
+    return is_query_of_dialogue(item) or any(
+        isinstance(item.get(name), list | dict) for name in ("conversation", "conv")
+    )
+
+
+def _is_any(candidate: Candidate) -> bool:
+    item = candidate.item
+    return dialogues.is_answered(item) or any(name in item for name in dialogues.LISTS)
+
+
 _ROWS = {"conversation": adapt.conversation}
 
 LLAVA = Layout("llava", "conversations of LLaVA or ShareGPT", _is_llava, _read, _ROWS)
 MESSAGES = Layout("messages", "messages of TRL or ms-swift", _is_messages, _read, _ROWS)
+INSTRUCTIONS = Layout(
+    "instructions",
+    "questions with their answers of Alpaca, ms-swift or LHRS-Bot",
+    _is_instructions,
+    _read,
+    _ROWS,
+)
+TOOLS = tuple(
+    Layout(name, f"dialogues of {title}", _is_any, _read, _ROWS)
+    for name, title in (
+        ("sharegpt", "ShareGPT"),
+        ("llama_factory", "LLaMA-Factory"),
+        ("ms_swift", "ms-swift"),
+        ("trl", "TRL"),
+    )
+)
+"""What people call the same by the tool: all forms of dialogues, and never what is recognised."""

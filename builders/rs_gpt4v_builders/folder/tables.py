@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rs_gpt4v import adapt, records
+from rs_gpt4v_builders.folder.dialogues import is_query_of_dialogue
 from rs_gpt4v_builders.folder.layout import DELIMITERS, Candidate, Layout, Reading
 from rs_gpt4v_builders.sources import dialogues
 from rs_gpt4v_builders.sources.dialogues import ItemError
@@ -78,7 +79,7 @@ def columns_of(names: list[str], chosen: Mapping[str, str], path: Path) -> dict[
 
 def _has(candidate: Candidate, kind: str) -> bool:
     names = {name.strip().lower() for name in candidate.item}
-    if names & {"conversations", "messages"}:
+    if names & {*dialogues.LISTS} or is_query_of_dialogue(candidate.item):
         return False
     return all(names.intersection((ours, *ALIASES[ours])) for ours in _NEEDED[kind])
 

@@ -7,14 +7,24 @@ A file is a list of items, the list under ``data`` of an object, or one item a l
     {"images": ["1.png", "2.png"], "messages": [{"role": "user", "content": "Which is older?"},
                                                 {"role": "assistant", "content": "The first."}]}
 
+    {"query": "And now?", "response": "A field.", "history": [["What is it?", "A road."]]}
+    {"instruction": "What is it?", "input": "", "output": "A field.", "images": ["1.png"]}
+    {"conversation": [{"human": "What is it?", "assistant": "A field."}], "images": ["1.png"]}
+    {"name": "1.png", "conv": [{"Question": "What is it?", "Answer": "A field."}]}
+
+(of LLaVA; TRL, LLaMA-Factory and ms-swift; ms-swift; Alpaca; ms-swift; LHRS-Bot).
+
 ``image`` and ``images`` are a name or a list of names, where a name may stand in an object as
-``path``; ``conversations`` and ``messages`` may stand for each other, and so may ``from`` and
-``role``, ``value`` and ``content``. Speakers are human or user, gpt or assistant, and system, in
-any case; ``system`` may also be a field of the item. A text may be a number, or a list of parts.
-``<image>`` is taken out wherever it stands. Answers before the first question and a last question
-without an answer are left out, which is logged and listed.
+``path``; ``conversations`` and ``messages`` may stand for each other, also as JSON in a text, and
+so may ``from`` and ``role``, ``value`` and ``content``. With ``objects``, ``<ref-object>`` and
+``<bbox>`` in the texts are the next of its ``ref`` and ``bbox``, as in ms-swift. Speakers are human
+or user, gpt or assistant, and system, in any case; ``system`` may also be a field of the item. A
+text may be a number, or a list of parts. ``<image>`` is taken out wherever it stands. Answers
+before the first question and a last question without an answer are left out, which is logged and
+listed.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,6 +48,13 @@ ROLES = {
 """The role of each speaker, in lower case."""
 
 IMAGE_MARK = "<image>"
+
+LISTS = ("conversations", "messages", "conversation", "conv")
+"""Where an item has the list of its turns."""
+
+_ANSWERED = (("instruction", "output"), ("query", "response"))
+_TOGETHER = (("human", "assistant"), ("user", "assistant"), ("question", "answer"))
+_OBJECTS = {"<ref-object>": "ref", "<bbox>": "bbox"}
 
 
 class ItemError(ValueError):
@@ -100,6 +117,7 @@ def record(
     try:
         images = [find(name) for name in _image_names(item, needs_image=needs_image)]
         messages, left_out = _messages(item)
+        messages = _with_objects(item, messages)
     except ItemError as problem:
         kind, reason = problem.args
         return {"where": where, "problem": (kind, f"{where}: {reason}")}
@@ -119,7 +137,7 @@ def _image_names(item: Any, *, needs_image: bool) -> list[str]:
         raise item
     if not isinstance(item, dict):
         raise ItemError("item of another form", f"expected an object, found {described(item)}")
-    named = item.get("image", item.get("images"))
+    named = _named(item)
     names = named if isinstance(named, list) else [] if named is None else [named]
     if not names and (needs_image or _marks_image(item)):
         reason = f"it names no image under 'image' or 'images': it is {described(item)}"
@@ -129,10 +147,15 @@ def _image_names(item: Any, *, needs_image: bool) -> list[str]:
 
 def names_in(item: Any) -> list[str]:
     """The names among what an item has for its images; see `record` for what is wrong with it."""
-    named = item.get("image", item.get("images")) if isinstance(item, dict) else None
+    named = _named(item) if isinstance(item, dict) else None
     values = named if isinstance(named, list) else [named]
     paths = (value.get("path") if isinstance(value, dict) else value for value in values)
     return [path for path in paths if isinstance(path, str)]
+
+
+def _named(item: dict[str, Any]) -> Any:
+    """What an item has in the place of its images."""
+    return item.get("image", item.get("images", item.get("name") if "conv" in item else None))
 
 
 def _image_name(value: Any) -> str:
@@ -149,7 +172,99 @@ def _marks_image(item: dict[str, Any]) -> bool:
 
 def turns(item: dict[str, Any]) -> Any:
     """What an item has in the place of its dialogue."""
-    return item.get("conversations", item.get("messages"))
+    name = next((name for name in LISTS if name in item), None)
+    if name is None:
+        return _of_fields(item)
+    found = as_list(item[name])
+    return [turn for each in found for turn in _parted(each)] if isinstance(found, list) else found
+
+
+def as_list(value: Any) -> Any:
+    """The list of turns that a value is, also as JSON in a text, or the one turn."""
+    if isinstance(value, str):
+        value = _parsed(value)
+    return [value] if isinstance(value, dict) else value
+
+
+def is_answered(item: dict[str, Any]) -> bool:
+    """Whether a question and its answer are fields of the item itself."""
+    return any(all(name in item for name in names) for names in _ANSWERED)
+
+
+def _of_fields(item: dict[str, Any]) -> list[Any] | None:
+    """The turns of an item whose question and answer are fields of it."""
+    for question, answer in _ANSWERED:
+        if question in item and answer in item:
+            history = item.get("history") or []
+            asked = [item[question], item.get("input")] if question == "instruction" else []
+            texts = [text for text in asked if isinstance(text, str) and text.strip()]
+            last = ("\n".join(texts) if texts else item[question], item[answer])
+            pairs = [*history, last] if isinstance(history, list) else [history, last]
+            return [turn for pair in pairs for turn in _of_pair(pair)]
+    return None
+
+
+def _of_pair(pair: Any) -> list[Any]:
+    if not isinstance(pair, list | tuple) or len(pair) != 2:
+        return [pair]  # which is no turn
+    return [{"role": "user", "content": pair[0]}, {"role": "assistant", "content": pair[1]}]
+
+
+def _parted(turn: Any) -> list[Any]:
+    """A turn; or the two that an object has together."""
+    if not isinstance(turn, dict) or "from" in turn or "role" in turn:
+        return [turn]
+    by_name = {name.lower(): value for name, value in turn.items()}
+    for names in _TOGETHER:
+        if by_name.keys() == set(names):
+            return _of_pair([by_name[name] for name in names])
+    return [turn]
+
+
+def _with_objects(item: dict[str, Any], messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Messages with what ``objects`` say in the places of ``<ref-object>`` and ``<bbox>``."""
+    objects = item.get("objects")
+    if not isinstance(objects, dict) or not isinstance(objects.get("bbox"), list):
+        return messages
+    values = {
+        mark: iter(_object_texts(objects.get(name) or [], name)) for mark, name in _OBJECTS.items()
+    }
+
+    def value(match: re.Match[str]) -> str:
+        text = next(values[match[0]], None)
+        if text is None:
+            reason = f"its texts have more {match[0]} than objects.{_OBJECTS[match[0]]} has values"
+            raise ItemError("objects that differ from the text", reason)
+        return text
+
+    pattern = "|".join(map(re.escape, _OBJECTS))
+    filled = [m | {"content": re.sub(pattern, value, m["content"])} for m in messages]
+    if any(next(rest, None) is not None for rest in values.values()):
+        reason = "its objects have more values than its texts have <ref-object> and <bbox>"
+        raise ItemError("objects that differ from the text", reason)
+    return filled
+
+
+def _object_texts(values: list[Any], name: str) -> list[str]:
+    texts = []
+    for index, value in enumerate(values):
+        if name == "ref" and isinstance(value, str):
+            texts.append(value)
+        elif name == "bbox" and _is_box(value):
+            texts.append(f"[{', '.join(f'{number:.10g}' for number in value)}]")
+        else:
+            what = "a text" if name == "ref" else "four numbers: x_min, y_min, x_max, y_max"
+            reason = f"objects.{name}[{index}] is {described(value)}, expected {what}"
+            raise ItemError("object of another form", reason)
+    return texts
+
+
+def _is_box(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and all(type(number) in (int, float) and math.isfinite(number) for number in value)
+    )
 
 
 def _messages(item: dict[str, Any]) -> tuple[list[dict[str, str]], int]:
