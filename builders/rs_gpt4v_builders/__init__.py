@@ -53,9 +53,11 @@ class Config:
         return {name: files for name, files in splits.items() if self.trains or name != "train"}
 
 
-_PROBES = "- / - / made of the boxes of 11,738 images, which no config trains on"
+_PROBES = "- / - / made from the boxes of the 11,738 test images"
 
-_DETECTION_ROWS = "one a class of an image, and a third more: 11,725 / - / 11,738 images"
+_DETECTION_ROWS = (
+    "images: 11,725 / - / 11,738; one row per class, and one in four about an absent class"
+)
 
 CONFIGS: dict[str, Config] = {
     "cap_nwpu": Config(nwpu_captions.SOURCE, adapt.captions, "125,894 / 15,737 / 3,150"),
