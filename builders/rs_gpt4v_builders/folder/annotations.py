@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rs_gpt4v.files import relative
-from rs_gpt4v_builders.folder import box_layouts, class_folders, dialogues, tables
+from rs_gpt4v_builders.folder import (
+    box_layouts,
+    caption_files,
+    class_folders,
+    dialogues,
+    tables,
+)
 from rs_gpt4v_builders.folder.box_files import is_beside_labels
 from rs_gpt4v_builders.folder.image_names import walk
 from rs_gpt4v_builders.folder.layout import SPLITS, SUFFIXES, Candidate, Layout
@@ -27,6 +33,8 @@ LAYOUTS: dict[str, Layout] = {
         *dialogues.TOOLS,
         tables.CAPTIONS,
         tables.QUESTIONS,
+        caption_files.KARPATHY,
+        caption_files.COCO_CAPTIONS,
         *box_layouts.LAYOUTS,
         class_folders.CLASS_FOLDERS,
     )

@@ -27,7 +27,7 @@ SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 """Files that may hold annotations; folders of ``.txt`` and ``.xml`` may as well."""
 
 SPLITS = {
-    **dict.fromkeys(("train", "training", "trainval"), "train"),
+    **dict.fromkeys(("train", "training", "trainval", "restval"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }

@@ -29,7 +29,7 @@ def read(
     """The records of ``split`` in ``file`` of a release that has ``splits``."""
     path = folder / file
     rows = [
-        record(image, _raws(image.get("sentences")), f"{path}, {item}", item)
+        record(image, raws(image.get("sentences")), f"{path}, {item}", item)
         for item, image in images(path).items()
     ]
     return of_split(rows, split, splits)
@@ -40,7 +40,7 @@ def images(path: Path) -> dict[str, dict[str, Any]]:
     return {f"images[{n}]": image for n, image in enumerate(read_json_list(path, "images"))}
 
 
-def _raws(sentences: object) -> list[object]:
+def raws(sentences: object) -> list[object]:
     """The sentences' texts; a list, which is no caption, for anything but an object."""
     items = sentences if isinstance(sentences, list) else [sentences] if sentences else []
     return [item.get("raw") if isinstance(item, dict) else [item] for item in items]
