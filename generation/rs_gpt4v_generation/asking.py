@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, get_args
 
 from rs_gpt4v import chat_api as chat
-from rs_gpt4v_generation.products import PRODUCTS, Dialogue, ProductName
+from rs_gpt4v_generation.products import PAPERS, Dialogue, ProductName
 from rs_gpt4v_generation.prompts import request_body
 from rs_gpt4v_generation.replies import Unusable, parse
 from rs_gpt4v_generation.scene import Scene
@@ -47,7 +47,7 @@ class Generator(chat.Asker):
             ...
     """
 
-    products: tuple[ProductName, ...] = tuple(PRODUCTS)
+    products: tuple[ProductName, ...] = PAPERS
     tries: int = 2
     temperature: float = 0.7
     max_tokens: int = 2000

@@ -12,7 +12,9 @@ from rs_gpt4v.chat_api import FailureKind
 from rs_gpt4v.chat_api.answers import half_character
 from rs_gpt4v.conversation import Message
 
-ProductName = Literal["conversation", "reasoning", "detail"]
+ProductName = Literal["conversation", "reasoning", "detail", "planning"]
+PAPERS: tuple[ProductName, ...] = ("conversation", "reasoning", "detail")
+"""What the paper asks for; it only promises plans."""
 UnusableKind: TypeAlias = (
     Literal["empty", "refused", "truncated", "no JSON", "missing field", "roles", "empty turn"]
     | FailureKind
@@ -144,6 +146,59 @@ def _detail(content: dict[str, Any]) -> Dialogue:
     return Dialogue((question, answer), local=local)
 
 
+PLACES = {
+    "left": "on the left",
+    "right": "on the right",
+    "centre": "in the centre",
+    **{row: f"at the {row}" for row in ("top", "bottom")},
+    **{
+        f"{row} {side}": f"in the {row} {side}"
+        for row in ("top", "bottom")
+        for side in ("left", "right")
+    },
+    "anywhere": "",
+}
+"""Where an object of a plan lies, as sheets say and as sentences do."""
+_LEAST_STEPS = 2
+
+
+def _plan(content: dict[str, Any]) -> Dialogue:
+    """The goal and the steps, one a line, in words in which the checks read objects and places.
+
+    "Step 2: Measure the way (storage tanks in the top left, ship on the right)."
+    """
+    question: Message = {"role": "user", "content": _field(content, "goal")}
+    steps = [_step(number, step) for number, step in enumerate(_listed(content, "steps"), 1)]
+    if len(steps) < _LEAST_STEPS:
+        raise UnusableError("missing field", f"a plan has {_LEAST_STEPS} steps or more")
+    return Dialogue((question, {"role": "assistant", "content": "\n".join(steps)}))
+
+
+def _step(number: int, step: Any) -> str:
+    where = f"step {number}"
+    if not isinstance(step, dict) or not isinstance(step.get("objects"), list):
+        raise UnusableError("missing field", f"{where} has no list 'objects': {reprlib.repr(step)}")
+    action = _field(step, "action", where).rstrip(" .")
+    objects = [_object_of_step(item, where) for item in step["objects"]]
+    return (
+        f"Step {number}: {action} ({', '.join(objects)})."
+        if objects
+        else f"Step {number}: {action}."
+    )
+
+
+def _object_of_step(item: Any, where: str) -> str:
+    if not isinstance(item, dict):
+        raise UnusableError("missing field", f"{where}: an object is {reprlib.repr(item)}")
+    name, place = (_field(item, field, f"an object of {where}") for field in ("name", "place"))
+    if place not in PLACES:
+        known = ", ".join(PLACES)
+        raise UnusableError(
+            "missing field", f"{where}: the place {reprlib.repr(place)} is none of {known}"
+        )
+    return f"{name} {PLACES[place]}".strip()
+
+
 _TEXT = {"type": "string"}
 _KIND = {"enum": ["purpose", "relation", "comparison", "activity", "condition"]}
 PRODUCTS: dict[ProductName, Product] = {
@@ -164,5 +219,19 @@ PRODUCTS: dict[ProductName, Product] = {
         _detail,
         Limits(1, 40, (50, 450)),
         config="detail",
+    ),
+    "planning": Product(
+        _object(
+            goal=_TEXT,
+            steps=_list(
+                _object(
+                    action=_TEXT,
+                    objects=_list(_object(name=_TEXT, place=_TEXT | {"enum": [*PLACES]})),
+                )
+            ),
+        ),
+        _plan,
+        Limits(1, 60, (20, 300)),
+        config="conversation",
     ),
 }

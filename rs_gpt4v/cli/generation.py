@@ -27,7 +27,10 @@ def generate(
     out: Annotated[Path, typer.Option(help="Output folder; run again to resume.")],
     product: Annotated[
         list[str] | None,
-        typer.Option(help="conversation, reasoning or detail; repeatable; default: all."),
+        typer.Option(
+            help="conversation, reasoning, detail or planning; repeatable; default: the paper's "
+            "three, without planning."
+        ),
     ] = None,
     data_dir: common.DataDir = None,
     sample: common.Sample = False,
@@ -93,7 +96,7 @@ def generate(
     from rs_gpt4v_generation.asking import Generator
     from rs_gpt4v_generation.generate import CANDIDATES, FAILED, JOURNAL
     from rs_gpt4v_generation.probes import ProbeOptions
-    from rs_gpt4v_generation.products import PRODUCTS
+    from rs_gpt4v_generation.products import PAPERS, PRODUCTS
 
     if unknown := set(product or ()) - set(PRODUCTS):
         raise ValueError(f"--product {unknown.pop()}: expected one of {', '.join(PRODUCTS)}")
@@ -126,7 +129,7 @@ def generate(
             tokens_per_minute=tokens_per_minute,
         ),
         journal=out / JOURNAL,
-        products=tuple(name for name in PRODUCTS if name in (product or PRODUCTS)),
+        products=tuple(name for name in PRODUCTS if name in (product or PAPERS)),
         tries=tries,
         seed=seed,
         temperature=temperature,
