@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from chat_server import ChatServer
-from generating import scene, scenes
+from generating import number_of, scene, scenes
 from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
@@ -169,8 +169,7 @@ def test_plans_are_asked_for_checked_released_and_measured(tmp_path: Path) -> No
     def answering(body: dict[str, Any]) -> str:
         assert body["response_format"]["json_schema"]["name"] == "planning"
         assert "Task: plan a piece of work" in body["messages"][0]["content"]
-        width = json.dumps(body).split("Image: ")[1].split(" x ")[0]
-        return plan(*(false if width == "202" else STEPS))
+        return plan(*(false if number_of(body) == 2 else STEPS))
 
     with ChatServer(answering) as server:
         generator = Generator(
