@@ -9,6 +9,7 @@ from pathlib import Path
 
 import rs_gpt4v
 import rs_gpt4v_builders
+from rs_gpt4v_builders.image_checks import EMBEDDED
 from rs_gpt4v_builders.sources.images import ImageFinder
 from rs_gpt4v_builders.sources.source import Source
 
@@ -97,7 +98,8 @@ def _raw_files(source: Source, root: Path | None, *, images: bool) -> Iterator[s
         elif path.is_file():
             yield _identity(path)
     for top in (*ImageFinder(source, folder).folders.values(), *source.named_images(folder)):
-        if top != folder.parent:  # the data root holds images, and much else
+        # The data root holds images and much else; an embedded image is named after its bytes.
+        if top != folder.parent and top.name != EMBEDDED:
             yield from _folders(top, files=images)
 
 

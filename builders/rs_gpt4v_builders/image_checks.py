@@ -24,6 +24,7 @@ from rs_gpt4v.files import replacing
 from rs_gpt4v_builders.image_memory import DATABASE, Answer, Identity, ImageMemory, identity
 
 CONVERTED = "rs_gpt4v_converted"
+EMBEDDED = "rs_gpt4v_embedded"
 """What the folder of converted images is called in the cache folder of `datasets`."""
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from rs_gpt4v.files import UNFINISHED, relative
 from rs_gpt4v.images import upright_file
-from rs_gpt4v_builders.image_checks import CONVERTED
+from rs_gpt4v_builders.image_checks import CONVERTED, EMBEDDED
 
 FOLDER = "images"
 MOST_IN_A_FOLDER = 9_000
@@ -53,8 +53,9 @@ def image_names(paths: Iterable[str], root: Path) -> dict[str, str]:
 
 def _relative(path: str, root: Path) -> str:
     parts = Path(path).parts
-    if CONVERTED in parts:  # in the cache of `datasets`, which is elsewhere on each machine
-        return "/".join(parts[parts.index(CONVERTED) :])
+    for cached in (CONVERTED, EMBEDDED):  # by `datasets`, elsewhere on each machine
+        if cached in parts:
+            return "/".join(parts[parts.index(cached) :])
     return relative(path, root)
 
 

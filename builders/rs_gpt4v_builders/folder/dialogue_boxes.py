@@ -40,6 +40,7 @@ from rs_gpt4v.box_codecs import CODECS, BoxCodec
 from rs_gpt4v.box_replies import NoBoxError
 from rs_gpt4v.boxes import Points, clip, is_degenerate, kind, to_hbb
 from rs_gpt4v.conversation import SCHEMA
+from rs_gpt4v_builders.folder.arrow_files import path_of
 from rs_gpt4v_builders.folder.layout import Reading
 from rs_gpt4v_builders.image_checks import check_images
 
@@ -254,7 +255,7 @@ def _sizes(rows: Sequence[Row], runs: Iterable[_Run], reading: Reading) -> Sizes
         for n in {run.row for run in runs}
     }
     folder = reading.images.files.folder
-    paths = {name: str(folder / name) for of_row in names.values() for name in of_row}
+    paths = {name: str(path_of(name, folder)) for of_row in names.values() for name in of_row}
     unique = list(dict.fromkeys(paths.values()))
     checked = check_images(unique, Path(HF_DATASETS_CACHE).expanduser(), reading.conversion)
     of_path = {path: (c.width, c.height) for path, c in zip(unique, checked, strict=True)}

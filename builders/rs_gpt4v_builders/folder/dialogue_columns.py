@@ -62,7 +62,7 @@ def read_columns(path: Path, first: dict[str, Any], images: ImageNames) -> pa.Ta
     if not len(rows):
         return table
     some = table.select(["key", "where"]).take(pa.array(rows)).to_pylist()
-    parsed = map(_without_nulls, items.take(pa.array(rows)).to_pylist())
+    parsed = map(without_nulls, items.take(pa.array(rows)).to_pylist())
     one_by_one = [
         row | dialogues.record(item, row["where"], images.one, needs_image=False)
         for row, item in zip(some, parsed, strict=True)
@@ -198,10 +198,10 @@ def _places(path: Path, count: int) -> pa.Array:
     return pc.binary_join_element_wise(f"{path}, {word} ", numbers, "")
 
 
-def _without_nulls(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
     """An item without the fields that it has not: Arrow has a null for each."""
     if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
+        return [without_nulls(item) for item in value]
     if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
     return value

@@ -13,24 +13,30 @@ from typing import Any
 import pyarrow as pa
 
 from rs_gpt4v import adapt, records
+from rs_gpt4v_builders.folder.arrow_files import ARROW_SUFFIXES, read_rows
 from rs_gpt4v_builders.folder.dialogue_boxes import with_boxes
-from rs_gpt4v_builders.folder.dialogue_columns import read_columns
+from rs_gpt4v_builders.folder.dialogue_columns import read_columns, without_nulls
 from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
 from rs_gpt4v_builders.sources import dialogues
 from rs_gpt4v_builders.sources.reading import AnnotationError
 
 
 def _read(path: Path, reading: Reading) -> pa.Table:
+    is_table = path.suffix.lower() in ARROW_SUFFIXES
     first = Candidate(path).item
-    is_plain = reading.split is None and not _is_other(first)
+    is_plain = reading.split is None and not is_table and not _is_other(first)
     table = read_columns(path, first, reading.images) if is_plain else None
     if table is not None:
         return with_boxes(table, path, reading)
-    items = dialogues.items(path)
+    items = _rows(path) if is_table else dialogues.items(path)
     scale = _scale(path, [item for _, item in items])
     if scale and reading.text_boxes == "auto":
         reading = replace(reading, text_boxes=scale)
     return with_boxes(_records(items, reading), path, reading)
+
+
+def _rows(path: Path) -> list[tuple[str, Any]]:
+    return [(where, without_nulls(row)) for where, row in read_rows(path)]
 
 
 def _records(items: list[tuple[str, Any]], reading: Reading) -> pa.Table:

@@ -9,6 +9,7 @@ from pathlib import Path, PureWindowsPath
 
 from rs_gpt4v.files import relative
 from rs_gpt4v.images import SUFFIXES
+from rs_gpt4v_builders.image_checks import EMBEDDED
 from rs_gpt4v_builders.sources.dialogues import ItemError
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,8 @@ class ImageNames:
 
     def find(self, name: str) -> list[str]:
         """The images that a name may mean."""
+        if name.startswith(f"{EMBEDDED}/"):
+            return [name]
         name = self._bare(name)
         if len(self.roots) == 1:
             return self.files.find(self.roots[0] + name)

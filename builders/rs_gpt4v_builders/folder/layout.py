@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.images import AS_IS, Conversion
+from rs_gpt4v_builders.folder.arrow_files import ARROW_SUFFIXES, column_texts, first_row
 from rs_gpt4v_builders.folder.image_names import ImageNames
 from rs_gpt4v_builders.sources.dialogues import ItemError
-from rs_gpt4v_builders.sources.reading import described
+from rs_gpt4v_builders.sources.reading import described, encoding_of, read_text
 
 Adapt = Callable[[pa.Table, Adaption], pa.Table]
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", *ARROW_SUFFIXES)
 """Files that may hold annotations; folders of ``.txt`` and ``.xml`` may as well."""
 
 SPLITS = {
@@ -135,23 +135,26 @@ class Candidate:
 
     def values(self, column: str) -> set[str]:
         """The different texts of a column."""
-        if self.suffix == ".parquet":
-            values = pq.read_table(self.path, columns=[column])[column].unique().to_pylist()
-            return {value for value in values if isinstance(value, str)}
+        if self.suffix in ARROW_SUFFIXES:
+            return column_texts(self.path, column)
         if self.suffix in DELIMITERS:
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
+            with self.path.open(encoding=encoding_of(self.path), newline="") as file:
                 rows = csv.DictReader(file, delimiter=DELIMITERS[self.suffix])
                 return {row.get(column) or "" for row in rows}
         pattern = rb'"%s"\s*:\s*"([^"\\]*)"' % re.escape(column.encode())
         return {match[1].decode(errors="replace") for match in self._search(pattern)}
 
     def _search(self, pattern: bytes) -> Iterator[re.Match[bytes]]:
-        if self.path.is_file() and self.path.stat().st_size:
-            with (
-                self.path.open("rb") as file,
-                mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-            ):
-                yield from re.finditer(pattern, content)
+        if not self.path.is_file() or not self.path.stat().st_size:
+            return
+        if encoding_of(self.path) not in ("utf-8", "utf-8-sig"):
+            yield from re.finditer(pattern, read_text(self.path).encode())
+            return
+        with (
+            self.path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
+            yield from re.finditer(pattern, content)
 
     def files(self, suffix: str) -> list[Path]:
         """The files of a folder with ``suffix``, by name."""
@@ -166,6 +169,9 @@ _LIST = re.compile(rb'\s*(?:\{\s*"data"\s*:\s*)?\[\s*')
 
 def _first_of_json(path: Path) -> dict[str, Any]:
     """The first object of a list, or the file's one object if it is a short one."""
+    if encoding_of(path) not in ("utf-8", "utf-8-sig"):
+        content = read_text(path).encode()
+        return _object_at(content, opened.end() if (opened := _LIST.match(content)) else 0)
     with path.open("rb") as file:
         content = file.read(_ENOUGH).removeprefix(codecs.BOM_UTF8)
         opened = _LIST.match(content)
@@ -184,22 +190,16 @@ def _object_at(content: bytes, start: int) -> dict[str, Any]:
 
 
 def _first_line(path: Path) -> dict[str, Any]:
-    with path.open(encoding="utf-8-sig") as file:
+    with path.open(encoding=encoding_of(path)) as file:
         item = json.loads(next((line for line in file if line.strip()), "null"))
     return item if isinstance(item, dict) else {}
 
 
 def _first_row(path: Path) -> dict[str, Any]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding=encoding_of(path), newline="") as file:
         lines = csv.reader(file, delimiter=DELIMITERS[path.suffix.lower()])
         head, *rows = islice(lines, 2)
     return dict(zip(head, rows[0] if rows else [""] * len(head), strict=False))
-
-
-def _first_of_parquet(path: Path) -> dict[str, Any]:
-    with pq.ParquetFile(path) as file:
-        rows = next(file.iter_batches(1), None)
-        return rows.to_pylist()[0] if rows is not None and rows.num_rows else {}
 
 
 _FIRST_ITEM: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -208,5 +208,6 @@ _FIRST_ITEM: dict[str, Callable[[Path], dict[str, Any]]] = {
     ".ndjson": _first_line,
     ".csv": _first_row,
     ".tsv": _first_row,
-    ".parquet": _first_of_parquet,
+    ".parquet": first_row,
+    ".arrow": first_row,
 }

@@ -23,11 +23,13 @@ from rs_gpt4v_builders.folder.annotations import (
     find_annotations,
     split_of,
 )
+from rs_gpt4v_builders.folder.arrow_files import embedded_folder
 from rs_gpt4v_builders.folder.box_layouts import PROBES, ROWS
 from rs_gpt4v_builders.folder.dialogue_boxes import NAMES
 from rs_gpt4v_builders.folder.image_names import ImageFiles, ImageNames, with_part
 from rs_gpt4v_builders.folder.layout import Layout, Reading
 from rs_gpt4v_builders.folder.tables import ALIASES
+from rs_gpt4v_builders.image_checks import EMBEDDED
 from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.sources.source import Source
 
@@ -93,6 +95,7 @@ def folder_configs(folder: Path, options: FolderOptions) -> tuple[Config, ...]:
             for split, paths in annotations.files.items()
         },
         images=(relative(images, folder),),
+        other_images={EMBEDDED: (str(embedded_folder()),)},
         suffixes=SUFFIXES,
         note=f"Give the folder that the names of images start from as images=... (--images); they "
         f"were looked for in {images}.",

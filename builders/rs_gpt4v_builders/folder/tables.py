@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rs_gpt4v import adapt, records
+from rs_gpt4v_builders.folder.arrow_files import ARROW_SUFFIXES, read_rows
 from rs_gpt4v_builders.folder.dialogues import is_query_of_dialogue
 from rs_gpt4v_builders.folder.layout import DELIMITERS, Candidate, Layout, Reading
 from rs_gpt4v_builders.sources import dialogues
@@ -38,7 +38,7 @@ ALIASES: dict[str, list[str]] = {
     ],
     "caption": ["captions", "text", "sentence", "sentences", "description"],
     "question": ["query"],
-    "answer": ["ground_truth", "response"],
+    "answer": ["ground_truth", "groundtruth", "response"],
     "question_type": ["type", "category"],
     "id": ["question_id", "key"],
     "split": [],
@@ -167,19 +167,12 @@ def _image_name(value: Any, column: str) -> str:
 def _items(path: Path) -> Iterator[tuple[str, Any]]:
     """The rows of a table, each with where it stands."""
     suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        yield from ((f"{path}, row {n}", row) for n, row in enumerate(_parquet(path)))
+    if suffix in ARROW_SUFFIXES:
+        yield from read_rows(path)
     elif suffix in DELIMITERS:
         yield from _lines(path, DELIMITERS[suffix])
     else:
         yield from dialogues.items(path)
-
-
-def _parquet(path: Path) -> list[Row]:
-    try:
-        return pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise AnnotationError(f"{path}: expected Parquet, but {error}") from error
 
 
 def _lines(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:

@@ -92,6 +92,16 @@ _OTHER_FILES = (
 )
 
 
+def encoding_of(path: Path) -> str:
+    """The encoding of a file: UTF-8, or what its byte order mark says."""
+    with path.open("rb") as file:
+        return _encoding(file.read(4))
+
+
+def _encoding(start: bytes) -> str:
+    return next((name for mark, name in _BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
+
+
 def read_text(path: Path) -> str:
     """The text of a file in UTF-8, or in what its byte order mark says.
 
@@ -100,7 +110,7 @@ def read_text(path: Path) -> str:
             place.
     """
     content = path.read_bytes()
-    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
+    encoding = _encoding(content[:4])
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
