@@ -75,7 +75,7 @@ def find_annotations(
     """
     if data_files is not None:
         named = _given(folder, data_files)
-        of_each = {path: _layouts(path, layout) or [None] for path in named}
+        of_each = {path: _layouts(path, layout, columns) or [None] for path in named}
         found = _one_layout(folder, of_each, layout)
         stated = _stated(found, named, columns or {})
         if isinstance(data_files, Mapping):
@@ -85,7 +85,7 @@ def find_annotations(
     if layout == class_folders.CLASS_FOLDERS.name:
         return _classes(folder)
     candidates = list(_candidates(folder))
-    of_each = {path: _layouts(path, layout) for path in candidates}
+    of_each = {path: _layouts(path, layout, columns) for path in candidates}
     recognised = {path: layouts for path, layouts in of_each.items() if layouts}
     others = [path for path in candidates if not of_each[path]]
     if not recognised and layout == "auto" and _is_only_classes(folder, others):
@@ -158,9 +158,9 @@ def _candidates(folder: Path) -> Iterator[Path]:
             yield folder / inside
 
 
-def _layouts(path: Path, layout: str) -> list[Layout]:
+def _layouts(path: Path, layout: str, columns: Mapping[str, str] | None) -> list[Layout]:
     """What a file may be; where the layout is named, whether it is that."""
-    candidate = Candidate(path)
+    candidate = Candidate(path, columns)
     recognised = [one for one in LAYOUTS.values() if one not in dialogues.TOOLS]
     known = recognised if layout == "auto" else [LAYOUTS[layout]]
     return [one for one in known if one.matches(candidate)]

@@ -114,10 +114,14 @@ class Layout:
 
 
 class Candidate:
-    """A file or folder that may hold annotations; reads no more of it than is asked for."""
+    """A file or folder that may hold annotations; reads no more of it than is asked for.
 
-    def __init__(self, path: Path) -> None:
+    ``columns`` are the user's names of columns, by ours.
+    """
+
+    def __init__(self, path: Path, columns: Mapping[str, str] | None = None) -> None:
         self.path = path
+        self.columns = columns or {}
         self.suffix = path.suffix.lower() if path.is_file() else ""
 
     @cached_property

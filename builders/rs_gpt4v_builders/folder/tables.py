@@ -79,6 +79,7 @@ def columns_of(names: list[str], chosen: Mapping[str, str], path: Path) -> dict[
 
 def _has(candidate: Candidate, kind: str) -> bool:
     names = {name.strip().lower() for name in candidate.item}
+    names |= {ours for ours, theirs in candidate.columns.items() if theirs in candidate.item}
     if names & {*dialogues.LISTS} or is_query_of_dialogue(candidate.item):
         return False
     return all(names.intersection((ours, *ALIASES[ours])) for ours in _NEEDED[kind])
