@@ -610,7 +610,7 @@ def test_hub_card_tells_sources_citations_and_limits(exported: dict[str, Path]) 
     assert "## Limits and bias\n\n* " in text
     assert "Synthetic" not in text  # these have been given as releases
     assert "\nlicense: other\n" in text
-    assert "No record of these releases was left out." in text
+    assert "No record was left out." in text
 
 
 def test_hub_card_tells_what_was_left_out(releases: Path, tmp_path: Path) -> None:

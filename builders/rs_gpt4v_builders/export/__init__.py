@@ -57,6 +57,7 @@ def export(
     *,
     images: str = "copy",
     shard_bytes: int = web_dataset.SHARD_BYTES,
+    images_from: str | None = None,
     **options: Any,
 ) -> Path:
     """Write ``configs`` into the folder ``out`` as one of `FORMATS`.
@@ -69,6 +70,7 @@ def export(
         configs: Configs or groups of ``load_dataset("rs_gpt4v", ...)``.
         images: "copy", "hardlink" or "symlink"; shards hold copies in any case.
         shard_bytes: About how large a shard is; for "webdataset" alone.
+        images_from: The option ``images`` of config "folder".
         **options: Those of ``load_dataset("rs_gpt4v", ...)``: ``data_dir``, ``protocol``, ...
 
     Returns:
@@ -90,6 +92,8 @@ def export(
     if shard_bytes < 1:
         raise ValueError(f"shard_bytes {shard_bytes}: expected a size above 0")
     out = out.expanduser().absolute()
+    placed = options | {"images_from": images_from}
+    options |= {"images": images_from} if images_from else {}
     builders = {
         config: datasets.load_dataset_builder(rs_gpt4v.NAME, config, **options)
         for config in configs
@@ -100,7 +104,7 @@ def export(
         "configs": list(builders),
         "images": images,
         "shard_bytes": shard_bytes,
-        **options,
+        **placed,
         "data_dir": root,
         "of": rs_gpt4v.__version__,
         # Changed releases would leave files of splits and images that are no more.

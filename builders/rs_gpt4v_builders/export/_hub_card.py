@@ -2,7 +2,7 @@
 
 import bisect
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import datasets
@@ -15,14 +15,13 @@ from rs_gpt4v_builders import DEFAULT_CONFIG, config_of, members, usable
 from rs_gpt4v_builders.card import LIMITS, PAPER, USE, sources_table
 from rs_gpt4v_builders.export.images import FOLDER
 from rs_gpt4v_builders.export.job import ExportJob, image_paths
+from rs_gpt4v_builders.folder.source import NAME as OWN
 from rs_gpt4v_builders.usable_records import cache_folder, dropped, lists
 
 _TASKS = {
-    "captions": "image-to-text",
+    "caption": "image-to-text",
     "detail": "image-to-text",
-    "questions": "visual-question-answering",
-    "presence": "visual-question-answering",
-    "relation": "visual-question-answering",
+    "vqa": "visual-question-answering",
     "grounding": "object-detection",
     "detection": "object-detection",
 }
@@ -39,9 +38,9 @@ def card(job: ExportJob) -> str:
 def _head(job: ExportJob) -> DatasetCardData:
     rows = sum(rows.num_rows for _, rows in job.splits())
     head = DatasetCardData(
-        pretty_name="RS-GPT4V",
-        license="other",
-        license_name="per-source",
+        pretty_name=_title(job),
+        license="unknown" if _is_own(job) else "other",
+        license_name=None if _is_own(job) else "per-source",
         language="en",
         task_categories=_task_categories(job),
         size_categories=_SIZE_NAMES[bisect.bisect_right(_SIZES, rows)],
@@ -56,8 +55,7 @@ def _head(job: ExportJob) -> DatasetCardData:
 
 
 def _task_categories(job: ExportJob) -> list[str]:
-    every = {member for config in job.configs for member in members(config)}
-    tasks = {config_of(member).adapt.__name__ for member in every}
+    tasks = {task for _, rows in job.splits() for task in rows.unique("task")}
     return sorted({"image-text-to-text", *(_TASKS[t] for t in tasks if t in _TASKS)})
 
 
@@ -103,7 +101,18 @@ def _size(files: Iterable[Path]) -> int:
     return sum(file.stat().st_size for file in files)
 
 
+def _title(job: ExportJob) -> str:
+    return PurePath(str(job.options["data_dir"])).name if _is_own(job) else "RS-GPT4V"
+
+
+def _is_own(job: ExportJob) -> bool:
+    """Whether all rows are of a user's own files, of which we know neither licence nor use."""
+    return list(job.configs) == [OWN]
+
+
 def _text(job: ExportJob) -> str:
+    if _is_own(job):
+        return _OWN_TEXT.format(title=_title(job), rows=_rows(job), left_out=_left_out(job))
     return _TEXT.format(
         synthetic=_SYNTHETIC if job.sample else "",
         config=next(iter(job.configs)),
@@ -152,7 +161,7 @@ def _left_out(job: ExportJob) -> str:
         for reason, count in dropped(cache_folder(splits), source, split).items()
     ]
     if not lines:
-        return "No record of these releases was left out."
+        return "No record was left out."
     head = ["| config | split | source | records left out | why |", "|---|---|---|---|---|"]
     return "\n".join([*head, *lines])
 
@@ -202,4 +211,27 @@ Cite RS-GPT4V and each source that you use.
 ```bibtex
 {citations}
 ```
+"""
+
+_OWN_TEXT = f"""# {{title}}
+
+Conversations about remote-sensing images, written by `rs-gpt4v export hub`.
+
+```python
+from datasets import load_dataset
+
+rows = load_dataset("THIS_REPOSITORY", "{OWN}")
+```
+
+{{rows}}
+
+{{left_out}}
+
+One row is one conversation: `id`, `images`, `messages` (`role`, `content`), `source`, `task`,
+`question_type`, `modality`, `references` (all accepted answers), `boxes` (pixels of the image),
+`width`, `height`. Each image is stored once, whatever number of rows name it.
+
+## Source and licence
+
+Say here where the images and annotations come from, and on what terms others may use them.
 """

@@ -2,7 +2,7 @@ r"""LLaVA's json: what LLaVA itself, and the many trainers made from it, read.
 
 On disk::
 
-    <config>-<split>.json   [{"id", "image": "images/...", "conversations":
+    <config>-<split>.json   [{"id", "image": "images/..." (a list of several), "conversations":
                               [{"from": "human" | "gpt" | "system", "value": "<image>\n..."}]}]
     images/
 
@@ -35,8 +35,11 @@ def write(job: ExportJob) -> None:
 
 
 def _item(row: dict[str, Any]) -> dict[str, Any]:
-    turns = conversations(row["messages"], row["images"])
-    return {"id": row["id"], "image": row["images"][0], "conversations": turns}
+    images = row["images"]
+    turns = conversations(row["messages"], images)
+    # LLaVA takes an item without the field for a text alone, and a list for several images.
+    image = {"image": images[0] if len(images) == 1 else images} if images else {}
+    return {"id": row["id"], **image, "conversations": turns}
 
 
 def conversations(messages: list[dict[str, str]], images: list[str]) -> list[dict[str, str]]:

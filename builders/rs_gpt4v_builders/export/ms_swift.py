@@ -11,7 +11,7 @@ rotated one the upright box around it), and its text is ``<bbox>``: ms-swift wri
 and scale of the model that is trained, whatever ``box_format`` was. The expression is
 ``<ref-object>``; that of a detection is the class, and its answer has a ``<bbox>`` for each box.
 Rows without boxes have a file of their own, because `datasets`, by which ms-swift reads, wants one
-set of fields a file.
+set of fields a file; dialogues are in it too.
 
 The paths in ``images`` are relative to the export: start ms-swift there, or give it the folder in
 ROOT_IMAGE_DIR.
@@ -24,6 +24,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import templates
@@ -33,6 +34,13 @@ from rs_gpt4v_builders.export.job import ExportJob, with_image_tokens
 
 # ms-swift replaces them with what ``objects`` hold, or reads them as instructions.
 SPECIAL_TOKENS = ("<bbox>", "<ref-object>", "<cot-process>", "<start-image>")
+
+_TEMPLATES = {
+    "grounding": templates.GROUNDING,
+    "region_caption": templates.REGION_CAPTION,
+    "detection": templates.DETECTION,
+}
+"""Tasks whose boxes have one place in the text: the templates say which."""
 
 
 def write(job: ExportJob) -> None:
@@ -50,9 +58,11 @@ def write(job: ExportJob) -> None:
 
 
 def _has_boxes(rows: datasets.Dataset) -> np.ndarray:
-    """Whether each row has boxes."""
-    boxes: Any = rows.select_columns("boxes").with_format("arrow")[:]["boxes"]
-    return pc.greater(pc.list_value_length(boxes), 0).to_numpy()
+    """Whether each row is made of boxes; what a dialogue says of its own is left as it is."""
+    table: Any = rows.select_columns(["boxes", "task"]).with_format("arrow")[:]
+    is_made = pc.is_in(table["task"], pa.array(_TEMPLATES))
+    has_boxes = pc.greater(pc.list_value_length(table["boxes"]), 0)
+    return pc.and_(is_made, has_boxes).to_numpy()
 
 
 def _item(row: dict[str, Any]) -> dict[str, Any]:
@@ -61,19 +71,14 @@ def _item(row: dict[str, Any]) -> dict[str, Any]:
     return {"id": row["id"], "messages": messages, "images": images}
 
 
-_ASKED_FOR = {"grounding": templates.GROUNDING, "detection": templates.DETECTION}
-"""The templates of tasks whose answers are boxes."""
-
-
 def _boxed(row: dict[str, Any]) -> dict[str, Any]:
     """A row of one turn about boxes, their text and the expression's moved to ``objects``."""
     question, answer = (message["content"] for message in row["messages"])
-    if forms := _ASKED_FOR.get(row["task"]):
-        before, expression, after = _parted(question, forms)
-        question, answer = f"{before}<ref-object>{after}", ", ".join(["<bbox>"] * len(row["boxes"]))
-    else:
-        before, _, after = _parted(question, templates.REGION_CAPTION)
+    before, expression, after = _parted(question, _TEMPLATES[row["task"]])
+    if row["task"] == "region_caption":
         question, expression, answer = f"{before}<bbox>{after}", answer, "<ref-object>"
+    else:
+        question, answer = f"{before}<ref-object>{after}", ", ".join(["<bbox>"] * len(row["boxes"]))
     turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     boxes = [[_number(v) for v in to_hbb(box["points"])] for box in row["boxes"]]
     objects = {"ref": [expression], "bbox": boxes, "bbox_type": "real"}

@@ -57,9 +57,12 @@ def write(job: ExportJob) -> None:
     """Write the shards of each split; one that is there and whole is left alone.
 
     Raises:
-        ValueError: Two of the configs have the same rows, such as a group and its member.
+        ValueError: Two of the configs have the same rows, such as a group and its member; or a row
+            has no image, or several.
     """
     _refuse_overlap(list(job.configs))
+    for name, rows in job.splits():
+        _refuse_other_numbers(name, rows)
     splits = list(dict.fromkeys(str(split) for of in job.configs.values() for split in of))
     for split in splits:
         count = 0
@@ -77,6 +80,19 @@ def _refuse_overlap(configs: list[str]) -> None:
     if twice:
         raise ValueError(
             f"{', '.join(twice)}: given twice, alone or in a group; a row goes in once"
+        )
+
+
+def _refuse_other_numbers(name: str, rows: datasets.Dataset) -> None:
+    table: Any = rows.select_columns(["id", "images"]).with_format("arrow")[:]
+    numbers = pc.list_value_length(table["images"])
+    others = np.flatnonzero(pc.not_equal(numbers, 1).to_numpy())
+    if len(others):
+        row = int(others[0])
+        raise ValueError(
+            f"{table['id'][row]} has {numbers[row]} images, and a sample of a shard is one image "
+            f"with its rows ({len(others):,} such rows in {name}): export llava, sharegpt, "
+            "ms_swift or hub instead"
         )
 
 
