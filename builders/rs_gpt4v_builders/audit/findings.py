@@ -4,7 +4,7 @@
 # pyright: reportAttributeAccessIssue=false
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from rs_gpt4v_builders.audit.characters import OddCharacter, odd_characters
 from rs_gpt4v_builders.audit.images import Images, cache_in, read_images
 from rs_gpt4v_builders.audit.matching import matches, near_pairs
 from rs_gpt4v_builders.audit.rows import Part, load_parts
+from rs_gpt4v_builders.folder.source import NAME as FOLDER
+from rs_gpt4v_builders.sources.source import SourceNotFoundError
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +150,14 @@ class Audit:
         repeats: Within each split.
         absent: Configs that were not audited, and why.
         characters: Characters that nobody sees, or that look like others.
+        against: Further configs, which were compared with those that were audited.
     """
 
     overlaps: list[Overlap]
     repeats: list[Repeats]
     absent: dict[str, str]
     characters: list[OddCharacter] = field(default_factory=list)
+    against: list[str] = field(default_factory=list)
 
     @property
     def leaks(self) -> list[Overlap]:
@@ -166,36 +170,71 @@ class Audit:
         return [o for o in self.overlaps if o.left.split("/")[0] == o.right.split("/")[0]]
 
 
-def audit(configs: Sequence[str] = (), cache: Path | None = None, **options: Any) -> Audit:
+def audit(
+    configs: Sequence[str] = (),
+    cache: Path | None = None,
+    *,
+    releases: Path | None = None,
+    folder: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Audit:
     """Look for leakage and repetition in ``configs``: groups, configs, or all that are present.
 
     Args:
         configs: What to audit; what is named here must be there, of all else what can be built.
         cache: File of what is known of each image; default: in the cache folder of `datasets`.
+        releases: A data root; each of ``configs`` is also compared with all releases there.
+        folder: Options of the config "folder" alone.
         options: Options of ``load_dataset("rs_gpt4v", ...)``, such as ``data_dir``.
 
     Raises:
+        ValueError: There are ``releases`` and no ``configs``, or one of these is there again.
         SourceNotFoundError: A named release is absent, or no config can be built.
         AnnotationError: An annotation file of a named config is damaged.
         RecordError: A record of a named config cannot be used.
     """
     named = dict.fromkeys(member for config in configs for member in members(config))
-    parts, paths, absent = load_parts(
-        list(named or usable()), absent_allowed=not configs, **options
-    )
+    wanted = {
+        name: options | (folder or {} if name == FOLDER else {}) for name in named or usable()
+    }
+    further = _further(releases, named, options) if releases else {}
+    parts, paths, absent = load_parts(wanted | further, absent_allowed=not configs)
     images = read_images(paths, cache or cache_in())
     near = near_pairs(
         images,
         _all_images([part for part in parts if not part.is_test]),
         _all_images([part for part in parts if part.split != "train"]),
     )
-    overlaps = [_overlap(images, near, left, right) for left, right in _to_compare(parts)]
+    audited = [part for part in parts if part.config in wanted]
+    overlaps = [
+        _overlap(images, near, left, right)
+        for left, right in _to_compare(parts)
+        if left in audited or right in audited
+    ]
     return Audit(
         [overlap for overlap in overlaps if overlap.pairs],
-        [_repeats(images, part) for part in parts],
+        [_repeats(images, part) for part in audited],
         absent,
-        [item for part in parts for item in odd_characters(part)],
+        [item for part in audited for item in odd_characters(part)],
+        list(further),
     )
+
+
+def _further(
+    root: Path, named: Iterable[str], options: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The configs of the releases in ``root``, each with its options."""
+    there = [name for name, config in usable().items() if config.source.find(root)]
+    if not named:
+        raise ValueError("--against compares your own rows with releases: name folder")
+    if not there:
+        raise SourceNotFoundError(
+            f"--against {root}: none of the releases is there; `rs-gpt4v sources --data-dir "
+            f"{root}` says what is expected"
+        )
+    if twice := [name for name in named if name in there]:
+        raise ValueError(f"--against {root} has {', '.join(twice)} as well: name only folder")
+    return {name: {**options, "data_dir": str(root)} for name in there}
 
 
 def _all_images(parts: list[Part]) -> np.ndarray:

@@ -4,7 +4,7 @@
 # pyright: reportAttributeAccessIssue=false
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,9 @@ from rs_gpt4v_builders.usable_records import RecordError
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The rows of one split of one config.
+    """The rows of one split of one config: one for each image that a row has.
+
+    A row about several images is here for each of them, and one without an image is not.
 
     Args:
         config: Its config.
@@ -55,16 +57,15 @@ class Part:
 
 
 def load_parts(
-    configs: Sequence[str], *, absent_allowed: bool, **options: Any
+    configs: Mapping[str, Mapping[str, Any]], *, absent_allowed: bool
 ) -> tuple[list[Part], list[str], dict[str, str]]:
     """The rows of ``configs``, their images' real paths, and why configs are absent.
 
     Wording is fixed, so that equal questions are equal strings.
 
     Args:
-        configs: Names of configs, no groups.
+        configs: Options of ``load_dataset("rs_gpt4v", ...)`` by the names of configs, no groups.
         absent_allowed: Leave out a config that cannot be built, instead of raising.
-        options: Further options of ``load_dataset("rs_gpt4v", ...)``.
 
     Raises:
         SourceNotFoundError: A release is absent and must not be, or no config can be built.
@@ -74,7 +75,7 @@ def load_parts(
     position: dict[str, int] = {}
     parts: list[Part] = []
     absent: dict[str, str] = {}
-    for config in configs:
+    for config, options in configs.items():
         splits = _load(config, options)
         if isinstance(splits, Exception):
             if not absent_allowed:
@@ -87,7 +88,7 @@ def load_parts(
     return parts, list(position), absent
 
 
-def _load(config: str, options: dict[str, Any]) -> datasets.DatasetDict | Exception:
+def _load(config: str, options: Mapping[str, Any]) -> datasets.DatasetDict | Exception:
     """The splits of a config, or why it cannot be built."""
     try:
         return datasets.load_dataset(NAME, config, wording="fixed", **options)
@@ -116,36 +117,39 @@ def _part(config: str, split: str, rows: datasets.Dataset, position: dict[str, i
 def _batches(
     columns: Any, position: dict[str, int]
 ) -> Iterator[tuple[pa.Array, np.ndarray, pa.Array, pa.Array, pd.DataFrame]]:
-    for batch in columns.iter(batch_size=50_000):
+    for rows in columns.iter(batch_size=50_000):
+        images = rows["images"].combine_chunks()
+        batch = rows.take(pc.list_parent_indices(images))
         messages = batch["messages"].combine_chunks()
         content = pc.struct_field(messages.flatten(), "content")
         offsets = pc.subtract(messages.offsets, messages.offsets[0])
         texts = pc.binary_join(pa.ListArray.from_arrays(offsets, content), "\n\n")
         yield (
             batch["id"].combine_chunks(),
-            _positions(batch["images"].combine_chunks(), position),
+            _positions(images.flatten(), position),
             texts,
             pc.binary_join(batch["references"].combine_chunks(), "\n"),
-            _turns(messages, content, batch["task"][0].as_py()),
+            _turns(messages, content, batch["task"].combine_chunks()),
         )
 
 
 def _positions(images: pa.Array, position: dict[str, int]) -> np.ndarray:
-    """The position of each row's image; a new image goes to the end."""
-    paths = pc.struct_field(images.flatten(), "path").dictionary_encode()
+    """The position of each image; a new one goes to the end."""
+    paths = pc.struct_field(images, "path").dictionary_encode()
     real = [os.path.realpath(path) for path in paths.dictionary.to_pylist()]
     known = [position.setdefault(path, len(position)) for path in real]
     return np.array(known, np.int64)[paths.indices.to_numpy()]
 
 
-def _turns(messages: pa.Array, content: pa.Array, task: str) -> pd.DataFrame:
+def _turns(messages: pa.Array, content: pa.Array, tasks: pa.Array) -> pd.DataFrame:
+    row = pc.list_parent_indices(messages)
     role = pc.struct_field(messages.flatten(), "role")
-    asked = np.flatnonzero(pc.equal(role, "user").to_numpy(zero_copy_only=False))
-    asked = asked[:0] if task == "caption" else asked
+    is_question = pc.and_(pc.equal(role, "user"), pc.not_equal(tasks.take(row), "caption"))
+    asked = np.flatnonzero(is_question.to_numpy(zero_copy_only=False))
     said = pc.utf8_lower(pc.utf8_trim_whitespace(content))
     return pd.DataFrame(
         {
-            "row": pc.list_parent_indices(messages).to_numpy()[asked],
+            "row": row.to_numpy()[asked],
             "question": said.take(pa.array(asked)).to_pandas(),
             "answer": said.take(pa.array(asked + 1)).to_pandas(),
         }

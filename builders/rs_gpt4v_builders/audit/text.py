@@ -82,7 +82,9 @@ def to_text(audit: Audit) -> str:
     said += [f"Why: {note}" for note in notes(audit)]
     said += [f"{config} was not audited: {reason}" for config, reason in audit.absent.items()]
     parts = ", ".join(f"{item.part} {item.images:,}" for item in audit.repeats)
-    return "\n\n".join([*filter(None, [coverage(audit)]), f"Distinct images: {parts}", *said])
+    against = f"Compared with: {', '.join(audit.against)}" * bool(audit.against)
+    heads = [coverage(audit), f"Distinct images: {parts}", against]
+    return "\n\n".join([*filter(None, heads), *said])
 
 
 def coverage(audit: Audit) -> str:

@@ -89,13 +89,23 @@ class Composition:
 def compositions(
     loaded: Mapping[str, datasets.DatasetDict | str],
 ) -> list[Composition]:
-    """Of each split of each config that could be built (see `table1.load`)."""
+    """Of each task in each split of each config that could be built (see `table1.load`)."""
     return [
-        composition(config, str(split), rows)
+        composition(config, name, part)
         for config, splits in loaded.items()
         if not isinstance(splits, str)
         for split, rows in splits.items()
+        for name, part in by_task(str(split), rows).items()
     ]
+
+
+def by_task(name: str, rows: datasets.Dataset) -> dict[str, datasets.Dataset]:
+    """The rows of each task, as "name, task"; as ``name`` where they are all of one."""
+    of_row = np.array(rows["task"])
+    tasks = list(dict.fromkeys(of_row.tolist()))
+    if len(tasks) == 1:
+        return {name: rows}
+    return {f"{name}, {task}": rows.select(np.flatnonzero(of_row == task)) for task in tasks}
 
 
 def composition(config: str, split: str, rows: datasets.Dataset) -> Composition:
@@ -144,13 +154,15 @@ def _count(texts: pa.Array) -> _Counted:
 
 
 def _turns_per_image(images: pa.Array, turns: np.ndarray) -> np.ndarray:
-    """Turns about each distinct image; ``turns`` are those of each row."""
+    """Turns about each distinct image, none where no row has one; ``turns`` are those of a row."""
     paths = images.flatten().field("path").dictionary_encode()
     of_row = turns[pc.list_parent_indices(images).to_numpy()]
     return np.bincount(paths.indices.to_numpy(), of_row).astype(np.int64)
 
 
 def _spread(values: np.ndarray) -> Spread:
+    if not len(values):
+        return Spread(0, 0, 0)
     # Values that occur, not means of two.
     return Spread(*map(int, np.quantile(values, [0.5, 0.95, 1.0], method="inverted_cdf")))
 
@@ -218,13 +230,19 @@ _ORDER = "(median / 95 % / largest)"
 def _section(
     title: str, head: str, cells: Callable[[Composition], str], details: list[Composition]
 ) -> str:
-    indent = " " * 34
+    split = max([18, *(len(item.split) + 2 for item in details)])
+    indent = " " * (16 + split)
+    width = 88 + split
     lines = [
-        textwrap.fill(f"{item.config:16}{item.split:18}{text}", 106, subsequent_indent=indent)
+        textwrap.fill(
+            f"{item.config:16}{item.split:{split}}{text}", width, subsequent_indent=indent
+        )
         for item in details
         if (text := cells(item))
     ]
-    return "\n".join([title, f"{'config':16}{'split':18}{head}", *lines]).replace(_NO_BREAK, " ")
+    return "\n".join([title, f"{'config':16}{'split':{split}}{head}", *lines]).replace(
+        _NO_BREAK, " "
+    )
 
 
 _NO_BREAK = "\N{NO-BREAK SPACE}"

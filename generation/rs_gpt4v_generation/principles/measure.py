@@ -12,6 +12,7 @@ from rs_gpt4v import NAME
 from rs_gpt4v_builders import members
 from rs_gpt4v_builders.builder import UNUSABLE
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
+from rs_gpt4v_builders.stats.composition import by_task
 from rs_gpt4v_generation.candidates import Queue, read_queue
 from rs_gpt4v_generation.principles.complexity import Complexity, complexity
 from rs_gpt4v_generation.principles.correctness import Correctness, correctness
@@ -126,7 +127,8 @@ def _turns_of(
     for name in tqdm(names, desc="Measuring", unit="config", leave=False, disable=None):
         rows = _rows(name, split, options)
         if not isinstance(rows, Exception):
-            yield of_rows(f"{name}/{split}", rows)
+            for part, of_task in by_task(f"{name}/{split}", rows).items():
+                yield of_rows(part, of_task)
         elif absent is None:
             raise rows
         else:

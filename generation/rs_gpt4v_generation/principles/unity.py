@@ -42,6 +42,7 @@ def unity(turns: Turns) -> Unity:
 
 
 def _read(turns: Turns, indices: np.ndarray) -> float | None:
+    indices = indices[np.isfinite(turns.sizes[turns.row[indices], 0])]  # a text has no image
     if not len(indices):
         return None
     texts = turns.answers.drawn(indices)
