@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import datasets
 
 from rs_gpt4v import NAME
+from rs_gpt4v_builders.folder.source import NAME as FOLDER
 from rs_gpt4v_evaluation.predict.predictions import made_by
+from rs_gpt4v_evaluation.rs_judge import rs_judge
 from rs_gpt4v_evaluation.score import METRIC_OF_TASK
 
 
@@ -57,13 +59,14 @@ def _task(config: str, rows: datasets.Dataset) -> str:
     if len(tasks) > 1:
         raise ValueError(
             f"{config} mixes the tasks {', '.join(tasks)}, and a harness scores one at a time: "
-            "name its configs instead"
+            "name its configs instead" + (", or give --tasks" if config == FOLDER else "")
         )
     if tasks[0] not in METRIC_OF_TASK:
+        is_judged = tasks[0] in rs_judge.GROUPS
+        judged = " but a model judges: rs-gpt4v predict and rs-gpt4v judge do that" * is_judged
         raise ValueError(
-            f"{config} holds rows of task {tasks[0]!r}, which no metric scores but a model judges: "
-            f"rs-gpt4v predict and rs-gpt4v judge do that. A harness can have the configs of "
-            f"{', '.join(METRIC_OF_TASK)}."
+            f"{config} holds rows of task {tasks[0]!r}, which no metric scores{judged}. A harness "
+            f"can have the configs of {', '.join(METRIC_OF_TASK)}."
         )
     return tasks[0]
 

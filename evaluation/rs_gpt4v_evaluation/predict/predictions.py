@@ -246,17 +246,17 @@ def finished(out: Path, constants: dict[str, Any]) -> set[str]:
     return ids
 
 
-def longest_reply(out: Path, configs: Iterable[str]) -> int:
-    """New tokens that a reply may have where nobody says: as in ``out`` so far, or as ``configs``.
+def longest_reply(out: Path, tasks: Iterable[str]) -> int:
+    """New tokens that a reply may have where nobody says: as in ``out`` so far, or as ``tasks``.
 
-    A dialogue's or a description's answer is of several sentences; others are of one, or less.
+    An answer in a dialogue, a description and a list of boxes are long; others are a sentence.
     """
     for file in parts(out):
         for number, line in islice(whole_lines(file), 1):
             known = _parsed(file, number, line)["decoding"]["max_new_tokens"]
             if known is not None:
                 return known
-    return 512 if {"conversation", "detail"} & set(configs) else 64
+    return 512 if {"conversation", "detail", "detection"} & set(tasks) else 64
 
 
 def _check_same(file: Path, prediction: Prediction, constants: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Scores of a predictions file, with what is needed to compare them: rows, rule, fingerprint."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -159,8 +159,8 @@ def tasks_of(predictions: list[Prediction], file: str, rules: Rules = DEFAULT_RU
     """What the metric of each task finds, in the order in which the tasks first occur.
 
     Raises:
-        PredictionFileError: The file is empty, of several models or splits, or of dialogues alone,
-            which a model judges; a row cannot be scored.
+        PredictionFileError: The file is empty, of several models or splits, or of no task that has
+            a metric; a row cannot be scored.
     """
     _check_one_model(predictions, file)
     by_task: dict[str, list[Prediction]] = {}
@@ -168,10 +168,7 @@ def tasks_of(predictions: list[Prediction], file: str, rules: Rules = DEFAULT_RU
         by_task.setdefault(prediction["task"], []).append(prediction)
     scored = {task: rows for task, rows in by_task.items() if task in METRIC_OF_TASK}
     if not scored:
-        raise PredictionFileError(
-            f"{file}: rows of {' and '.join(by_task)} have no one right answer: "
-            f"a model judges them, with rs-gpt4v judge {file}"
-        )
+        raise PredictionFileError(f"{file}: {'. '.join(unscored(by_task, file))}")
     return [
         _task(name, rows, file, rules, [task for task in by_task if task != name])
         for name, rows in scored.items()
@@ -219,8 +216,16 @@ def images(predictions: Sequence[Prediction]) -> list[str]:
 def _notes(task: Task, file: str) -> Iterator[str]:
     if task.metric.name == "rs_caption" and missing():
         yield f"METEOR is left out, as {', '.join(missing())} is not installed: {EXTRA}"
-    if dialogues := [name for name in task.also if name in rs_judge.GROUPS]:
-        yield (
-            f"Rows of {' and '.join(dialogues)} have no one right answer: a model judges them, "
-            f"with rs-gpt4v judge {file}"
-        )
+    yield from unscored(task.also, file)
+
+
+def unscored(tasks: Iterable[str], file: str) -> list[str]:
+    """Why rows of each task of ``file`` that is without a metric get no score."""
+    others = [task for task in tasks if task not in METRIC_OF_TASK]
+    dialogues = [task for task in others if task in rs_judge.GROUPS]
+    by_nothing = [task for task in others if task not in rs_judge.GROUPS]
+    reasons = {
+        f"have no one right answer: a model judges them, with rs-gpt4v judge {file}": dialogues,
+        "are not scored: there is no metric for several boxes in one reply yet": by_nothing,
+    }
+    return [f"Rows of {' and '.join(names)} {why}" for why, names in reasons.items() if names]
