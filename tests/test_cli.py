@@ -18,6 +18,7 @@ from rs_gpt4v_generation.products import PRODUCTS
 VERBS = (
     "sources",
     "download",
+    "check",
     "build",
     "stats",
     "principles",

@@ -190,6 +190,11 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         """The configs that this one is made of: itself, where it is no group."""
         return members(self.config.name)
 
+    @property
+    def tasks(self) -> list[str]:
+        """What the rows are made into: the names of functions of `rs_gpt4v.adapt`."""
+        return [config.adapt.__name__ for config in self.configs]
+
     def _info(self) -> datasets.DatasetInfo:
         used = _sources(self.configs)
         return datasets.DatasetInfo(
@@ -300,7 +305,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             shards = list(group)
             records = self._records(self.configs[shards[0][1]].source, split, leaks)
             for shard, index in shards:
-                for part, rows in enumerate(self._tables(self.configs[index], split, records)):
+                for part, rows in enumerate(self.tables(self.configs[index], split, records)):
                     yield Key(shard, part), rows
 
     def _records(self, source: Source, split: str, leaks: LeakFinder | None) -> pa.Table:
@@ -320,7 +325,7 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             conversion=self.config.conversion,
         )
 
-    def _tables(self, config: Config, split: str, records: pa.Table) -> Iterator[pa.Table]:
+    def tables(self, config: Config, split: str, records: pa.Table) -> Iterator[pa.Table]:
         """The rows of one config, some at a time."""
         adaption = Adaption(
             prefix=f"{config.source.name}/{split}/",

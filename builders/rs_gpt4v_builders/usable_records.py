@@ -68,6 +68,45 @@ def good_records(
         AnnotationError: An annotation file cannot be read.
         RecordError: A record is unusable and ``on_missing`` is "raise".
     """
+    table, problem = records_with_problems(
+        source,
+        folder,
+        split,
+        protocol=protocol,
+        on_missing=on_missing,
+        cache=cache,
+        conversion=conversion,
+    )
+    if on_missing == "raise" and problem.null_count < len(problem):
+        raise RecordError(_first(source, _listed(source, split, table, problem)))
+    if leaks is not None and table.num_rows:
+        problem = pc.coalesce(problem, leaks(table["path"]))
+    good = table.filter(problem.is_null())
+    _report(_listed(source, split, table, problem), "dropped", source, split, good, log_dir)
+    if "change" in good.column_names:
+        changed = _listed(source, split, good, good["change"].combine_chunks())
+        _report(changed, "changed", source, split, good, log_dir)
+    return good
+
+
+def records_with_problems(
+    source: Source,
+    folder: Path,
+    split: str,
+    *,
+    protocol: Protocol,
+    on_missing: OnMissing,
+    cache: str | Path = HF_DATASETS_CACHE,
+    conversion: Conversion = AS_IS,
+) -> tuple[pa.Table, pa.Array]:
+    """All records of ``split``, with what is known of their images, and why each cannot be used.
+
+    The reasons are `rs_gpt4v.records.PROBLEM`, null of the records that can be used.
+
+    Raises:
+        SourceNotFoundError: As `good_records`; under "skip" there are no records then.
+        AnnotationError: As `good_records`.
+    """
     needed = source.files(split, protocol)
     absent = [file for file in needed if not source.has(folder, file)]
     if absent:
@@ -76,7 +115,7 @@ def good_records(
         logger.warning(
             "%s/%s: left out. %s", source.name, split, not_found(source, folder, absent[0])
         )
-        return pa.table({})
+        return pa.table({"key": pa.array([], pa.string())}), pa.array([], kinds.PROBLEM)
     try:
         table = source.read(folder, split, protocol)
     except AnnotationError as error:
@@ -84,22 +123,13 @@ def good_records(
     if not table.num_rows:
         logger.warning("%s/%s: %s in %s holds no record", source.name, split, needed[0], folder)
     table = with_images(table, ImageFinder(source, folder, cache, conversion))
-    problem = pc.coalesce(
+    problem: pa.Array = pc.coalesce(
         kinds.problems(table),
         table["image_problem"].combine_chunks(),
         _size_problems(table),
         _box_problems(table),
     )
-    if on_missing == "raise" and problem.null_count < len(problem):
-        raise RecordError(_first(source, _listed(source, split, table, problem)))
-    if leaks is not None:
-        problem = pc.coalesce(problem, leaks(table["path"]))
-    good = table.filter(problem.is_null())
-    _report(_listed(source, split, table, problem), "dropped", source, split, good, log_dir)
-    if "change" in good.column_names:
-        changed = _listed(source, split, good, good["change"].combine_chunks())
-        _report(changed, "changed", source, split, good, log_dir)
-    return good
+    return table, problem
 
 
 def _remedy(source: Source, folder: Path, needed: Sequence[str]) -> str:

@@ -1,7 +1,12 @@
 """What the verbs share: their options, and what becomes of them."""
 
+import inspect
+import json
 import math
 import os
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +14,9 @@ import typer
 
 if TYPE_CHECKING:
     from rs_gpt4v_generation.scene import Scene
+
+FOLDER = "folder"
+"""The config of a user's own files, as `rs_gpt4v_builders.folder.source` calls it."""
 
 
 def _from_home(path: Path | None) -> Path | None:
@@ -90,8 +98,137 @@ DryRun = Annotated[
 ]
 
 
+def _own(help: str, *names: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel="Your own files: config folder")
+
+
+def folder_options(
+    layout: Annotated[
+        str | None, _own("How the files are written: llava, coco, ...; default: as recognised.")
+    ] = None,
+    images_from: Annotated[
+        Path | None, _own("Folder that the names of images start from.", "--images")
+    ] = None,
+    columns: Annotated[
+        list[str] | None, _own("Which column is meant, as caption=text_en; repeatable.")
+    ] = None,
+    data_files: Annotated[
+        list[str] | None, _own("Annotation file, as a.json or train=a.json; repeatable.")
+    ] = None,
+    tasks: Annotated[
+        list[str] | None,
+        _own("Rows to make of boxes: grounding, count, ...; repeatable; default: all."),
+    ] = None,
+) -> dict[str, Any]:
+    """The options of config "folder" as ``load_dataset`` takes them: those that are given."""
+    given = {
+        "layout": layout,
+        "images": images_from and str(images_from),
+        "columns": columns and dict(_pair("--columns", text) for text in columns),
+        "data_files": data_files and _data_files(data_files),
+        "tasks": tasks and tuple(tasks),
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise ValueError(f"{option} {text}: expected NAME=VALUE, such as {_PAIRS[option]}")
+    return name, value
+
+
+_PAIRS = {"--columns": "caption=text_en", "--data-files": "train=a.json"}
+
+
+def _data_files(texts: list[str]) -> list[str] | dict[str, list[str]]:
+    """Files, or those of each split where the user names splits."""
+    if not any("=" in text for text in texts):
+        return texts
+    by_split: dict[str, list[str]] = {}
+    for split, file in (_pair("--data-files", text) for text in texts):
+        by_split.setdefault(split, []).append(file)
+    return by_split
+
+
+def as_flags(options: Mapping[str, Any]) -> str:
+    """The options of `folder_options` as they are typed, each after a space."""
+    words: list[str] = []
+    for name, value in options.items():
+        words += _words(f"--{name.replace('_', '-')}", value)
+    return "".join(f" {shlex.quote(word)}" for word in words)
+
+
+def _words(flag: str, value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [flag, value]
+    if isinstance(value, Mapping):
+        pairs = [
+            (name, one)
+            for name, some in value.items()
+            for one in ([some] if isinstance(some, str) else some)
+        ]
+        return [word for name, one in pairs for word in (flag, f"{name}={one}")]
+    return [word for one in value for word in (flag, one)]
+
+
+def as_recipe_flag(options: Mapping[str, Any]) -> str:
+    """The same as a flag of ``rs-gpt4v train``, after a space; "" where there are none."""
+    if not options:
+        return ""
+    own = {FOLDER: {"config": FOLDER, **options}}
+    return f" --own_datasets {shlex.quote(json.dumps(own))}"
+
+
+FolderOptions = dict[str, Any]
+"""What `folder_options` returns."""
+
+
+def with_folder_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb with the options of `folder_options`, of which it gets the result as ``folder``.
+
+    Its own option of a name wins: what is ``--images`` elsewhere is ``--images-from`` then.
+    """
+    own = inspect.signature(verb).parameters
+    added = dict(inspect.signature(folder_options).parameters)
+    if "images" in own:
+        there = _own("Folder that the names of images start from.", "--images-from")
+        added["images_from"] = added["images_from"].replace(
+            annotation=Annotated[Path | None, there]
+        )
+
+    @wraps(verb)
+    def run(context: typer.Context, **given: Any) -> None:
+        options = folder_options(**{name: given.pop(name) for name in added})
+        _refuse_environment(context, given.get("configs") or [given.get("config")])
+        verb(**given, folder=options)
+
+    parameters = [
+        inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+        *(parameter for name, parameter in own.items() if name != "folder"),
+        *added.values(),
+    ]
+    keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    run.__signature__ = inspect.Signature(keyword_only)  # pyright: ignore[reportAttributeAccessIssue]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in keyword_only}
+    return run
+
+
+def _refuse_environment(context: typer.Context, configs: list[str | None]) -> None:
+    """Raise where the releases' folder would be read as the user's own."""
+    source = context.get_parameter_source("data_dir")
+    if FOLDER in configs and source is not None and source.name == "ENVIRONMENT":
+        raise ValueError(
+            f"{FOLDER}: name the folder of your files with --data-dir: RS_GPT4V_DATA is the folder "
+            "of the releases"
+        )
+
+
 def keep_inputs(
-    written: list[Path | None], read: list[Path | None], data_dir: Path | None = None
+    written: list[Path | None],
+    read: list[Path | None],
+    data_dir: Path | None = None,
+    configs: Sequence[str] = (),
 ) -> None:
     """Refuse to write over a file that the verb reads, or into the files of a release.
 
@@ -99,6 +236,7 @@ def keep_inputs(
         written: Files that the verb writes; None where one was not asked for.
         read: Files and folders that it reads.
         data_dir: The data root, if it reads releases.
+        configs: What it reads; where that is "folder", no annotation or image there is replaced.
 
     Raises:
         OverwriteError: Naming both.
@@ -106,6 +244,16 @@ def keep_inputs(
     from rs_gpt4v.files import refuse_overwriting
 
     refuse_overwriting(written, [*read, *(_releases(data_dir) if data_dir else ())])
+    if FOLDER in configs:
+        refuse_overwriting(filter(_may_be_read, written), [data_dir])
+
+
+def _may_be_read(file: Path | None) -> bool:
+    """Whether config "folder" reads files of this suffix."""
+    from rs_gpt4v import images
+    from rs_gpt4v_builders.folder.layout import SUFFIXES
+
+    return file is not None and file.name.lower().endswith((*SUFFIXES, *images.SUFFIXES))
 
 
 def _releases(data_dir: Path) -> set[Path]:

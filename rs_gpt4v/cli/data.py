@@ -1,16 +1,21 @@
 """Verbs on data: sources, download, build, stats, audit, principles, export."""
 
 import json
+import shlex
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rs_gpt4v import NAME
 from rs_gpt4v.cli import common
+
+if TYPE_CHECKING:
+    from rs_gpt4v_builders.folder.check import FolderCheck
 
 app = typer.Typer()
 
@@ -77,6 +82,80 @@ def download(
 
 
 @app.command()
+@common.with_folder_options
+def check(
+    data_dir: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of your own files.", show_default=False)
+    ],
+    stretch: common.Stretch = None,
+    bands: common.Bands = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Picture to write (PNG); default: check-NAME.png here.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    *,
+    folder: common.FolderOptions,
+) -> None:
+    """Say what your own files are read as, what of them can be used and why, and show some rows.
+
+    Example: `rs-gpt4v check /data/tiles`
+
+    The exit status is 1 if nothing can be used, or a file cannot be read.
+    """
+    from rs_gpt4v_builders.folder.check import check_folder, to_text
+    from rs_gpt4v_builders.folder.contact_sheet import write_contact_sheet
+
+    root = data_dir.expanduser().absolute()
+    common.keep_inputs([out], [], root, [common.FOLDER])
+    checked = check_folder(root, **common.conversion(stretch, bands), **folder)
+    picture = out or _beside(root)
+    if checked.examples:
+        write_contact_sheet(checked.examples, picture)
+    if as_json:
+        typer.echo(json.dumps({**asdict(checked), "picture": str(picture)}, indent=2, default=str))
+    else:
+        shown = [f"  drawn in {picture}"] * bool(checked.examples)
+        typer.echo("\n".join([to_text(checked), *shown, *_next(checked, folder)]))
+    raise typer.Exit(0 if checked.is_usable else 1)
+
+
+def _beside(root: Path) -> Path:
+    """Where the picture goes: into the folder that we are in, unless that is to be read."""
+    here = Path.cwd()
+    return (Path(tempfile.gettempdir()) if here.is_relative_to(root) else here) / (
+        f"check-{root.name}.png"
+    )
+
+
+def _next(checked: "FolderCheck", folder: dict[str, Any]) -> list[str]:
+    """What to type next."""
+    if not checked.is_usable:
+        return ["", "Nothing can be built of it as it is: mend the above, and check again."]
+    options = common.as_flags(folder)
+    skip = " --on-missing skip" * bool(checked.dropped)
+    where = f"--data-dir {shlex.quote(checked.folder)}{options}{skip}"
+    given = "".join(f", {name}={value!r}" for name, value in folder.items())
+    given += ', on_missing="skip"' * bool(checked.dropped)
+    recipe = common.as_recipe_flag(folder) + " --on_missing skip" * bool(checked.dropped)
+    name = shlex.quote(Path(checked.folder).name)
+    split = next((s.name for s in checked.splits if s.name.startswith("test")), "")
+    lines = [
+        f'load_dataset("{NAME}", "folder", data_dir="{checked.folder}"{given})',
+        f"rs-gpt4v audit folder {where}",
+        f"rs-gpt4v train folder_lora --data_dir {shlex.quote(checked.folder)}{recipe} "
+        f"--output_dir outputs/{name}",
+    ]
+    if split:
+        lines += [
+            f"rs-gpt4v predict embedded folder --adapter outputs/{name} {where} "
+            f"--out outputs/{name}/{split}.jsonl" + f" --split {split}" * (split != "test"),
+            f"rs-gpt4v score outputs/{name}/{split}.jsonl",
+        ]
+    return ["", "Next", *(f"  {line}" for line in lines)]
+
+
+@app.command()
+@common.with_folder_options
 def build(
     configs: Annotated[
         list[str], typer.Argument(help="Configs or groups, such as vqa_hr cap_ucm.")
@@ -89,14 +168,20 @@ def build(
     stretch: common.Stretch = None,
     bands: common.Bands = None,
     num_proc: Annotated[int | None, typer.Option(min=1, help="Number of processes.")] = None,
+    *,
+    folder: common.FolderOptions,
 ) -> None:
     """Build configs into the `datasets` cache and count their rows.
 
     Example: `rs-gpt4v build cap_ucm vqa_lr --data-dir /data/rs`
+
+    Your own files: `rs-gpt4v build folder --data-dir /data/tiles`
     """
     from datasets import load_dataset
 
-    options = common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol)
+    options = common.row_options(
+        data_dir, sample, on_missing, stretch, bands, protocol=protocol, **folder
+    )
     for config in configs:
         rows: Any = load_dataset(
             NAME, config, num_proc=num_proc, exclude_leaks=exclude_leaks, **options
@@ -106,7 +191,12 @@ def build(
 
 
 @app.command()
+@common.with_folder_options
 def stats(
+    configs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Configs or groups to describe; default: all, beside Table 1."),
+    ] = None,
     data_dir: common.DataDir = None,
     sample: common.Sample = False,
     on_missing: common.OnMissing = "raise",
@@ -118,16 +208,26 @@ def stats(
     ] = False,
     plot: Annotated[Path | None, typer.Option(help="Chart to write (.png or .svg).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all details.")] = False,
+    *,
+    folder: common.FolderOptions,
 ) -> None:
     """Compare the row counts of your releases with the paper's Table 1.
 
     Example: `rs-gpt4v stats --data-dir /data/rs --details --plot stats.png`
+
+    What some configs are made of, or your own files: `rs-gpt4v stats folder --data-dir /data/tiles`
     """
     from rs_gpt4v_builders.stats import composition, table1
 
+    options = common.row_options(data_dir, sample, on_missing, stretch, bands, **folder)
+    if configs or folder:
+        if plot:
+            raise ValueError("--plot draws Table 1, for which no config is named: leave one out")
+        _describe(configs or [], as_json=as_json, options=options)
+        return
     common.keep_inputs([plot], [], data_dir)
     draw = _drawer(plot) if plot else None
-    loaded = table1.load(**common.row_options(data_dir, sample, on_missing, stretch, bands))
+    loaded = table1.load(**options)
     built = table1.compare(loaded)
     distinct = {split: table1.distinct_images(loaded, split) for split in ("train", "test")}
     made_of = composition.compositions(loaded) if details or plot or as_json else []
@@ -143,7 +243,24 @@ def stats(
         typer.echo(f"\n{composition.to_text(made_of)}")
 
 
+def _describe(configs: list[str], *, as_json: bool, options: dict[str, Any]) -> None:
+    """Print what configs are made of, each of which must be there."""
+    from datasets import load_dataset
+
+    from rs_gpt4v_builders import members
+    from rs_gpt4v_builders.stats import composition
+
+    names = dict.fromkeys(member for config in configs for member in members(config))
+    loaded: Any = {name: load_dataset(NAME, name, **options) for name in names}
+    made_of = composition.compositions(loaded)
+    if as_json:
+        typer.echo(json.dumps({"details": [asdict(composed) for composed in made_of]}, indent=2))
+    else:
+        typer.echo(composition.to_text(made_of))
+
+
 @app.command()
+@common.with_folder_options
 def audit(
     configs: Annotated[
         list[str] | None, typer.Argument(help="Configs or groups; default: all that are present.")
@@ -154,20 +271,30 @@ def audit(
     on_missing: common.OnMissing = "raise",
     stretch: common.Stretch = None,
     bands: common.Bands = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the releases whose test images folder must not train on."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("audit.html"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all row ids.")] = False,
+    *,
+    folder: common.FolderOptions,
 ) -> None:
     """Find test images and questions in training data, and duplicates; write a page of them.
 
     Example: `rs-gpt4v audit --data-dir /data/rs --out audit.html`
+
+    Your own files: `rs-gpt4v audit folder --data-dir /data/tiles --against /data/rs`
     """
     from rs_gpt4v_builders.audit.findings import audit as look
     from rs_gpt4v_builders.audit.page import write_page
     from rs_gpt4v_builders.audit.text import to_json, to_text
 
-    common.keep_inputs([out], [], data_dir)
+    common.keep_inputs([out], [], data_dir, configs or ())
     findings = look(
         configs or (),
+        releases=against,
+        folder=folder,
         **common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
     )
     write_page(findings, out, sample=sample)
@@ -178,6 +305,7 @@ def audit(
 
 
 @app.command()
+@common.with_folder_options
 def principles(
     configs: Annotated[
         list[str] | None, typer.Argument(help="Configs or groups, such as conversation vqa_lr.")
@@ -199,6 +327,8 @@ def principles(
     ] = None,
     out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("principles.html"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    *,
+    folder: common.FolderOptions,
 ) -> None:
     """Measure the paper's six design principles on configs and generated dialogues.
 
@@ -208,14 +338,16 @@ def principles(
     from rs_gpt4v_generation.principles.page import write_page
     from rs_gpt4v_generation.principles.tables import to_text
 
-    common.keep_inputs([out], [*(candidates or ()), *(reviews or ())], data_dir)
+    common.keep_inputs([out], [*(candidates or ()), *(reviews or ())], data_dir, configs or ())
     measured = report(
         configs or (),
         candidates or (),
         reviews or (),
         split=split,
         absent_allowed=on_missing == "skip",
-        **common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
+        **common.row_options(
+            data_dir, sample, on_missing, stretch, bands, protocol=protocol, **folder
+        ),
     )
     write_page(measured, out, sample=sample)
     if as_json:
@@ -236,6 +368,7 @@ def _harness(kind: str) -> Any:
 
 
 @app.command()
+@common.with_folder_options
 def export(
     kind: Annotated[
         str,
@@ -265,6 +398,8 @@ def export(
     public: Annotated[
         bool, typer.Option("--public", help="Make the pushed repository public.")
     ] = False,
+    *,
+    folder: common.FolderOptions,
 ) -> None:
     """Write rows and images in the format of another tool; run again to resume.
 
@@ -279,20 +414,23 @@ def export(
     if public and not push:
         raise ValueError("--public is for what is pushed: give --push USER/NAME as well")
     # A folder's own texts keep their form unless one is asked for.
-    written = {} if box_format is None else {"box_format": box_format}
-    folder = write(
+    codec = {} if box_format is None else {"box_format": box_format}
+    written = write(
         FORMATS.get(kind) or _harness(kind),
         out,
         configs,
         images=images,
         shard_bytes=shard_mb * 1_000_000,
-        **written,
+        **codec,
         exclude_leaks=exclude_leaks,
-        **common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
+        images_from=folder.pop("images", None),
+        **common.row_options(
+            data_dir, sample, on_missing, stretch, bands, protocol=protocol, **folder
+        ),
     )
-    typer.echo(f"Exported: {folder}")
+    typer.echo(f"Exported: {written}")
     if push:
-        typer.echo(f"Pushed: {upload(folder, push, private=not public)}")
+        typer.echo(f"Pushed: {upload(written, push, private=not public)}")
 
 
 def _drawer(path: Path) -> Callable[..., None]:

@@ -17,6 +17,7 @@ app = typer.Typer()
 
 
 @app.command()
+@common.with_folder_options
 def predict(
     model: Annotated[str, typer.Argument(help="Checkpoint: a folder or a Hub name.")],
     config: Annotated[str, typer.Argument(help="Config or group, such as vqa_lr.")],
@@ -36,8 +37,8 @@ def predict(
         int | None,
         typer.Option(
             min=1,
-            help="Longest reply in tokens; default: 512 for conversation and detail, else 64; "
-            "a resumed file keeps its own.",
+            help="Longest reply in tokens; default: 512 where rows are dialogues, descriptions or "
+            "lists of boxes, else 64; a resumed file keeps its own.",
         ),
     ] = None,
     box_format: Annotated[
@@ -53,6 +54,8 @@ def predict(
     trust_remote_code: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run the checkpoint's own code.")
     ] = False,
+    *,
+    folder: common.FolderOptions,
 ) -> None:
     """Answer a split with a model by greedy decoding; run again to resume.
 
@@ -61,14 +64,17 @@ def predict(
     On several GPUs: `accelerate launch -m rs_gpt4v.cli predict ...`. With vLLM, SGLang, llama.cpp
     or transformers serve: `--server http://localhost:8000/v1`
     """
-    from datasets import load_dataset
+    from datasets import load_dataset, load_dataset_builder
 
-    from rs_gpt4v_builders import members
     from rs_gpt4v_evaluation.predict.predictions import describe, longest_reply
     from rs_gpt4v_evaluation.predict.turns import each_turn
 
     common.keep_inputs([out], [Path(model), Path(adapter) if adapter else None], data_dir)
-    longest = max_new_tokens or longest_reply(out, members(config))
+    options = common.row_options(
+        data_dir, sample, on_missing, stretch, bands, protocol=protocol, **folder
+    )
+    builder: Any = load_dataset_builder(NAME, config, **options)
+    longest = max_new_tokens or longest_reply(out, builder.tasks)
     predictor = None
     if server is None:
         predictor = _predictor(model, adapter, longest, trust_remote_code)
@@ -77,7 +83,6 @@ def predict(
     codec = box_format
     if codec == "auto":
         codec = predictor.box_format if predictor else "llava"
-    options = common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol)
     splits: Any = load_dataset(NAME, config, box_format=codec, **options)
     if split not in splits:
         raise ValueError(f"{config} has no split {split!r}; it has {', '.join(splits)}")
@@ -191,8 +196,11 @@ def score(
         rows = [{**scored, **more} for scored, more in zip(scores, further, strict=True)]
         typer.echo(json.dumps(rows, indent=2))
         return
+    shown: set[str] = set()  # notes are of a file, and so are those of each of its tasks
     for scored in scores:
-        typer.echo("\n".join(score_text.lines(scored)))
+        notes = [note for note in scored["notes"] if note not in shown]
+        shown.update(notes)
+        typer.echo("\n".join(score_text.lines({**scored, "notes": notes})))
     for result in compared:
         typer.echo("\n".join(score_text.comparison_lines(result)))
 
