@@ -424,7 +424,7 @@ def test_exports_of_boxes(coco: Path, tmp_path: Path) -> None:
     swift = export("ms_swift", tmp_path / "m", coco, "--tasks", "detection", "--tasks", "count")
     (first, *_) = map(json.loads, (swift / "folder-train-boxes.jsonl").read_text().splitlines())
     assert first["objects"]["bbox"] == [[4, 6, 14, 16]]
-    assert first["objects"]["ref"] == ["pond"]
+    assert first["objects"]["ref"] == ["ponds"]
     assert first["messages"][1]["content"] == "<bbox>"
     assert "<ref-object>" in first["messages"][0]["content"]
     assert "pond" not in first["messages"][0]["content"]
