@@ -28,7 +28,7 @@ for verbs in (data, training, evaluation, generation):  # the order of --help
 def demo(
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("outputs/demo"),
 ) -> None:
-    """Fine-tune the embedded model on the sample, answer, score and report: minutes on a CPU.
+    """Fine-tune the embedded model on the sample and report its scores: minutes on a CPU.
 
     Example: `rs-gpt4v demo`
     """

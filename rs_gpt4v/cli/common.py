@@ -41,7 +41,7 @@ OnMissing = Annotated[
     str, typer.Option(help="raise: stop at an unusable record; skip: list and omit it.")
 ]
 Stretch = Annotated[
-    str | None, typer.Option(help="percentile: convert deeper images to 8 bits, not refuse them.")
+    str | None, typer.Option(help="percentile: convert 16-bit and float images to 8 bits.")
 ]
 Bands = Annotated[
     str | None,
@@ -84,7 +84,7 @@ Oriented = Annotated[
 ]
 Boxes = Annotated[
     Path | None,
-    typer.Option(help="Your own boxes: a COCO file, a folder of DOTA or VOC files, ..."),
+    typer.Option(help="Your own boxes: a COCO file, or a folder of DOTA or VOC files, ..."),
 ]
 Layout = Annotated[
     str,
@@ -104,20 +104,20 @@ def _own(help: str, *names: str) -> Any:
 
 def folder_options(
     layout: Annotated[
-        str | None, _own("How the files are written: llava, coco, ...; default: as recognised.")
+        str | None, _own("Layout of the files: llava, coco, ...; default: recognised by content.")
     ] = None,
     images_from: Annotated[
-        Path | None, _own("Folder that the names of images start from.", "--images")
+        Path | None, _own("Folder that image names are relative to.", "--images")
     ] = None,
     columns: Annotated[
-        list[str] | None, _own("Which column is meant, as caption=text_en; repeatable.")
+        list[str] | None, _own("Name of a column, such as caption=text_en; repeatable.")
     ] = None,
     data_files: Annotated[
-        list[str] | None, _own("Annotation file, as a.json or train=a.json; repeatable.")
+        list[str] | None, _own("Annotation file, such as a.json or train=a.json; repeatable.")
     ] = None,
     tasks: Annotated[
         list[str] | None,
-        _own("Rows to make of boxes: grounding, count, ...; repeatable; default: all."),
+        _own("Rows to make from boxes: grounding, count, ...; repeatable; default: all."),
     ] = None,
 ) -> dict[str, Any]:
     """The options of config "folder" as ``load_dataset`` takes them: those that are given."""

@@ -96,7 +96,7 @@ def check(
     *,
     folder: common.FolderOptions,
 ) -> None:
-    """Say what your own files are read as, what of them can be used and why, and show some rows.
+    """Show how your own files are read, what is left out and why, and some rows.
 
     Example: `rs-gpt4v check /data/tiles`
 
@@ -280,7 +280,7 @@ def audit(
     *,
     folder: common.FolderOptions,
 ) -> None:
-    """Find test images and questions in training data, and duplicates; write a page of them.
+    """Find test images in training data, and duplicates; write a page that shows them.
 
     Example: `rs-gpt4v audit --data-dir /data/rs --out audit.html`
 

@@ -228,7 +228,7 @@ def report(
         Path | None, typer.Option(help="Also write a model card with the scores as metadata.")
     ] = None,
 ) -> None:
-    """Write one self-contained HTML page: scores side by side and beside the paper's, charts, rows.
+    """Write one self-contained HTML page: scores beside the paper's, charts, and all rows.
 
     Example: `rs-gpt4v report before/*.jsonl after/*.jsonl --out report.html`
     """
@@ -265,11 +265,11 @@ def chair(
     layout: common.Layout = "coco",
     images: common.ImagesOfBoxes = None,
     out: Annotated[
-        Path | None, typer.Option(help="Write here what each reply names, one JSON line each.")
+        Path | None, typer.Option(help="File of the classes that each reply names (JSON lines).")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Count the objects that captions and descriptions make up, by the boxes of their images.
+    """Measure the share of objects in captions and descriptions that have no box in the image.
 
     Example: `rs-gpt4v chair outputs/tuned/detail.jsonl --data-dir /data/rs`
 
