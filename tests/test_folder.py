@@ -661,3 +661,23 @@ def test_columns_give_the_boxes_of_coco(root: Path, content: Row, is_plain: bool
             assert {name: row[name] for name in ("key", "image", "boxes")} == {
                 name: other[name] for name in ("key", "image", "boxes")
             }
+
+
+def test_two_folders_have_ids_of_their_own(root: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for folder in (root, other):
+        picture(folder / "1.png")
+        write(folder / "train.json", [ITEM])
+        write(folder / "test.json", [{**ITEM, "image": "2.png"}, {**ITEM, "id": "b"}])
+    options: Row = {"on_missing": "skip"}
+    both = [load(root, **options), load(other, id_prefix="tiles", **options)]
+    assert [rows["train"]["id"] for rows in both] == [["folder/train/a"], ["tiles/train/a"]]
+    assert both[1]["train"]["source"] == ["folder"]
+    (line,) = (cache_folder(both[1]) / "dropped-tiles-test.jsonl").read_text().splitlines()
+    assert json.loads(line)["id"] == "tiles/test/a"
+
+
+@pytest.mark.parametrize("prefix", ["", "a/b", "rsicd", "a b"])
+def test_prefix_of_ids_that_is_refused(root: Path, prefix: str) -> None:
+    with pytest.raises(ValueError, match=r"id_prefix='.*': expected letters"):
+        load(root, id_prefix=prefix)

@@ -89,6 +89,8 @@ class RsGpt4vConfig(datasets.BuilderConfig):
             about at most.
         text_boxes: How boxes in the texts of dialogues are meant: a codec, "auto", recognised over
             the whole file, or "none". They are written anew only where ``box_format`` is given.
+        id_prefix: What ids begin with: ids of two folders differ if this does. ``source`` is
+            "folder" in any case.
     """
 
     sample: bool = False
@@ -106,6 +108,7 @@ class RsGpt4vConfig(datasets.BuilderConfig):
     tasks: tuple[str, ...] | None = None
     probes_per_image: int = 3
     text_boxes: str = "auto"
+    id_prefix: str = FOLDER
 
     @property
     def conversion(self) -> Conversion:
@@ -132,7 +135,7 @@ _TYPES: dict[str, type] = {
     "probes_per_image": int,
 }
 _TYPE_WORDS: dict[type, str] = {bool: "True or False", int: "a whole number"}
-_OF_FOLDER = ("layout", "columns", "images", "tasks", "text_boxes", "data_files")
+_OF_FOLDER = ("layout", "columns", "images", "tasks", "text_boxes", "id_prefix", "data_files")
 
 
 def _titles(name: str) -> str:
@@ -342,7 +345,8 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             step = min(step, 1 + _BOXES_PER_TABLE * len(records) // max(1, boxes))
         for start in range(0, len(records), step):
             part = records.slice(start, step)
-            rows = _complete(config.adapt(part, adaption), config.source)
+            source = FOLDER if self.config.name == FOLDER else config.source.name
+            rows = _complete(config.adapt(part, adaption), source)
             check(rows)
             yield rows
 
@@ -522,12 +526,12 @@ def _place(record: Mapping[str, Any]) -> str:
     return f"first in {record.get('where') or 'image ' + record['image']}"
 
 
-def _complete(rows: pa.Table, source: Source) -> pa.Table:
+def _complete(rows: pa.Table, source: str) -> pa.Table:
     """Put paths and sizes of images, and the source, into the schema's order and types."""
     n = rows.num_rows
     columns = {name: rows[name] for name in rows.column_names} | {
         "images": _images(rows),
-        "source": pa.repeat(source.name, n),
+        "source": pa.repeat(source, n),
         "modality": pa.repeat("optical", n),
     }
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)

@@ -4,6 +4,7 @@
 # pyright: reportAttributeAccessIssue=false
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.files import relative
 from rs_gpt4v.images import AS_IS, SUFFIXES, Conversion
-from rs_gpt4v_builders import Config
+from rs_gpt4v_builders import Config, all_sources
 from rs_gpt4v_builders.folder.annotations import (
     LAYOUTS,
     Annotations,
@@ -34,7 +35,7 @@ from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.sources.source import Source
 
 NAME = "folder"
-"""The config, and the source of its rows."""
+"""The config, the source of its rows, and what their ids begin with unless another is said."""
 
 
 _OF_IMAGES = {"images", "jpegimages", "allimages"}
@@ -52,6 +53,7 @@ class FolderOptions(NamedTuple):
     conversion: Conversion = AS_IS
     text_boxes: str = "auto"
     box_format: str | None = None
+    id_prefix: str = NAME
 
 
 def check_options(options: FolderOptions) -> None:
@@ -60,6 +62,12 @@ def check_options(options: FolderOptions) -> None:
         raise ValueError(f"layout={options.layout!r}: expected auto or one of {', '.join(LAYOUTS)}")
     if options.text_boxes not in NAMES:
         raise ValueError(f"text_boxes={options.text_boxes!r}: expected one of {', '.join(NAMES)}")
+    taken = {source.name for source in all_sources()}
+    if not re.fullmatch(r"[\w.-]+", options.id_prefix) or options.id_prefix in taken:
+        raise ValueError(
+            f"id_prefix={options.id_prefix!r}: expected letters, digits, '-', '_' and '.', and no "
+            "name of a release"
+        )
     for name, given, known in (
         ("columns", options.columns, ALIASES),
         ("tasks", options.tasks, ROWS | PROBES),
@@ -84,7 +92,7 @@ def folder_configs(folder: Path, options: FolderOptions) -> tuple[Config, ...]:
     _check_use(annotations, options)
     reader = partial(_read, annotations, folder, images, options)
     source = Source(
-        name=NAME,
+        name=options.id_prefix,
         title=str(folder),
         homepage="",
         license="unknown",
