@@ -283,6 +283,7 @@ def test_columns_are_named_as_pairs(tmp_path: Path) -> None:
         (["--columns", "tile"], "--columns tile: expected NAME=VALUE, such as caption=text_en"),
         (["--data-files", "train="], "--data-files train=: expected NAME=VALUE, such as train=a"),
         (["--layout", "cooc"], "layout='cooc': expected auto or one of llava"),
+        (["--text-boxes", "odd"], "text_boxes"),
         (["--tasks", "counting"], "tasks: 'counting' is not one of grounding"),
         (["--images", "nowhere"], "images='nowhere'"),
         (["--data-files", "x.json"], "x.json is not there"),

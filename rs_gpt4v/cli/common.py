@@ -119,6 +119,9 @@ def folder_options(
         list[str] | None,
         _own("Rows to make from boxes: grounding, count, ...; repeatable; default: all."),
     ] = None,
+    text_boxes: Annotated[
+        str | None, _own("How boxes stand in the texts of dialogues; default: as recognised.")
+    ] = None,
 ) -> dict[str, Any]:
     """The options of config "folder" as ``load_dataset`` takes them: those that are given."""
     given = {
@@ -127,6 +130,7 @@ def folder_options(
         "columns": columns and dict(_pair("--columns", text) for text in columns),
         "data_files": data_files and _data_files(data_files),
         "tasks": tasks and tuple(tasks),
+        "text_boxes": text_boxes,
     }
     return {name: value for name, value in given.items() if value}
 

@@ -43,7 +43,8 @@ def write_contact_sheet(rows: Sequence[dict[str, Any]], out: Path) -> None:
 
 
 def _drawn(row: dict[str, Any]) -> Image.Image:
-    image = thumbnail(row["images"][0]["path"], _SIDE)
+    file = row["images"][0]
+    image = thumbnail(file.get("bytes") or file["path"], _SIDE)
     larger = _SIDE / max(image.size)
     image = image.resize(
         (max(1, round(image.width * larger)), max(1, round(image.height * larger)))
