@@ -173,6 +173,12 @@ def test_all_keys_in_order() -> None:
     }
 
 
+@pytest.mark.parametrize("reply", ["Airport", "airport.", "airports", "an airport"])
+def test_strict_is_letter_for_letter(reply: str) -> None:
+    result = measure([reply, " airport\n"], ["airport"] * 2, [CHOICE] * 2).result
+    assert (result["oa"], result["oa_strict"], result["aa_strict"]) == (1, 0.5, 0.5)
+
+
 def test_any_of_several_references_is_right() -> None:
     measured = measure(["sea ice", "lake"], [["lake", "sea ice"]] * 2, [["lake", "sea ice"]] * 2)
     assert (measured.result["oa"], measured.result["oa_strict"]) == (1, 1)
@@ -204,16 +210,22 @@ def test_the_classes_are_those_of_the_question(tmp_path: Path) -> None:
         row(0, "scene", prediction="an airport"),
         row(1, "scene", prediction="a beach"),
         row(2, "scene", prompt="Choose from: beach, airport.", prediction="not a beach"),
+        row(
+            *(3, "scene"),
+            prompt="Choose from: beach, lake.",
+            references=["lake"],
+            prediction="A lake near bare land",
+        ),
     ]
     scores = score(write(tmp_path / "p.jsonl", rows))
-    assert (scores["metric"], scores["scores"]["oa"]) == ("rs_scene", 1 / 3)
+    assert (scores["metric"], scores["scores"]["oa"]) == ("rs_scene", 2 / 4)
     assert scores["scores"]["outside"] == 2
     assert scores["unparsed"] == {
         "rsicd_scenes/scene/1": "names no class: 'a beach'",
         "rsicd_scenes/scene/2": "names no class: 'not a beach'",
     }
     measured = METRIC.measure(rows, Any)  # type: ignore[arg-type]
-    assert [mark.right for mark in METRIC.marks(rows, measured)] == [True, False, False]
+    assert [mark.right for mark in METRIC.marks(rows, measured)] == [True, False, False, True]
 
 
 def test_a_question_without_classes_is_named(tmp_path: Path) -> None:

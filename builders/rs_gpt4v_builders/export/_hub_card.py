@@ -24,6 +24,7 @@ _TASKS = {
     "vqa": "visual-question-answering",
     "grounding": "object-detection",
     "detection": "object-detection",
+    "scenes": "image-classification",
 }
 _PAPER_ENTRY = PAPER.split(",")[0]
 _SIZES = (1_000, 10_000, 100_000, 1_000_000)

@@ -12,7 +12,11 @@ from rs_gpt4v_evaluation.report.tables import score_names
 
 # The Hub's names, where it has one for the task; what it calls models that take an image and text
 # and give text is true of all.
-_TASKS = {"caption": "image-to-text", "vqa": "visual-question-answering"}
+_TASKS = {
+    "caption": "image-to-text",
+    "vqa": "visual-question-answering",
+    "scene": "image-classification",
+}
 _METRICS = {"rouge_l": "rouge", **{f"bleu_{n}": "bleu" for n in range(1, 5)}}
 
 
