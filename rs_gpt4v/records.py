@@ -106,6 +106,15 @@ def table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_pylist([_typed(rows[0], whole)], whole)
 
 
+def with_required(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """``table`` whose columns are required where ``schema`` says so: `problems` looks at these."""
+    fields = [
+        field.with_nullable(field.name not in schema.names or schema.field(field.name).nullable)
+        for field in table.schema
+    ]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+
+
 def _typed(row: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
     """``row`` without its values of other types, the first of which is its problem."""
     typed = dict(row)

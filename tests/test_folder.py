@@ -681,3 +681,35 @@ def test_two_folders_have_ids_of_their_own(root: Path, tmp_path: Path) -> None:
 def test_prefix_of_ids_that_is_refused(root: Path, prefix: str) -> None:
     with pytest.raises(ValueError, match=r"id_prefix='.*': expected letters"):
         load(root, id_prefix=prefix)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [("", "one of its messages is empty"), ("<video> x", "one of its messages holds '<video>'")],
+)
+@pytest.mark.parametrize("box", ["", " {<40><89><56><98>}"])
+def test_message_that_cannot_be_learned_is_a_problem_of_its_item(
+    root: Path, answer: str, reason: str, box: str
+) -> None:
+    picture(root / "1.png")
+    bad = {**ITEM, "id": "b", "conversations": [H, {**G, "value": answer}]}
+    write(root / "train.json", [{**ITEM, "conversations": [H, {**G, "value": f"It.{box}"}]}, bad])
+    with pytest.raises(RecordError, match=f"folder/train/b: .*{reason}"):
+        load(root)
+    assert load(root, on_missing="skip")["train"]["id"] == ["folder/train/a"]
+
+
+def test_a_table_of_one_line(root: Path) -> None:
+    picture(root / "1.png")
+    item = {"question_id": 1, "image": "1.png", "text": "Is it?", "ground_truth": "yes"}
+    write(root / "test.jsonl", json.dumps(item))
+    (row,) = rows(root, "test")
+    assert (row["task"], row["references"]) == ("vqa", ["yes"])
+    assert "Is it?" in row["messages"][0][1]
+
+
+def test_an_image_in_the_folder_of_its_source(root: Path) -> None:
+    picture(root / "DOTA" / "1.png", root / "UCM" / "1.png")
+    items = [{**ITEM, "id": name, "source_dataset": name} for name in ("UCM", "DOTA")]
+    write(root / "train.json", items)
+    assert [row["images"] for row in rows(root)] == [["UCM/1.png"], ["DOTA/1.png"]]

@@ -27,12 +27,16 @@ def _read(path: Path, reading: Reading) -> pa.Table:
     is_plain = reading.split is None and not is_table and not _is_other(first)
     table = read_columns(path, first, reading.images) if is_plain else None
     if table is not None:
-        return with_boxes(table, path, reading)
+        return _checkable(table, path, reading)
     items = _rows(path) if is_table else dialogues.items(path)
     scale = _scale(path, [item for _, item in items])
     if scale and reading.text_boxes == "auto":
         reading = replace(reading, text_boxes=scale)
-    return with_boxes(_records(items, reading), path, reading)
+    return _checkable(_records(items, reading), path, reading)
+
+
+def _checkable(table: pa.Table, path: Path, reading: Reading) -> pa.Table:
+    return records.with_required(with_boxes(table, path, reading), records.DIALOGUES)
 
 
 def _rows(path: Path) -> list[tuple[str, Any]]:
@@ -66,7 +70,8 @@ def _is_messages(candidate: Candidate) -> bool:
 
 def _is_other(item: dict[str, Any]) -> bool:
     """Whether the fast reader knows no such items."""
-    return not any(isinstance(item.get(name), list) for name in ("conversations", "messages"))
+    is_plain = any(isinstance(item.get(name), list) for name in ("conversations", "messages"))
+    return not is_plain or "source_dataset" in item
 
 
 def _scale(path: Path, items: Iterable[Any]) -> str | None:

@@ -37,7 +37,7 @@ ALIASES: dict[str, list[str]] = {
         "img",
     ],
     "caption": ["captions", "text", "sentence", "sentences", "description"],
-    "question": ["query"],
+    "question": ["query", "text"],
     "answer": ["ground_truth", "groundtruth", "response"],
     "question_type": ["type", "category"],
     "id": ["question_id", "key"],
@@ -82,6 +82,8 @@ def _has(candidate: Candidate, kind: str) -> bool:
     names |= {ours for ours, theirs in candidate.columns.items() if theirs in candidate.item}
     if names & {*dialogues.LISTS} or is_query_of_dialogue(candidate.item):
         return False
+    if kind == "captions" and names & {"answer", *ALIASES["answer"]}:
+        names.discard("text")  # which is then the question
     return all(names.intersection((ours, *ALIASES[ours])) for ours in _NEEDED[kind])
 
 

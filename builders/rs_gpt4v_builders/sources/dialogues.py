@@ -78,7 +78,8 @@ def items(path: Path) -> list[tuple[str, Any]]:
         return found
     if isinstance(content, dict) and isinstance(content.get("data"), list):
         return [(f"{path}, data[{index}]", item) for index, item in enumerate(content["data"])]
-    if isinstance(content, dict) and turns(content) is not None:
+    is_line = path.suffix.lower() in (".jsonl", ".ndjson")
+    if isinstance(content, dict) and (is_line or turns(content) is not None):
         return [(f"{path}, line 1", content)]
     if not isinstance(content, list):
         raise AnnotationError(
@@ -155,7 +156,11 @@ def names_in(item: Any) -> list[str]:
 
 def _named(item: dict[str, Any]) -> Any:
     """What an item has in the place of its images."""
-    return item.get("image", item.get("images", item.get("name") if "conv" in item else None))
+    named = item.get("image", item.get("images", item.get("name") if "conv" in item else None))
+    folder = item.get("source_dataset")  # of VHM
+    if isinstance(folder, str) and folder.strip() and isinstance(named, str):
+        return f"{folder.strip()}/{named}"
+    return named
 
 
 def _image_name(value: Any) -> str:
