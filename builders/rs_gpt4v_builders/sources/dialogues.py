@@ -156,7 +156,8 @@ def names_in(item: Any) -> list[str]:
 
 def _named(item: dict[str, Any]) -> Any:
     """What an item has in the place of its images."""
-    named = item.get("image", item.get("images", item.get("name") if "conv" in item else None))
+    names = ("image", "images", "images_file_names", *(("name",) if "conv" in item else ()))
+    named = next((item[name] for name in names if name in item), None)
     folder = item.get("source_dataset")  # of VHM
     if isinstance(folder, str) and folder.strip() and isinstance(named, str):
         return f"{folder.strip()}/{named}"
