@@ -1,4 +1,4 @@
-"""The numbers of boxes in a model's reply, however sloppy, or why there are none.
+"""The numbers of boxes in a model's reply, or the reason why there are none.
 
 A run is numbers that stand together: a bracket, a tag or a word ends it, and after a whole box so
 do a new line, ";" and "(". The runs with a box's count of numbers are the boxes; the others

@@ -1,4 +1,4 @@
-"""The one door through which image files come in: nothing else here calls `PIL.Image.open`.
+"""Opens image files: nothing else in this package calls `PIL.Image.open`.
 
 A file must be a regular one, of `FORMATS`, of at most `MOST_PIXELS`, whole, and with pixels that
 are what a model would see. All sizes and boxes are in the frame that `datasets` decodes: the image

@@ -84,7 +84,7 @@ def in_words(label: str) -> str:
 
 
 def vocabulary(labels: Iterable[str]) -> Vocabulary:
-    """The words of an annotation with these classes: all it marks, in this image or not."""
+    """The words for these classes: all classes that are annotated, in this image or not."""
     words_of = map(class_words, labels)
     return {words.name: words for words in words_of}
 

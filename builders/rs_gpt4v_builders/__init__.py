@@ -35,11 +35,11 @@ class Config:
     """What ``load_dataset("rs_gpt4v", NAME)`` reads, and how its records become rows.
 
     Args:
-        source: What it reads.
-        adapt: Makes rows of its records.
-        rows: How many a release has under the paper's protocol, for the README: train /
-            validation / test.
-        trains: Whether it has the rows of the split "train", where its source has that.
+        source: The release that it reads.
+        adapt: Turns the release's records into rows.
+        rows: Number of rows under the paper's protocol, for the README: train / validation /
+            test.
+        trains: Whether it has rows of the split "train".
     """
 
     source: Source

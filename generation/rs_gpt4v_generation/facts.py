@@ -1,4 +1,4 @@
-"""What the boxes of one image tell, as a compact sheet of facts in words and numbers.
+"""The boxes of one image as a compact sheet of facts in words and numbers.
 
 Equal classes stand together ("tennis court, tennis court, basketball court"), the most frequent
 first, and the objects of a class from the top down, so the sheet does not depend on the order of

@@ -78,7 +78,7 @@ def probes(
     share: float = 0.5,
     vocabulary: Vocabulary = DIOR,
 ) -> list[Probe]:
-    """Up to ``count`` different questions, in an order of chance, fewer where no more can be made.
+    """Up to ``count`` different questions in random order; fewer if no more can be made.
 
     Args:
         sheet: The facts of the image.

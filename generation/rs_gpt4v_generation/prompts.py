@@ -47,7 +47,7 @@ def request_body(
         sheet: The facts of the image.
         product: What to ask for.
         model: The server's name of the model.
-        image: As `rs_gpt4v.chat_api.image_part` makes it; None asks on the facts alone.
+        image: A result of `rs_gpt4v.chat_api.image_part`; None to send the facts alone.
         sampling: Further fields of the body: ``temperature``, ``seed``, ``max_tokens``, ...
     """
     facts = f"Facts:\n{text(sheet)}"

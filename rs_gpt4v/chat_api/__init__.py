@@ -1,6 +1,6 @@
-"""A client of OpenAI-compatible chat servers that pays for no answer twice and loses none.
+"""A client of OpenAI-compatible chat servers that keeps every paid answer in a journal.
 
-Nothing here parses replies: a request is a JSON body, an answer its text or why there is none.
+A request is a JSON body. An answer is a text, or the reason why there is none.
 """
 
 from rs_gpt4v.chat_api.answers import (

@@ -32,19 +32,19 @@ class Rounds(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, kw_only=True)
 class Asker:
-    """Whom to ask, and how.
+    """A chat task: the server, and how it is asked.
 
     Args:
         endpoint: The server and its model.
         journal: Every reply paid for; with the same one nothing is asked twice.
-        seed: For the server's sampling, as far as it heeds it.
+        seed: For the server's sampling; servers may ignore it.
         temperature: 0 for the most probable reply.
         max_tokens: Longest reply.
         with_image: Show the image.
-        image_detail: How finely servers such as OpenAI's look at it.
+        image_detail: "low", "high" or "auto", for servers such as OpenAI's.
         with_schema: Hold the reply to a JSON schema. `without_schema_if_refused` finds out whether
             the server can.
-        body: More fields of each request, which win; None takes a field out.
+        body: Fields that override those of each request; None removes a field.
         cap_usd: Spend no more in all runs with this journal.
         prices: USD per million tokens by model.
     """

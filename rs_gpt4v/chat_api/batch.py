@@ -37,7 +37,7 @@ _DISCOUNT = 0.5
 def write_batch(
     requests: Iterable[tuple[str, ChatRequest]], endpoint: Endpoint, folder: Path, journal: Path
 ) -> list[Path]:
-    """Write what ``journal`` does not answer to ``folder``, for the batch API.
+    """Write the requests without an answer in ``journal`` to ``folder``, for the batch API.
 
     Equal requests are written once. No file has more than 50,000 requests or 200 MB.
 
@@ -103,7 +103,7 @@ def read_batch(
     journal: Path,
     prices: Mapping[str, Price] = PRICES,
 ) -> Summary:
-    """Take the answers in a batch's output and error files into ``journal``; say what came.
+    """Copy the answers in a batch's output and error files into ``journal``, and count them.
 
     Reading a file again changes nothing. What failed is not in the journal: it is asked by
     `complete`, or written by `write_batch`, when next they are called.
@@ -112,7 +112,7 @@ def read_batch(
         files: In any order.
         endpoint: The one that `write_batch` got.
         journal: The one that `write_batch` got.
-        prices: Of which half is paid.
+        prices: Full prices; a batch costs half.
 
     Raises:
         ChatError: A line is none of a batch's output, or its request is not of `write_batch`.

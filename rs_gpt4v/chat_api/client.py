@@ -63,16 +63,16 @@ def complete(
     total: int | None = None,
     desc: str = "Asking",
 ) -> Iterator[Answers]:
-    """Ask all ``requests`` and give their answers in the same order, one each.
+    """Send all ``requests`` and yield one answer for each, in the same order.
 
-    What ``journal`` answers is not sent; equal requests are sent once. Leaving the context early,
+    Requests with an answer in ``journal`` are not sent; equal ones are sent once. Leaving early,
     by Ctrl-C too, sends nothing more and waits up to 10 s for the answers that are in flight.
 
     Args:
-        requests: Keys of the caller's, and bodies; read one by one as there is room, in another
+        requests: Pairs of a key and a body; read one by one as there is room, in another
             thread. A generator that encodes images holds few of them at a time.
-        endpoint: Whom to ask.
-        journal: JSON lines of all answers paid for; created, or gone on with.
+        endpoint: The server and its model.
+        journal: JSON lines of all paid answers; created, or continued.
         cap_usd: Spend no more than this in all runs with this journal.
         prices: USD per million tokens by model; `read_prices` reads them from a file.
         total: Number of requests, for the progress bar, where ``requests`` cannot tell.

@@ -217,7 +217,7 @@ def estimate(
     endpoint: Endpoint,
     prices: Mapping[str, Price] = PRICES,
 ) -> Estimate:
-    """What asking would take, without sending anything; ``requests`` are read once."""
+    """Estimate the tokens and the cost, without sending anything; ``requests`` are read once."""
     price = price_of(endpoint.model, prices)
     rule = image_rule(price)
     count, prompts, replies = 0, 0, 0.0

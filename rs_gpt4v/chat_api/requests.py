@@ -27,17 +27,17 @@ _ORDER_MATTERS = {"response_format", "tools", "functions", "guided_json", "struc
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """A chat server, a model of it, and how hard it may be pressed.
+    """A chat server, its model, and limits on requests.
 
     Args:
-        model: Its name at the server.
+        model: The server's name for it.
         base_url: The address to which "/chat/completions" is appended.
         api_key_env: Name of the environment variable that holds the key. Where it is unset, no key
             is sent, as local servers need none. None: never send one.
         alias: What the journal calls the server; None for ``base_url``. Give one where the address
             changes from run to run and the weights behind it do not.
         concurrency: Requests in flight at most.
-        requests_per_minute: None for no limit of ours.
+        requests_per_minute: None for no limit.
         tokens_per_minute: The same, for prompt tokens (estimated) and ``max_tokens`` together, as
             OpenAI counts them.
         timeout_s: Of one attempt, from connecting to the last byte.
@@ -85,7 +85,7 @@ def text_part(text: str) -> Part:
 def image_part(
     image: Path | bytes, detail: Literal["auto", "low", "high", "original"] = "auto"
 ) -> Part:
-    """An image as a data URL: PNG, JPEG, GIF and WebP as they are, others and turned ones as PNG.
+    """An image as a data URL: PNG, JPEG, GIF and WebP unchanged, others and turned ones as PNG.
 
     Raises:
         ImageError: It is no image that `rs_gpt4v.images` opens.

@@ -1,4 +1,4 @@
-"""What the verbs share: their options, and what becomes of them."""
+"""Options that several verbs have, and their checks."""
 
 import inspect
 import json

@@ -64,14 +64,14 @@ def checksum(path: Path, kind: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a source comes from, how it lies on disk, and how it is read.
+    """Where a source comes from, its files on disk, and how they are read.
 
     Args:
         name: Name of the module that reads it, snake_case; what it reads comes after that where
             the module has several sources.
         title: The name its authors use.
         homepage: Page from which a person can fetch it.
-        license: SPDX id; "unknown" where the authors state none, more words where it is unsure.
+        license: SPDX id; "unknown" if the authors state none; with a remark if it is unsure.
         citation: BibTeX.
         folders: Spellings of the release's folder in the data root, the release's own first.
         annotations: For each split the annotation files it needs, relative to the folder; those of
@@ -86,10 +86,10 @@ class Source:
             records; spellings as in ``images``.
         named_images: ``named_images(folder)`` returns the folders of images that the annotation
             files name, other than those above.
-        note: What a person should know who lacks something; it ends the error messages.
-        mirrors: Other pages that have it or a part of it, each with a word on what is special.
+        note: A hint for a person if something is missing; it ends the error messages.
+        mirrors: Other pages that have it or a part of it, each with a short remark.
         downloads: Its files at stable public addresses, in the order to fetch them.
-        size: What there is to fetch, for a person, as far as it is known.
+        size: Size of the download, as text for a person; as far as it is known.
         image_count: Distinct images of the release; None where it holds none or it is unknown.
         recognisable_by_files: Whether no other release has annotation files of these names, so
             that they identify it in a folder of any name.

@@ -74,14 +74,14 @@ def matched(a: Sequence[Pair], b: Sequence[Pair]) -> list[tuple[Pair, Pair]]:
 
 
 def compare_files(a: Sequence[Path], b: Sequence[Path], out: Path, judge: Judge) -> list[Summary]:
-    """Have the answers of A and B compared in both orders, and write a line a question to ``out``.
+    """Compare the answers of A and B in both orders, and write one line per question to ``out``.
 
     Returns:
-        One account for each time of asking.
+        A summary of requests and cost for each round of asking.
 
     Raises:
         PredictionFileError: The predictions cannot be compared.
-        ChatError: The judge cannot be asked, or not to the end: the same call goes on.
+        ChatError: The judge failed or stopped answering; the same call continues.
     """
     ours, theirs = read_pairs(a), read_pairs(b)
     pairs = matched(ours, theirs)

@@ -80,17 +80,17 @@ def cases_of(pairs: Sequence[Pair], judge: Judge) -> list[Case]:
 
 
 def judge_files(files: Sequence[Path], out: Path, judge: Judge) -> list[Summary]:
-    """Judge all pairs of the predictions ``files``, write ``out``, and account for the asking.
+    """Judge all pairs of the predictions ``files`` and write ``out``.
 
-    ``out`` has one line a pair with all its words, in the order of the predictions, whatever came
-    of it.
+    ``out`` has one line per pair with its text, in the order of the predictions, also if it has no
+    score.
 
     Returns:
-        One account for each time of asking.
+        A summary of requests and cost for each round of asking.
 
     Raises:
         PredictionFileError: The predictions cannot be judged; see `read_pairs` and `check_images`.
-        ChatError: The judge cannot be asked, or not to the end: the same call goes on.
+        ChatError: The judge failed or stopped answering; the same call continues.
     """
     pairs = read_pairs(files)
     if judge.with_image:

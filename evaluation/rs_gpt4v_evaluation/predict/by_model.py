@@ -35,7 +35,7 @@ def predict(
     share_images: bool = True,
     bar: "tqdm[Any] | None" = None,
 ) -> None:
-    """Write the replies to ``rows`` to the file ``out``; rows already in it are not asked again.
+    """Write the replies to ``rows`` to the file ``out``; rows already in it are kept.
 
     Each process answers its share, into a part beside ``out``; the last to finish makes the file of
     the parts, in the order of ``rows``. A batch is always of the same rows, so that a run that was
@@ -47,8 +47,8 @@ def predict(
         described: What `describe` says of them.
         out: File of JSON lines.
         batch_size: Rows at once.
-        share_images: Read an image once for all its questions, where the model allows it.
-        bar: Progress bar to advance by a unit a row; None for one of its own.
+        share_images: Encode an image once for all its questions, if the model allows it.
+        bar: Progress bar to advance by one per row; None for a new one.
 
     Raises:
         InUseError: Another run writes ``out``.

@@ -1,6 +1,6 @@
 """Fact checks of a generated dialogue: pure functions from its words and the boxes to verdicts.
 
-A verdict passes, fails or cannot tell, and brings its evidence: the sentence, the boxes, the rule.
+A verdict is pass, fail or cannot tell, with the sentence, the boxes and the rule.
 """
 
 from collections.abc import Sequence

@@ -25,8 +25,8 @@ class MoeLoraConfig(PeftConfig):
     Args:
         r: Rank of all experts together, as in MOELoRA: each has ``r / num_experts``.
         num_experts: Low-rank experts in each adapted layer.
-        rank_per_expert: The other reading of "rank 128, 4 experts": each expert has this rank, and
-            ``r`` is not used.
+        rank_per_expert: The other interpretation of "rank 128, 4 experts": each expert has this
+            rank, and ``r`` is not used.
         routing: What the experts' weights depend on (assumed: "token"). "token": a softmax over all
             experts for each token. "top_k": the same, but only the ``top_k`` largest, rescaled to a
             sum of one. "task": one weight vector for each task, the same for all its tokens.
