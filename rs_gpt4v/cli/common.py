@@ -120,7 +120,7 @@ def folder_options(
         _own("Rows to make from boxes: grounding, count, ...; repeatable; default: all."),
     ] = None,
     text_boxes: Annotated[
-        str | None, _own("How boxes stand in the texts of dialogues; default: as recognised.")
+        str | None, _own("Form of boxes in the texts of dialogues; default: recognised.")
     ] = None,
 ) -> dict[str, Any]:
     """The options of config "folder" as ``load_dataset`` takes them: those that are given."""
@@ -196,7 +196,7 @@ def with_folder_options(verb: Callable[..., None]) -> Callable[..., None]:
     own = inspect.signature(verb).parameters
     added = dict(inspect.signature(folder_options).parameters)
     if "images" in own:
-        there = _own("Folder that the names of images start from.", "--images-from")
+        there = _own("Folder that image names are relative to.", "--images-from")
         added["images_from"] = added["images_from"].replace(
             annotation=Annotated[Path | None, there]
         )

@@ -215,7 +215,7 @@ def stats(
 
     Example: `rs-gpt4v stats --data-dir /data/rs --details --plot stats.png`
 
-    What some configs are made of, or your own files: `rs-gpt4v stats folder --data-dir /data/tiles`
+    For some configs, or for your own files: `rs-gpt4v stats folder --data-dir /data/tiles`
     """
     from rs_gpt4v_builders.stats import composition, table1
 
@@ -273,7 +273,7 @@ def audit(
     bands: common.Bands = None,
     against: Annotated[
         Path | None,
-        typer.Option(help="Folder with the releases whose test images folder must not train on."),
+        typer.Option(help="Folder of releases to compare your own images with."),
     ] = None,
     out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("audit.html"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all row ids.")] = False,

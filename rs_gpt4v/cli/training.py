@@ -10,10 +10,10 @@ app = typer.Typer()
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def train(
     context: typer.Context,
-    recipe: Annotated[str, typer.Argument(help="YAML file, or name of a shipped recipe.")],
+    recipe: Annotated[str, typer.Argument(help="YAML file, or name of an included recipe.")],
     accelerate: Annotated[
         str | None,
-        typer.Option(help="Configuration of accelerate: YAML file, or name of a shipped one."),
+        typer.Option(help="Configuration of accelerate: YAML file, or name of an included one."),
     ] = None,
     dry_run: Annotated[
         bool,
