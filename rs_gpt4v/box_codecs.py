@@ -174,14 +174,33 @@ class BoxCodec:
         four corners that are nearest, unless ``clipped`` is False, as for `rs_gpt4v.boxes.visible`.
         Any other fault fails the whole reply.
         """
+        boxes = self.parse_each(text, width, height, clipped=clipped)
+        if isinstance(boxes, ParseFailure):
+            return boxes
+        fine = tuple(box for box in boxes if not isinstance(box, ParseFailure))
+        failures = (box for box in boxes if isinstance(box, ParseFailure))
+        return fine if len(fine) == len(boxes) else next(failures)
+
+    def parse_each(
+        self, text: str, width: int, height: int, *, clipped: bool = True
+    ) -> tuple[Points | ParseFailure, ...] | ParseFailure:
+        """As `parse`, but a box that cannot be one fails itself alone."""
         axes = self.axes(width, height)
         try:
             numbers = self._numbers(text, axes)
-            boxes = [self.to_points(box, axes) for box in numbers]
-            inside = [self._inside(*box, width, height) for box in zip(numbers, boxes, strict=True)]
-            return tuple(inside if clipped else boxes)
         except NoBoxError as error:
             return ParseFailure(str(error))
+        return tuple(self._parsed(box, axes, width, height, clipped) for box in numbers)
+
+    def _parsed(
+        self, numbers: Sequence[float], axes: Axes, width: int, height: int, clipped: bool
+    ) -> Points | ParseFailure:
+        try:
+            points = self.to_points(numbers, axes)
+            inside = self._inside(numbers, points, width, height)
+        except NoBoxError as error:
+            return ParseFailure(str(error))
+        return inside if clipped else points
 
     def _numbers(self, text: str, axes: Axes) -> Sequence[Sequence[float]]:
         if self.read is not None:

@@ -20,6 +20,15 @@ _OF_TASK: dict[str, dict[str, Any]] = {
         "prompt": "Which class: airport, bare land?",
         "references": ["airport"],
     },
+    "detection": {
+        "source": "dior",
+        "question_type": "ship",
+        "references": ["[0.1, 0.1, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9]"],
+        "boxes": [
+            {"label": "ship", "points": [10, 10, 50, 50], "kind": "hbb"},
+            {"label": "ship", "points": [60, 60, 90, 90], "kind": "hbb"},
+        ],
+    },
     "conversation": {"source": "rs_gpt4v_instruct", "references": ["Two ships."]},
     "detail": {"source": "rs_gpt4v_instruct", "references": ["A pier."]},
 }

@@ -474,8 +474,11 @@ def test_exports_of_rows_with_several_images_and_none(tmp_path: Path) -> None:
 def test_harness_exports_of_own_questions(coco: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="name its configs instead, or give --tasks"):
         export("lmms_eval", tmp_path / "a", coco)
-    with pytest.raises(ValueError, match=r"'detection', which no metric scores\. A harness"):
-        export("lmms_eval", tmp_path / "b", coco, "--tasks", "detection")
+    out = export("lmms_eval", tmp_path / "b", coco, "--tasks", "detection")
+    detection = (out / "rs_gpt4v_folder.yaml").read_text()
+    assert "process_results_llava" in detection
+    assert '"max_new_tokens": 2048' in detection
+    assert 'metric: "f1"' in detection
     yaml = export("lmms_eval", tmp_path / "c", coco, "--tasks", "count") / "rs_gpt4v_folder.yaml"
     assert '"tasks": ["count"]' in yaml.read_text()
 
@@ -510,30 +513,24 @@ def predicted(coco: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_predict_score_and_report_go_by_task(predicted: Path, tmp_path: Path) -> None:
     scores = result_of("score", predicted)
-    assert [(s["task"], s["metric"], s["n"]) for s in scores] == [
-        ("grounding", "rs_grounding", 6),
-        ("region_caption", "rs_caption", 6),
-        ("vqa", "rs_vqa", 12),
+    assert [(s["task"], s["metric"]) for s in scores] == [
+        ("grounding", "rs_grounding"),
+        ("detection", "rs_detection"),
+        ("region_caption", "rs_caption"),
+        ("vqa", "rs_vqa"),
     ]
-    assert scores[2]["rule"] == {"counts": "exact", "areas": "exact", "normalise": "lenient"}
+    assert scores[3]["rule"] == {"counts": "exact", "areas": "exact", "normalise": "lenient"}
     text = run("score", predicted)
-    assert "Rows of detection are not scored: there is no metric for several boxes" in text
+    assert "rs_detection|v1" in text
     assert "counts:exact" in text
     page = tmp_path / "report.html"
     run("report", predicted, "--out", page)
-    assert "folder, test, grounding" in page.read_text()
-    assert "Rows of detection are not scored" in page.read_text()
-
-
-def test_a_file_of_detection_alone_is_refused_in_words(predicted: Path, tmp_path: Path) -> None:
-    lines = [line for line in predicted.read_text().splitlines() if '"detection"' in line]
-    (tmp_path / "only.jsonl").write_text("\n".join(lines) + "\n")
-    with pytest.raises(ValueError, match="Rows of detection are not scored: there is no metric"):
-        run("score", tmp_path / "only.jsonl")
+    for task in ("grounding", "detection"):
+        assert f"folder, test, {task}" in page.read_text()
 
 
 def test_a_long_reply_is_allowed_where_rows_list_boxes(coco: Path, tmp_path: Path) -> None:
-    for task, tokens in (("detection", 512), ("count", 64)):
+    for task, tokens in (("detection", 2048), ("count", 64)):
         builder: Any = datasets.load_dataset_builder(
             NAME, "folder", data_dir=str(coco), tasks=(task,)
         )

@@ -29,6 +29,7 @@ from rs_gpt4v_builders.export._folder import ExportFolderError
 from rs_gpt4v_builders.export.job import ExportJob
 from rs_gpt4v_evaluation.harnesses import HARNESSES, lmms_eval
 from rs_gpt4v_evaluation.harnesses.vlmevalkit import read_result
+from rs_gpt4v_evaluation.object_sizes import SIZES
 from rs_gpt4v_evaluation.predict import describe
 from rs_gpt4v_evaluation.predict.predictions import (
     Prediction,
@@ -161,7 +162,14 @@ _NOT_IN_TASKS = ("n_", "empty", "signature")
 
 
 def told(scores: dict[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in scores.items() if not name.startswith(_NOT_IN_TASKS)}
+    """Without what depends on which rows there are."""
+    return {
+        name: value
+        for name, value in scores.items()
+        if not name.startswith(_NOT_IN_TASKS)
+        and "_of_" not in name
+        and not name.endswith(tuple(SIZES))
+    }
 
 
 @TASKS

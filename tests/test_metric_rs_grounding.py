@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import from_rotated, iou, to_rotated
+from rs_gpt4v_evaluation.object_sizes import SIZES
 from rs_gpt4v_evaluation.rs_grounding import rs_grounding
 from rs_gpt4v_evaluation.rs_grounding.overlaps import overlaps
 from rs_gpt4v_evaluation.rs_grounding.rs_grounding import RSGrounding, ground, measure
@@ -399,7 +400,10 @@ COLUMNS: dict[str, list[Any]] = {
 
 def test_all_keys_in_order() -> None:
     scores = score_grounding(**COLUMNS, box_format="norm1000")
-    assert list(scores) == [*SHARES, "n_unparsed", "signature"]
+    sizes = [f"pr_50_{size}" for size in SIZES if f"pr_50_{size}" in scores]
+    numbers = [f"n_{size}" for size in sizes]
+    assert list(scores) == [*SHARES, *sizes, *numbers, "n_unparsed", "signature"]
+    assert sum(scores[name] for name in numbers if not name.endswith("share")) == 3
     assert scores["pr_50"] == 2 / 3
     assert scores["pr_90"] == 1 / 3
     assert scores["signature"] == (
@@ -450,3 +454,20 @@ def test_boxes_and_their_mirror_images_reach_a_threshold_alike(percent: int) -> 
     every = np.concatenate(ious)
     assert rs_grounding.reached(every)[f"pr_{percent}"].all()
     assert not rs_grounding.reached(every, strict=True)[f"pr_{percent}"].any()
+
+
+def test_small_objects_and_classes_apart() -> None:
+    truths = [(0, 0, 20, 20), (0, 0, 20, 20), (0, 0, 50, 50), (100, 100, 400, 400)]
+    right = "[0, 0, 25, 33]"
+    replies = [right, "no", "[0, 0, 62, 83]", "[125, 167, 500, 667]"]
+    found = measure(
+        replies, truths, [SIZE] * 4, "norm1000", classes=["ship", "dam", "ship", "dam"]
+    ).result
+    assert (found["pr_50_small"], found["pr_50_medium"], found["pr_50_large"]) == (0.5, 1, 1)
+    assert (found["n_pr_50_small"], found["n_pr_50_medium"]) == (2, 1)
+    # Of 800 x 600 px: 50 x 50 px are a 192nd, more than a 300th.
+    assert (found["pr_50_small_share"], found["n_pr_50_medium_share"]) == (0.5, 1)
+    assert (found["pr_50_of_ship"], found["pr_50_of_dam"]) == (1, 0.5)
+    few = measure(replies[2:], truths[2:], [SIZE] * 2, "norm1000").result
+    assert "pr_50_small" not in few
+    assert not any(name.startswith("pr_50_of") for name in few)

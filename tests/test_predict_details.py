@@ -90,13 +90,19 @@ def test_dialogues_among_single_questions_become_a_row_a_question(turns: tuple[i
 
 
 @pytest.mark.parametrize(
-    ("configs", "tokens"),
-    [(["conversation"], 512), (["detail"], 512), (["vqa_lr", "detail"], 512), (["cap_ucm"], 64)],
+    ("tasks", "tokens"),
+    [
+        (["conversation"], 512),
+        (["detail"], 512),
+        (["vqa", "detail"], 512),
+        (["caption"], 64),
+        (["detection"], 2048),
+    ],
 )
 def test_descriptions_and_dialogues_may_be_long(
-    tmp_path: Path, configs: list[str], tokens: int
+    tmp_path: Path, tasks: list[str], tokens: int
 ) -> None:
-    assert longest_reply(tmp_path / "none.jsonl", configs) == tokens
+    assert longest_reply(tmp_path / "none.jsonl", tasks) == tokens
 
 
 def test_questions_on_one_image_follow_each_other_to_a_server(

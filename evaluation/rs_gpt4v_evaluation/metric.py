@@ -59,12 +59,12 @@ class Mark(NamedTuple):
     Attributes:
         right: Whether it is correct; None where the task knows no right and wrong.
         value: Its IoU, CIDEr or judge's score; None of an answer to a question with one answer.
-        box: The box of the reply in pixels, or why none was read; None where none was asked for.
+        boxes: Those of the reply in pixels, or why none was read; None where none was asked for.
     """
 
     right: bool | None = None
     value: float | None = None
-    box: Points | ParseFailure | None = None
+    boxes: tuple[Points, ...] | ParseFailure | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,9 @@ class Metric:
         counts: What a reader calls `Measured.counts`.
         shares: How the keys of scores begin that are shares of rows, shown in percent.
         by_type: How the keys of scores begin that are of one question type.
+        of_class: How the keys of scores begin that are of one class of objects, each with its
+            label, in which the class stands for ``{}``.
+        has_boxes: Whether replies are boxes, which a report draws.
         heading: What a table of the scores is headed.
         note: What a reader has to know of the scores, below their table.
         unit: What differences of shares are in.
@@ -127,6 +130,8 @@ class Metric:
     counts: Mapping[str, str] = field(default_factory=dict)
     shares: tuple[str, ...] = ()
     by_type: str | tuple[str, ...] = ()
+    of_class: Mapping[str, str] = field(default_factory=dict)
+    has_boxes: bool = False
     heading: str = "Metric"
     note: str = ""
     unit: str = ""
@@ -146,13 +151,24 @@ class Metric:
         return {key: self._name(key) for key in ordered if key in keys}
 
     def _name(self, key: str) -> str:
-        starts = (self.by_type,) if isinstance(self.by_type, str) else self.by_type
-        kinds = (type_name(key.removeprefix(start)) for start in starts if key.startswith(start))
+        for beginning, label in self.of_class.items():
+            if key.startswith(beginning):
+                return label.format(key.removeprefix(beginning))
+        kinds = (
+            type_name(key.removeprefix(start))
+            for start in starts(self.by_type)
+            if key.startswith(start)
+        )
         return self.labels.get(key) or next(kinds, key)
 
     def is_share(self, key: str) -> bool:
         """Whether a score is a share of rows, which is shown in percent."""
         return key.startswith(self.shares)
+
+
+def starts(by_type: str | tuple[str, ...]) -> tuple[str, ...]:
+    """`Metric.by_type` as a tuple."""
+    return (by_type,) if isinstance(by_type, str) else by_type
 
 
 class EvaluateMetric(evaluate.Metric):

@@ -37,8 +37,8 @@ def predict(
         int | None,
         typer.Option(
             min=1,
-            help="Longest reply in tokens; default: 512 where rows are dialogues, descriptions or "
-            "lists of boxes, else 64; a resumed file keeps its own.",
+            help="Longest reply in tokens; default: 512 where rows are dialogues or descriptions, "
+            "2,048 where they are lists of boxes, else 64; a resumed file keeps its own.",
         ),
     ] = None,
     box_format: Annotated[

@@ -30,15 +30,17 @@ from rs_gpt4v.files import write_text
 from rs_gpt4v.images import open_image
 from rs_gpt4v_builders.export.job import ExportJob
 from rs_gpt4v_evaluation.harnesses.splits import Tested, predicted_by, tested
-from rs_gpt4v_evaluation.metric import DEFAULT_RULES
-from rs_gpt4v_evaluation.predict.predictions import prediction_line
+from rs_gpt4v_evaluation.metric import DEFAULT_RULES, starts
+from rs_gpt4v_evaluation.object_sizes import SIZES
+from rs_gpt4v_evaluation.predict.predictions import longest, prediction_line
 from rs_gpt4v_evaluation.rs_caption import rs_caption
 from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
 from rs_gpt4v_evaluation.score import METRIC_OF_TASK, scores_of
 
 # As rs-gpt4v predict asks. Without "until", lmms-eval has replies cut at an empty line.
-_DECODING = {"max_new_tokens": 64, "do_sample": False, "temperature": 0, "until": []}
+_DECODING = {"do_sample": False, "temperature": 0, "until": []}
 _OF_CODEC = "process_results_"
+_OF_SIZE = tuple(f"_{size}" for size in SIZES)
 _PATHS = datasets.List({"bytes": datasets.Value("binary"), "path": datasets.Value("string")})
 
 
@@ -55,7 +57,9 @@ def _yaml(split: Tested, options: Mapping[str, Any]) -> str:
     results = "process_results"
     if split.task == "vqa":
         scores |= {f"accuracy_{kind}": "accuracy" for kind in split.question_types}
-    elif split.task == "grounding":  # a task passes no arguments, so the name says the codec
+    elif METRIC_OF_TASK[
+        split.task
+    ].has_boxes:  # a task passes no arguments, so the name says the codec
         results = f"{_OF_CODEC}{options.get('box_format', 'llava')}"
     lines = [
         f"task: {split.name}",
@@ -65,7 +69,7 @@ def _yaml(split: Tested, options: Mapping[str, Any]) -> str:
         f"dataset_kwargs: {json.dumps(chosen, sort_keys=True, default=str)}",
         f"test_split: {split.split}",
         "output_type: generate_until",
-        f"generation_kwargs: {json.dumps(_DECODING)}",
+        f"generation_kwargs: {json.dumps({'max_new_tokens': longest([split.task])} | _DECODING)}",
         *(
             f"{name}: !function {__name__}.{name}"
             for name in ("process_docs", "doc_to_visual", "doc_to_text", "doc_to_target")
@@ -141,7 +145,7 @@ def __getattr__(name: str) -> Callable[..., Any]:
 
 @lru_cache
 def metric_names(task: str) -> tuple[str, ...]:
-    """The scores of ``task``, those of single question types aside.
+    """The scores of ``task``, those of single question types, classes and sizes aside.
 
     METEOR is among them whether its extra is installed or not.
     """
@@ -150,7 +154,8 @@ def metric_names(task: str) -> tuple[str, ...]:
         quick = [name for name in rs_caption.METRICS if name != "meteor"]
         return *rs_caption.measure(["a"], [["a"]], quick).sums.total(), "meteor"
     scores = metric.measure(_EXAMPLES.get(task, [_EXAMPLE]), DEFAULT_RULES).sums.total()
-    return tuple(name for name in scores if not name.startswith(metric.by_type))
+    parts = (*starts(metric.by_type), *metric.of_class)
+    return tuple(n for n in scores if not n.startswith(parts) and not n.endswith(_OF_SIZE))
 
 
 def _metrics(row: dict[str, Any]) -> list[str]:

@@ -124,7 +124,9 @@ def _parsed(path: Path, number: int, line: bytes) -> Prediction:
     where = f"{path}, line {number}"
     written = checked(line, _Written, where)
     seen = {*written, *written["dataset"]}
-    if written["task"] == "grounding" and not seen.issuperset((*_LATER, "box_format")):
+    if written["task"] in ("grounding", "detection") and not seen.issuperset(
+        (*_LATER, "box_format")
+    ):
         absent = ", ".join(sorted({*_LATER, "box_format"} - seen))
         raise PredictionFileError(
             f"{where}: it lacks {absent} (an earlier version wrote it: predict again)"
@@ -247,16 +249,25 @@ def finished(out: Path, constants: dict[str, Any]) -> set[str]:
 
 
 def longest_reply(out: Path, tasks: Iterable[str]) -> int:
-    """New tokens that a reply may have where nobody says: as in ``out`` so far, or as ``tasks``.
-
-    An answer in a dialogue, a description and a list of boxes are long; others are a sentence.
-    """
+    """New tokens that a reply may have where nobody says: as in ``out`` so far, or `longest`."""
     for file in parts(out):
         for number, line in islice(whole_lines(file), 1):
             known = _parsed(file, number, line)["decoding"]["max_new_tokens"]
             if known is not None:
                 return known
-    return 512 if {"conversation", "detail", "detection"} & set(tasks) else 64
+    return longest(tasks)
+
+
+_LONG = {"conversation": 512, "detail": 512, "detection": 2048}
+
+
+def longest(tasks: Iterable[str]) -> int:
+    """New tokens that a reply to rows of ``tasks`` may have.
+
+    An answer in a dialogue and a description are of several sentences, a detection of many boxes;
+    others are of one sentence, or less.
+    """
+    return max(_LONG.get(task, 64) for task in tasks)
 
 
 def _check_same(file: Path, prediction: Prediction, constants: dict[str, Any]) -> None:

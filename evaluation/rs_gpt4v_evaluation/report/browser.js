@@ -154,7 +154,7 @@
   function boxes({ group, i }) {
     const shapes = group.truth[i].flatMap((points) => outline(points, "box truth"));
     group.boxes.forEach((column, c) => {
-      if (Array.isArray(column[i])) shapes.push(...outline(column[i], boxClass(group, c)));
+      if (Array.isArray(column[i])) shapes.push(...column[i].flatMap((points) => outline(points, boxClass(group, c))));
     });
     return shapes;
   }

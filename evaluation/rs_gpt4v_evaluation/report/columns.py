@@ -23,7 +23,7 @@ class Row(NamedTuple):
         right: Whether the reply is correct; None where the task knows no right and wrong.
         value: IoU (grounding), CIDEr (captions) or a judge's score, if it gave one; None of an
             answer to a question with one answer.
-        box: The box of the reply in pixels, or why none was read; None where none was asked for.
+        boxes: Those of the reply in pixels, or why none was read; None where none was asked for.
         reason: Why the judge gave its score, or why there is none; None where nobody judged.
         history: The questions and answers before the prompt.
         further_images: How many images it has beside ``image``, the first.
@@ -41,7 +41,7 @@ class Row(NamedTuple):
     size: tuple[int, int]
     right: bool | None
     value: float | None
-    box: Points | ParseFailure | None
+    boxes: tuple[Points, ...] | ParseFailure | None
     reason: str | None
     history: tuple[str, ...]
     further_images: int = 0

@@ -110,7 +110,7 @@ def _packed(
     numbers = {path: number for number, path in enumerate(album.pictures)}
     by_id = [{row.id: row for row in column.rows} for column in group.columns]
     columns = [[rows.get(row.id) for row in chosen] for rows in by_id]
-    has_boxes = group.metric.name == "rs_grounding"
+    has_boxes = group.metric.has_boxes
     return {
         "name": group.name,
         "labels": group.labels,
@@ -127,7 +127,7 @@ def _packed(
         "right": ["".join(map(_mark, rows)) for rows in columns],
         "values": [[_rounded(row and row.value) for row in rows] for rows in columns],
         "truth": [_points(row.truth) for row in chosen] if has_boxes else None,
-        "boxes": [[_box(row) for row in rows] for rows in columns] if has_boxes else None,
+        "boxes": [[_boxes(row) for row in rows] for rows in columns] if has_boxes else None,
         "size": [row.size for row in chosen] if has_boxes else None,
         **(_judged(columns, chosen, texts) if group.metric.name == "rs_judge" else {}),
     }
@@ -155,10 +155,10 @@ def _points(boxes: Sequence[Sequence[float]]) -> list[list[float]]:
     return [[round(number, 1) for number in box] for box in boxes]
 
 
-def _box(row: Row | None) -> list[float] | str | None:
-    if row is None or row.box is None:
+def _boxes(row: Row | None) -> list[list[float]] | str | None:
+    if row is None or row.boxes is None:
         return None
-    return row.box.reason if isinstance(row.box, ParseFailure) else _points([row.box])[0]
+    return row.boxes.reason if isinstance(row.boxes, ParseFailure) else _points(row.boxes)
 
 
 def _by_turns(rows: Sequence[Row]) -> Iterator[Row]:

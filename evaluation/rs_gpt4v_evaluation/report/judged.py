@@ -58,7 +58,7 @@ def _row(line: ScoredPair, value: float | None, pool: dict[Any, Any]) -> Row:
         size=(0, 0),
         right=None,
         value=value,
-        box=None,
+        boxes=None,
         reason=_reason(line["verdicts"]),
         history=tuple(message["content"] for message in line["history"]),
         further_images=len(line.get("further_images", ())),

@@ -37,7 +37,7 @@ class Example(NamedTuple):
         picture: Data URI of the image; "" if it cannot be read.
         file_name: The image's.
         truth: The corners of the true boxes, as SVG writes them.
-        found: Those of the reply's box; "" if there is none.
+        found: Those of the reply's boxes.
     """
 
     verdict: str
@@ -48,7 +48,7 @@ class Example(NamedTuple):
     picture: str
     file_name: str
     truth: list[str]
-    found: str
+    found: list[str]
 
     @property
     def mark(self) -> str:
@@ -132,13 +132,13 @@ def _example(verdict: str, group: Group, row: Row) -> Example:
         picture=_picture(row),
         file_name=row.image_name,
         truth=[_corners(box) for box in row.truth],
-        found="" if row.box is None or isinstance(row.box, ParseFailure) else _corners(row.box),
+        found=[] if isinstance(row.boxes, ParseFailure) else [*map(_corners, row.boxes or ())],
     )
 
 
 def _value(group: Group, row: Row) -> str:
-    if isinstance(row.box, ParseFailure):
-        return row.box.reason
+    if isinstance(row.boxes, ParseFailure):
+        return row.boxes.reason
     return "" if row.value is None else f"{group.metric.value} {row.value:.2f}"
 
 

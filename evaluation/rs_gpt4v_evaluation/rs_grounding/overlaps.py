@@ -52,24 +52,24 @@ def _with(count: int, boxes: Sequence[Sequence[float]]) -> list[int]:
 def _upright_areas(
     boxes: Sequence[Points], truths: Sequence[Sequence[float]], sides: np.ndarray
 ) -> Areas:
-    ends, true_ends = _ends(boxes, sides), _ends(truths, sides)
-    inner = np.minimum(ends[1], true_ends[1]) - np.maximum(ends[0], true_ends[0])
+    said, true = ends(boxes, sides), ends(truths, sides)
+    inner = np.minimum(said[1], true[1]) - np.maximum(said[0], true[0])
     shared = np.maximum(inner, 0).prod(1)
-    return Areas(shared, (ends[1] - ends[0]).prod(1), (true_ends[1] - true_ends[0]).prod(1))
+    return Areas(shared, (said[1] - said[0]).prod(1), (true[1] - true[0]).prod(1))
 
 
-def _ends(boxes: Sequence[Sequence[float]], sides: np.ndarray) -> np.ndarray:
+def ends(boxes: Sequence[Sequence[float]], sides: np.ndarray) -> np.ndarray:
     """Two planes, the least and the greatest x and y of each box in its image."""
-    ends = np.zeros((2, len(boxes), 2))
+    found = np.zeros((2, len(boxes), 2))
     for count in (4, 8):
         rows = _with(count, boxes)
         corners = np.array([boxes[row] for row in rows], float).reshape(len(rows), count // 2, 2)
-        ends[:, rows] = corners.min(1), corners.max(1)
-    for row in np.flatnonzero(_leaves(ends, sides)).tolist():
+        found[:, rows] = corners.min(1), corners.max(1)
+    for row in np.flatnonzero(_leaves(found, sides)).tolist():
         if len(boxes[row]) == 8:
             corners = visible(boxes[row], *sides[row]) or [(0.0, 0.0)]
-            ends[:, row] = np.min(corners, 0), np.max(corners, 0)
-    return np.clip(ends, 0, sides)
+            found[:, row] = np.min(corners, 0), np.max(corners, 0)
+    return np.clip(found, 0, sides)
 
 
 def _leaves(points: np.ndarray, sides: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Overlap of the boxes in replies with the true ones: Pr@0.5 to Pr@0.9, mean and cumulative IoU."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import ClassVar, NamedTuple
@@ -11,9 +11,11 @@ import numpy as np
 
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v.boxes import Points, clip
+from rs_gpt4v.object_classes import in_words
 from rs_gpt4v_evaluation import metric
-from rs_gpt4v_evaluation.bootstrap import Sums
+from rs_gpt4v_evaluation.bootstrap import Sums, joined
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
+from rs_gpt4v_evaluation.object_sizes import SIZES, sizes_of
 from rs_gpt4v_evaluation.predict.predictions import Prediction
 from rs_gpt4v_evaluation.rs_grounding.overlaps import overlaps
 
@@ -28,13 +30,15 @@ _NO_BOX: Points = (0.0, 0.0, 0.0, 0.0)  # without area: it overlaps nothing
 class Grounded(NamedTuple):
     """Replies beside the true boxes, one a row.
 
-    ``boxes`` has each reply's first box in pixels, or why there is none; ``intersections`` and
-    ``unions`` are in squared pixels. Where there is no box the union is the truth's area.
+    ``boxes`` has each reply's first box in pixels, or why there is none; ``intersections``,
+    ``unions`` and ``areas``, those of the truths, are in squared pixels. Where there is no box the
+    union is the truth's area.
     """
 
     boxes: list[Points | ParseFailure]
     intersections: np.ndarray
     unions: np.ndarray
+    areas: np.ndarray
 
     @property
     def ious(self) -> np.ndarray:
@@ -61,8 +65,11 @@ def measure(
     box_format: str | Sequence[str],
     *,
     strict: bool = False,
+    classes: Sequence[str] | None = None,
 ) -> BoxesMeasured:
     """Scores of raw replies, with what each row adds; see `RSGrounding` for their ranges.
+
+    With ``classes``, those of the true objects, also Pr@0.5 of each.
 
     Raises:
         ValueError: There is nothing to score, a row is incomplete, a true box cannot be one in
@@ -72,10 +79,13 @@ def measure(
     n, unparsed = len(grounded.boxes), len(grounded.reasons)
     kinds = "+".join({4: "hbb", 8: "obb"}[n] for n in sorted({len(box) for box in references}))
     codecs = box_format if isinstance(box_format, str) else "+".join(sorted(set(box_format)))
+    by_group = _groups(grounded, sizes, classes or [])
+    right = reached(grounded.ious, strict=strict)["pr_50"]
     return BoxesMeasured(
-        box_sums(grounded, strict=strict),
+        joined([box_sums(grounded, strict=strict), group_sums(right, by_group)]),
         f"rs_grounding|v{VERSION}|iou:{'>' if strict else '>='}|boxes:first|truth:{kinds}"
         f"|box_format:{codecs}|n:{n}|unparsed:{unparsed}",
+        n={name: int(rows.sum()) for name, rows in by_group.items()},
         counts={"n_unparsed": unparsed},
         rule={"box_format": codecs, "strict": strict},
         unparsed=grounded.reasons,
@@ -95,6 +105,31 @@ def box_sums(grounded: Grounded, *, strict: bool = False) -> Sums:
         return {**scores_by_name, "cumulative_iou": sums[..., -3] / sums[..., -2]}
 
     return Sums(rows, scores, {name: [place] for place, name in enumerate(hits)})
+
+
+def _groups(
+    grounded: Grounded, sizes: Sequence[Sequence[int]], classes: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Which rows are of which size and class, of those that there are, by the score's name."""
+    of_size = sizes_of(grounded.areas, sizes).T
+    by_size = {f"pr_50_{name}": rows for name, rows in zip(SIZES, of_size, strict=True)}
+    names = np.array(classes, object)
+    by_class = {f"pr_50_of_{name}": names == name for name in sorted(set(classes))}
+    return {name: rows for name, rows in (by_size | by_class).items() if rows.any()}
+
+
+def group_sums(right: np.ndarray, groups: Mapping[str, np.ndarray]) -> Sums:
+    """The share of rows that are ``right``, of each group of rows."""
+    member = np.stack([*groups.values()], 1).astype(float)
+
+    def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
+        hits, n = np.split(sums, 2, axis=-1)
+        with np.errstate(invalid="ignore"):  # a draw may lack a group
+            shares = hits / n
+        return {name: shares[..., place] for place, name in enumerate(groups)}
+
+    binary = {name: [place] for place, name in enumerate(groups)}
+    return Sums(np.hstack([member * right[:, None], member]), scores, binary)
 
 
 def reached(ious: np.ndarray, *, strict: bool = False) -> dict[str, np.ndarray]:
@@ -161,7 +196,8 @@ def lay(
         box if isinstance(box, ParseFailure) else clip(box, *size)
         for box, size in zip(boxes, sizes, strict=True)
     ]
-    return Grounded(shown, areas.shared, areas.predicted + areas.true - areas.shared)
+    unions = areas.predicted + areas.true - areas.shared
+    return Grounded(shown, areas.shared, unions, areas.true)
 
 
 def truth_problem(box: Sequence[float], size: Sequence[int]) -> str | None:
@@ -199,7 +235,8 @@ def _measure(rows: list[Prediction], rules: Rules) -> Measured:
     formats = [row["dataset"].get("box_format", "") for row in rows]
     sizes = [(row["width"], row["height"]) for row in rows]
     replies = [row["prediction"] for row in rows]
-    return measure(replies, truths, sizes, formats, strict=rules.strict_iou)
+    classes = [in_words(row["boxes"][0]["label"] or "object") for row in rows]
+    return measure(replies, truths, sizes, formats, strict=rules.strict_iou, classes=classes)
 
 
 def _problem(row: Prediction) -> str | None:
@@ -212,7 +249,7 @@ def _marks(_: list[Prediction], measured: BoxesMeasured) -> list[Mark]:
     ious = measured.sums.rows[:, len(THRESHOLDS)]
     right = measured.sums.rows[:, measured.sums.binary["pr_50"]].sum(1)
     return [
-        Mark(bool(is_right), float(iou), box)
+        Mark(bool(is_right), float(iou), box if isinstance(box, ParseFailure) else (box,))
         for is_right, iou, box in zip(right, ious, measured.boxes, strict=True)
     ]
 
@@ -226,13 +263,16 @@ METRIC = Metric(
         **{name: f"Pr@{threshold}" for name, threshold in THRESHOLDS.items()},
         "mean_iou": "Mean IoU",
         "cumulative_iou": "Cumulative IoU",
+        **{f"pr_50_{name}": f"Pr@0.5, {words}" for name, words in SIZES.items()},
     },
+    of_class={"pr_50_of_": "Pr@0.5, {}"},
     headline="pr_50",
     counts={"n_unparsed": "Replies without a box"},
     shares=("pr_",),
     unit="Pr in points",
     value="IoU",
     problem=_problem,
+    has_boxes=True,
 )
 
 
@@ -254,7 +294,8 @@ class RSGrounding(metric.EvaluateMetric):
     Returns:
         `dict` with `pr_50`, `pr_60`, `pr_70`, `pr_80`, `pr_90`, `mean_iou`, `cumulative_iou`
         (`float`, in [0, 1], higher is better), `n_unparsed` (replies without a usable box; they are
-        misses, with IoU 0) and `signature` (`str`).
+        misses, with IoU 0), `pr_50_SIZE` and `n_pr_50_SIZE` of the objects of each of
+        `rs_gpt4v_evaluation.object_sizes.SIZES` that there are, and `signature` (`str`).
 
     Examples:
         >>> metric = RSGrounding()  # the first box covers half of the truth: IoU is just 0.5

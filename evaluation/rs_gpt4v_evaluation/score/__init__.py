@@ -14,6 +14,7 @@ from rs_gpt4v_evaluation.predict.predictions import (
 )
 from rs_gpt4v_evaluation.rs_caption import rs_caption
 from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
+from rs_gpt4v_evaluation.rs_detection import rs_detection
 from rs_gpt4v_evaluation.rs_grounding import rs_grounding
 from rs_gpt4v_evaluation.rs_judge import rs_judge
 from rs_gpt4v_evaluation.rs_probe import rs_probe
@@ -26,6 +27,7 @@ METRICS = (
     rs_caption.METRIC,
     rs_vqa.METRIC,
     rs_grounding.METRIC,
+    rs_detection.METRIC,
     rs_probe.METRIC,
     rs_scene.METRIC,
 )
@@ -226,6 +228,6 @@ def unscored(tasks: Iterable[str], file: str) -> list[str]:
     by_nothing = [task for task in others if task not in rs_judge.GROUPS]
     reasons = {
         f"have no one right answer: a model judges them, with rs-gpt4v judge {file}": dialogues,
-        "are not scored: there is no metric for several boxes in one reply yet": by_nothing,
+        "are not scored: there is no metric for them": by_nothing,
     }
     return [f"Rows of {' and '.join(names)} {why}" for why, names in reasons.items() if names]

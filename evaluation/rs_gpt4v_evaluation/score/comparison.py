@@ -15,7 +15,8 @@ from rs_gpt4v_evaluation.predict.predictions import (
 from rs_gpt4v_evaluation.score import Task, images, tasks_of
 
 # A box's text differs with the codec of the model, the box does not.
-_TRUTH = {"grounding": ("task", "boxes", "width", "height")}
+_BOX_TRUTH = ("task", "boxes", "width", "height")
+_TRUTH = {"grounding": _BOX_TRUTH, "detection": (*_BOX_TRUTH, "question_type")}
 _TEXT_TRUTH = ("task", "question_type", "references")
 
 
