@@ -195,7 +195,7 @@ def audit(
     """
     named = dict.fromkeys(member for config in configs for member in members(config))
     wanted = {
-        name: options | (folder or {} if name == FOLDER else {}) for name in named or usable()
+        name: options | dict(folder or {} if name == FOLDER else {}) for name in named or usable()
     }
     further = _further(releases, named, options) if releases else {}
     parts, paths, absent = load_parts(wanted | further, absent_allowed=not configs)
