@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
+from rs_gpt4v.scene_classes import squeezed
+
 
 @dataclass(frozen=True, slots=True)
 class ClassWords:
@@ -54,12 +56,7 @@ Vocabulary = Mapping[str, ClassWords]
 """By name, each class whose every object an annotation marks."""
 
 
-def _key(text: str) -> str:
-    """Letters and digits alone: "Expressway-toll-station" as "expresswaytollstation"."""
-    return re.sub(r"[\W_]+", "", text).lower()
-
-
-_BY_KEY = {_key(word): words for words in _DIOR for word in (words.name, *words.same)}
+_BY_KEY = {squeezed(word): words for words in _DIOR for word in (words.name, *words.same)}
 
 
 def class_words(label: str) -> ClassWords:
@@ -68,10 +65,12 @@ def class_words(label: str) -> ClassWords:
     >>> class_words("Expressway-toll-station").name, class_words("large-vehicle").name
     ('expressway toll station', 'large vehicle')
     """
-    return _BY_KEY.get(_key(label)) or ClassWords(re.sub(r"[\s_-]+", " ", label).strip().lower())
+    return _BY_KEY.get(squeezed(label)) or ClassWords(
+        re.sub(r"[\s_-]+", " ", label).strip().lower()
+    )
 
 
-_NAMES = {_key(words.name): words.name for words in _DIOR}
+_NAMES = {squeezed(words.name): words.name for words in _DIOR}
 
 
 def in_words(label: str) -> str:
@@ -80,7 +79,7 @@ def in_words(label: str) -> str:
     >>> in_words("tenniscourt"), in_words("Expressway-Service-area"), in_words("small_Dock")
     ('tennis court', 'expressway service area', 'small Dock')
     """
-    return _NAMES.get(_key(label)) or " ".join(re.split(r"[\s_-]+", label)).strip() or label
+    return _NAMES.get(squeezed(label)) or " ".join(re.split(r"[\s_-]+", label)).strip() or label
 
 
 def vocabulary(labels: Iterable[str]) -> Vocabulary:

@@ -270,6 +270,19 @@ def test_no_config_has_training_rows(releases: Path) -> None:
     assert max(Counter((i.split("/")[2], i.split("/")[4]) for i in more["id"]).values()) == 1
 
 
+def test_training_on_probes_is_refused(releases: Path) -> None:
+    pytest.importorskip("trl")
+    from rs_gpt4v_training.arguments import DataArguments
+    from rs_gpt4v_training.rows import load_rows
+
+    where: Any = {"data_dir": str(releases), "box_format": "llava"}
+    data = DataArguments(datasets=["probes", "probe_relation"], **where)
+    with pytest.raises(ValueError, match="'train': probes, probe_relation are for evaluation"):
+        load_rows(data, "train", 0)
+    mixed = DataArguments(datasets=["probe_presence", "cap_ucm"], **where)
+    assert set(load_rows(mixed, "train", 0)["task"]) == {"caption"}
+
+
 @pytest.mark.parametrize(
     ("value", "reason"), [(0, "expected 1 or more"), ("3", "a whole number"), (True, "a whole")]
 )

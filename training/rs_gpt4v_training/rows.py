@@ -9,6 +9,7 @@ import datasets
 import numpy as np
 
 from rs_gpt4v import NAME
+from rs_gpt4v_builders import CONFIGS, members
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_training import repository
 from rs_gpt4v_training.arguments import DataArguments, TrainingArguments
@@ -120,7 +121,10 @@ def _of_split(data: DataArguments, split: str) -> dict[str, Any]:
     loaded = {name: _load_config(data, name) for name in _configs(data)}
     without = [name for name, splits in loaded.items() if split not in splits]
     if len(without) == len(loaded):
-        raise ValueError(f"none of {', '.join(loaded)} has a split {split!r}")
+        known = {name: [CONFIGS[m] for m in members(name) if m in CONFIGS] for name in loaded}
+        tested = [name for name, own in known.items() if any(not one.trains for one in own)]
+        why = f": {', '.join(tested)} are for evaluation alone" if tested else ""
+        raise ValueError(f"none of {', '.join(loaded)} has a split {split!r}{why}")
     if without:
         logger.warning("%s: no split %r, left out of it", ", ".join(without), split)
     return {name: splits[split] for name, splits in loaded.items() if split in splits}
