@@ -63,7 +63,7 @@ def test_rows_are_read_back(kind: str, items: list[Any]) -> None:
             for images, turns, system in items
         ]
         (root / "train.json").write_text(json.dumps(lines), "utf-8")
-        options = {"cache_dir": str(Path(folder, "cache"))}
+        options: Any = {"cache_dir": str(Path(folder, "cache"))}
         before = content(root, **options)
         out = export(kind, Path(folder, "out"), ["folder"], data_dir=str(root), **options)
         assert content(out, **options) == before

@@ -102,6 +102,8 @@ def _parts(path: Path) -> tuple[pa.StructArray, pa.StructArray, pa.StructArray] 
                 ),
                 unexpected_field_behavior="ignore",
             ),
+            # The default keeps what the parser has needed, twice the file.
+            memory_pool=pa.system_memory_pool(),
         )
         table.validate(full=True)
     except (pa.ArrowException, OverflowError):

@@ -91,6 +91,8 @@ def _items(path: Path, first: dict[str, Any]) -> pa.StructArray | None:
                 explicit_schema=pa.schema([(key, pa.list_(_item_type(first)))]),
                 unexpected_field_behavior="ignore",
             ),
+            # The default keeps what the parser has needed, twice the file.
+            memory_pool=pa.system_memory_pool(),
         )
         table.validate(full=True)
     except (pa.ArrowException, OverflowError):
