@@ -362,7 +362,7 @@ def test_names_that_are_no_classes_are_refused(
 def test_folders_of_classes_beside_a_file_are_asked_for(root: Path) -> None:
     picture(root / "airport/1.png", root / "beach/1.png")
     write(root / "labels.json", {"airport": 0})
-    with pytest.raises(AnnotationError, match=r"It has labels\.json\. Name the files and their la"):
+    with pytest.raises(AnnotationError, match=r"It has labels\.json \(.+\)\. Name the files"):
         load(root)
     assert len(rows(root, layout="class_folders")) == 2
 

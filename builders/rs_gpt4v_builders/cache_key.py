@@ -53,7 +53,7 @@ def fingerprint(
     for source in sources:
         digest.update(repr(sorted(source.annotations.items())).encode())  # a user's files vary
         for line in _raw_files(source, root, images=images):
-            digest.update(line.encode())
+            digest.update(os.fsencode(line))
     return digest.hexdigest()[:16]
 
 

@@ -16,7 +16,7 @@ from rs_gpt4v_builders.folder import (
 )
 from rs_gpt4v_builders.folder.box_files import is_beside_labels
 from rs_gpt4v_builders.folder.image_names import walk
-from rs_gpt4v_builders.folder.layout import SPLITS, SUFFIXES, Candidate, Layout
+from rs_gpt4v_builders.folder.layout import SPLITS, SUFFIXES, Candidate, Layout, is_text
 from rs_gpt4v_builders.sources.reading import AnnotationError
 
 logger = logging.getLogger(__name__)
@@ -143,10 +143,20 @@ def _checked(
 
 
 def _paths(folder: Path, names: str | Sequence[str]) -> list[Path]:
-    paths = [folder / Path(n).expanduser() for n in ([names] if isinstance(names, str) else names)]
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list | tuple) or not all(
+        isinstance(name, str | Path) for name in names
+    ):
+        raise ValueError(
+            f"data_files: found {names!r}, expected a file's name, a list of names, or these by "
+            "split"
+        )
+    paths = [folder / Path(name).expanduser() for name in names]
     for path in paths:
         if not path.exists():
             raise FileNotFoundError(f"data_files: {path} is not there")
+        if not (path.is_file() or path.is_dir()):
+            raise ValueError(f"data_files: {path} is no regular file and no folder")
     return paths
 
 
@@ -163,7 +173,11 @@ def _layouts(path: Path, layout: str, columns: Mapping[str, str] | None) -> list
     candidate = Candidate(path, columns)
     recognised = [one for one in LAYOUTS.values() if one not in dialogues.TOOLS]
     known = recognised if layout == "auto" else [LAYOUTS[layout]]
-    return [one for one in known if one.matches(candidate)]
+    while not (found := [one for one in known if one.matches(candidate)]) and candidate.items[1:]:
+        del candidate.items[0]  # the first item may be broken
+    if found and not is_text(str(path)):
+        raise AnnotationError(f"{str(path)!a}: its name is not UTF-8: rename it")
+    return found
 
 
 def _one_layout(
@@ -184,7 +198,7 @@ def _one_layout(
         return only
     if not examples or None in examples:
         unknown = [path for path, layouts in of_each.items() if None in layouts] or others
-        seen = f" It has {_names(unknown, folder)}." if unknown else ""
+        seen = f" It has {_reasons(unknown, folder)}." if unknown else ""
         known = ", ".join(LAYOUTS) if layout == "auto" else layout
         raise AnnotationError(
             f"{folder}: no annotations of a known layout ({known}) are recognised by their "
@@ -242,6 +256,13 @@ def _classes(folder: Path) -> Annotations:
 
 def _names(paths: Sequence[Path], folder: Path) -> str:
     shown = ", ".join(_name(path, folder) for path in paths[:_SHOWN])
+    return shown + f" and {len(paths) - _SHOWN:,} more" * (len(paths) > _SHOWN)
+
+
+def _reasons(paths: Sequence[Path], folder: Path) -> str:
+    """The names of files, the first ones with why they are not recognised."""
+    whys = [(path, Candidate(path).why_unknown()) for path in paths[:_SHOWN]]
+    shown = "; ".join(_name(path, folder) + f" ({why})" * bool(why) for path, why in whys)
     return shown + f" and {len(paths) - _SHOWN:,} more" * (len(paths) > _SHOWN)
 
 

@@ -10,7 +10,7 @@ from rs_gpt4v.files import relative
 from rs_gpt4v.images import SUFFIXES
 from rs_gpt4v.scene_classes import is_listable, two_spellings
 from rs_gpt4v_builders.folder.image_names import walk
-from rs_gpt4v_builders.folder.layout import SPLITS, Layout, Reading
+from rs_gpt4v_builders.folder.layout import SPLITS, Layout, Reading, is_text
 from rs_gpt4v_builders.sources.reading import AnnotationError
 
 
@@ -54,6 +54,8 @@ def _choices(path: Path, root: Path) -> list[str]:
             f"{first} and {second}: one class in two spellings: give both folders one name"
         )
     for label, folder in by_class.items():
+        if not is_text(label):
+            raise AnnotationError(f"{str(folder)!a}: its name is not UTF-8: rename it")
         if not is_listable(in_words(label)):
             raise AnnotationError(
                 f"{folder}: a question cannot list a class of this name: take commas, colons and "

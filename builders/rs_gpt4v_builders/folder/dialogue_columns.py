@@ -58,6 +58,10 @@ def read_columns(path: Path, first: dict[str, Any], images: ImageNames) -> pa.Ta
             "where": _places(path, n),
         }
     )
+    # Required fields are said to be so: `rs_gpt4v.records.problems` looks at these.
+    table = pa.Table.from_arrays(
+        table.columns, schema=pa.schema([_FIELDS.get(field.name, field) for field in table.schema])
+    )
     rows = np.flatnonzero(odd)
     if not len(rows):
         return table
@@ -70,7 +74,10 @@ def read_columns(path: Path, first: dict[str, Any], images: ImageNames) -> pa.Ta
     made = records.table(one_by_one, records.DIALOGUES).select(table.column_names)
     order = np.arange(n)
     order[rows] = n + np.arange(len(rows))
-    return pa.concat_tables([table, made.cast(table.schema)]).take(pa.array(order))
+    return pa.concat_tables([table, made]).take(pa.array(order))
+
+
+_FIELDS = {field.name: field for field in records.DIALOGUES}
 
 
 def _items(path: Path, first: dict[str, Any]) -> pa.StructArray | None:

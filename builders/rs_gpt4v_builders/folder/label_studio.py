@@ -127,6 +127,9 @@ def _objects(results: list[Any]) -> Row:
     sizes: set[tuple[int, int]] = set()
     rectangles = {item.get("id") for item in results if _kind(item) == "rectanglelabels"} - {None}
     for index, result in enumerate(results):
+        if not isinstance(result, dict):
+            reason = f"result {index} is {described(result)}, expected an object"
+            raise ItemError(OTHER_FORM, reason)
         if _kind(result) == "rectanglelabels":
             size = _size(result, index)
             sizes.add(size)

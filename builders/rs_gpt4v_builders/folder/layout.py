@@ -1,8 +1,8 @@
 """What a layout is, and what is seen of a file to recognise one."""
 
-import codecs
 import csv
 import json
+import logging
 import mmap
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 
@@ -19,7 +19,16 @@ from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v_builders.folder.arrow_files import ARROW_SUFFIXES, column_texts, first_row
 from rs_gpt4v_builders.folder.image_names import ImageNames
 from rs_gpt4v_builders.sources.dialogues import ItemError
-from rs_gpt4v_builders.sources.reading import described, encoding_of, read_text
+from rs_gpt4v_builders.sources.reading import (
+    AnnotationError,
+    described,
+    encoding_of,
+    open_text,
+    parse_json,
+    read_text,
+)
+
+logger = logging.getLogger(__name__)
 
 Adapt = Callable[[pa.Table, Adaption], pa.Table]
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -66,21 +75,41 @@ class Reading:
         In the place of one of no known split is an `ItemError`.
         """
         for key, where, item in items:
-            stated = item.get(column) if isinstance(item, dict) else None
+            if self.split is None:
+                yield key, where, item
+                continue
+            name = named_in(item, column) if isinstance(item, dict) else None
+            stated = item[name] if name is not None else None
             split = SPLITS.get(str(stated).strip().lower())
-            if self.split in (None, split):
+            if self.split == split:
                 yield key, where, item
             elif split is None and self.rest:
                 reason = f"its {column} is {described(stated)}, expected train, val or test"
                 yield key, where, ItemError("unknown split", reason)
 
 
+def is_text(name: str) -> bool:
+    """Whether a file's name is UTF-8: tables hold no other."""
+    return name.encode(errors="replace").decode() == name
+
+
+def named_in(names: Iterable[str], column: str) -> str | None:
+    """The one of ``names`` that is ``column``, else that is so but for blanks and case, if any."""
+    same = [name for name in names if name.strip().lower() == column.strip().lower()]
+    return column if column in same else next(iter(same), None)
+
+
 def _stated_splits(candidate: "Candidate", columns: Mapping[str, str]) -> tuple[str, ...]:
     """The splits that items name under "split", or the column that the user calls so."""
-    column = columns.get("split", "split")
-    if column not in candidate.item:
+    names = [name for item in candidate.items for name in item]
+    column = named_in(names, columns.get("split", "split"))
+    if column is None:
         return ()
-    stated = {SPLITS.get(value.strip().lower()) for value in candidate.values(column)}
+    values = {value.strip() for value in candidate.values(column)} - {""}
+    stated = {SPLITS.get(value.lower()) for value in values}
+    if values and stated == {None}:
+        message = "%s: its %s is %s, none of train, val and test: no split is taken from it"
+        logger.warning(message, candidate.path, column, ", ".join(map(repr, sorted(values)[:5])))
     return tuple(split for split in dict.fromkeys(SPLITS.values()) if split in stated)
 
 
@@ -125,12 +154,49 @@ class Candidate:
         self.suffix = path.suffix.lower() if path.is_file() else ""
 
     @cached_property
-    def item(self) -> dict[str, Any]:
-        """The first item, line or row; the outermost object of a JSON file has none."""
+    def items(self) -> list[dict[str, Any]]:
+        """The first objects or rows, if any; the outermost object of a long JSON file is none."""
         try:
-            return _FIRST_ITEM[self.suffix](self.path) if self.suffix in _FIRST_ITEM else {}
-        except (ValueError, OSError, csv.Error, pa.ArrowException):
-            return {}  # whoever reads the whole file says what is wrong
+            return self.read_items()
+        except _UNREADABLE:
+            return []  # whoever reads the whole file says what is wrong
+
+    @property
+    def item(self) -> dict[str, Any]:
+        """The first of `items`; empty where there is none."""
+        return self.items[0] if self.items else {}
+
+    def read_items(self) -> list[dict[str, Any]]:
+        """The same of a file that can be read.
+
+        Raises:
+            AnnotationError: It cannot.
+        """
+        if self.suffix not in _FIRST_ITEMS:
+            return []
+        try:
+            return _FIRST_ITEMS[self.suffix](self.path)
+        except UnicodeDecodeError:
+            read_text(self.path)  # says where
+            raise
+        except AnnotationError:
+            raise
+        except _UNREADABLE as error:
+            raise AnnotationError(f"{self.path}: {error}") from error
+
+    def why_unknown(self) -> str:
+        """What there is in place of annotations, for a person."""
+        if self.path.is_dir():
+            return ""
+        if not self.path.is_file():
+            return "no regular file"
+        if not self.path.stat().st_size:
+            return "the file is empty"
+        try:
+            items = self.read_items()
+        except _UNREADABLE as error:
+            return str(error).removeprefix(f"{self.path}").lstrip(":, ")
+        return f"it starts with {described(items[0])}" if items else "no object is at its start"
 
     def has(self, key: str) -> bool:
         """Whether a JSON file, somewhere, has an object with ``key``."""
@@ -142,9 +208,10 @@ class Candidate:
         if self.suffix in ARROW_SUFFIXES:
             return column_texts(self.path, column)
         if self.suffix in DELIMITERS:
-            with self.path.open(encoding=encoding_of(self.path), newline="") as file:
-                rows = csv.DictReader(file, delimiter=DELIMITERS[self.suffix])
-                return {row.get(column) or "" for row in rows}
+            with open_text(self.path) as file:
+                head, *rows = table_lines(file, self.suffix)
+            place = head.index(column)
+            return {row[place] for row in rows if len(row) > place}
         pattern = rb'"%s"\s*:\s*"([^"\\]*)"' % re.escape(column.encode())
         return {match[1].decode(errors="replace") for match in self._search(pattern)}
 
@@ -152,7 +219,7 @@ class Candidate:
         if not self.path.is_file() or not self.path.stat().st_size:
             return
         if encoding_of(self.path) not in ("utf-8", "utf-8-sig"):
-            yield from re.finditer(pattern, read_text(self.path).encode())
+            yield from re.finditer(pattern, read_text(self.path).encode(errors="replace"))
             return
         with (
             self.path.open("rb") as file,
@@ -168,50 +235,90 @@ class Candidate:
         return sorted(files, key=lambda path: path.name)
 
 
-_LIST = re.compile(rb'\s*(?:\{\s*"data"\s*:\s*)?\[\s*')
+_LIST = re.compile(r'\s*(?:\{\s*"data"\s*:\s*)?\[')
+_BETWEEN = re.compile(r"[\s,]*")
 
 
-def _first_of_json(path: Path) -> dict[str, Any]:
-    """The first object of a list, or the file's one object if it is a short one."""
-    if encoding_of(path) not in ("utf-8", "utf-8-sig"):
-        content = read_text(path).encode()
-        return _object_at(content, opened.end() if (opened := _LIST.match(content)) else 0)
-    with path.open("rb") as file:
-        content = file.read(_ENOUGH).removeprefix(codecs.BOM_UTF8)
+def _first_of_json(path: Path) -> list[dict[str, Any]]:
+    """The first objects of a list, or the file's one object if it is a short one."""
+    with open_text(path) as file:
+        content = file.read(_ENOUGH)
         opened = _LIST.match(content)
         try:
-            return _object_at(content, opened.end() if opened else 0)
+            return _objects_from(content, opened.end() if opened else 0)
         except ValueError:
             if not opened:  # a long object, which is no item: it would take seconds
-                return {}
-            return _object_at(content + file.read(), opened.end())
+                return []
+            return _objects_from(content + file.read(), opened.end())
 
 
-def _object_at(content: bytes, start: int) -> dict[str, Any]:
-    text = content[start:].decode(errors="ignore").lstrip()
-    item, _ = json.JSONDecoder().raw_decode(text)
-    return item if isinstance(item, dict) else {}
+def _objects_from(content: str, start: int) -> list[dict[str, Any]]:
+    """The objects among the first values; a value that is cut short ends them.
+
+    Raises:
+        ValueError: There is none before it.
+    """
+    decoder = json.JSONDecoder(parse_int=str)  # Python reads no number of 4,301 digits
+    found: list[dict[str, Any]] = []
+    for _ in range(_LOOKED_AT):
+        start = _BETWEEN.match(content, start).end()  # type: ignore[union-attr]
+        if content.startswith("]", start):
+            break
+        try:
+            item, start = decoder.raw_decode(content, start)
+        except ValueError:
+            if not found:
+                raise
+            break
+        found += [item] if isinstance(item, dict) and item else []
+    return found
 
 
-def _first_line(path: Path) -> dict[str, Any]:
-    with path.open(encoding=encoding_of(path)) as file:
-        item = json.loads(next((line for line in file if line.strip()), "null"))
-    return item if isinstance(item, dict) else {}
+def _first_lines(path: Path) -> list[dict[str, Any]]:
+    with open_text(path) as file:
+        lines = list(islice(filter(str.strip, file), _LOOKED_AT))
+    found: list[dict[str, Any]] = []
+    for line in lines:
+        try:
+            item = parse_json(line)
+        except (ValueError, RecursionError):
+            continue  # costs its own line alone
+        found += [item] if isinstance(item, dict) and item else []
+    return found
 
 
-def _first_row(path: Path) -> dict[str, Any]:
-    with path.open(encoding=encoding_of(path), newline="") as file:
-        lines = csv.reader(file, delimiter=DELIMITERS[path.suffix.lower()])
-        head, *rows = islice(lines, 2)
-    return dict(zip(head, rows[0] if rows else [""] * len(head), strict=False))
+def table_lines(text: TextIO, suffix: str, *, strict: bool = False) -> Any:
+    """The lines of a table from its head on, as `csv.reader` splits them.
+
+    The columns of CSV may be parted by ";" or tabs, as some programs do: where its head has no ",".
+    """
+    head = text.readline()
+    text.seek(0)
+    delimiter = DELIMITERS[suffix]
+    if suffix == ".csv" and "," not in head:
+        delimiter = next((sign for sign in ";\t" if sign in head), delimiter)
+    return csv.reader(text, delimiter=delimiter, strict=strict)
 
 
-_FIRST_ITEM: dict[str, Callable[[Path], dict[str, Any]]] = {
+def _first_row(path: Path) -> list[dict[str, Any]]:
+    with open_text(path) as file:
+        lines = table_lines(file, path.suffix.lower())
+        head, row = next(lines, []), next(lines, [])
+    return [{name: row[n] if n < len(row) else "" for n, name in enumerate(head)}] if head else []
+
+
+def _first_of_arrow(path: Path) -> list[dict[str, Any]]:
+    return [row] if (row := first_row(path)) else []
+
+
+_LOOKED_AT = 10  # values of a file: the first may be broken
+_UNREADABLE = (ValueError, RecursionError, OSError, csv.Error, pa.ArrowException)
+_FIRST_ITEMS: dict[str, Callable[[Path], list[dict[str, Any]]]] = {
     ".json": _first_of_json,
-    ".jsonl": _first_line,
-    ".ndjson": _first_line,
+    ".jsonl": _first_lines,
+    ".ndjson": _first_lines,
     ".csv": _first_row,
     ".tsv": _first_row,
-    ".parquet": first_row,
-    ".arrow": first_row,
+    ".parquet": _first_of_arrow,
+    ".arrow": _first_of_arrow,
 }

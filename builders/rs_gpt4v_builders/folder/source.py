@@ -68,6 +68,7 @@ def check_options(options: FolderOptions) -> None:
             f"id_prefix={options.id_prefix!r}: expected letters, digits, '-', '_' and '.', and no "
             "name of a release"
         )
+    _check_types(options)
     for name, given, known in (
         ("columns", options.columns, ALIASES),
         ("tasks", options.tasks, ROWS | PROBES),
@@ -75,6 +76,18 @@ def check_options(options: FolderOptions) -> None:
         for value in given or ():
             if value not in known:
                 raise ValueError(f"{name}: {value!r} is not one of {', '.join(known)}")
+
+
+def _check_types(options: FolderOptions) -> None:
+    columns = options.columns or {}
+    if not isinstance(columns, Mapping) or not all(
+        isinstance(name, str) for name in columns.values()
+    ):
+        raise ValueError(
+            f'columns={columns!r}: expected the file\'s names by ours, {{"caption": "text_en"}}'
+        )
+    if options.images is not None and not isinstance(options.images, str):
+        raise ValueError(f"images={options.images!r}: expected the name of a folder")
 
 
 def folder_configs(folder: Path, options: FolderOptions) -> tuple[Config, ...]:
@@ -160,7 +173,12 @@ def _read(
             split=split if stated else None,
             rest=bool(stated) and split == stated[0],
         )
-        table = annotations.layout.read(path, reading)
+        try:
+            table = annotations.layout.read(path, reading)
+        except (IsADirectoryError, NotADirectoryError) as error:
+            kind, other = ("folder", "file") if path.is_dir() else ("file", "folder")
+            title = annotations.layout.title
+            raise AnnotationError(f"{path} is a {kind}: expected a {other} of {title}") from error
         tables.append(_named_after(path, folder, table) if len(paths) > 1 else table)
     if annotations.layout.rows is ROWS:
         _refuse_two_files(paths, tables)
@@ -203,7 +221,8 @@ def _roots(folder: Path, path: Path, split: str) -> Iterable[str]:
 
 def _inner(folder: Path) -> list[Path]:
     with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.is_dir())
+        # Unlike DirEntry.is_dir, no error at a link to itself.
+        return sorted(path for entry in entries if (path := Path(entry.path)).is_dir())
 
 
 def _prefix(root: Path, folder: Path) -> str:

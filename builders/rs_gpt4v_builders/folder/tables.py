@@ -17,10 +17,10 @@ import pyarrow as pa
 from rs_gpt4v import adapt, records
 from rs_gpt4v_builders.folder.arrow_files import ARROW_SUFFIXES, read_rows
 from rs_gpt4v_builders.folder.dialogues import is_query_of_dialogue
-from rs_gpt4v_builders.folder.layout import DELIMITERS, Candidate, Layout, Reading
+from rs_gpt4v_builders.folder.layout import DELIMITERS, Candidate, Layout, Reading, table_lines
 from rs_gpt4v_builders.sources import dialogues
 from rs_gpt4v_builders.sources.dialogues import ItemError
-from rs_gpt4v_builders.sources.reading import AnnotationError, described, read_text
+from rs_gpt4v_builders.sources.reading import AnnotationError, described, open_text, read_text
 
 Row = dict[str, Any]
 
@@ -45,6 +45,7 @@ ALIASES: dict[str, list[str]] = {
 }
 """Our columns, and other names, in any case, for which they are taken."""
 
+_OURS = {name: ours for ours, aliases in ALIASES.items() for name in (ours, *aliases)}
 _NEEDED = {"captions": ("image", "caption"), "questions": ("image", "question", "answer")}
 
 
@@ -63,6 +64,8 @@ def columns_of(names: list[str], chosen: Mapping[str, str], path: Path) -> dict[
         raise AnnotationError(
             f"{path}: no column {', '.join(map(repr, absent))}; there are {', '.join(names)}"
         )
+    if twice := [name for name in chosen.values() if names.count(name) > 1]:
+        raise AnnotationError(f"{path}: it has the column {twice[0]!r} twice: one would be lost")
     found = dict(chosen)
     for ours, aliases in ALIASES.items():
         same = [name for name in names if name.strip().lower() == ours]
@@ -114,7 +117,7 @@ def _rows(path: Path, reading: Reading, kind: str) -> Iterator[Row]:
     ``name`` is what the file calls the image.
     """
     items = list(_items(path))
-    names = [name for _, item in items[:1] if isinstance(item, dict) for name in item]
+    names = _names(path, [item for _, item in items])
     columns = columns_of(names, reading.columns, path)
     if missing := [ours for ours in _NEEDED[kind] if ours not in columns]:
         raise AnnotationError(
@@ -141,6 +144,19 @@ def _rows(path: Path, reading: Reading, kind: str) -> Iterator[Row]:
             problem_kind, reason = problem.args
             row |= {"image": None, "problem": (problem_kind, f"{where}: {reason}")}
         yield row
+
+
+def _names(path: Path, items: list[Any]) -> list[str]:
+    """The columns of a table: its head, or the names that its objects have."""
+    if path.suffix.lower() in DELIMITERS:
+        with open_text(path) as file:
+            return next(table_lines(file, path.suffix.lower()), [])
+    objects = [item for item in items if isinstance(item, dict)]
+    names = list(objects[0]) if objects else []
+    ours = {_OURS.get(name.strip().lower()) for name in names} - {None}
+    # The first item need not have all columns; its own names count before those of others.
+    rest = (name for item in objects for name in item)
+    return list(dict.fromkeys([*names, *(n for n in rest if _OURS.get(n.lower()) not in ours)]))
 
 
 def _by_our_names(item: Any, columns: Mapping[str, str]) -> Row:
@@ -173,24 +189,30 @@ def _items(path: Path) -> Iterator[tuple[str, Any]]:
     if suffix in ARROW_SUFFIXES:
         yield from read_rows(path)
     elif suffix in DELIMITERS:
-        yield from _lines(path, DELIMITERS[suffix])
+        yield from _lines(path)
     else:
         yield from dialogues.items(path)
 
 
-def _lines(path: Path, delimiter: str) -> Iterator[tuple[str, Any]]:
-    lines = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
+def _lines(path: Path) -> Iterator[tuple[str, Any]]:
+    text = io.StringIO(read_text(path), newline="")
+    lines = table_lines(text, path.suffix.lower(), strict=True)
+    start = 1
     try:
         head = next(lines, [])
+        start = lines.line_num + 1
         for fields in lines:
-            where = f"{path}, line {lines.line_num}"
+            where, start = f"{path}, line {lines.line_num}", lines.line_num + 1
             if len(fields) == len(head):
                 yield where, dict(zip(head, fields, strict=True))
             elif fields:
                 reason = f"it has {len(fields)} fields, expected {len(head)} as in the head"
                 yield where, ItemError("line of another length", reason)
     except csv.Error as error:
-        raise AnnotationError(f"{path}, line {lines.line_num}: {error}") from error
+        raise AnnotationError(
+            f"{path}, line {start}: {error}. A field that starts with a quote ends with the next "
+            "one: write quotes inside it twice"
+        ) from error
 
 
 CAPTIONS = Layout(

@@ -166,7 +166,8 @@ def _names_in(file: Path) -> dict[int, str]:
 def _checked(file: Path, names: Mapping[Any, Any]) -> dict[int, str]:
     checked: dict[int, str] = {}
     for index, name in names.items():
-        text = class_name(name if isinstance(name, str) else str(name) if name else None)
+        # YAML takes names like 7 for numbers; a list in a list would be told as a class.
+        text = class_name(str(name)) if isinstance(name, str | int) and name is not False else None
         if type(index) is not int or index < 0 or text is None:
             raise AnnotationError(
                 f"{file}: class {index!a:.40} is {described(name)}, expected a number from 0 and "

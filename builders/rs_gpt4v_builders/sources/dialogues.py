@@ -73,7 +73,9 @@ def items(path: Path) -> list[tuple[str, Any]]:
         text = read_text(path).split("\n")  # splitlines() also parts at the U+2028 of a text
         lines = [(n, line) for n, line in enumerate(text, 1) if line.strip()]
         found = [(f"{path}, line {number}", _parsed(line)) for number, line in lines]
-        if not found or not isinstance(found[0][1], dict):
+        # A list that is cut short may end with a line that is an object.
+        first = found if path.suffix.lower() in (".jsonl", ".ndjson") else found[:1]
+        if not any(isinstance(item, dict) for _, item in first):
             raise
         return found
     if isinstance(content, dict) and isinstance(content.get("data"), list):

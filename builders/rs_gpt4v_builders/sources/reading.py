@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.json
@@ -123,6 +123,11 @@ def read_text(path: Path) -> str:
         if start.startswith(sign):
             raise AnnotationError(f"{path}: it is {what}; it begins {start[:40]!r}")
     return text
+
+
+def open_text(path: Path) -> TextIO:
+    """A file opened to read its text bit by bit, in the encoding that `read_text` reads it in."""
+    return path.open(encoding=encoding_of(path), newline="")
 
 
 def read_json_list(path: Path, key: str) -> list[dict[str, Any]]:
