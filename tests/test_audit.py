@@ -117,7 +117,9 @@ def test_a_leak_names_all_its_rows(found: Audit, leaking: tuple[Path, set[Any]])
 def test_the_sample_leaks_nothing_under_the_papers_protocol(releases: Path) -> None:
     found = audit(data_dir=str(releases))
     assert (found.overlaps, found.absent) == ([], {})
-    assert [one.part for one in found.repeats if one.duplicates] == ["vqa_rsivqa/train"]
+    # A class may be absent by chance and popular, so that it is asked about as both.
+    repeats = [part.part for part in found.repeats if part.duplicates]
+    assert repeats == ["vqa_rsivqa/train", "probe_presence/test"]
 
 
 def test_release_protocol_trains_rsivqa_on_test_images(releases: Path) -> None:

@@ -81,7 +81,7 @@ def test_own_boxes_are_checked_in_their_own_classes(coco: Path, tmp_path: Path) 
     checks = {(v["check"], v["result"]) for v in candidates[0]["verdicts"] if v["turn"] == 1}
     assert not {check for check, _ in checks} & {"absence", "presence"}
     left_out = {row["id"]: row["reason"] for row in lines(out / "dropped-boxes-train.jsonl")}
-    assert left_out["boxes/train/empty"] == "no boxes"
+    assert left_out["boxes/train/empty"] == f"{coco}: images[3]: no boxes"
     assert "gone.png is missing" in left_out["boxes/train/gone"]
 
 

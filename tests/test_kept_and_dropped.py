@@ -85,7 +85,8 @@ def records_of(content: Any) -> list[dict[str, Any]]:
 
 def count(source: Source, root: Path) -> int:
     """The records of a source whose annotation files are JSON, counted without its reader."""
-    lists = [file for file in files(source, root) if not file.stem.endswith("_answers")]
+    jsons = [file for file in files(source, root) if file.suffix == ".json"]
+    lists = [file for file in jsons if not file.stem.endswith("_answers")]
     return sum(len(records_of(json.loads(file.read_text()))) for file in lists)
 
 
@@ -115,8 +116,10 @@ class TestJson:
             costs = 0
             for faults in plant(file, text, value):
                 kept, dropped = outcome(root, source)
-                assert kept + len(dropped) == whole, value
-                assert len(dropped) <= faults, value
+                # A scene's image and its class stand in two files: each may lack the other.
+                twice = faults if name == "rsicd_scenes" else 0
+                assert whole <= kept + len(dropped) <= whole + twice, value
+                assert len(dropped) <= faults + twice, value
                 costs += len(dropped)
             assert costs >= 2, value
 

@@ -164,7 +164,7 @@ def test_a_file_of_true_answers_scores_1(
 
 
 def test_grounding(predicted: Any) -> None:
-    (asked,) = read_predictions(predicted("grounding", "test"))
+    asked, *_ = read_predictions(predicted("grounding", "test"))
     truth = asked["references"][0]
     replies = ("None.", truth, f"{truth}, [0, 0, 0.1, 0.1]")
     predictions: Any = [
