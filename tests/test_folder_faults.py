@@ -194,3 +194,100 @@ def test_links_that_lead_to_themselves(root: Path) -> None:
     write(root / "a.json", [{**ITEM, "id": "b", "image": "loop.png"}, ITEM])
     assert load(root) == {"train": ["folder/train/a"]}
     assert len(dropped(root)) == 1
+
+
+COCO: Row = {
+    "images": [{"id": 1, "file_name": "1.png"}, {"id": 2, "file_name": "2.png"}],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 1, "bbox": [10, 10, 150, 30]},
+        {"id": 2, "image_id": 2, "category_id": 2, "bbox": [10, 10, 150, 30]},
+    ],
+    "categories": [{"id": 1, "name": "ship"}, {"id": 2, "name": "car"}],
+}
+
+
+def test_class_that_training_takes_for_an_image(root: Path) -> None:
+    classes = [{"id": 1, "name": "ship"}, {"id": 2, "name": "<image>"}]
+    write(root / "a.json", {**COCO, "categories": classes})
+    assert load(root, tasks=["count"]) == {"train": ["folder/train/1/ship/count"]}
+    assert dropped(root) == ["object 0 is of the class '<image>': take <image> out"]
+
+
+def test_image_of_coco_without_a_name_is_not_that_of_its_id(root: Path) -> None:
+    write(root / "a.json", {**COCO, "images": [{"id": 1, "file_name": ""}, COCO["images"][1]]})
+    assert load(root, tasks=["count"]) == {"train": ["folder/train/2/car/count"]}
+    assert dropped(root) == ["ROOT/a.json: images[0] has no file_name: give it its own"]
+
+
+def test_edit_of_an_image_builds_anew(root: Path) -> None:
+    write(root / "a.json", COCO)
+    assert len(load(root, tasks=["count"])["train"]) == 2
+    Image.new("RGB", (100, 100)).save(root / "1.png")
+    assert load(root, tasks=["count"]) == {"train": ["folder/train/2/car/count"]}
+    options: Row = {"data_dir": str(root), "cache_dir": str(root.parent / "raise")}
+    Image.new("RGB", (200, 100)).save(root / "1.png")
+    datasets.load_dataset(NAME, "folder", **options)
+    Image.new("RGB", (100, 100)).save(root / "1.png")
+    with pytest.raises(ValueError, match="leaves the image of 100 x 100 px"):
+        datasets.load_dataset(NAME, "folder", **options)
+
+
+@pytest.mark.parametrize("name", [["ship"], None, False, 1.5, {"a": "b"}])
+def test_classes_of_yolo_that_are_no_names(root: Path, name: object) -> None:
+    write(root / "1.txt", "0 0.5 0.5 0.8 0.4\n")
+    write(root / "data.yaml", json.dumps({"names": [name]}))
+    with pytest.raises(AnnotationError, match=r"data\.yaml: class 0 is .+, expected a number fr"):
+        load(root)
+
+
+def test_result_of_label_studio_that_is_no_object(root: Path) -> None:
+    value = {"x": 10, "y": 10, "width": 50, "height": 50, "rectanglelabels": ["ship"]}
+    result = {"type": "rectanglelabels", "original_width": 200, "original_height": 100}
+    results = ([None], [result | {"value": value}])
+    tasks = [
+        {"id": n, "data": {"image": f"{n}.png"}, "annotations": [{"result": some}]}
+        for n, some in enumerate(results, 1)
+    ]
+    write(root / "a.json", tasks)
+    assert load(root, tasks=["count"]) == {"train": ["folder/train/2/ship/count"]}
+    assert dropped(root) == ["ROOT/a.json, task 0: result 0 is None, expected an object"]
+
+
+def test_broken_image_of_karpathy_costs_itself(root: Path) -> None:
+    image = {"filename": "1.png", "split": "train", "sentences": [{"raw": "A field."}]}
+    write(root / "a.json", {"images": [None, image]})
+    assert load(root) == {"train": ["folder/train/1/0"]}
+    assert dropped(root) == [
+        "ROOT/a.json, images[0]: its split is None, expected train, val or test"
+    ]
+
+
+def test_broken_captions_of_coco_cost_themselves(root: Path) -> None:
+    images = [None, *COCO["images"], {"id": 1, "file_name": "2.png"}]
+    captions = [None, {"image_id": 1, "caption": "A"}, {"image_id": 2, "caption": "B"}]
+    write(root / "a.json", {"images": images, "annotations": captions})
+    assert load(root) == {"train": ["folder/train/1/0", "folder/train/2/0"]}
+    assert dropped(root) == [
+        "ROOT/a.json, annotations[0]: expected an object, found None",
+        "ROOT/a.json, images[0]: expected an object, found None",
+        "ROOT/a.json, images[3]: its id is 1, which an earlier image has: give each its own",
+    ]
+
+
+def test_images_in_no_folder_of_a_class(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for split, name in (("test", "field"), ("train", "field"), ("train", "harbor")):
+        (root / split / name).mkdir(parents=True)
+        Image.new("RGB", (20, 10)).save(root / split / name / "1.png")
+    (root / "1.png").rename(root / "train/1.png")
+    with caplog.at_level(logging.WARNING):
+        assert list(load(root)) == ["train", "test"]
+    assert "1 images are in no folder of a class, and not read: 1.png" in caplog.text
+
+
+def test_list_of_a_split_that_names_image_files(root: Path) -> None:
+    box = "<xmin>10</xmin><ymin>10</ymin><xmax>160</xmax><ymax>60</ymax>"
+    item = f"<object><name>ship</name><bndbox>{box}</bndbox></object>"
+    write(root / "Annotations/1.xml", f"<annotation>{item}</annotation>")
+    (root / "ImageSets/Main").mkdir(parents=True)
+    write(root / "ImageSets/Main/test.txt", "1.png\n")
+    assert load(root, tasks=["count"]) == {"test": ["folder/test/1/ship/count"]}

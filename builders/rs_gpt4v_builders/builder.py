@@ -184,7 +184,11 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
             root,
             code=_code_of_others(config_name, leaks=leaks),
             leaks=leaks,
-            images=leaks or kwargs.get("on_missing") == "skip" or _conversion(kwargs) != AS_IS,
+            # Releases stay as they are; one's own images are edited, and boxes checked by them.
+            images=config_name == FOLDER
+            or leaks
+            or kwargs.get("on_missing") == "skip"
+            or _conversion(kwargs) != AS_IS,
         )
         super().__init__(config_name=config_name, data_dir=root and str(root), **kwargs)
 

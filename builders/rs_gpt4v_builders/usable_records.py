@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 from rs_gpt4v import records as kinds
 from rs_gpt4v.adapt import Protocol
 from rs_gpt4v.boxes import clip, is_degenerate
+from rs_gpt4v.conversation import MARKERS
 from rs_gpt4v.files import read_json_lines
 from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v_builders.audit.exclude import LeakFinder
@@ -200,7 +201,8 @@ def _are_doubtful(table: pa.Table) -> pa.Array:
     lists = table["boxes"].combine_chunks()
     boxes = lists.flatten()
     upright = kinds.upright(boxes.field("points"))
-    if upright is None or not all(boxes.field("label").to_pylist()):
+    labels = boxes.field("label").unique().to_pylist()
+    if upright is None or not all(labels) or any(map(_marker, labels)):
         return pa.array(np.ones(len(table), bool))
     row = pc.list_parent_indices(lists).to_numpy()
     sides = [table[name].to_numpy(zero_copy_only=False)[row] for name in ("width", "height")]
@@ -222,9 +224,17 @@ def _first_problem(
         if not box["label"] or not box["points"]:
             missing = "name" if box["points"] else "box"
             return f"object without a {missing}", f"object {index} has no {missing}"
+        if marker := _marker(box["label"]):
+            reason = f"object {index} is of the class {box['label']!a:.80}: take {marker} out"
+            return "class that holds a marker", reason
         if problem := _box_problem(box["points"], width, height):
             return problem[0], f"object {index}: {problem[1]}"
     return None
+
+
+def _marker(label: str) -> str | None:
+    """What a label holds that training would count as an image, a video or a sound."""
+    return next((marker for marker in MARKERS if marker in label), None)
 
 
 def _box_problem(

@@ -248,9 +248,10 @@ def _classes(folder: Path) -> Annotations:
     """Folders of classes, in a folder for each split or without."""
     splits = {path: SPLITS.get(path.name.lower()) for path in sorted(folder.iterdir())}
     by_split: dict[str, list[Path]] = {}
-    for path, split in splits.items():
-        if split and class_folders.classes(path):
-            by_split.setdefault(split, []).append(path)
+    for split in dict.fromkeys(SPLITS.values()):
+        paths = [path for path, named in splits.items() if named == split]
+        if some := [path for path in paths if class_folders.classes(path)]:
+            by_split[split] = some
     return Annotations(class_folders.CLASS_FOLDERS, by_split or {"train": [folder]}, {})
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import adapt_objects, adapt_probes, records
+from rs_gpt4v.images import SUFFIXES
 from rs_gpt4v_builders.folder import coco_columns, detection_formats, text_boxes, xml_boxes
 from rs_gpt4v_builders.folder.box_files import LOOKED_AT, NO_LABELS
 from rs_gpt4v_builders.folder.layout import Candidate, Layout, Reading
@@ -131,7 +132,15 @@ def _lists(folder: Path) -> dict[str, Path]:
 
 
 def _listed_images(folder: Path) -> dict[str, set[str]]:
-    return {split: set(read_text(file).split()) for split, file in _lists(folder).items()}
+    return {
+        split: set(map(_without_suffix, read_text(file).split()))
+        for split, file in _lists(folder).items()
+    }
+
+
+def _without_suffix(name: str) -> str:
+    """The name of an image as annotation files have it."""
+    return name[: name.rindex(".")] if name.lower().endswith(SUFFIXES) else name
 
 
 def _read_split(

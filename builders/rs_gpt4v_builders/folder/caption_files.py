@@ -16,7 +16,7 @@ from rs_gpt4v import adapt, records
 from rs_gpt4v_builders.folder.layout import SPLITS, Candidate, Layout, Reading
 from rs_gpt4v_builders.sources import karpathy
 from rs_gpt4v_builders.sources.dialogues import ItemError
-from rs_gpt4v_builders.sources.reading import described, read_json_list
+from rs_gpt4v_builders.sources.reading import described, read_list
 
 Row = dict[str, Any]
 
@@ -32,21 +32,30 @@ def _stated(candidate: Candidate, _: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _read_karpathy(path: Path, reading: Reading) -> pa.Table:
-    images = karpathy.images(path)
-    keyed = ((item, f"{path}, {item}", image) for item, image in images.items())
+    images = enumerate(read_list(path, "images"))
+    keyed = ((f"images[{n}]", f"{path}, images[{n}]", image) for n, image in images)
     rows = [_karpathy(*item) for item in reading.of_split(keyed)]
     return _table(rows, reading)
 
 
 def _karpathy(item: str, where: str, image: Any) -> Row:
-    if isinstance(image, ItemError):  # of no known split
-        kind, reason = image.args
-        return {"key": item, "where": where, "problem": (kind, f"{where}: {reason}")}
+    if not isinstance(image, dict):  # or of no known split
+        problem = image if isinstance(image, ItemError) else _no_object(image)
+        return _unusable(item, where, problem)
     row = karpathy.record(image, karpathy.raws(image.get("sentences")), where, item)
     folder = image.get("filepath")
     if isinstance(folder, str) and folder.strip() and isinstance(row["image"], str):
         row["image"] = f"{folder.strip().rstrip('/')}/{row['image']}"
     return row
+
+
+def _no_object(value: Any) -> ItemError:
+    return ItemError("item of another form", f"expected an object, found {described(value)}")
+
+
+def _unusable(key: str, where: str, problem: ItemError) -> Row:
+    kind, reason = problem.args
+    return {"key": key, "where": where, "problem": (kind, f"{where}: {reason}")}
 
 
 def _is_coco(candidate: Candidate) -> bool:
@@ -56,12 +65,18 @@ def _is_coco(candidate: Candidate) -> bool:
 
 def _read_coco(path: Path, reading: Reading) -> pa.Table:
     captions: dict[str, list[Any]] = {}
-    for annotation in read_json_list(path, "annotations"):
-        captions.setdefault(str(annotation.get("image_id")), []).append(annotation.get("caption"))
-    rows = [
-        _coco(index, image, f"{path}, images[{index}]", captions.pop(str(image.get("id")), []))
-        for index, image in enumerate(read_json_list(path, "images"))
-    ]
+    rows: list[Row] = []
+    for index, annotation in enumerate(read_list(path, "annotations")):
+        if isinstance(annotation, dict):
+            of_image = captions.setdefault(str(annotation.get("image_id")), [])
+            of_image.append(annotation.get("caption"))
+        else:
+            key = f"annotations[{index}]"
+            rows.append(_unusable(key, f"{path}, {key}", _no_object(annotation)))
+    ids: set[str] = set()
+    for index, image in enumerate(read_list(path, "images")):
+        rows.append(_coco(f"images[{index}]", path, image, captions, ids))
+    captions = {image: some for image, some in captions.items() if image not in ids}
     rows += [
         {
             "key": f"image_id {image:.40}",
@@ -77,9 +92,19 @@ def _read_coco(path: Path, reading: Reading) -> pa.Table:
     return _table(rows, reading)
 
 
-def _coco(index: int, image: Mapping[str, Any], where: str, captions: list[Any]) -> Row:
+def _coco(
+    item: str, path: Path, image: Any, captions: Mapping[str, list[Any]], ids: set[str]
+) -> Row:
+    """An image with its captions; its id joins ``ids``, which no later one may have."""
+    where = f"{path}, {item}"
+    if not isinstance(image, dict):
+        return _unusable(item, where, _no_object(image))
+    if (key := str(image.get("id"))) in ids:
+        reason = f"its id is {key:.40}, which an earlier image has: give each its own"
+        return _unusable(item, where, ItemError("id of another image", reason))
+    ids.add(key)
     named = {"filename": image.get("file_name")}
-    return karpathy.record(named, captions, where, f"images[{index}]")
+    return karpathy.record(named, captions.get(key, []), where, item)
 
 
 def _table(rows: list[Row], reading: Reading) -> pa.Table:

@@ -1,5 +1,6 @@
 """Scene classes: a folder of images for each class, ``CLASS/*.jpg`` or ``train/CLASS/*.jpg``."""
 
+import logging
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,8 @@ from rs_gpt4v.scene_classes import is_listable, two_spellings
 from rs_gpt4v_builders.folder.image_names import walk
 from rs_gpt4v_builders.folder.layout import SPLITS, Layout, Reading, is_text
 from rs_gpt4v_builders.sources.reading import AnnotationError
+
+logger = logging.getLogger(__name__)
 
 
 def classes(folder: Path) -> dict[str, list[str]]:
@@ -28,6 +31,7 @@ def _read(path: Path, reading: Reading) -> pa.Table:
     by_class = classes(path)
     if not by_class:
         raise AnnotationError(f"{path}: no folder in it holds images: expected one for each class")
+    _warn_of_unclassed(path)
     choices = _choices(path, reading.images.files.folder)
     start = relative(path, reading.images.files.folder)
     rows = [
@@ -36,6 +40,14 @@ def _read(path: Path, reading: Reading) -> pa.Table:
         for name in names
     ]
     return records.table(rows, records.SCENES)
+
+
+def _warn_of_unclassed(path: Path) -> None:
+    """Name the images that are in no folder of a class."""
+    images = sorted(p.name for p in path.iterdir() if p.name.lower().endswith(SUFFIXES))
+    if images:
+        message = "%s: %s images are in no folder of a class, and not read: %s, ..."
+        logger.warning(message, path, f"{len(images):,}", images[0])
 
 
 def _choices(path: Path, root: Path) -> list[str]:

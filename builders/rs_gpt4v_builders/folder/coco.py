@@ -84,7 +84,7 @@ def read_coco(path: Path) -> list[Row]:
     for index, annotation in enumerate(annotations):
         objects[_id(annotation.get("image_id"))].append(index)
     rows = [
-        _image(path, number, image) | reader.read(annotations, objects.pop(key, []))
+        reader.read(annotations, objects.pop(key, [])) | _image(path, number, image)
         for key, (number, image) in images.items()
     ]
     rest = (_rest(path, key, len(of_image)) for key, of_image in objects.items())
@@ -115,6 +115,9 @@ def _id(value: Any) -> str:
 
 
 def _image(path: Path, number: int, image: _Image) -> Row:
+    if not image["file_name"].strip():
+        reason = f"{path}: images[{number}] has no file_name: give it its own"
+        return {"key": f"images[{number}]", "problem": ("no image", reason)}
     name = image["file_name"].replace("\\", "/")
     return {
         "key": os.path.splitext(name)[0] or _id(image["id"]),  # noqa: PTH122 - a name, no path here

@@ -136,16 +136,26 @@ def read_json_list(path: Path, key: str) -> list[dict[str, Any]]:
     Raises:
         AnnotationError: As `read_json`, or there is no such list.
     """
+    rows = read_list(path, key)
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise AnnotationError(
+                f"{path}, {key}[{index}]: expected an object, found {described(row)}"
+            )
+    return rows
+
+
+def read_list(path: Path, key: str) -> list[Any]:
+    """The list under ``key`` in the JSON object of ``path``, whatever it holds.
+
+    Raises:
+        AnnotationError: As `read_json`, or there is no such list.
+    """
     content = read_json(path)
     if not isinstance(content, dict) or not isinstance(content.get(key), list):
         raise AnnotationError(
             f"{path}: expected an object with a list {key!r}, found {described(content)}"
         )
-    for index, row in enumerate(content[key]):
-        if not isinstance(row, dict):
-            raise AnnotationError(
-                f"{path}, {key}[{index}]: expected an object, found {described(row)}"
-            )
     return content[key]
 
 
