@@ -122,6 +122,7 @@ def folder_options(
     text_boxes: Annotated[
         str | None, _own("Form of boxes in the texts of dialogues; default: recognised.")
     ] = None,
+    id_prefix: Annotated[str | None, _own("What row ids begin with; default: folder.")] = None,
 ) -> dict[str, Any]:
     """The options of config "folder" as ``load_dataset`` takes them: those that are given."""
     given = {
@@ -131,6 +132,7 @@ def folder_options(
         "data_files": data_files and _data_files(data_files),
         "tasks": tasks and tuple(tasks),
         "text_boxes": text_boxes,
+        "id_prefix": id_prefix,
     }
     return {name: value for name, value in given.items() if value}
 
