@@ -29,7 +29,7 @@ from rs_gpt4v.files import locked, relative, write_json_lines, write_text
 from rs_gpt4v_training.recipe import recipe_path
 
 CONFIGS = ("vqa_lr", "vqa_hr", "cap_ucm", "grounding")
-_TRAINING_STEPS = 100  # of both recipes
+_TRAINING_STEPS = 120  # of both recipes
 _SHOWN = {
     "vqa_lr": ("oa", "questions, 256 px: accuracy"),
     "vqa_hr": ("oa", "questions, 512 px: accuracy"),
