@@ -28,8 +28,8 @@ TRAINING = """
 import pathlib, sys, time
 folder = pathlib.Path(sys.argv[1])
 folder.mkdir(parents=True)
-for step in range(101):
-    sys.stderr.write(f"\\r {step}%|####| {step}/100 [00:01<00:02]")
+for step in range(STEPS + 1):
+    sys.stderr.write(f"\\r {100 * step // STEPS}%|####| {step}/STEPS [00:01<00:02]")
     sys.stderr.flush()
     if step % 10 == 0:
         print({"loss": 1.0, "step": step}, flush=True)
@@ -54,7 +54,8 @@ def training(recipe: str, out: Path) -> list[str]:
     what = WHAT if recipe == "demo_moe_lora" else ""
     if what == "stop":
         signal.alarm(2)
-    return [sys.executable, "-c", TRAINING.replace("WHAT", what), str(out)]
+    code = TRAINING.replace("WHAT", what).replace("STEPS", str(demo._TRAINING_STEPS))
+    return [sys.executable, "-c", code, str(out)]
 
 
 def predict(tests: Any, folder: Path, bar: Any, adapter: Path | None = None) -> list[Path]:
