@@ -261,6 +261,7 @@ def test_a_size_is_that_of_the_true_box_and_of_a_false_claim_its_own() -> None:
     medium, large = (0, 0, 95, 96), (0, 0, 96, 96)  # IoU 0.99
     found = scored([[medium, C]], [[large, (500, 500, 540, 540)]])
     assert (found["precision_large"], found["recall_large"]) == (1, 1)
+    assert (found["f1_large"], found["f1_medium"]) == (1, 0)
     assert (found["precision_medium"], found["recall_medium"]) == (0, 0)
     assert "precision_small" not in found  # a false claim alone makes no size
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from prediction_lines import row, write
 from report_files import (
     AFTER,
     BEFORE,
@@ -187,3 +188,19 @@ def test_markdown_says_worse_than_guessing_too(tmp_path: Path) -> None:
 def test_a_guess_is_not_worse_than_itself(tmp_path: Path) -> None:
     file = guessed(vqa(tmp_path / "guess/vqa_hr.jsonl", ["8"] * 4 + ["yes"] * 3))
     assert worse(made([file])) == []
+
+
+def test_all_boxes_of_a_reply_are_drawn(tmp_path: Path) -> None:
+    rows = [row(i, "detection") for i in range(4)]
+    rows[1]["prediction"] = "[0.1, 0.1, 0.5, 0.5]"
+    rows[2] |= {"boxes": [], "references": ["There are none."], "prediction": "There are none."}
+    for own in rows:
+        path = tmp_path / own["image"]
+        Image.new("RGB", (100, 100)).save(path)
+        own["image"] = str(path)
+    (task,) = right_and_wrong(read_groups([write(tmp_path / "a/p.jsonl", rows)]))
+    found = {e.row.id: (e.verdict, len(e.truth), len(e.found)) for e in task.examples}
+    assert found[rows[1]["id"]] == ("wrong", 2, 1)
+    right = [one for one in found.values() if one[0] == "right"]
+    assert set(right) <= {("right", 2, 2), ("right", 0, 0)}
+    assert len(right) == 2
