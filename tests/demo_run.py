@@ -21,8 +21,6 @@ from rs_gpt4v.files import write_json_lines
 from rs_gpt4v_evaluation.predict.predictions import prediction_line
 
 demo: Any = importlib.import_module("rs_gpt4v.cli.demo")
-RELEASES = sys.argv[2]
-WHAT = sys.argv[3] if len(sys.argv) > 3 else ""
 
 TRAINING = """
 import pathlib, sys, time
@@ -87,9 +85,10 @@ def interrupt(*_: Any) -> None:
 
 
 if __name__ == "__main__":
+    OUT, RELEASES, WHAT = [*sys.argv[1:], ""][:3]
     signal.signal(signal.SIGALRM, interrupt)
     demo._rows, demo._training, demo._predict = rows, training, predict
     from rs_gpt4v import cli
 
-    sys.argv = ["rs-gpt4v", "demo", "--out", sys.argv[1]]
+    sys.argv = ["rs-gpt4v", "demo", "--out", OUT]
     cli.main()
