@@ -56,15 +56,21 @@ def kill(*args: Path, seconds: float, processes: int = 1) -> None:
     started.wait()
 
 
+def run_here(model: Path, releases: Path, out: Path) -> None:
+    """What the command does, in this process."""
+    rows = datasets.load_dataset(NAME, "vqa_lr", split="test", data_dir=str(releases))
+    about = {"config": "vqa_lr", "split": "test", "protocol": "paper", "box_format": "llava"}
+    predict(
+        Predictor(str(model), max_new_tokens=6), rows, describe(rows, **about), out, batch_size=5
+    )
+
+
 @pytest.fixture(scope="module")
 def undisturbed(
     tiny_llava: Path, releases: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> bytes:
     out = tmp_path_factory.mktemp("undisturbed") / "p.jsonl"
-    rows = datasets.load_dataset(NAME, "vqa_lr", split="test", data_dir=str(releases))
-    about = {"config": "vqa_lr", "split": "test", "protocol": "paper", "box_format": "llava"}
-    predictor = Predictor(str(tiny_llava), max_new_tokens=6)
-    predict(predictor, rows, describe(rows, **about), out, batch_size=5)
+    run_here(tiny_llava, releases, out)
     assert list(out.parent.iterdir()) == [out]
     assert len({line["prediction"] for line in read_predictions(out)}) > 1
     return out.read_bytes()
@@ -80,7 +86,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(
         kill(tiny_llava, releases, out, seconds=chance.uniform(0, 0.04), processes=number)
         assert not out.exists()
         assert parts(out)
-    run(tiny_llava, releases, out)
+    run_here(tiny_llava, releases, out)
     assert out.read_bytes() == undisturbed
     assert parts(out) == [out]
 

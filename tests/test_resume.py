@@ -1,6 +1,7 @@
 """An interrupted training goes on to the very weights of an undisturbed one."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -61,29 +62,43 @@ def outcome(out: Path) -> tuple[bytes, list[float]]:
     return (out / "adapter_model.safetensors").read_bytes(), losses
 
 
-def kill_in(out: Path, recipe: Path, place: str) -> None:
-    """Train in a process of its own, and kill it as soon as ``place`` is there."""
+KILLED = {
+    "after a save": "checkpoint-2/trainer_state.json",
+    "at the start of a save": "checkpoint-4",
+    "in a save": "checkpoint-6/optimizer.pt",
+}
+"""When a training is killed: as soon as which file is there."""
+
+
+@pytest.fixture(scope="module")
+def killed(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders that a kill at each time of `KILLED` leaves: copies of a stopped process's."""
+    folder = tmp_path_factory.mktemp("killed")
+    out = folder / "out"
     command = [sys.executable, "-m", "rs_gpt4v_training.sft", str(recipe), "--output_dir", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not (out / place).exists():
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    for time_of_kill, place in KILLED.items():
+        while process.poll() is None and not (out / place).exists():
+            time.sleep(0.001)
+        process.send_signal(signal.SIGSTOP)
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status), "it ended before it could be killed"
+        shutil.copytree(out, folder / time_of_kill)
+        process.send_signal(signal.SIGCONT)
+    process.kill()
+    process.wait()
+    return folder
 
 
-@pytest.mark.parametrize(
-    "place",
-    ["checkpoint-2/trainer_state.json", "checkpoint-4", "checkpoint-6/optimizer.pt"],
-    ids=["after a save", "at the start of a save", "in a save"],
-)
+@pytest.mark.parametrize("time_of_kill", KILLED)
 def test_killed_training_resumes_to_the_same_weights(
-    recipe: Path, undisturbed: Path, tmp_path: Path, place: str
+    recipe: Path, undisturbed: Path, killed: Path, time_of_kill: str
 ) -> None:
-    kill_in(tmp_path, recipe, place)
-    first = tmp_path / "checkpoint-2/trainer_state.json"
+    out = killed / time_of_kill
+    first = out / "checkpoint-2/trainer_state.json"
     saved = first.stat().st_mtime_ns
-    main([str(recipe), "--output_dir", str(tmp_path), "--resume"])
-    assert outcome(tmp_path) == outcome(undisturbed)
+    main([str(recipe), "--output_dir", str(out), "--resume"])
+    assert outcome(out) == outcome(undisturbed)
     assert first.stat().st_mtime_ns == saved, "it began again"
 
 
