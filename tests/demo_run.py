@@ -87,6 +87,8 @@ def interrupt(*_: Any) -> None:
 if __name__ == "__main__":
     OUT, RELEASES, WHAT = [*sys.argv[1:], ""][:3]
     signal.signal(signal.SIGALRM, interrupt)
+    # `evaluate` would import it, and PyTorch with it: seconds of each run, for nothing here.
+    sys.modules["transformers"] = None  # pyright: ignore[reportArgumentType]
     demo._rows, demo._training, demo._predict = rows, training, predict
     from rs_gpt4v import cli
 

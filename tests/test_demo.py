@@ -4,6 +4,7 @@ import importlib
 import os
 import pty
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -133,12 +134,15 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
     assert (tmp_path / "before").is_dir()
 
 
-def test_the_commands_to_try_next_work_as_printed(finished: tuple[Path, str]) -> None:
+def test_the_commands_to_try_next_work_as_printed(
+    finished: tuple[Path, str], releases: Path
+) -> None:
     out, text = finished
     commands = re.findall(r"^  (\S.*)$", text.split("Try next:\n")[1], re.MULTILINE)
     score, train, sources = commands
     score = score.removesuffix(" --intervals")  # the rows here are of too few images for them
-    for command in (score, sources, train.replace("train demo_lora", "train demo_lora --dry-run")):
+    few = f"--dry-run --sample false --data_dir {shlex.quote(str(releases))} --max_rows 20"
+    for command in (score, sources, f"{train} {few}"):
         done = subprocess.run(
             command, shell=True, env=ENVIRONMENT, text=True, capture_output=True, check=False
         )
