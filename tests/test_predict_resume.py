@@ -30,7 +30,9 @@ def command(model: Path, releases: Path, out: Path, processes: int = 1) -> list[
 
 
 def run(*args: Path, processes: int = 1) -> str:
-    done = subprocess.run(command(*args, processes), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command(*args, processes=processes), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -38,7 +40,7 @@ def run(*args: Path, processes: int = 1) -> str:
 def kill(*args: Path, seconds: float, processes: int = 1) -> None:
     """Start, and kill it and its processes ``seconds`` after its first reply."""
     started = subprocess.Popen(
-        command(*args, processes),
+        command(*args, processes=processes),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
