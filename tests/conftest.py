@@ -102,13 +102,17 @@ def tiny_llava(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tuned(releases: Path) -> Path:
-    """An adapter of the embedded model, by the demo's recipe on the questions of ``releases``."""
+    """An adapter of the embedded model, by the demo's recipe on the questions of ``releases``.
+
+    It adapts all layers: the recipe's two would need more steps.
+    """
     from rs_gpt4v_training.recipe import recipe_path
     from rs_gpt4v_training.sft import main
 
     out = Path(os.environ["HF_HOME"], "tuned")
     flags = {"output_dir": out, "sample": "false", "data_dir": releases, "datasets": "vqa_lr"}
     flags |= {"mixture": '{"vqa_lr": 1}', "max_steps": 20, "per_device_train_batch_size": 8}
+    flags |= {"lora_target_modules": r".*language_model\.layers\..*_proj"}
     given = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
     with FileLock(f"{out}.lock"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # transformers renames an option that trl still sets
