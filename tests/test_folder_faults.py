@@ -170,12 +170,13 @@ def test_odd_options(root: Path, options: Row, reason: str) -> None:
         load(root, **options)
 
 
-def test_names_that_are_not_utf8(root: Path) -> None:
+def test_names_that_are_not_utf8(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(root / "a.json", [ITEM])
     folder = os.fsencode(root)
     for name in (b"/\xff.png", b"/\xff.csv"):
         Path(os.fsdecode(folder + name)).write_bytes(b"")
     assert load(root) == {"train": ["folder/train/a"]}
+    assert "not read: \\udcff.csv" in caplog.text
     (root / "a.json").rename(os.fsdecode(folder + b"/\xff.json"))
     with pytest.raises(AnnotationError, match=r"udcff\.json': its name is not UTF-8: rename it"):
         load(root)

@@ -268,4 +268,5 @@ def _reasons(paths: Sequence[Path], folder: Path) -> str:
 
 
 def _name(path: Path, folder: Path) -> str:
-    return relative(path, folder) + "/" * path.is_dir()
+    name = relative(path, folder) + "/" * path.is_dir()
+    return name.encode(errors="backslashreplace").decode()  # a log takes UTF-8 alone
