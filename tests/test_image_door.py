@@ -47,7 +47,7 @@ def _review(path: Path) -> tuple[int, int]:
 
 
 def _judge(path: Path) -> tuple[int, int]:
-    pair: Any = Pair("a", "", None, "", str(path), ())  # pyright: ignore[reportArgumentType]
+    pair: Any = Pair("a", "", None, "", (str(path),), ())  # pyright: ignore[reportArgumentType]
     check_images([pair])
     return images.open_image(path).size
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import datasets
 import psutil
 import pytest
+from filelock import FileLock
 
 pytest.importorskip("transformers")
 
@@ -56,6 +57,8 @@ def kill(*args: Path, seconds: float, processes: int = 1) -> None:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
     started.wait()
+    with FileLock(out.with_name(f"{out.name}.lock"), timeout=60):  # the killed are gone
+        pass
 
 
 def run_here(model: Path, releases: Path, out: Path) -> None:

@@ -97,7 +97,7 @@ class TestQueue:
             ({"width": 0}, "width is 0; expected greater than 0"),
             (
                 {"product": "poem"},
-                "product is 'poem'; expected 'conversation', 'reasoning' or 'detail'",
+                "product is 'poem'; expected 'conversation', 'reasoning', 'detail' or 'planning'",
             ),
             (
                 {"boxes": [{"label": "x", "points": [1, 2], "kind": "hbb"}]},
