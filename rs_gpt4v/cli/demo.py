@@ -308,7 +308,7 @@ def _next(out: Path) -> str:
             f"  {program} score {folder}/LoRA/vqa_*.jsonl --intervals",
             "      the accuracies of LoRA with 95 % intervals",
             f"  {program} train demo_lora --max_steps 300 --output_dir {folder}/300",
-            "      LoRA for three times as long: some minutes",
+            "      LoRA for 300 steps instead of 120: some minutes",
             f"  {program} sources",
             "      the real releases, and where to get them",
         ]
