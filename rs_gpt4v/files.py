@@ -253,6 +253,11 @@ def _field(location: tuple[str | int, ...]) -> str:
     return "".join(parts).removeprefix(".") or "it"
 
 
+def printable(text: str) -> str:
+    """``text`` for files and logs: halves of surrogate pairs, which are no text, as their codes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def relative(path: str | Path, folder: str | Path) -> str:
     """``path`` as seen from ``folder``, with slashes; absolute where they are on two drives."""
     try:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import conversation
+from rs_gpt4v.files import printable
 
 
 def _schema(**columns: pa.DataType | pa.Field) -> pa.Schema:
@@ -122,7 +123,7 @@ def _typed(row: Mapping[str, Any], schema: pa.Schema) -> dict[str, Any]:
         if reason := _misfit(row.get(field.name), field):
             typed[field.name] = f"{row['key']!a:.80}" if field.name == "key" else None
             where = f"{row['where']}: " if row.get("where") else ""
-            text = f"{where}{reason}".encode(errors="backslashreplace").decode()
+            text = printable(f"{where}{reason}")
             typed["problem"] = typed.get("problem") or ("value of another type", text)
     return typed
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from rs_gpt4v.files import relative
+from rs_gpt4v.files import printable, relative
 from rs_gpt4v_builders.folder import (
     box_layouts,
     caption_files,
@@ -268,5 +268,4 @@ def _reasons(paths: Sequence[Path], folder: Path) -> str:
 
 
 def _name(path: Path, folder: Path) -> str:
-    name = relative(path, folder) + "/" * path.is_dir()
-    return name.encode(errors="backslashreplace").decode()  # a log takes UTF-8 alone
+    return printable(relative(path, folder) + "/" * path.is_dir())

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from rs_gpt4v.chat_api.answers import shown
+from rs_gpt4v.files import printable
 from rs_gpt4v_evaluation.rs_judge.rs_judge import HIGHEST, LOWEST
 
 CHOICES = ("first", "second", "tie")
@@ -146,7 +147,7 @@ def _reason(objects: list[dict[str, Any]], text: str) -> str:
     """What the JSON gives as its reason; without one, the whole reply."""
     reasons = [item["reason"] for item in objects if isinstance(item.get("reason"), str)]
     reason = reasons[0].strip() if reasons else text
-    return reason.encode(errors="backslashreplace").decode()
+    return printable(reason)
 
 
 # --- JSON ----------------------------------------------------------------------------------------
