@@ -97,7 +97,7 @@ def answers() -> None:
     columns = made_up_answers()
     images = [row % IMAGES for row in range(ANSWERS)]
     sums = measure(*columns, counts="exact").sums
-    right = sums.rows[:, sums.binary["oa"]].sum(1) > 0
+    right = sums.right("oa") > 0
     show(
         "rs_vqa, 222,684 answers",
         seconds(lambda: measure(*columns, counts="exact")),

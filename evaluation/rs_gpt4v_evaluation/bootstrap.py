@@ -30,6 +30,10 @@ class Sums(NamedTuple):
         """The scores of all rows."""
         return {name: float(value) for name, value in self.scores(self.rows.sum(0)).items()}
 
+    def right(self, name: str) -> np.ndarray:
+        """Of each row, 1 where it counts for one of the `binary` scores, else 0."""
+        return self.rows[:, self.binary[name]].sum(1)
+
 
 def joined(parts: Sequence[Sums]) -> Sums:
     """Several kinds of scores of the same rows as one."""

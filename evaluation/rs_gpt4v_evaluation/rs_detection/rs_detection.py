@@ -7,7 +7,7 @@ from typing import ClassVar
 import datasets
 import numpy as np
 
-from rs_gpt4v.box_codecs import CODECS, ParseFailure
+from rs_gpt4v.box_codecs import ParseFailure
 from rs_gpt4v.object_classes import in_words
 from rs_gpt4v.scene_classes import two_spellings
 from rs_gpt4v_evaluation import metric
@@ -19,7 +19,15 @@ from rs_gpt4v_evaluation.rs_detection import average_precision
 from rs_gpt4v_evaluation.rs_detection.matching import Found, find
 from rs_gpt4v_evaluation.rs_detection.replies import Reply, read
 from rs_gpt4v_evaluation.rs_detection.sums import detection_sums, row_f1
-from rs_gpt4v_evaluation.rs_grounding.rs_grounding import truth_problem
+from rs_gpt4v_evaluation.true_boxes import (
+    check_rows,
+    check_truths,
+    format_names,
+    format_of_each,
+    kind_names,
+    no_area,
+    truth_problem,
+)
 
 VERSION = 1
 
@@ -48,8 +56,11 @@ def measure(
         ValueError: There is nothing to score, a row is incomplete, a true box cannot be one in
             pixels of its image, a class has two spellings, or the codec is unknown.
     """
-    formats = [box_format] * len(predictions) if isinstance(box_format, str) else box_format
-    _check(predictions, references, classes, sizes, formats)
+    formats = format_of_each(box_format, len(predictions))
+    columns = {"predictions": predictions, "references": references, "classes": classes}
+    check_rows("rs_detection", sizes, formats, **columns)
+    _check_spellings(classes)
+    check_truths("rs_detection", references, sizes)
     replies = [
         read(text, width, height, name)
         for text, (width, height), name in zip(predictions, sizes, formats, strict=True)
@@ -59,8 +70,7 @@ def measure(
     unparsed = {row: reply.failure for row, reply in enumerate(replies) if reply.failure}
     denies = np.array([reply.denies for reply in replies])
     sums = detection_sums(found, classes, sizes, denies, strict=strict)
-    codecs = box_format if isinstance(box_format, str) else "+".join(sorted(set(box_format)))
-    kinds = "+".join({4: "hbb", 8: "obb"}[n] for n in sorted({len(b) for b in found.true.points}))
+    codecs = format_names(box_format)
     counts: dict[str, float | int | None] = {
         "n_true": len(found.true.points),
         "n_claimed": len(found.claimed.points),
@@ -74,7 +84,8 @@ def measure(
     return BoxesMeasured(
         sums,
         f"rs_detection|v{VERSION}|iou:{'>' if strict else '>='}|pairs:greatest-iou"
-        f"|ap:{'no-confidence' if confidences is None else 'coco'}|truth:{kinds}"
+        f"|ap:{'no-confidence' if confidences is None else 'coco'}"
+        f"|truth:{kind_names(found.true.points)}"
         f"|box_format:{codecs}|n:{len(replies)}|unparsed:{len(unparsed)}",
         counts=counts | confident,
         rule={"box_format": codecs, "strict": strict},
@@ -93,34 +104,6 @@ def _without_ap(sums: Sums) -> Sums:
     return Sums(sums.rows, scores, sums.binary)
 
 
-def _check(
-    predictions: Sequence[str],
-    references: Sequence[Sequence[Sequence[float]]],
-    classes: Sequence[str],
-    sizes: Sequence[Sequence[int]],
-    formats: Sequence[str],
-) -> None:
-    metric.check_columns(
-        "rs_detection",
-        predictions=predictions,
-        references=references,
-        classes=classes,
-        sizes=sizes,
-        box_format=formats,
-    )
-    for name in set(formats).difference(CODECS):
-        raise ValueError(
-            f"rs_detection: box_format must be one of {', '.join(CODECS)}, got {name!r}"
-        )
-    _check_spellings(classes)
-    for row, (boxes, size) in enumerate(zip(references, sizes, strict=True)):
-        if len(size) != 2:
-            raise ValueError(f"rs_detection: row {row} needs a width and a height, got {size}")
-        for box in boxes:
-            if problem := truth_problem(box, size):
-                raise ValueError(f"rs_detection: row {row}: {problem}")
-
-
 def _check_spellings(classes: Sequence[str]) -> None:
     """Raise where one class has two names: its scores would be halves."""
     if spellings := two_spellings(dict.fromkeys(classes)):
@@ -134,10 +117,7 @@ def _check_spellings(classes: Sequence[str]) -> None:
 def _check_areas(found: Found, sizes: Sequence[Sequence[int]]) -> None:
     for place in np.flatnonzero(~(found.true.areas > 0))[:1].tolist():
         row = int(found.true.rows[place])
-        raise ValueError(
-            f"rs_detection: row {row}: the true box {[*found.true.points[place]]} has no area in "
-            f"its image of {sizes[row][0]} x {sizes[row][1]} px"
-        )
+        raise no_area("rs_detection", row, found.true.points[place], sizes[row])
 
 
 def class_of(row: Prediction) -> str:

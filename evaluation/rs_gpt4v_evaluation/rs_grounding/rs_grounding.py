@@ -1,9 +1,7 @@
 """Overlap of the boxes in replies with the true ones: Pr@0.5 to Pr@0.9, mean and cumulative IoU."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import ClassVar, NamedTuple
 
 import datasets
@@ -18,12 +16,20 @@ from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.object_sizes import SIZES, sizes_of
 from rs_gpt4v_evaluation.predict.predictions import Prediction
 from rs_gpt4v_evaluation.rs_grounding.overlaps import overlaps
+from rs_gpt4v_evaluation.true_boxes import (
+    check_rows,
+    check_truths,
+    format_names,
+    format_of_each,
+    kind_names,
+    no_area,
+    truth_problem,
+)
 
 VERSION = 1
 
 THRESHOLDS = {f"pr_{percent}": percent / 100 for percent in (50, 60, 70, 80, 90)}
 
-_ROUNDING = 1  # pixel
 _NO_BOX: Points = (0.0, 0.0, 0.0, 0.0)  # without area: it overlaps nothing
 
 
@@ -76,14 +82,13 @@ def measure(
             pixels of its image, or the codec is unknown.
     """
     grounded = ground(predictions, references, sizes, box_format)
-    n, unparsed = len(grounded.boxes), len(grounded.reasons)
-    kinds = "+".join({4: "hbb", 8: "obb"}[n] for n in sorted({len(box) for box in references}))
-    codecs = box_format if isinstance(box_format, str) else "+".join(sorted(set(box_format)))
+    n, unparsed, codecs = len(grounded.boxes), len(grounded.reasons), format_names(box_format)
     by_group = _groups(grounded, sizes, classes or [])
     right = reached(grounded.ious, strict=strict)["pr_50"]
     return BoxesMeasured(
         joined([box_sums(grounded, strict=strict), group_sums(right, by_group)]),
-        f"rs_grounding|v{VERSION}|iou:{'>' if strict else '>='}|boxes:first|truth:{kinds}"
+        f"rs_grounding|v{VERSION}|iou:{'>' if strict else '>='}|boxes:first"
+        f"|truth:{kind_names(references)}"
         f"|box_format:{codecs}|n:{n}|unparsed:{unparsed}",
         n={name: int(rows.sum()) for name, rows in by_group.items()},
         counts={"n_unparsed": unparsed},
@@ -150,21 +155,8 @@ def ground(
     Raises:
         ValueError: As `measure` does.
     """
-    formats = [box_format] * len(predictions) if isinstance(box_format, str) else box_format
-    metric.check_columns(
-        "rs_grounding",
-        predictions=predictions,
-        references=references,
-        sizes=sizes,
-        box_format=formats,
-    )
-    for name in set(formats).difference(CODECS):
-        raise ValueError(
-            f"rs_grounding: box_format must be one of {', '.join(CODECS)}, got {name!r}"
-        )
-    for row, size in enumerate(sizes):
-        if len(size) != 2:
-            raise ValueError(f"rs_grounding: row {row} needs a width and a height, got {size}")
+    formats = format_of_each(box_format, len(predictions))
+    check_rows("rs_grounding", sizes, formats, predictions=predictions, references=references)
     parsed = [
         CODECS[name].parse(text, *size, clipped=False)
         for text, size, name in zip(predictions, sizes, formats, strict=True)
@@ -182,52 +174,17 @@ def lay(
     Raises:
         ValueError: A true box cannot be one; see `truth_problem`.
     """
-    for row, (box, size) in enumerate(zip(references, sizes, strict=True)):
-        if problem := truth_problem(box, size):
-            raise ValueError(f"rs_grounding: row {row}: {problem}")
+    check_truths("rs_grounding", ((box,) for box in references), sizes)
     placed = [_NO_BOX if isinstance(box, ParseFailure) else box for box in boxes]
     areas = overlaps(placed, references, sizes)
     for row in np.flatnonzero(~(areas.true > 0)).tolist():
-        raise ValueError(
-            f"rs_grounding: row {row}: the true box {[*references[row]]} has no area in its "
-            f"image of {sizes[row][0]} x {sizes[row][1]} px"
-        )
+        raise no_area("rs_grounding", row, references[row], sizes[row])
     shown = [
         box if isinstance(box, ParseFailure) else clip(box, *size)
         for box, size in zip(boxes, sizes, strict=True)
     ]
     unions = areas.predicted + areas.true - areas.shared
     return Grounded(shown, areas.shared, unions, areas.true)
-
-
-def truth_problem(box: Sequence[float], size: Sequence[int]) -> str | None:
-    """Why the true ``box`` is none in pixels of an image of ``size``; None if it is one.
-
-    An upright box lies in its image, a pixel of rounding aside. A rotated one may reach beyond it,
-    as released boxes of objects at the edge do, if its middle is inside.
-
-    >>> truth_problem((50, 50, 10, 10), (100, 100))
-    'the true box [50, 50, 10, 10] is not x_min, y_min, x_max, y_max: is it x, y, width, height?'
-    >>> truth_problem((0.1, 0.1, 0.5, 0.5), (100, 100))
-    'the true box [0.1, 0.1, 0.5, 0.5] is in shares of the image, not in pixels'
-    """
-    if len(box) not in (4, 8):
-        return f"the true box needs 4 numbers or 8, got {[*box]}"
-    stated = f"the true box {[*box]}"
-    if not all(map(math.isfinite, box)):
-        return f"{stated} holds what is no number"
-    if all(0 <= number <= 1 for number in box):
-        return f"{stated} is in shares of the image, not in pixels"
-    (left, right), (top, bottom) = ((min(side), max(side)) for side in (box[::2], box[1::2]))
-    if len(box) == 8:
-        left = right = fmean(box[::2])
-        top = bottom = fmean(box[1::2])
-    elif not (box[0] < box[2] and box[1] < box[3]):
-        return f"{stated} is not x_min, y_min, x_max, y_max: is it x, y, width, height?"
-    width, height = size
-    if min(left, top) < -_ROUNDING or right > width + _ROUNDING or bottom > height + _ROUNDING:
-        return f"{stated} is not in its image of {width} x {height} px"
-    return None
 
 
 def _measure(rows: list[Prediction], rules: Rules) -> Measured:
@@ -247,7 +204,7 @@ def _problem(row: Prediction) -> str | None:
 
 def _marks(_: list[Prediction], measured: BoxesMeasured) -> list[Mark]:
     ious = measured.sums.rows[:, len(THRESHOLDS)]
-    right = measured.sums.rows[:, measured.sums.binary["pr_50"]].sum(1)
+    right = measured.sums.right("pr_50")
     return [
         Mark(bool(is_right), float(iou), box if isinstance(box, ParseFailure) else (box,))
         for is_right, iou, box in zip(right, ious, measured.boxes, strict=True)

@@ -10,10 +10,10 @@ import numpy as np
 from rs_gpt4v.scene_classes import choices, squeezed
 from rs_gpt4v_evaluation import metric
 from rs_gpt4v_evaluation.bootstrap import Sums, joined
-from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
+from rs_gpt4v_evaluation.metric import Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import Prediction
 from rs_gpt4v_evaluation.rs_scene.replies import Abstention, read
-from rs_gpt4v_evaluation.rs_vqa.rs_vqa import answer_sums
+from rs_gpt4v_evaluation.rs_vqa.rs_vqa import answer_marks, answer_sums
 
 VERSION = 1
 
@@ -106,16 +106,11 @@ def _measure(rows: list[Prediction], _: Rules) -> Measured:
     return measure([r["prediction"] for r in rows], [r["references"] for r in rows], names)
 
 
-def _marks(_: list[Prediction], measured: Measured) -> list[Mark]:
-    columns = measured.sums.binary["oa"]
-    return [Mark(right=bool(hit)) for hit in measured.sums.rows[:, columns].sum(1)]
-
-
 METRIC = Metric(
     "rs_scene",
     tasks=("scene",),
     measure=_measure,
-    marks=_marks,
+    marks=answer_marks,
     labels={
         "aa_strict": "Mean over classes, exact replies",
         "oa_strict": "All images, exact replies",

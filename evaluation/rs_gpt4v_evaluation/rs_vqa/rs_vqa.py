@@ -230,16 +230,16 @@ def _by_source(sources: Sequence[str], forms: Sequence[Form]) -> Form | dict[str
     return forms[0] if len(set(forms)) == 1 else dict(zip(sources, forms, strict=True))
 
 
-def _marks(_: list[Prediction], measured: Measured) -> list[Mark]:
-    columns = measured.sums.binary["oa"]
-    return [Mark(right=bool(hit)) for hit in measured.sums.rows[:, columns].sum(1)]
+def answer_marks(_: list[Prediction], measured: Measured) -> list[Mark]:
+    """What is said of each row whose sums are `answer_sums`."""
+    return [Mark(right=bool(hit)) for hit in measured.sums.right("oa")]
 
 
 METRIC = Metric(
     "rs_vqa",
     tasks=("vqa",),
     measure=_measure,
-    marks=_marks,
+    marks=answer_marks,
     labels={"aa": "Mean over types (AA)", "oa": "All questions (OA)"},
     headline="oa",
     totals=("aa", "oa"),

@@ -141,5 +141,5 @@ def _only(these: Sums, those: Sums, name: str) -> int | None:
     """How many rows are right in ``these`` alone; None where a row is not right or wrong."""
     if name not in these.binary:
         return None
-    ours, theirs = (sums.rows[:, these.binary[name]].sum(1) for sums in (these, those))
+    ours, theirs = these.right(name), those.right(name)
     return int(np.sum(ours > theirs))
