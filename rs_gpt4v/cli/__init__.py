@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from rs_gpt4v.cli import data, evaluation, generation, training
+from rs_gpt4v.cli import data, evaluation, generation, results, training
 
 app = typer.Typer(
     name="rs-gpt4v",
@@ -20,7 +20,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for verbs in (data, training, evaluation, generation):  # the order of --help
+for verbs in (data, training, evaluation, results, generation):  # the order of --help
     app.add_typer(verbs.app)
 
 
