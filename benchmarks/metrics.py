@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from rs_gpt4v.bootstrap import intervals, paired
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import from_rotated, iou
-from rs_gpt4v_evaluation.bootstrap import intervals, paired
 from rs_gpt4v_evaluation.rs_caption.bleu import bleu_counts, bleu_scores
 from rs_gpt4v_evaluation.rs_caption.cider import similarities
 from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts

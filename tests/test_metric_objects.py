@@ -14,9 +14,9 @@ from prediction_lines import row, write
 from report_files import dialogues, judged, score_of
 from typer.testing import CliRunner
 
+from rs_gpt4v.bootstrap import Sums
 from rs_gpt4v.cli import app
 from rs_gpt4v.conversation import FEATURES, fingerprint
-from rs_gpt4v_evaluation.bootstrap import Sums
 from rs_gpt4v_evaluation.harnesses import lmms_eval
 from rs_gpt4v_evaluation.judge import judge_scores
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Metric

@@ -16,8 +16,8 @@ from prediction_lines import row, write
 from typer.testing import CliRunner
 
 from rs_gpt4v.adapt_probes import POSITIVES
+from rs_gpt4v.bootstrap import intervals
 from rs_gpt4v.cli import app
-from rs_gpt4v_evaluation.bootstrap import intervals
 from rs_gpt4v_evaluation.harnesses import lmms_eval
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, NamedTuple
 import datasets
 import evaluate
 
+from rs_gpt4v.bootstrap import Sums
 from rs_gpt4v.box_codecs import ParseFailure
 from rs_gpt4v.boxes import Points
-from rs_gpt4v_evaluation.bootstrap import Sums
 
 _KNOWN_RULES = {
     "counts": ("source", "bucket", "exact"),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rs_gpt4v_evaluation.bootstrap import Sums, intervals
+from rs_gpt4v.bootstrap import Sums, intervals
 from rs_gpt4v_evaluation.judge.lines import ScoredPair, ScoreVerdict, distinct
 from rs_gpt4v_evaluation.judge.pointwise import JudgeScore, measured, scores_of, usable
 from rs_gpt4v_evaluation.predict.predictions import PredictedRows

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import datasets
 import numpy as np
 
+from rs_gpt4v.bootstrap import Sums, joined
 from rs_gpt4v_evaluation import metric
-from rs_gpt4v_evaluation.bootstrap import Sums, joined
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import Prediction
 from rs_gpt4v_evaluation.rs_caption.bleu import bleu_counts, bleu_scores

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rs_gpt4v_evaluation.bootstrap import Sums
+from rs_gpt4v.bootstrap import Sums
 from rs_gpt4v_evaluation.object_sizes import SIZES, sizes_of
 from rs_gpt4v_evaluation.rs_detection import average_precision
 from rs_gpt4v_evaluation.rs_detection.average_precision import THRESHOLDS

@@ -7,11 +7,11 @@ from typing import ClassVar, NamedTuple
 import datasets
 import numpy as np
 
+from rs_gpt4v.bootstrap import Sums, joined
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v.boxes import Points, clip
 from rs_gpt4v.object_classes import in_words
 from rs_gpt4v_evaluation import metric
-from rs_gpt4v_evaluation.bootstrap import Sums, joined
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.object_sizes import SIZES, sizes_of
 from rs_gpt4v_evaluation.predict.predictions import Prediction

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, TypeAlias
 import datasets
 import numpy as np
 
+from rs_gpt4v.bootstrap import Sums
 from rs_gpt4v_evaluation import metric
-from rs_gpt4v_evaluation.bootstrap import Sums
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 
 VERSION = 1

@@ -10,8 +10,8 @@ import datasets
 import numpy as np
 
 from rs_gpt4v.adapt_probes import POSITIVES
+from rs_gpt4v.bootstrap import Sums
 from rs_gpt4v_evaluation import metric
-from rs_gpt4v_evaluation.bootstrap import Sums
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import Prediction
 

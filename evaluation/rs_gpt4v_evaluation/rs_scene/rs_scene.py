@@ -7,9 +7,9 @@ from typing import ClassVar
 import datasets
 import numpy as np
 
+from rs_gpt4v.bootstrap import Sums, joined
 from rs_gpt4v.scene_classes import choices, squeezed
 from rs_gpt4v_evaluation import metric
-from rs_gpt4v_evaluation.bootstrap import Sums, joined
 from rs_gpt4v_evaluation.metric import Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import Prediction
 from rs_gpt4v_evaluation.rs_scene.replies import Abstention, read

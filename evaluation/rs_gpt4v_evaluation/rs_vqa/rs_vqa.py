@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 import datasets
 import numpy as np
 
+from rs_gpt4v.bootstrap import Sums
 from rs_gpt4v_evaluation import metric
-from rs_gpt4v_evaluation.bootstrap import Sums
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import Prediction
 

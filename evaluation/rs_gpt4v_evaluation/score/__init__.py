@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-from rs_gpt4v_evaluation.bootstrap import intervals
+from rs_gpt4v.bootstrap import intervals
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     PredictedRows,

@@ -5,7 +5,7 @@ from typing import TypedDict
 
 import numpy as np
 
-from rs_gpt4v_evaluation.bootstrap import RESAMPLES, Paired, Sums, paired
+from rs_gpt4v.bootstrap import RESAMPLES, Paired, Sums, paired
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     Prediction,
@@ -21,7 +21,7 @@ _TEXT_TRUTH = ("task", "question_type", "references")
 
 
 class Difference(TypedDict):
-    """Second minus first, by `rs_gpt4v_evaluation.bootstrap.paired`.
+    """Second minus first, by `rs_gpt4v.bootstrap.paired`.
 
     ``low`` to ``high`` is the 95 % interval, ``p`` the two-sided p-value. Where each row is right
     or wrong, ``only_first`` and ``only_second`` are McNemar's counts: rows right in one file alone.
