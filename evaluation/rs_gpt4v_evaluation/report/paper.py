@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from rs_gpt4v_evaluation.board.published import shipped
 from rs_gpt4v_evaluation.report.columns import rows_of
 from rs_gpt4v_evaluation.score import Score
 
@@ -41,77 +42,33 @@ class PaperTable(NamedTuple):
     note: str
 
 
-_METHODS: tuple[str, ...] = (
-    "LLaVA-1.5",
-    "Qwen-vl-Chat",
-    "InternLM-XC2",
-    "Full-FT",
-    "LoRA",
-    "MoE-LoRA",
-)
-_JUDGED = (
-    "GPT-4V gives each answer 1 to 10; all scores are the mean over all pairs of question and "
-    "answer. Its prompt, its version and the number of repetitions are not published, so a score "
-    "of another judge is not the same measure, and a difference under GPT-4V holds that of the "
-    "prompts too."
-)
+_UNITS = {"rs_grounding": "in %", "rs_judge": "1 to 10"}
 _GPT_4V = re.compile(r"gpt-4(-\d+)?-vision-preview")
 """GPT-4V as its maker names it."""
 
 
-def _judged(
-    column: str, key: str, configs: tuple[str, ...], rows: int, *values: float
-) -> PaperTable:
-    named = dict(zip(_METHODS, values, strict=True))
-    return PaperTable(3, f"{column}, 1 to 10", key, configs, 1, 3, rows, named, _JUDGED)
+def _tables(metric: str) -> tuple[PaperTable, ...]:
+    """Those of the published tables that are the paper's, of one metric."""
+    return tuple(
+        PaperTable(
+            number=int(table["source"]["where"].removeprefix("Table ")),
+            measure=f"{table['name']}, {_UNITS[metric]}",
+            key=table["measure"],
+            configs=(table["config"], *table.get("also", ())),
+            factor=table["per_unit"],
+            digits=table["digits"],
+            rows=table["rows"] or 0,
+            values=table["values"],
+            note=table["note"],
+        )
+        for table in shipped()
+        if table["source"]["title"].endswith(PAPER) and table["metric"] == metric
+    )
 
 
-TABLE_2 = PaperTable(
-    number=2,
-    measure="Accuracy@0.5 on DIOR-RSVG, in %",
-    key="pr_50",
-    configs=("grounding",),
-    factor=100,
-    digits=2,
-    rows=18_677,
-    values={
-        "Qwen-vl-Chat": 25.05,
-        "LLaVA-1.5": 9.52,
-        "Full-FT": 36.31,
-        "LoRA": 33.15,
-        "MoE-LoRA": 37.86,
-    },
-    note="Train and test are cut as DIOR cuts its images, not by DIOR-RSVG's own index. The "
-    "wording of the questions and whether an overlap of just 0.5 counts are not stated; it is "
-    "taken to count, as is usual.",
-)
-_BOTH = ("conversation + detail", "instruct")
-TABLE_3 = (
-    _judged(
-        "Complex reasoning & conversation",
-        "conversation",
-        ("conversation", *_BOTH),
-        3_987,
-        *(5.21, 2.648, 5.312, 6.27, 6.061, 6.108),
-    ),
-    _judged(
-        "Detailed description",
-        "detail",
-        ("detail", *_BOTH),
-        613,
-        *(5.088, 2.282, 4.392, 6.53, 6.374, 6.468),
-    ),
-    _judged(
-        "All scores",
-        "all",
-        _BOTH,
-        4_600,
-        *(5.194, 2.599, 5.189, 6.304, 6.103, 6.156),
-    ),
-)
-
-TABLES = {"rs_grounding": (TABLE_2,), "rs_judge": TABLE_3}
+TABLES = {metric: _tables(metric) for metric in _UNITS}
 """By metric."""
+(TABLE_2,), TABLE_3 = TABLES["rs_grounding"], TABLES["rs_judge"]
 
 _FIGURES = {
     **dict.fromkeys(("cap_ucm", "cap_rsicd", "cap_sydney", "cap_nwpu"), 4),
