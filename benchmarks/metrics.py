@@ -19,9 +19,9 @@ from rs_gpt4v_evaluation.rs_caption.cider import similarities
 from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts
 from rs_gpt4v_evaluation.rs_caption.ptb import tokenize
 from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l
-from rs_gpt4v_evaluation.rs_grounding.rs_grounding import lay, reached
-from rs_gpt4v_evaluation.rs_grounding.rs_grounding import measure as measure_boxes
-from rs_gpt4v_evaluation.rs_vqa.rs_vqa import (
+from rs_gpt4v_evaluation.rs_grounding.measure import lay, reached
+from rs_gpt4v_evaluation.rs_grounding.measure import measure as measure_boxes
+from rs_gpt4v_evaluation.rs_vqa.measure import (
     answer_sums,
     bucket,
     measure,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 pytest.importorskip("evaluate")
 
 from rs_gpt4v.bootstrap import Sums, intervals, joined, paired, summed
-from rs_gpt4v_evaluation.rs_caption import rs_caption
-from rs_gpt4v_evaluation.rs_caption.rs_caption import measure
-from rs_gpt4v_evaluation.rs_vqa.rs_vqa import answer_sums
+from rs_gpt4v_evaluation.rs_caption import measure as rs_caption
+from rs_gpt4v_evaluation.rs_caption.measure import measure
+from rs_gpt4v_evaluation.rs_vqa.measure import answer_sums
 
 
 def score_captions(*columns: Any, **options: Any) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("evaluate")
 
-from rs_gpt4v_evaluation.rs_caption import rs_caption
-from rs_gpt4v_evaluation.rs_grounding import rs_grounding
-from rs_gpt4v_evaluation.rs_vqa import rs_vqa
+from rs_gpt4v_evaluation.rs_caption import measure as rs_caption
+from rs_gpt4v_evaluation.rs_grounding import measure as rs_grounding
+from rs_gpt4v_evaluation.rs_vqa import measure as rs_vqa
 
 SCRIPT = Path(__file__).parent / "metric_process.py"
 CAPTIONS: dict[str, list[Any]] = {

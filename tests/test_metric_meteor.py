@@ -22,13 +22,13 @@ pytest.importorskip("snowballstemmer")
 from numba.core import caching
 
 from rs_gpt4v_evaluation.rs_caption import meteor as package
+from rs_gpt4v_evaluation.rs_caption.measure import METEOR_BEAM
 from rs_gpt4v_evaluation.rs_caption.meteor import aligner, compiled, jar, paraphrases
 from rs_gpt4v_evaluation.rs_caption.meteor.jar import meteor_of_jar
 from rs_gpt4v_evaluation.rs_caption.meteor.meteor import scores, summands
 from rs_gpt4v_evaluation.rs_caption.meteor.normaliser import normalise
 from rs_gpt4v_evaluation.rs_caption.meteor.paraphrases import load_paraphrases, read_table
 from rs_gpt4v_evaluation.rs_caption.meteor.synonyms import Synonyms
-from rs_gpt4v_evaluation.rs_caption.rs_caption import METEOR_BEAM
 
 RECORDED = Path(__file__).parent / "golden" / "meteor.json"
 """Scores of `CASES` by pycocoevalcap 1.2 with Java 17; no test of ours writes it."""

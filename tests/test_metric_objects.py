@@ -21,11 +21,11 @@ from rs_gpt4v_evaluation.harnesses import lmms_eval
 from rs_gpt4v_evaluation.judge import judge_scores
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Metric
 from rs_gpt4v_evaluation.report import report
-from rs_gpt4v_evaluation.rs_caption import rs_caption
-from rs_gpt4v_evaluation.rs_detection import rs_detection
-from rs_gpt4v_evaluation.rs_grounding import rs_grounding
-from rs_gpt4v_evaluation.rs_judge import rs_judge
-from rs_gpt4v_evaluation.rs_vqa import rs_vqa
+from rs_gpt4v_evaluation.rs_caption import measure as rs_caption
+from rs_gpt4v_evaluation.rs_detection import measure as rs_detection
+from rs_gpt4v_evaluation.rs_grounding import measure as rs_grounding
+from rs_gpt4v_evaluation.rs_judge import measure as rs_judge
+from rs_gpt4v_evaluation.rs_vqa import measure as rs_vqa
 from rs_gpt4v_evaluation.score import METRIC_OF_TASK, METRICS
 
 MODULES = {

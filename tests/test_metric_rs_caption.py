@@ -8,12 +8,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rs_gpt4v_evaluation.rs_caption import meteor, rs_caption
+from rs_gpt4v_evaluation.rs_caption import measure as rs_caption
+from rs_gpt4v_evaluation.rs_caption import meteor
 from rs_gpt4v_evaluation.rs_caption.bleu import bleu_counts, bleu_scores
 from rs_gpt4v_evaluation.rs_caption.cider import similarities
+from rs_gpt4v_evaluation.rs_caption.measure import measure
 from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts
 from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l
-from rs_gpt4v_evaluation.rs_caption.rs_caption import RSCaption, measure
+from rs_gpt4v_evaluation.rs_caption.rs_caption import RSCaption
 
 
 def score_captions(*columns: Any, **options: Any) -> dict[str, Any]:

@@ -20,8 +20,9 @@ from rs_gpt4v_evaluation.object_sizes import AREAS, SHARES, SIZES
 from rs_gpt4v_evaluation.rs_detection import quads
 from rs_gpt4v_evaluation.rs_detection.average_precision import without_confidence
 from rs_gpt4v_evaluation.rs_detection.matching import find
+from rs_gpt4v_evaluation.rs_detection.measure import measure
 from rs_gpt4v_evaluation.rs_detection.replies import NO_BOX, read
-from rs_gpt4v_evaluation.rs_detection.rs_detection import RSDetection, measure
+from rs_gpt4v_evaluation.rs_detection.rs_detection import RSDetection
 from rs_gpt4v_evaluation.rs_detection.sums import detection_sums
 
 Box = Sequence[float]

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rs_gpt4v_evaluation.rs_judge import rs_judge
-from rs_gpt4v_evaluation.rs_judge.rs_judge import RSJudge, measure
+from rs_gpt4v_evaluation.rs_judge import measure as rs_judge
+from rs_gpt4v_evaluation.rs_judge.measure import measure
+from rs_gpt4v_evaluation.rs_judge.rs_judge import RSJudge
 
 
 def judge_means(*columns: Any, **options: Any) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.harnesses import lmms_eval
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions
-from rs_gpt4v_evaluation.rs_probe import rs_probe
-from rs_gpt4v_evaluation.rs_probe.rs_probe import METRIC, SCORES, measure, yes_or_no
+from rs_gpt4v_evaluation.rs_probe import measure as rs_probe
+from rs_gpt4v_evaluation.rs_probe.measure import METRIC, SCORES, measure, yes_or_no
 from rs_gpt4v_evaluation.score import score
 
 KINDS = [*POSITIVES, *dict.fromkeys(POSITIVES.values())]

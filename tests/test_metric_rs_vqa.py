@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rs_gpt4v_evaluation.rs_vqa import rs_vqa
-from rs_gpt4v_evaluation.rs_vqa.rs_vqa import (
+from rs_gpt4v_evaluation.rs_vqa import measure as rs_vqa
+from rs_gpt4v_evaluation.rs_vqa.measure import (
     METRIC,
-    RSVQA,
     bucket,
     measure,
     normalise_answer,
 )
+from rs_gpt4v_evaluation.rs_vqa.rs_vqa import RSVQA
 
 
 def vqa_accuracy(*columns: Any, **options: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rs_gpt4v_evaluation.rs_caption import meteor, spice
-from rs_gpt4v_evaluation.rs_caption.rs_caption import METRICS, measure
+from rs_gpt4v_evaluation.rs_caption.measure import METRICS, measure
 
 
 def score_captions(*columns: Any, **options: Any) -> dict[str, Any]:

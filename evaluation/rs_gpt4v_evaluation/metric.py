@@ -5,11 +5,7 @@ Each metric's folder exports such a `METRIC`. A score that has no label is shown
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
-from typing import Any, ClassVar, NamedTuple
-
-import datasets
-import evaluate
+from typing import Any, NamedTuple
 
 from rs_gpt4v.bootstrap import Sums
 from rs_gpt4v.box_codecs import ParseFailure
@@ -171,48 +167,9 @@ def starts(by_type: str | tuple[str, ...]) -> tuple[str, ...]:
     return (by_type,) if isinstance(by_type, str) else by_type
 
 
-class EvaluateMetric(evaluate.Metric):
-    """A metric for `evaluate.load`, which shows the docstring of the class.
-
-    A metric's module imports this module, not the class: `evaluate` takes the first class of its
-    own that it finds there. ``citation.bib`` stands in the folder of the module's name.
-    """
-
-    COLUMNS: ClassVar[Mapping[str, Any]]
-    URLS: ClassVar[Sequence[str]]
-    MEASURE: ClassVar[Callable[..., Measured]]
-
-    def _info(self) -> evaluate.MetricInfo:
-        text = self.__doc__ or ""
-        # `evaluate` runs a copy of the module, under the same name, without the files beside it.
-        folder = files("rs_gpt4v_evaluation") / type(self).__module__.rpartition(".")[2]
-        return evaluate.MetricInfo(
-            description=text.partition("\n\n")[0],
-            citation=(folder / "citation.bib").read_text(encoding="utf-8"),
-            inputs_description=text,
-            features=datasets.Features(self.COLUMNS),
-            reference_urls=list(self.URLS),
-        )
-
-    def _compute(self, **columns: Any) -> dict[str, Any]:
-        return self.MEASURE(**columns).result
-
-
 def listed(references: Any) -> Any:
     """The references of a row, of which one may stand alone."""
     return [references] if isinstance(references, str) else references
-
-
-class AnswersMetric(EvaluateMetric):
-    """A metric whose rows have one reference or several."""
-
-    def add(self, *, reference: str | Sequence[str] | None = None, **row: Any) -> None:
-        """As of any metric, in the singular or the plural; a reference is one answer or several."""
-        super().add(**{**row, "references": listed(row.get("references", reference))})
-
-    def add_batch(self, *, references: Iterable[Any], **columns: Any) -> None:
-        """As of any metric; each reference may be one answer or several."""
-        super().add_batch(references=[listed(own) for own in references], **columns)
 
 
 def check_columns(metric: str, **columns: Sequence[Any]) -> None:

@@ -266,7 +266,7 @@ def _frequent_answers(rows: Any) -> dict[str | None, str]:
 
 def _compared(kind: str | None, source: str, answer: str) -> str:
     """An answer as its source compares it: the range of a number, where it compares ranges."""
-    from rs_gpt4v_evaluation.rs_vqa import rs_vqa
+    from rs_gpt4v_evaluation.rs_vqa import measure as rs_vqa
 
     if kind not in ("count", "area"):
         return answer

@@ -33,7 +33,7 @@ from rs_gpt4v_evaluation.harnesses.splits import Tested, predicted_by, tested
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, starts
 from rs_gpt4v_evaluation.object_sizes import SIZES
 from rs_gpt4v_evaluation.predict.predictions import longest, prediction_line
-from rs_gpt4v_evaluation.rs_caption import rs_caption
+from rs_gpt4v_evaluation.rs_caption import measure as rs_caption
 from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
 from rs_gpt4v_evaluation.score import METRIC_OF_TASK, scores_of
 

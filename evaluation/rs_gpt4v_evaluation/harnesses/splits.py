@@ -8,7 +8,7 @@ import datasets
 from rs_gpt4v import NAME
 from rs_gpt4v_builders.folder.source import NAME as FOLDER
 from rs_gpt4v_evaluation.predict.predictions import made_by
-from rs_gpt4v_evaluation.rs_judge import rs_judge
+from rs_gpt4v_evaluation.rs_judge import measure as rs_judge
 from rs_gpt4v_evaluation.score import METRIC_OF_TASK
 
 

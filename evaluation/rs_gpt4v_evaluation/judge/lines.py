@@ -15,7 +15,7 @@ from rs_gpt4v_evaluation.predict.predictions import (
     PredictionFileError,
     checked,
 )
-from rs_gpt4v_evaluation.rs_judge.rs_judge import HIGHEST, LOWEST
+from rs_gpt4v_evaluation.rs_judge.measure import HIGHEST, LOWEST
 
 T = TypeVar("T")
 

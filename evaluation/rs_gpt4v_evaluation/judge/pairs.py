@@ -12,7 +12,7 @@ from rs_gpt4v_evaluation.predict.predictions import (
     PredictionFileError,
     read_predictions,
 )
-from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS
+from rs_gpt4v_evaluation.rs_judge.measure import GROUPS
 
 _ONE_MODEL = ("model", "adapter", "weights")
 

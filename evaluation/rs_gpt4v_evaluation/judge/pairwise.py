@@ -27,7 +27,7 @@ from rs_gpt4v_evaluation.judge.lines import (
 )
 from rs_gpt4v_evaluation.judge.pairs import Pair, check_images, read_pairs
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError
-from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS
+from rs_gpt4v_evaluation.rs_judge.measure import GROUPS
 
 _ORDERS = ("ab", "ba")
 

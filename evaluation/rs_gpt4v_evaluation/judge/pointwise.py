@@ -26,7 +26,7 @@ from rs_gpt4v_evaluation.judge.lines import (
 from rs_gpt4v_evaluation.judge.pairs import Pair, check_images, read_pairs
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Measured
 from rs_gpt4v_evaluation.predict.predictions import PredictedRows, PredictionFileError
-from rs_gpt4v_evaluation.rs_judge.rs_judge import LOWEST, METRIC
+from rs_gpt4v_evaluation.rs_judge.measure import LOWEST, METRIC
 
 
 class JudgeScore(TypedDict):

@@ -14,7 +14,7 @@ from typing import Any
 
 from rs_gpt4v.chat_api import text_part
 from rs_gpt4v_evaluation.judge.replies import CHOICES
-from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS, HIGHEST, LOWEST
+from rs_gpt4v_evaluation.rs_judge.measure import GROUPS, HIGHEST, LOWEST
 
 VERSIONS = {"conversation": "conversation_v1", "detail": "detail_v1", "pairwise": "pairwise_v1"}
 _ANSWERS: dict[str, dict[str, Any]] = {

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from rs_gpt4v.chat_api.answers import shown
 from rs_gpt4v.files import printable
-from rs_gpt4v_evaluation.rs_judge.rs_judge import HIGHEST, LOWEST
+from rs_gpt4v_evaluation.rs_judge.measure import HIGHEST, LOWEST
 
 CHOICES = ("first", "second", "tie")
 

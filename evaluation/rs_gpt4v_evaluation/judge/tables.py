@@ -7,7 +7,7 @@ from typing import Any
 from rs_gpt4v_evaluation.judge import pairwise, pointwise
 from rs_gpt4v_evaluation.judge.asking import Judge, requests
 from rs_gpt4v_evaluation.judge.pairs import check_images, read_pairs
-from rs_gpt4v_evaluation.rs_judge.rs_judge import GROUPS
+from rs_gpt4v_evaluation.rs_judge.measure import GROUPS
 
 _LISTED = 20
 

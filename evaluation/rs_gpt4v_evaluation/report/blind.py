@@ -7,8 +7,8 @@ from typing import NamedTuple
 from rs_gpt4v.scene_classes import choices
 from rs_gpt4v_evaluation.metric import type_name
 from rs_gpt4v_evaluation.report.columns import Column, Row
-from rs_gpt4v_evaluation.rs_scene import rs_scene
-from rs_gpt4v_evaluation.rs_vqa.rs_vqa import (
+from rs_gpt4v_evaluation.rs_scene import measure as rs_scene
+from rs_gpt4v_evaluation.rs_vqa.measure import (
     Form,
     Normalise,
     bucket,

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from rs_gpt4v_evaluation.report.columns import Column, Group, Row
 from rs_gpt4v_evaluation.report.tables import Table, score_names
-from rs_gpt4v_evaluation.rs_grounding.rs_grounding import THRESHOLDS
-from rs_gpt4v_evaluation.rs_vqa.rs_vqa import bucket, normalise_answer
+from rs_gpt4v_evaluation.rs_grounding.measure import THRESHOLDS
+from rs_gpt4v_evaluation.rs_vqa.measure import bucket, normalise_answer
 
 _BINS = 20  # of IoU, 0.05 each
 _MARKS = 30  # of a curve; more would hide it

@@ -9,7 +9,7 @@ from rs_gpt4v_evaluation.judge.lines import ScoredPair, ScoreVerdict, distinct
 from rs_gpt4v_evaluation.judge.pointwise import JudgeScore, measured, scores_of, usable
 from rs_gpt4v_evaluation.predict.predictions import PredictedRows
 from rs_gpt4v_evaluation.report.columns import Column, Row
-from rs_gpt4v_evaluation.rs_judge.rs_judge import METRIC
+from rs_gpt4v_evaluation.rs_judge.measure import METRIC
 from rs_gpt4v_evaluation.score import Score, signature
 
 

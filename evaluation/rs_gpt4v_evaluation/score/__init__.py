@@ -12,14 +12,14 @@ from rs_gpt4v_evaluation.predict.predictions import (
     PredictionFileError,
     read_predictions,
 )
-from rs_gpt4v_evaluation.rs_caption import rs_caption
+from rs_gpt4v_evaluation.rs_caption import measure as rs_caption
 from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
-from rs_gpt4v_evaluation.rs_detection import rs_detection
-from rs_gpt4v_evaluation.rs_grounding import rs_grounding
-from rs_gpt4v_evaluation.rs_judge import rs_judge
-from rs_gpt4v_evaluation.rs_probe import rs_probe
-from rs_gpt4v_evaluation.rs_scene import rs_scene
-from rs_gpt4v_evaluation.rs_vqa import rs_vqa
+from rs_gpt4v_evaluation.rs_detection import measure as rs_detection
+from rs_gpt4v_evaluation.rs_grounding import measure as rs_grounding
+from rs_gpt4v_evaluation.rs_judge import measure as rs_judge
+from rs_gpt4v_evaluation.rs_probe import measure as rs_probe
+from rs_gpt4v_evaluation.rs_scene import measure as rs_scene
+from rs_gpt4v_evaluation.rs_vqa import measure as rs_vqa
 
 __all__ = ["DEFAULT_RULES", "METRICS", "METRIC_OF_TASK", "Rules", "Score", "score", "scores_of"]
 

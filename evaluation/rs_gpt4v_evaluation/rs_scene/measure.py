@@ -1,0 +1,127 @@
+"""Accuracy on scene classification, where the classes to choose from are given."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from rs_gpt4v.bootstrap import Sums, joined
+from rs_gpt4v.scene_classes import choices, squeezed
+from rs_gpt4v_evaluation import metric
+from rs_gpt4v_evaluation.metric import Measured, Metric, Rules
+from rs_gpt4v_evaluation.predict.predictions import Prediction
+from rs_gpt4v_evaluation.rs_scene.replies import Abstention, read
+from rs_gpt4v_evaluation.rs_vqa.measure import answer_marks, answer_sums
+
+VERSION = 1
+
+
+def measure(
+    predictions: Sequence[str],
+    references: Sequence[str] | Sequence[Sequence[str]],
+    classes: Sequence[Sequence[str]],
+) -> Measured:
+    """Accuracies in [0, 1], with numbers of images and what each row adds; see `RSScene`.
+
+    Raises:
+        ValueError: There is nothing to score, a reply or class is missing, or a reference is none
+            of the row's classes.
+    """
+    metric.check_columns(
+        "rs_scene", predictions=predictions, references=references, classes=classes
+    )
+    accepted = [metric.listed(true) for true in references]
+    metric.check_references("rs_scene", accepted)
+    truths = [_truths(row, *item) for row, item in enumerate(zip(accepted, classes, strict=True))]
+    # Many rows have one reply to one choice, and each is read once.
+    asked = list(zip(predictions, (tuple(sorted(names)) for names in classes), strict=True))
+    answer_of = {item: read(*item) for item in set(asked)}
+    answers = [answer_of[item] for item in asked]
+    right = [answer in true for answer, true in zip(answers, truths, strict=True)]
+    strict = [said.strip() in own for said, own in zip(predictions, accepted, strict=True)]
+    kinds = Counter(answer.kind for answer in answers if isinstance(answer, Abstention))
+    names = [score_key(own[0]) for own in accepted]
+    return Measured(
+        joined([answer_sums(np.array(right), names), _strict_sums(strict, names)]),
+        f"rs_scene|v{VERSION}|n:{len(right)}|abstained:{kinds.total()}",
+        n=dict(sorted(Counter(names).items())),
+        counts={"abstained": kinds.total(), **{kind: kinds[kind] for kind in _KINDS}},
+        unparsed={
+            row: answer.reason
+            for row, answer in enumerate(answers)
+            if isinstance(answer, Abstention)
+        },
+    )
+
+
+_KINDS = {
+    "outside": "Replies that name no class",
+    "several": "Replies that name several",
+    "undecided": "Replies that do not decide",
+}
+
+
+def score_key(name: str) -> str:
+    """A class in the key of its score.
+
+    >>> score_key("Dense residential")
+    'dense_residential'
+    """
+    return "_".join(name.lower().split())
+
+
+def _truths(row: int, accepted: list[str], names: Sequence[str]) -> list[str]:
+    """The row's classes that its references are."""
+    by_spelling = {squeezed(name): name for name in names}
+    for true in accepted:
+        if squeezed(true) not in by_spelling:
+            raise ValueError(
+                f"rs_scene: row {row}: the reference {true!r} is none of the {len(names)} classes "
+                "to choose from"
+            )
+    return [by_spelling[squeezed(true)] for true in accepted]
+
+
+def _strict_sums(right: list[bool], names: Sequence[str]) -> Sums:
+    """The scores ``aa_strict`` and ``oa_strict``."""
+    sums = answer_sums(np.array(right), names)
+
+    def scores(summed: np.ndarray) -> dict[str, np.ndarray]:
+        every = sums.scores(summed)
+        return {f"{key}_strict": every[key] for key in ("aa", "oa")}
+
+    return Sums(sums.rows, scores, {"oa_strict": sums.binary["oa"]})
+
+
+def _measure(rows: list[Prediction], _: Rules) -> Measured:
+    names = [choices(row["prompt"]) for row in rows]
+    for row, own in zip(rows, names, strict=True):
+        if len(own) < 2:
+            raise ValueError(
+                f"{row['id']}: its question lists no classes; expected them after a colon, "
+                f"between commas: {row['prompt']!a:.200}"
+            )
+    return measure([r["prediction"] for r in rows], [r["references"] for r in rows], names)
+
+
+METRIC = Metric(
+    "rs_scene",
+    tasks=("scene",),
+    measure=_measure,
+    marks=answer_marks,
+    labels={
+        "aa_strict": "Mean over classes, exact replies",
+        "oa_strict": "All images, exact replies",
+        "aa": "Mean over classes (AA)",
+        "oa": "All images (OA)",
+    },
+    headline="oa",
+    totals=("aa_strict", "oa_strict", "aa", "oa"),
+    counts={"abstained": "Abstentions", **_KINDS},
+    shares=("accuracy_", "aa", "oa"),
+    by_type="accuracy_",
+    heading="Accuracy",
+    note="Abstentions, which name no one class of the question, are wrong answers.",
+    unit="in points",
+    unparsed="abstained",
+)
