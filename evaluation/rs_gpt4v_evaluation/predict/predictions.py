@@ -3,9 +3,8 @@
 import glob
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 import datasets
 from annotated_types import Ge, MinLen
@@ -31,10 +30,19 @@ class Decoding(TypedDict):
     max_new_tokens: int | None
 
 
+class Limit(TypedDict):
+    """Which part of a split was asked: that of ``images`` images drawn by ``seed``, of ``rows``."""
+
+    images: Annotated[int, Ge(1)]
+    seed: int
+    rows: Annotated[int, Ge(0)]
+
+
 class PredictedRows(TypedDict):
     """Which rows were asked: their number and a hash of their ids, messages and references.
 
-    ``box_format`` is the codec that reads the boxes of a reply.
+    ``box_format`` is the codec that reads the boxes of a reply; ``limit`` is absent where all rows
+    of the split were asked, and ``images`` where they were asked with their own images.
     """
 
     config: str
@@ -43,6 +51,8 @@ class PredictedRows(TypedDict):
     box_format: NotRequired[str]
     rows: Annotated[int, Ge(0)]
     fingerprint: str
+    limit: NotRequired[Limit]
+    images: NotRequired[Literal["none", "grey", "other"]]
 
 
 class _Line(TypedDict):
@@ -118,6 +128,15 @@ def read_predictions(path: Path) -> list[Prediction]:
             )
         last = [prediction]
     return list(whole.values())
+
+
+def first_prediction(path: Path) -> Prediction | None:
+    """That of the first line of ``path``, which tells what all lines have in common; None if empty.
+
+    Raises:
+        PredictionFileError: The line is not a prediction.
+    """
+    return next((_parsed(path, number, line) for number, line in whole_lines(path)), None)
 
 
 def _parsed(path: Path, number: int, line: bytes) -> Prediction:
@@ -251,10 +270,9 @@ def finished(out: Path, constants: dict[str, Any]) -> set[str]:
 def longest_reply(out: Path, tasks: Iterable[str]) -> int:
     """New tokens that a reply may have where nobody says: as in ``out`` so far, or `longest`."""
     for file in parts(out):
-        for number, line in islice(whole_lines(file), 1):
-            known = _parsed(file, number, line)["decoding"]["max_new_tokens"]
-            if known is not None:
-                return known
+        first = first_prediction(file)
+        if first and (known := first["decoding"]["max_new_tokens"]) is not None:
+            return known
     return longest(tasks)
 
 

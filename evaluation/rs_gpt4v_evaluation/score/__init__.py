@@ -164,7 +164,7 @@ def tasks_of(predictions: list[Prediction], file: str, rules: Rules = DEFAULT_RU
         PredictionFileError: The file is empty, of several models or splits, or of no task that has
             a metric; a row cannot be scored.
     """
-    _check_one_model(predictions, file)
+    check_one_model(predictions, file)
     by_task: dict[str, list[Prediction]] = {}
     for prediction in predictions:
         by_task.setdefault(prediction["task"], []).append(prediction)
@@ -197,7 +197,7 @@ def _task(
         raise PredictionFileError(f"{file}: {error}") from error
 
 
-def _check_one_model(predictions: list[Prediction], file: str) -> None:
+def check_one_model(predictions: list[Prediction], file: str) -> None:
     if not predictions:
         raise PredictionFileError(f"{file} holds no prediction")
     first = predictions[0]

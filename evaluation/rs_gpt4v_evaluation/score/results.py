@@ -1,0 +1,327 @@
+"""A results file: what one model scores on each task of each config, as JSON.
+
+`results_of` makes it of predictions files; `rs-gpt4v bench` writes it, `rs-gpt4v board` reads it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from typing_extensions import NotRequired, TypedDict
+
+from rs_gpt4v.files import InvalidFileError, read_json, relative
+from rs_gpt4v_evaluation.bootstrap import paired
+from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
+from rs_gpt4v_evaluation.predict.predictions import (
+    Limit,
+    Prediction,
+    PredictionFileError,
+    first_prediction,
+    read_predictions,
+)
+from rs_gpt4v_evaluation.rs_judge import rs_judge
+from rs_gpt4v_evaluation.score import (
+    METRIC_OF_TASK,
+    Score,
+    Task,
+    check_one_model,
+    images,
+    score_of,
+    tasks_of,
+    unscored,
+)
+
+FORMAT = 1
+
+
+class Model(TypedDict):
+    """Who replied.
+
+    ``name`` is that of the predictions files, ``revision`` the commit of the Hub that it was loaded
+    from, ``weights`` tells one state of a model from another that was saved under its name, and
+    ``server`` holds what a server says of itself. What is not known is null.
+    """
+
+    name: str
+    revision: str | None
+    adapter: str | None
+    weights: str | None
+    server: dict[str, str | None] | None
+
+
+class Gap(TypedDict):
+    """By how much a score with the image is above one without it, with its 95 % interval."""
+
+    value: float
+    interval: tuple[float, float] | None
+
+
+class BlindRun(TypedDict):
+    """The same model on ``n`` of the rows without their own image; scores are by their keys."""
+
+    n: int
+    scores: dict[str, float]
+    difference: dict[str, Gap]
+
+
+class MostFrequent(TypedDict):
+    """What always giving the most frequent answer to a type of question scores."""
+
+    scores: dict[str, float]
+    answers: dict[str, str]
+
+
+class Entry(TypedDict):
+    """What one task of one config is worth.
+
+    ``measure`` is the key of the score that stands for all. ``n`` rows about ``images`` images were
+    scored, of ``rows`` that were asked, of which ``missing`` have no prediction. ``limit`` says
+    which images were drawn where not all of the split were asked. ``verified`` says that the scores
+    were computed here, from the replies. ``scores`` and ``intervals`` (95 %) are by their keys;
+    both are empty of rows that a judge has yet to score. ``counts`` holds the numbers of rows of
+    each type (``n_<type>``), of empty replies, and so on. ``predictions`` is the file, as seen from
+    the folder of the results file.
+    """
+
+    config: str
+    task: str
+    split: str
+    protocol: str
+    metric: str
+    measure: str
+    n: int
+    rows: int
+    images: int
+    limit: Limit | None
+    missing: int
+    fingerprint: str | None
+    verified: bool
+    scores: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    counts: dict[str, float | int | None]
+    rule: dict[str, Any]
+    signature: str
+    predictions: str
+    notes: list[str]
+    blind: dict[str, BlindRun]
+    most_frequent: MostFrequent | None
+
+
+class Results(TypedDict):
+    """All entries of one model.
+
+    ``report`` is the page about them, as seen from the folder of the file. ``run`` says how, where
+    and how fast the predictions were made; it alone differs between two runs of the same.
+    """
+
+    format: Literal[1]
+    model: Model
+    entries: list[Entry]
+    report: str | None
+    run: NotRequired[dict[str, Any]]
+
+
+def read_results(path: Path) -> Results:
+    """The results in ``path``: a results file, or a folder with a ``results.json``.
+
+    Raises:
+        InvalidFileError: It is no results file; the message says what is wrong where.
+        OSError: It cannot be read.
+    """
+    file = path / "results.json" if path.is_dir() else path
+    try:
+        return read_json(file, Results)
+    except InvalidFileError as error:
+        raise InvalidFileError(f"{error} (expected a results file of rs-gpt4v bench)") from None
+
+
+def results_of(
+    files: Sequence[Path],
+    blind_files: Sequence[Path] = (),
+    rules: Rules = DEFAULT_RULES,
+    resamples: int = 0,
+    folder: Path | None = None,
+) -> Results:
+    """The results of the predictions in ``files``, which are of one model.
+
+    Args:
+        files: Predictions files.
+        blind_files: Those of the same model without the rows' own images.
+        rules: How replies are compared with the truth.
+        resamples: Draws of the bootstrap that gives the intervals; 0 for no intervals.
+        folder: Where the results file will be, for the paths in it; None for the current one.
+
+    Raises:
+        PredictionFileError: A file is empty or damaged, or the files are of several models.
+        ValueError: Intervals are asked for, and all rows of a task are about one image.
+    """
+    if not files:
+        raise ValueError("results need at least one predictions file")
+    firsts = {file: _first(file) for file in (*files, *blind_files)}
+    model = _one({file: _model(first) for file, first in firsts.items()})
+    entries: list[Entry] = []
+    for file in files:
+        predictions = read_predictions(file)
+        own = _entries(predictions, file, rules, resamples, folder or Path())
+        for blind_file in blind_files:
+            if _split(firsts[blind_file]) == _split(firsts[file]):
+                _add_blind(own, predictions, read_predictions(blind_file), rules, resamples)
+        entries += own
+    return {"format": FORMAT, "model": model, "entries": entries, "report": None}
+
+
+def _first(file: Path) -> Prediction:
+    first = first_prediction(file)
+    if first is None:
+        raise PredictionFileError(f"{file} holds no prediction")
+    return first
+
+
+def _split(prediction: Prediction) -> tuple[str, str, str]:
+    dataset = prediction["dataset"]
+    return dataset["config"], dataset["split"], dataset["protocol"]
+
+
+def _model(first: Prediction) -> Model:
+    return {
+        "name": first["model"],
+        "revision": None,
+        "adapter": first["adapter"],
+        "weights": first["weights"],
+        "server": first.get("server"),
+    }
+
+
+def _one(models: Mapping[Path, Model]) -> Model:
+    (first, model), *others = models.items()
+    for file, other in others:
+        for name in ("name", "adapter", "weights"):
+            if other[name] != model[name]:
+                raise PredictionFileError(
+                    f"{first} and {file} differ in {'model' if name == 'name' else name}: "
+                    f"{model[name]!r} and {other[name]!r}. Results are of one model: "
+                    "give the files of each apart"
+                )
+    return model
+
+
+def _entries(
+    predictions: list[Prediction], file: Path, rules: Rules, resamples: int, folder: Path
+) -> list[Entry]:
+    name = relative(file, folder)
+    absent = predictions[0]["dataset"]["rows"] - len(predictions)
+    scored = [
+        _entry(task, score_of(task, str(file), absent, resamples), name)
+        for task in _tasks(predictions, str(file), rules)
+    ]
+    return [*scored, *_unjudged(predictions, name, absent)]
+
+
+def _tasks(predictions: list[Prediction], file: str, rules: Rules) -> list[Task]:
+    """`tasks_of`, of which there are none in a file of dialogues alone."""
+    if any(prediction["task"] in METRIC_OF_TASK for prediction in predictions):
+        return tasks_of(predictions, file, rules)
+    check_one_model(predictions, file)
+    return []
+
+
+def _add_blind(
+    entries: list[Entry],
+    predictions: list[Prediction],
+    blind: list[Prediction],
+    rules: Rules,
+    resamples: int,
+) -> None:
+    """Set beside each of ``entries`` what the same model scores ``blind``, on the same rows."""
+    by_id = {prediction["id"]: prediction for prediction in predictions}
+    both = [prediction for prediction in blind if prediction["id"] in by_id]
+    seen = [by_id[prediction["id"]] for prediction in both]
+    kind = blind[0]["dataset"].get("images", "unknown")
+    pairs = zip(_tasks(seen, "", rules), _tasks(both, "", rules), strict=True)
+    of_task = {own.name: _blind_run(own, other, resamples) for own, other in pairs}
+    for entry in entries:
+        if entry["task"] in of_task:
+            entry["blind"][kind] = of_task[entry["task"]]
+
+
+def _blind_run(seen: Task, blind: Task, resamples: int) -> BlindRun:
+    ours, scores = seen.measured.sums, blind.measured.sums.total()
+    about = images(seen.rows)
+    tests = (
+        paired(blind.measured.sums, ours, about, resamples)
+        if resamples and len(set(about)) > 1
+        else {}
+    )
+    return {
+        "n": len(seen.rows),
+        "scores": scores,
+        "difference": {
+            name: {
+                "value": value - scores[name],
+                "interval": (tests[name].low, tests[name].high) if name in tests else None,
+            }
+            for name, value in ours.total().items()
+            if name in scores
+        },
+    }
+
+
+def _entry(task: Task, score: Score, name: str) -> Entry:
+    measured, dataset = task.measured, score["dataset"]
+    return {
+        "config": dataset["config"],
+        "task": task.name,
+        "split": dataset["split"],
+        "protocol": dataset["protocol"],
+        "metric": task.metric.name,
+        "measure": task.metric.headline,
+        "n": score["n"],
+        "rows": dataset["rows"],
+        "images": len(set(images(task.rows))),
+        "limit": dataset.get("limit"),
+        "missing": score["missing"],
+        "fingerprint": dataset["fingerprint"],
+        "verified": True,
+        "scores": measured.sums.total(),
+        "intervals": score["intervals"],
+        "counts": {f"n_{kind}": n for kind, n in measured.n.items()} | dict(measured.counts),
+        "rule": score["rule"],
+        "signature": score["signature"],
+        "predictions": name,
+        "notes": score["notes"],
+        "blind": {},
+        "most_frequent": None,
+    }
+
+
+def _unjudged(predictions: list[Prediction], name: str, absent: int) -> Iterator[Entry]:
+    """Of each task that a judge scores: an entry without scores, which says how to get them."""
+    dataset = predictions[0]["dataset"]
+    for task in dict.fromkeys(prediction["task"] for prediction in predictions):
+        if task not in rs_judge.GROUPS:
+            continue
+        rows = [prediction for prediction in predictions if prediction["task"] == task]
+        yield {
+            "config": dataset["config"],
+            "task": task,
+            "split": dataset["split"],
+            "protocol": dataset["protocol"],
+            "metric": rs_judge.METRIC.name,
+            "measure": rs_judge.METRIC.headline,
+            "n": len(rows),
+            "rows": dataset["rows"],
+            "images": len(set(images(rows))),
+            "limit": dataset.get("limit"),
+            "missing": absent,
+            "fingerprint": dataset["fingerprint"],
+            "verified": True,
+            "scores": {},
+            "intervals": {},
+            "counts": {},
+            "rule": {},
+            "signature": "not judged",
+            "predictions": name,
+            "notes": unscored([task], name),
+            "blind": {},
+            "most_frequent": None,
+        }
