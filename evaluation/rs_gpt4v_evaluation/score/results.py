@@ -3,14 +3,16 @@
 `results_of` makes it of predictions files; `rs-gpt4v bench` writes it, `rs-gpt4v board` reads it.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from typing_extensions import NotRequired, TypedDict
 
+from rs_gpt4v.bootstrap import paired
 from rs_gpt4v.files import InvalidFileError, read_json, relative
-from rs_gpt4v_evaluation.bootstrap import paired
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     Limit,
@@ -76,7 +78,9 @@ class Entry(TypedDict):
 
     ``measure`` is the key of the score that stands for all. ``n`` rows about ``images`` images were
     scored, of ``rows`` that were asked, of which ``missing`` have no prediction. ``limit`` says
-    which images were drawn where not all of the split were asked. ``verified`` says that the scores
+    which images were drawn where not all of the split were asked. ``fingerprint`` is that of the
+    asked rows with their wording; ``truth`` that of the scored rows' ids and true answers alone,
+    which is the same for models that are asked in other words. ``verified`` says that the scores
     were computed here, from the replies. ``scores`` and ``intervals`` (95 %) are by their keys;
     both are empty of rows that a judge has yet to score. ``counts`` holds the numbers of rows of
     each type (``n_<type>``), of empty replies, and so on. ``predictions`` is the file, as seen from
@@ -95,6 +99,8 @@ class Entry(TypedDict):
     limit: Limit | None
     missing: int
     fingerprint: str | None
+    truth: str
+    box_format: str | None
     verified: bool
     scores: dict[str, float]
     intervals: dict[str, tuple[float, float]]
@@ -281,6 +287,8 @@ def _entry(task: Task, score: Score, name: str) -> Entry:
         "limit": dataset.get("limit"),
         "missing": score["missing"],
         "fingerprint": dataset["fingerprint"],
+        "truth": truth(task.rows),
+        "box_format": dataset.get("box_format"),
         "verified": True,
         "scores": measured.sums.total(),
         "intervals": score["intervals"],
@@ -292,6 +300,18 @@ def _entry(task: Task, score: Score, name: str) -> Entry:
         "blind": {},
         "most_frequent": None,
     }
+
+
+def truth(rows: Sequence[Prediction]) -> str:
+    """16 hex digits of the ids of ``rows`` and of what is true of them, whatever their order.
+
+    True boxes stand for themselves: their text in the references depends on the box format.
+    """
+    lines = sorted(
+        json.dumps([row["id"], row["boxes"] or row["references"]], ensure_ascii=False)
+        for row in rows
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _unjudged(predictions: list[Prediction], name: str, absent: int) -> Iterator[Entry]:
@@ -314,6 +334,8 @@ def _unjudged(predictions: list[Prediction], name: str, absent: int) -> Iterator
             "limit": dataset.get("limit"),
             "missing": absent,
             "fingerprint": dataset["fingerprint"],
+            "truth": truth(rows),
+            "box_format": dataset.get("box_format"),
             "verified": True,
             "scores": {},
             "intervals": {},
