@@ -56,6 +56,12 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
         assert json.dumps(read) == json.dumps(found)
 
 
+def test_rows_of_the_sample_are_marked(tmp_path: Path) -> None:
+    lines = [row(1, image="/cache/rs_gpt4v_sample-1/RSVQA_LR/1.tif"), row(2)]
+    assert results_of([write(tmp_path / "s.jsonl", lines)])["entries"][0]["sample"] is True
+    assert results_of([write(tmp_path / "r.jsonl", lines[1:])])["entries"][0]["sample"] is False
+
+
 def test_no_results_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text('{"format": 2, "model": "m", "entries": []}')
     with pytest.raises(InvalidFileError, match=r"results\.json: it lacks report.*rs-gpt4v bench"):

@@ -8,9 +8,7 @@ from rs_gpt4v.box_codecs import ParseFailure
 from rs_gpt4v.boxes import Points
 from rs_gpt4v_evaluation.metric import Mark, Metric
 from rs_gpt4v_evaluation.predict.predictions import Decoding, Prediction
-from rs_gpt4v_evaluation.score import Score, Task
-
-_SAMPLE = "rs_gpt4v_sample"  # is in the path of every image of the embedded sample
+from rs_gpt4v_evaluation.score import Score, Task, is_sample
 
 
 class Row(NamedTuple):
@@ -112,7 +110,7 @@ class Group(NamedTuple):
     @property
     def is_sample(self) -> bool:
         """Whether rows come from the embedded sample."""
-        return any(_SAMPLE in (row.image or "") for column in self.columns for row in column.rows)
+        return any(is_sample(row.image) for column in self.columns for row in column.rows)
 
 
 def rows_of(key: str, score: Score) -> int | None:

@@ -210,6 +210,11 @@ def check_one_model(predictions: list[Prediction], file: str) -> None:
                 )
 
 
+def is_sample(image: str | None) -> bool:
+    """Whether an image is one of the embedded sample, by its path."""
+    return "rs_gpt4v_sample" in (image or "")
+
+
 def images(predictions: Sequence[Prediction]) -> list[str]:
     """Which image each row is about; a row without one stands for itself."""
     return [prediction["image"] or prediction["id"] for prediction in predictions]

@@ -21,13 +21,14 @@ from rs_gpt4v_evaluation.predict.predictions import (
     first_prediction,
     read_predictions,
 )
-from rs_gpt4v_evaluation.rs_judge import rs_judge
+from rs_gpt4v_evaluation.rs_judge import measure as rs_judge
 from rs_gpt4v_evaluation.score import (
     METRIC_OF_TASK,
     Score,
     Task,
     check_one_model,
     images,
+    is_sample,
     score_of,
     tasks_of,
     unscored,
@@ -80,11 +81,12 @@ class Entry(TypedDict):
     scored, of ``rows`` that were asked, of which ``missing`` have no prediction. ``limit`` says
     which images were drawn where not all of the split were asked. ``fingerprint`` is that of the
     asked rows with their wording; ``truth`` that of the scored rows' ids and true answers alone,
-    which is the same for models that are asked in other words. ``verified`` says that the scores
-    were computed here, from the replies. ``scores`` and ``intervals`` (95 %) are by their keys;
-    both are empty of rows that a judge has yet to score. ``counts`` holds the numbers of rows of
-    each type (``n_<type>``), of empty replies, and so on. ``predictions`` is the file, as seen from
-    the folder of the results file.
+    which is the same for models that are asked in other words. ``sample`` says that images are of
+    the embedded synthetic sample, ``verified`` that the scores were computed here, from the
+    replies. ``scores`` and ``intervals`` (95 %) are by their keys; both are empty of rows that a
+    judge has yet to score. ``counts`` holds the numbers of rows of each type (``n_<type>``), of
+    empty replies, and so on. ``predictions`` is the file, as seen from the folder of the results
+    file.
     """
 
     config: str
@@ -100,6 +102,7 @@ class Entry(TypedDict):
     missing: int
     fingerprint: str | None
     truth: str
+    sample: bool
     box_format: str | None
     verified: bool
     scores: dict[str, float]
@@ -288,6 +291,7 @@ def _entry(task: Task, score: Score, name: str) -> Entry:
         "missing": score["missing"],
         "fingerprint": dataset["fingerprint"],
         "truth": truth(task.rows),
+        "sample": any(is_sample(row["image"]) for row in task.rows),
         "box_format": dataset.get("box_format"),
         "verified": True,
         "scores": measured.sums.total(),
@@ -335,6 +339,7 @@ def _unjudged(predictions: list[Prediction], name: str, absent: int) -> Iterator
             "missing": absent,
             "fingerprint": dataset["fingerprint"],
             "truth": truth(rows),
+            "sample": any(is_sample(row["image"]) for row in rows),
             "box_format": dataset.get("box_format"),
             "verified": True,
             "scores": {},
