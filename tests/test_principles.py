@@ -269,7 +269,7 @@ def test_unity_by_hand() -> None:
             task="grounding",
         )
     )
-    assert dataclasses.astuple(found) == (0.5, 0.25, 0.5, 0.5)
+    assert dataclasses.astuple(found) == (0.5, 0.25, 0.5, 0.5, {})
     assert unity(material(SHIPS)).boxes_read is None
 
 

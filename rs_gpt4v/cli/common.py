@@ -140,11 +140,25 @@ def folder_options(
 def _pair(option: str, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
-        raise ValueError(f"{option} {text}: expected NAME=VALUE, such as {_PAIRS[option]}")
+        kind = "PATH" if option == "--beside" else "VALUE"
+        raise ValueError(f"{option} {text}: expected NAME={kind}, such as {_PAIRS[option]}")
     return name, value
 
 
-_PAIRS = {"--columns": "caption=text_en", "--data-files": "train=a.json"}
+_PAIRS = {
+    "--columns": "caption=text_en",
+    "--data-files": "train=a.json",
+    "--beside": "GeoChat=geochat.json",
+}
+
+
+def paths_by_name(option: str, texts: Sequence[str]) -> dict[str, Path]:
+    """What ``NAME=PATH`` says, each name once."""
+    pairs = [_pair(option, text) for text in texts]
+    named = {name: Path(path).expanduser() for name, path in pairs}
+    if len(named) < len(pairs):
+        raise ValueError(f"{option}: two have the same name: {', '.join(n for n, _ in pairs)}")
+    return named
 
 
 def _data_files(texts: list[str]) -> list[str] | dict[str, list[str]]:
@@ -231,8 +245,8 @@ def _refuse_environment(context: typer.Context, configs: list[str | None]) -> No
 
 
 def keep_inputs(
-    written: list[Path | None],
-    read: list[Path | None],
+    written: Sequence[Path | None],
+    read: Sequence[Path | None],
     data_dir: Path | None = None,
     configs: Sequence[str] = (),
 ) -> None:

@@ -325,6 +325,14 @@ def principles(
     reviews: Annotated[
         list[Path] | None, typer.Option(help="Reviews files of these candidates; repeatable.")
     ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Published dialogues as NAME=PATH, a JSON file or a folder; repeatable. Their "
+            "images are not needed. All numbers are then in one table."
+        ),
+    ] = None,
+    intervals: common.Intervals = False,
     out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("principles.html"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     *,
@@ -333,16 +341,22 @@ def principles(
     """Measure the paper's six design principles on configs and generated dialogues.
 
     Example: `rs-gpt4v principles conversation cap_ucm vqa_lr --candidates candidates.jsonl`
+
+    Beside published data: `rs-gpt4v principles conversation detail --beside GeoChat=geochat.json`
     """
     from rs_gpt4v_generation.principles.measure import report
     from rs_gpt4v_generation.principles.page import write_page
-    from rs_gpt4v_generation.principles.tables import to_text
+    from rs_gpt4v_generation.principles.tables import to_one_table, to_text
 
-    common.keep_inputs([out], [*(candidates or ()), *(reviews or ())], data_dir, configs or ())
+    published = common.paths_by_name("--beside", beside or ())
+    inputs = [*(candidates or ()), *(reviews or ()), *published.values()]
+    common.keep_inputs([out], inputs, data_dir, configs or ())
     measured = report(
         configs or (),
         candidates or (),
         reviews or (),
+        beside=published,
+        resamples=1000 if intervals else 0,
         split=split,
         absent_allowed=on_missing == "skip",
         **common.row_options(
@@ -353,7 +367,8 @@ def principles(
     if as_json:
         typer.echo(json.dumps({"sample": sample, **asdict(measured)}, indent=2))
     else:
-        typer.echo(f"{to_text(measured)}\n\nCharts: {out}")
+        text = to_one_table(measured) if published else to_text(measured)
+        typer.echo(f"{text}\n\nCharts: {out}")
 
 
 def _harness(kind: str) -> Any:

@@ -120,19 +120,20 @@ def _is_any(candidate: Candidate) -> bool:
     return dialogues.is_answered(item) or any(name in item for name in dialogues.LISTS)
 
 
-_ROWS = {"conversation": adapt.conversation}
+ROWS = {"conversation": adapt.conversation}
+"""What dialogues become, whatever wrote them."""
 
-LLAVA = Layout("llava", "conversations of LLaVA or ShareGPT", _is_llava, _read, _ROWS)
-MESSAGES = Layout("messages", "messages of TRL or ms-swift", _is_messages, _read, _ROWS)
+LLAVA = Layout("llava", "conversations of LLaVA or ShareGPT", _is_llava, _read, ROWS)
+MESSAGES = Layout("messages", "messages of TRL or ms-swift", _is_messages, _read, ROWS)
 INSTRUCTIONS = Layout(
     "instructions",
     "questions with their answers of Alpaca, ms-swift or LHRS-Bot",
     _is_instructions,
     _read,
-    _ROWS,
+    ROWS,
 )
 TOOLS = tuple(
-    Layout(name, f"dialogues of {title}", _is_any, _read, _ROWS)
+    Layout(name, f"dialogues of {title}", _is_any, _read, ROWS)
     for name, title in (
         ("sharegpt", "ShareGPT"),
         ("llama_factory", "LLaMA-Factory"),

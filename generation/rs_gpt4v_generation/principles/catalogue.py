@@ -43,15 +43,28 @@ class Measure(NamedTuple):
         return isinstance(value, Distinct) and 0 < value.of < N_GRAMS
 
     def shown(self, measured: Measured) -> str:
-        """The number as text: "12.3 %", "4.56", "7 (5-9)", "-" where there is none."""
+        """The number as text: "12.3 %", "4.56", "7 (5-9)", "-" where there is none.
+
+        Its interval follows, where there is one: "12.3% [11.0, 13.5]".
+        """
         value = self.value(measured)
         if value is None:
             return "-"
         if isinstance(value, Quartiles):
             return f"{value.median:,} ({value.low:,}\N{EN DASH}{value.high:,})"
         if self.kind == "share":
-            return f"{value:.1%}{'*' if self.is_of_few(measured) else ''}"
-        return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+            text = f"{value:.1%}{'*' if self.is_of_few(measured) else ''}"
+        else:
+            text = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+        return text + self._interval(measured)
+
+    def _interval(self, measured: Measured) -> str:
+        principle, name = self.field.split(".", 1)
+        ends = getattr(getattr(measured, principle), "intervals", {}).get(name)
+        if ends is None:
+            return ""
+        low, high = (f"{100 * v:.1f}" if self.kind == "share" else f"{v:,.2f}" for v in ends)
+        return f" [{low}, {high}]"
 
     def _found(self, measured: Measured) -> float | Quartiles | Distinct | None:
         principle, name = self.field.split(".", 1)

@@ -1,14 +1,14 @@
 """Complexity: how much is asked, and in how many steps."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from rs_gpt4v_generation.claims import sentences
 from rs_gpt4v_generation.principles.forms import FORMS
 from rs_gpt4v_generation.principles.richness import Quartiles, quartiles
-from rs_gpt4v_generation.principles.turns import Turns
+from rs_gpt4v_generation.principles.turns import Intervals, Turns
 from rs_gpt4v_generation.principles.words import ASKED_ATTRIBUTES, phrases, words
 
 
@@ -23,6 +23,7 @@ class Complexity:
     forms: dict[str, float]
     places: float
     attributes: float
+    intervals: Intervals = field(default_factory=dict)
 
     @property
     def reasoning(self) -> float:
@@ -35,14 +36,24 @@ def complexity(turns: Turns) -> Complexity:
     per_dialogue = np.bincount(turns.row, minlength=turns.rows)
     questions = turns.questions
     forms = Counter(turns.forms.tolist())
+    answer_sentences = turns.answers.each(lambda text: len(sentences(text)))
+    attributes = questions.each(_asks_attribute)
+    is_first = np.diff(turns.row, prepend=-1) > 0
     return Complexity(
         turns=quartiles(per_dialogue),
         mean_turns=float(per_dialogue.mean()),
         question_words=quartiles(questions.each(lambda text: len(words(text)))),
-        answer_sentences=float(turns.answers.each(lambda text: len(sentences(text))).mean()),
+        answer_sentences=float(answer_sentences.mean()),
         forms={name: forms[name] / turns.count for name in FORMS},
         places=float(turns.asks_place.mean()),
-        attributes=float(questions.each(_asks_attribute).mean()),
+        attributes=float(attributes.mean()),
+        intervals=turns.intervals(
+            mean_turns=(np.ones(turns.count), is_first),
+            answer_sentences=answer_sentences,
+            reasoning=turns.forms == "reasoning",
+            places=turns.asks_place,
+            attributes=attributes,
+        ),
     )
 
 

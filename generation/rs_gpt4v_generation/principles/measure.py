@@ -1,7 +1,8 @@
 """The six principles of each config and each generated product, measured."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tqdm import tqdm
 from rs_gpt4v import NAME
 from rs_gpt4v_builders import members
 from rs_gpt4v_builders.builder import UNUSABLE
+from rs_gpt4v_builders.folder.dialogue_texts import read_dialogue_texts
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_builders.stats.composition import by_task
 from rs_gpt4v_generation.candidates import Queue, read_queue
@@ -19,7 +21,7 @@ from rs_gpt4v_generation.principles.correctness import Correctness, correctness
 from rs_gpt4v_generation.principles.diversity import Diversity, diversity
 from rs_gpt4v_generation.principles.richness import Richness, richness
 from rs_gpt4v_generation.principles.robustness import Robustness, robustness
-from rs_gpt4v_generation.principles.turns import Origin, Turns, of_queue, of_rows
+from rs_gpt4v_generation.principles.turns import Origin, Turns, of_queue, of_rows, of_texts
 from rs_gpt4v_generation.principles.unity import Unity, unity
 from rs_gpt4v_generation.review.decisions import ReviewsError, read_decisions
 from rs_gpt4v_generation.review.reconcile import Outcome, outcomes
@@ -55,15 +57,21 @@ class Report:
         measured: In the order in which it was asked for, generated dialogues last.
         absent: Why configs are missing, by name.
         unreadable: Why lines of the queues are no candidates.
+        left_out: Of published dialogues, how many cannot be used, and why, by name.
     """
 
     measured: list[Measured]
     absent: dict[str, str]
     unreadable: list[str]
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
-def measure(turns: Turns, settled: Mapping[str, Outcome]) -> Measured:
-    """The principles of ``turns``; ``settled`` is what reviewers say of its candidates."""
+def measure(turns: Turns, settled: Mapping[str, Outcome], resamples: int = 0) -> Measured:
+    """The principles of ``turns``; ``settled`` is what reviewers say of its candidates.
+
+    ``resamples`` draws of the images give the intervals; 0 gives none.
+    """
+    turns = replace(turns, resamples=resamples)
     generated = turns.origin == "generated"
     return Measured(
         name=turns.name,
@@ -86,6 +94,8 @@ def report(
     candidates: Sequence[Path] = (),
     reviews: Sequence[Path] = (),
     *,
+    beside: Mapping[str, Path] | None = None,
+    resamples: int = 0,
     split: str = "train",
     absent_allowed: bool = False,
     **options: Any,
@@ -96,6 +106,9 @@ def report(
         configs: Configs or groups, of which each member is measured apart.
         candidates: Queues of generated dialogues.
         reviews: Reviews files of any of the queues.
+        beside: Published dialogues, a file or folder of config "folder" each, by the names to give
+            them. Their images are not looked at.
+        resamples: How many draws of the images give the 95 % intervals; 0: no intervals.
         split: Which rows of the configs.
         absent_allowed: Leave out a config that cannot be built or lacks the split, and say so.
         options: Further options of ``load_dataset("rs_gpt4v", ...)``.
@@ -103,22 +116,37 @@ def report(
     Raises:
         ValueError: Nothing was named, a config lacks the split, or reviews fit no queue.
         SourceNotFoundError: A release is absent and may not be.
+        AnnotationError: What is named ``beside`` holds no dialogues.
         EmptyQueueError: A queue has no candidates.
         ReviewsError: A reviews file is broken, or two of one queue are of one reviewer.
     """
     names = list(dict.fromkeys(member for name in configs for member in members(name)))
-    if not (names or candidates):
-        raise ValueError("nothing to measure: name configs (cap_ucm vqa_lr), or give --candidates")
+    if not (names or candidates or beside):
+        raise ValueError(
+            "nothing to measure: name configs (cap_ucm vqa_lr), or give --candidates or --beside"
+        )
     queues = [read_queue(path) for path in candidates]
     settled = _settled(queues, reviews)
     absent: dict[str, str] = {}
+    left_out: dict[str, str] = {}
+    published = _published(beside or {}, split, left_out)
     of_configs = _turns_of(names, split, absent if absent_allowed else None, options)
-    measured = [measure(turns, {}) for turns in of_configs]
+    measured = [measure(turns, {}, resamples) for turns in chain(of_configs, published)]
     for queue, outcome_of in zip(queues, settled, strict=True):
-        measured += [measure(turns, outcome_of) for turns in of_queue(queue)]
+        measured += [measure(turns, outcome_of, resamples) for turns in of_queue(queue)]
     if not measured:
         raise SourceNotFoundError(next(iter(absent.values())))
-    return Report(measured, absent, [problem for queue in queues for problem in queue.problems])
+    problems = [problem for queue in queues for problem in queue.problems]
+    return Report(measured, absent, problems, left_out)
+
+
+def _published(beside: Mapping[str, Path], split: str, left_out: dict[str, str]) -> Iterator[Turns]:
+    for name, path in beside.items():
+        texts = read_dialogue_texts(path, split)
+        if texts.left_out:
+            items = f"{texts.left_out:,} of {texts.left_out + len(texts.records):,} items"
+            left_out[name] = f"{items} cannot be used, the first: {texts.first}"
+        yield of_texts(name, texts.records)
 
 
 def _turns_of(

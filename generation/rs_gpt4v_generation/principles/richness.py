@@ -1,13 +1,13 @@
 """Richness: how much an answer says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
 
 from rs_gpt4v.object_classes import DIOR, plural
-from rs_gpt4v_generation.principles.turns import Turns
+from rs_gpt4v_generation.principles.turns import Intervals, Turns
 from rs_gpt4v_generation.principles.words import (
     BACKGROUND,
     COLOURS,
@@ -53,14 +53,19 @@ class Richness:
     materials: float
     spatial: float
     background: float
+    intervals: Intervals = field(default_factory=dict)
 
 
 def richness(turns: Turns) -> Richness:
     """The richness of the answers of ``turns``."""
     counts = turns.answers.each(_counts)
-    means = counts.mean(axis=0).tolist()
-    background = float(turns.answers.matches(BACKGROUND).mean())
-    return Richness(quartiles(counts[:, 0]), *means[1:], background=background)
+    background = turns.answers.matches(BACKGROUND)
+    columns = {**dict(zip(_COUNTED, counts.T[1:], strict=True)), "background": background}
+    means = {name: float(column.mean()) for name, column in columns.items()}
+    return Richness(quartiles(counts[:, 0]), **means, intervals=turns.intervals(**columns))
+
+
+_COUNTED = ("content_words", "classes", "colours", "sizes", "materials", "spatial")
 
 
 def _counts(answer: str) -> list[int]:

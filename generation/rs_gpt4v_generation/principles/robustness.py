@@ -1,10 +1,10 @@
 """Robustness: questions on what is not there."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rs_gpt4v_generation.claims import yes_or_no
-from rs_gpt4v_generation.principles.turns import Turns
+from rs_gpt4v_generation.principles.turns import Intervals, Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Robustness:
     negatives_of_yes_no: float | None
     balance: float | None
     spatial: float
+    intervals: Intervals = field(default_factory=dict)
 
 
 def robustness(turns: Turns) -> Robustness:
@@ -40,6 +41,7 @@ def robustness(turns: Turns) -> Robustness:
     zero = counting & turns.answers.each(is_zero)
     no, yes = closed & (replied == "no"), closed & (replied == "yes")
     negative = no | zero
+    spatial = negative & turns.asks_place
     share = float(no.sum() / (yes | no).sum()) if (yes | no).any() else None
     return Robustness(
         yes=int(yes.sum()),
@@ -50,7 +52,10 @@ def robustness(turns: Turns) -> Robustness:
         negatives=float(negative.mean()),
         negatives_of_yes_no=share,
         balance=None if share is None else 1 - abs(2 * share - 1),
-        spatial=float((negative & turns.asks_place).mean()),
+        spatial=float(spatial.mean()),
+        intervals=turns.intervals(
+            negatives=negative, spatial=spatial, negatives_of_yes_no=(no, yes | no)
+        ),
     )
 
 

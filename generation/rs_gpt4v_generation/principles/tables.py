@@ -24,12 +24,57 @@ def to_text(report: Report) -> str:
     parts = [_table("Measured", _SIZES, map(_size_cells, measured))]
     for principle in PRINCIPLES:
         parts += _sections(principle, measured)
+    return "\n\n".join([*parts, *_notes(report)])
+
+
+def to_one_table(report: Report) -> str:
+    """The paper's Table 4 with numbers: a line for each measure, a column for each data set."""
+    measured = report.measured
+    rows: list[tuple[str, ...]] = [
+        ("Size" * (not place), name, *cells)
+        for place, (name, *cells) in enumerate(
+            zip(_SIZES[1:], *(_size_cells(item)[1:] for item in measured), strict=True)
+        )
+    ]
+    reasons: dict[str, list[str]] = {}
+    for principle in PRINCIPLES:
+        for place, measure in enumerate(principle.measures):
+            cells = [measure.shown(item) for item in measured]
+            rows.append((principle.name * (not place), measure.title, *cells))
+            for item in measured:
+                if measure.value(item) is None:
+                    reason = f"{measure.title}: {_why_not(measure.field, item)}"
+                    reasons.setdefault(reason, []).append(item.name)
+    head = ("", "measure", *(item.name for item in measured))
+    whys = [f"  {reason} ({', '.join(names)})" for reason, names in reasons.items()]
+    parts = [_table("Principles", head, rows)]
+    parts += ["\n".join(["Not measured", *whys])] * bool(whys)
+    return "\n\n".join([*parts, *_notes(report)])
+
+
+def _why_not(field: str, item: Measured) -> str:
+    """Why a measure has no value."""
+    if field == "correctness.clean":
+        no_boxes = "without boxes of all objects no answer can be checked"
+        return "no check has run" if item.origin == "generated" else no_boxes
+    if field == "unity.boxes_read":
+        unknown = "boxes need the sizes of the images, which are not read"
+        return unknown if item.unity.boxes else "no answer has a box"
+    if field.startswith("robustness."):
+        return "no yes-or-no question is answered yes or no"
+    return "the texts are too short or too few"
+
+
+def _notes(report: Report) -> list[str]:
+    """What is to be known of any of the numbers."""
+    measured, parts = report.measured, []
     if any(m.is_of_few(item) for p in PRINCIPLES for m in p.measures for item in measured):
         parts.append(FEW)
     parts += [f"{config} was not measured: {reason}" for config, reason in report.absent.items()]
+    parts += [f"{name}: {reason}" for name, reason in report.left_out.items()]
     if report.unreadable:
         parts.append(f"{len(report.unreadable):,} lines are no candidates: {report.unreadable[0]}")
-    return "\n\n".join(parts)
+    return parts
 
 
 _SIZES = ("", "task", "dialogues", "turns", "images", "sample", "origin")
@@ -84,7 +129,7 @@ def _verdict_rows(measured: Sequence[Measured]) -> list[list[str]]:
     ]
 
 
-_WORDS = ("", "task", "origin", "check", "checks and reviews")
+_WORDS = ("", "task", "origin", "check", "checks and reviews", "measure")
 """Columns of words: they start at the left, numbers end at the right."""
 
 

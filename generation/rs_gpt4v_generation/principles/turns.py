@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rs_gpt4v import bootstrap
 from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_builders.stats.composition import TEMPLATES, template_of
 from rs_gpt4v_generation.candidates import Candidate, Queue
@@ -26,6 +27,8 @@ from rs_gpt4v_generation.principles.words import SPATIAL, phrases, words
 from rs_gpt4v_generation.products import PRODUCTS
 
 Origin = Literal["templates", "release", "generated"]
+Intervals = dict[str, tuple[float, float]]
+"""Both ends of the 95 % interval of measures, by their names; empty unless asked for."""
 
 SAMPLE = 10_000
 """Turns that are drawn where a measure depends on how many there are."""
@@ -80,11 +83,13 @@ class Turns:
         rows: Dialogues.
         images: Distinct images.
         row: For each turn its dialogue, from 0.
+        image: For each dialogue the number of its first image; those without have one each.
         sizes: For each dialogue the width and height of its image, in pixels.
         instructions: What the user says, as it stands.
         questions: The same without the templates' words around a source's own question.
         answers: What the assistant says.
         candidates: The generated dialogues themselves.
+        resamples: How many draws of the images give an interval; 0: no intervals.
     """
 
     name: str
@@ -93,11 +98,13 @@ class Turns:
     rows: int
     images: int
     row: np.ndarray
+    image: np.ndarray
     sizes: np.ndarray
     instructions: Texts
     questions: Texts
     answers: Texts
     candidates: tuple[Candidate, ...] = ()
+    resamples: int = 0
 
     @property
     def count(self) -> int:
@@ -113,6 +120,29 @@ class Turns:
     def asks_place(self) -> np.ndarray:
         """For each turn whether its question has a word for a place or a direction."""
         return self.questions.each(lambda text: any(phrases(words(text), SPATIAL)))
+
+    def intervals(self, **means: np.ndarray | tuple[np.ndarray, np.ndarray]) -> Intervals:
+        """The intervals of means over turns, by drawing images with all their turns.
+
+        Args:
+            means: For each turn its value; or a value and the weight that it has.
+        """
+        if not self.resamples or self.image.max() < 1:
+            return {}
+        one = np.ones(self.count)
+        pairs = {n: m if isinstance(m, tuple) else (m, one) for n, m in means.items()}
+        names = [name for name, (_, weight) in pairs.items() if weight.any()]
+        columns = [pairs[name][part] for part in (0, 1) for name in names]
+        images = self.image[self.row]
+        by_image = np.stack([np.bincount(images, column) for column in columns], 1)
+
+        def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
+            with np.errstate(invalid="ignore"):  # a draw may have no weight
+                shares = sums[..., : len(names)] / sums[..., len(names) :]
+            return {name: shares[..., place] for place, name in enumerate(names)}
+
+        sums = bootstrap.Sums(by_image, scores, {})
+        return bootstrap.intervals(sums, range(len(by_image)), self.resamples)
 
     def sample(self, seed: int = 0) -> np.ndarray:
         """At most `SAMPLE` turns in random order, the same for one seed."""
@@ -131,8 +161,37 @@ def of_rows(name: str, rows: datasets.Dataset) -> Turns:
         task,
         table["messages"].combine_chunks(),
         images=pc.count_distinct(paths).as_py(),
+        image=_numbered(paths.take(_firsts(table["images"].combine_chunks()))),
         sizes=np.column_stack([table[side].to_numpy() for side in ("width", "height")]),
     )
+
+
+def of_texts(name: str, records: pa.Table) -> Turns:
+    """The turns of `rs_gpt4v.records.DIALOGUES` whose images nobody looked at."""
+    image, further = (records[column].combine_chunks() for column in ("image", "further_images"))
+    return _turns(
+        name,
+        "release",
+        "conversation",
+        records["messages"].combine_chunks(),
+        images=pc.count_distinct(pa.chunked_array([image, further.flatten()])).as_py(),
+        image=_numbered(image),
+        sizes=np.full((len(image), 2), np.nan),
+    )
+
+
+def _firsts(lists: pa.ListArray) -> pa.Array:
+    """Where the first item of each list is among all items; null where there is none."""
+    lengths = pc.list_value_length(lists).to_numpy()
+    return pa.array(lengths.cumsum() - lengths, pa.int64(), mask=lengths == 0)
+
+
+def _numbered(names: pa.Array) -> np.ndarray:
+    """A number for each name, the same for the same name; null has another each time."""
+    numbers = names.dictionary_encode().indices
+    further = np.arange(len(names)) + len(names)
+    each = pc.coalesce(numbers, pa.array(further, numbers.type)).to_numpy()
+    return np.unique(each, return_inverse=True)[1]
 
 
 def of_queue(queue: Queue) -> list[Turns]:
@@ -155,6 +214,7 @@ def _of_candidates(path: Path, candidates: list[Candidate]) -> Turns:
             FEATURES.arrow_schema.field("messages").type,
         ),
         images=len({candidate["image"] for candidate in candidates}),
+        image=_numbered(pa.array([candidate["image"] for candidate in candidates])),
         sizes=np.array([[candidate["width"], candidate["height"]] for candidate in candidates]),
         candidates=tuple(candidates),
     )

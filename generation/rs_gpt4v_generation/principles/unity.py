@@ -1,12 +1,12 @@
 """Unity: whether all tasks are told in one form."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v_builders.stats.composition import TEMPLATES, template_of
-from rs_gpt4v_generation.principles.turns import Turns
+from rs_gpt4v_generation.principles.turns import Intervals, Turns
 from rs_gpt4v_generation.principles.words import BOX
 
 FORMAT_HINTS = (
@@ -26,6 +26,7 @@ class Unity:
     format_hints: float
     boxes: float
     boxes_read: float | None
+    intervals: Intervals = field(default_factory=dict)
 
 
 def unity(turns: Turns) -> Unity:
@@ -33,11 +34,14 @@ def unity(turns: Turns) -> Unity:
     instructions = turns.instructions
     made_by = template_of(instructions.distinct, TEMPLATES.get(turns.task, ()))
     holds = turns.answers.matches(BOX)
+    from_template = (made_by >= 0)[instructions.at]
+    hints = instructions.matches(FORMAT_HINTS)
     return Unity(
-        templates=float((made_by >= 0)[instructions.at].mean()),
-        format_hints=float(instructions.matches(FORMAT_HINTS).mean()),
+        templates=float(from_template.mean()),
+        format_hints=float(hints.mean()),
         boxes=float(holds.mean()),
         boxes_read=_read(turns, np.flatnonzero(holds)),
+        intervals=turns.intervals(templates=from_template, format_hints=hints, boxes=holds),
     )
 
 
