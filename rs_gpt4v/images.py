@@ -183,8 +183,19 @@ def checked(file: ImageFile, conversion: Conversion = AS_IS) -> Checked:
             return Checked(_turned(image).size, None)
         image.draft(None, (max(1, width // 8), max(1, height // 8)))
         _turned(image)
-        on_its_side = image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
-        return Checked((height, width) if on_its_side else (width, height), None)
+        return Checked((height, width) if _is_on_its_side(image) else (width, height), None)
+
+
+def frame_size(file: ImageFile) -> tuple[int, int]:
+    """Width and height in pixels of what `open_image` would open, as the file's head says.
+
+    Raises:
+        ImageError: It is no image; damaged data behind its head are not seen.
+    """
+    with _opened(file, FOR_THE_EYE) as image:
+        width, height = image.width, image.height
+        turned = isinstance(image, Image.Image) and _is_to_be_turned(image)
+        return (height, width) if turned and _is_on_its_side(image) else (width, height)
 
 
 def upright_file(path: str | Path) -> bytes | None:
@@ -233,6 +244,10 @@ def _turned(image: Image.Image) -> Image.Image:
     if image.getexif().get(ExifTags.Base.Orientation) is not None:
         return ImageOps.exif_transpose(image)
     return image
+
+
+def _is_on_its_side(image: Any) -> bool:
+    return image.getexif().get(ExifTags.Base.Orientation) in _ON_ITS_SIDE
 
 
 def _is_to_be_turned(image: Any) -> bool:

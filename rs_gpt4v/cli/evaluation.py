@@ -47,6 +47,11 @@ def predict(
     share_images: Annotated[
         bool, typer.Option(help="Encode an image once for all its questions.")
     ] = True,
+    blind: Annotated[
+        str | None,
+        typer.Option(help="Answer without the image: none, grey, or other (another of the split)."),
+    ] = None,
+    blind_seed: Annotated[int, typer.Option(help="Which images --blind other shows.")] = 0,
     server: Annotated[
         str | None, typer.Option(help="Address of an OpenAI-compatible server that serves MODEL.")
     ] = None,
@@ -66,6 +71,7 @@ def predict(
     """
     from datasets import load_dataset, load_dataset_builder
 
+    from rs_gpt4v_evaluation.predict.blind import blind_rows
     from rs_gpt4v_evaluation.predict.predictions import describe, longest_reply
     from rs_gpt4v_evaluation.predict.turns import each_turn
 
@@ -87,6 +93,7 @@ def predict(
     if split not in splits:
         raise ValueError(f"{config} has no split {split!r}; it has {', '.join(splits)}")
     rows = each_turn(splits[split])
+    rows = blind_rows(rows, blind, blind_seed) if blind else rows
     if server and box_format == "auto" and any(rows["boxes"]):
         raise ValueError(f"{config} has boxes: say with --box-format how {model} writes them")
     described = describe(rows, config=config, split=split, protocol=protocol, box_format=codec)

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import datasets
 
+from rs_gpt4v_evaluation.predict.blind import BLIND, own_images
+
 
 class Batch(NamedTuple):
     """Rows that are answered together.
@@ -21,11 +23,18 @@ class Batch(NamedTuple):
 
 
 def image_keys(rows: datasets.Dataset) -> list[str]:
-    """One text a row: equal where the images are the same files, or hold the same bytes."""
+    """One text a row: equal where the images are the same files, or hold the same bytes.
+
+    Those of a blind row are of the sizes of its own, so that these count too.
+    """
     keys = []
-    undecoded: Any = rows.select_columns("images").with_format("arrow")
+    names = [name for name in ("images", BLIND) if name in rows.column_names]
+    undecoded: Any = rows.select_columns(names).with_format("arrow")
     for table in undecoded.iter(1_000):
-        keys += [" ".join(map(_key, images)) for images in table["images"].to_pylist()]
+        for row in table.to_pylist():
+            images = [_key(image) for image in row["images"]]
+            sizes = [f"{own['width']}x{own['height']}" for own in own_images(row)]
+            keys.append(" ".join(images + sizes * bool(images)))
     return keys
 
 

@@ -9,8 +9,8 @@ import datasets
 from tqdm import tqdm
 
 from rs_gpt4v.files import locked
-from rs_gpt4v.images import open_image
 from rs_gpt4v_evaluation.predict.batches import Batch, image_keys, own_share, plan
+from rs_gpt4v_evaluation.predict.blind import shown_images
 from rs_gpt4v_evaluation.predict.predictions import (
     PredictedRows,
     Prediction,
@@ -148,5 +148,4 @@ class _Questions:
         return self.table[places].to_pylist()
 
     def decoded(self, row: dict[str, Any]) -> dict[str, Any]:
-        images = [open_image(image["bytes"] or image["path"]) for image in row["images"]]
-        return {**row, "images": images}
+        return {**row, "images": shown_images(row)}

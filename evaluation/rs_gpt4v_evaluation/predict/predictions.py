@@ -4,7 +4,7 @@ import glob
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import datasets
 from annotated_types import Ge, MinLen
@@ -19,6 +19,7 @@ from rs_gpt4v.files import (
     replacing,
     whole_lines,
 )
+from rs_gpt4v_evaluation.predict.blind import BLIND, Shown
 
 T = TypeVar("T")
 
@@ -42,7 +43,8 @@ class PredictedRows(TypedDict):
     """Which rows were asked: their number and a hash of their ids, messages and references.
 
     ``box_format`` is the codec that reads the boxes of a reply; ``limit`` is absent where all rows
-    of the split were asked, and ``images`` where they were asked with their own images.
+    of the split were asked. ``images`` is what a blind run showed in place of the rows' own, and
+    ``images_seed`` which others: absent where the own were shown.
     """
 
     config: str
@@ -52,7 +54,8 @@ class PredictedRows(TypedDict):
     rows: Annotated[int, Ge(0)]
     fingerprint: str
     limit: NotRequired[Limit]
-    images: NotRequired[Literal["none", "grey", "other"]]
+    images: NotRequired[Shown]
+    images_seed: NotRequired[int]
 
 
 class _Line(TypedDict):
@@ -62,6 +65,7 @@ class _Line(TypedDict):
     question_type: str | None
     image: str | None
     further_images: NotRequired[list[str]]
+    shown_images: NotRequired[list[str | None]]
     history: NotRequired[list[Message]]
     prompt: str
     prediction: str
@@ -86,9 +90,10 @@ class Prediction(_Line):
     """One line.
 
     ``image`` is a path, that of the first where the row has ``further_images``, and null where it
-    has none; ``prompt`` the last question, ``history`` the messages before it, ``prediction`` the
-    reply, ``references`` all accepted answers, ``boxes`` are true, ``width`` and ``height`` those
-    of the image in pixels, 0 without one. ``weights`` tells one state of the model from another
+    has none; a blind run of other images showed ``shown_images`` in their place. ``prompt`` is the
+    last question, ``history`` the messages before it, ``prediction`` the reply, ``references`` all
+    accepted answers, ``boxes`` are true, ``width`` and ``height`` those of the image in pixels, 0
+    without one. ``weights`` tells one state of the model from another
     that was saved under its name; those of a server's model are not known, and ``server`` holds
     what it says of itself.
     """
@@ -209,7 +214,7 @@ def describe(
     rows: datasets.Dataset, *, config: str, split: str, protocol: str, box_format: str
 ) -> PredictedRows:
     """Which rows these are; the fingerprint is that of their content, on any machine."""
-    return {
+    described: PredictedRows = {
         "config": config,
         "split": split,
         "protocol": protocol,
@@ -217,11 +222,19 @@ def describe(
         "rows": len(rows),
         "fingerprint": fingerprint(rows),
     }
+    if BLIND in rows.column_names and len(rows):
+        kind = rows.select_columns(BLIND)[0][BLIND]
+        described["images"] = kind["images"]
+        if kind["seed"] is not None:
+            described["images_seed"] = kind["seed"]
+    return described
 
 
 def prediction_line(row: dict[str, Any], reply: str, constants: dict[str, Any]) -> Prediction:
     """The line for the ``reply`` to ``row``, whose images are not decoded."""
-    images = [image["path"] for image in row["images"]]
+    kind = row.get(BLIND)
+    shown = [image["path"] for image in row["images"]]
+    images = [image["path"] for image in kind["own"]] if kind else shown
     prediction: Any = {
         "id": row["id"],
         "source": row["source"],
@@ -229,6 +242,7 @@ def prediction_line(row: dict[str, Any], reply: str, constants: dict[str, Any]) 
         "question_type": row["question_type"],
         "image": images[0] if images else None,
         **({"further_images": images[1:]} if len(images) > 1 else {}),
+        **({"shown_images": shown} if kind and kind["images"] == "other" else {}),
         "history": row["messages"][:-2],
         "prompt": row["messages"][-2]["content"],
         "prediction": reply,

@@ -9,6 +9,7 @@ import datasets
 from rs_gpt4v import chat_api as chat
 from rs_gpt4v.files import locked
 from rs_gpt4v_evaluation.predict.batches import image_keys, plan
+from rs_gpt4v_evaluation.predict.blind import shown_files
 from rs_gpt4v_evaluation.predict.predictions import (
     PredictedRows,
     Prediction,
@@ -82,7 +83,7 @@ def _request(
     """As `predictor.chat` puts it to a local model: images open the first user turn."""
     messages: list[Any] = [dict(message) for message in row["messages"][:-1]]
     first = next(message for message in messages if message["role"] == "user")
-    images = [chat.image_part(image["bytes"] or Path(image["path"])) for image in row["images"]]
+    images = [chat.image_part(file) for file in shown_files(row)]
     first["content"] = [*images, chat.text_part(first["content"])]
     return row["id"], {
         "model": endpoint.model,
