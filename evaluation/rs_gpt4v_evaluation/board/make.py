@@ -1,0 +1,222 @@
+"""Reading results of many models and writing their board."""
+
+import json
+import re
+import shutil
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from rs_gpt4v.files import refuse_overwriting, relative, write_text
+from rs_gpt4v_evaluation.board import page
+from rs_gpt4v_evaluation.board.published import read_published, shipped
+from rs_gpt4v_evaluation.board.standings import (
+    Standing,
+    columns,
+    model_name,
+    printed,
+    scored,
+)
+from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
+from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, first_prediction
+from rs_gpt4v_evaluation.report import report
+from rs_gpt4v_evaluation.score.results import Results, read_results, results_of
+
+FILES = ("index.html", "board.json", "board.csv")
+_REPORTS = "reports"
+
+
+class _Given(NamedTuple):
+    """One model's results, and what a report of its own is made from.
+
+    ``files`` are predictions files, to make a report of; ``page`` is one that there is.
+    ``name`` is what the board calls the model.
+    """
+
+    results: Results
+    files: list[Path]
+    page: Path | None
+    path: Path
+    name: str
+
+
+def board(
+    given: Sequence[str | Path],
+    out: Path,
+    published: Sequence[Path] = (),
+    title: str = "Models on remote-sensing tasks",
+    *,
+    with_shipped: bool = True,
+    with_reports: bool = True,
+    resamples: int = 1000,
+    rules: Rules = DEFAULT_RULES,
+) -> list[str]:
+    """Write a board of many models to the folder ``out``; the same input gives the same bytes.
+
+    Args:
+        given: Results files, folders of `rs-gpt4v bench`, and predictions files, which are scored;
+            "NAME=PATH" says what the board calls the model. Predictions files of one model stand
+            together, with its blind runs.
+        out: Folder for ``index.html``, ``board.json``, ``board.csv`` and ``reports/``.
+        published: Files of scores that others print, as `read_published` describes them.
+        title: Heading of the board.
+        with_shipped: Show the published scores that come with the package too.
+        with_reports: Put each model's own report beside the board, and link it.
+        resamples: Draws for the 95 % intervals of predictions files; 0 for none.
+        rules: How the replies in predictions files are compared with the truth.
+
+    Returns:
+        What a reader has to know of what is not on the board.
+
+    Raises:
+        InvalidFileError: A file is damaged, or is none of these.
+        OverwriteError: A file of the board is one that is read.
+        ValueError: Two of ``given`` are about the same rows and the same model.
+    """
+    paths = _named(given)
+    refuse_overwriting([out / name for name in FILES], [*paths, *published])
+    tables = [*(shipped() if with_shipped else ()), *chain(*map(read_published, published))]
+    standings: list[Standing] = []
+    notes: list[str] = []
+    for own in _read(paths, rules, resamples):
+        link = _report(own, out, rules, resamples) if with_reports else None
+        for entry in own.results["entries"]:
+            standings += scored(own.name, entry, tables, link)
+            if not entry["scores"]:
+                notes.append(f"{own.name}, {entry['config']}: {entry['task']} is not judged yet.")
+    _check_each_once(standings)
+    standings += (standing for table in tables for standing in printed(table))
+    if not standings:
+        raise ValueError("a board needs a result, or published scores")
+    grouped = columns(standings)
+    records = [
+        page.record(standing, group)
+        for groups in grouped.values()
+        for group in groups
+        for standing in group.standings
+    ]
+    write_text(out / "board.json", json.dumps({"format": 1, "scores": records}, indent=1) + "\n")
+    write_text(out / "board.csv", page.csv_table(records))
+    write_text(out / "index.html", page.html(title, grouped, notes))
+    return notes
+
+
+def _named(given: Sequence[str | Path]) -> dict[Path, str | None]:
+    """Each path with the name that it is given, if any."""
+    named: dict[Path, str | None] = {}
+    for text in map(str, given):
+        name, sign, path = text.partition("=")
+        if sign and name and not Path(text).exists():
+            named[Path(path)] = name
+        else:
+            named[Path(text)] = None
+    return named
+
+
+def _read(paths: Mapping[Path, str | None], rules: Rules, resamples: int) -> list[_Given]:
+    """The results of each model: results files as they stand, and predictions files scored."""
+    models: list[_Given] = []
+    predictions: dict[tuple[str | None, ...], list[Path]] = defaultdict(list)
+    for path, name in paths.items():
+        if path.is_dir() or path.suffix == ".json":
+            models.append(_results(path, name))
+        else:
+            predictions[_model(path)].append(path)
+    for files in predictions.values():
+        name = next((paths[file] for file in files if paths[file]), None)
+        models.append(_scored(files, name, rules, resamples))
+    return _told_apart(models)
+
+
+def _scored(files: Sequence[Path], name: str | None, rules: Rules, resamples: int) -> _Given:
+    blind = [file for file in files if _is_blind(file)]
+    seen = [file for file in files if file not in blind]
+    if not seen:
+        raise PredictionFileError(
+            f"{blind[0]} holds a blind run: give the same model's replies to the images too"
+        )
+    results = results_of(seen, blind, rules, resamples)
+    return _Given(results, seen, None, seen[0], name or model_name(results["model"]))
+
+
+def _results(path: Path, name: str | None) -> _Given:
+    if path.is_dir() and not (path / "results.json").is_file():
+        raise ValueError(
+            f"{path} holds no results.json: give a folder that rs-gpt4v bench wrote, or the "
+            "predictions files in it"
+        )
+    results = read_results(path)
+    folder = path if path.is_dir() else path.parent
+    own = results["report"]
+    page_of_it = folder / own if own else None
+    return _Given(results, [], page_of_it, path, name or model_name(results["model"]))
+
+
+def _model(path: Path) -> tuple[str | None, ...]:
+    first = first_prediction(path)
+    if first is None:
+        raise PredictionFileError(f"{path} holds no prediction")
+    return first["model"], first["adapter"], first["weights"]
+
+
+def _is_blind(path: Path) -> bool:
+    first = first_prediction(path)
+    return first is not None and "images" in first["dataset"]
+
+
+def _told_apart(models: Sequence[_Given]) -> list[_Given]:
+    """The models, with their folders in their names where two would be called the same."""
+    of_name: dict[str, set[str]] = defaultdict(set)
+    for own in models:
+        of_name[own.name].add(_identity(own))
+    return [
+        own if len(of_name[own.name]) == 1 else own._replace(name=f"{own.name} ({_folder(own)})")
+        for own in models
+    ]
+
+
+def _identity(own: _Given) -> str:
+    model = own.results["model"]
+    return json.dumps([model[key] for key in ("name", "adapter", "weights")])
+
+
+def _folder(own: _Given) -> str:
+    return (own.path if own.path.is_dir() else own.path.parent).absolute().name
+
+
+def _report(own: _Given, out: Path, rules: Rules, resamples: int) -> str | None:
+    """Put the model's own page beside the board: where it is, as seen from there."""
+    target = out / _REPORTS / f"{_slug(own.name)}.html"
+    if own.files:
+        report(own.files, target, title=own.name, resamples=resamples, rules=rules)
+    elif own.page is not None and own.page.is_file():
+        refuse_overwriting([target], [own.page])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(own.page, target)
+    else:
+        return None
+    return relative(target, out)
+
+
+def _slug(name: str) -> str:
+    """A file name of letters, digits and hyphens.
+
+    >>> _slug("org/model <b> + lora")
+    'org-model-b-lora'
+    """
+    return re.sub(r"[^\w.]+", "-", name).strip("-.") or "model"
+
+
+def _check_each_once(standings: Sequence[Standing]) -> None:
+    seen: set[tuple[object, ...]] = set()
+    for standing in standings:
+        key = (standing.model, standing.column, standing.peers)
+        if key in seen:
+            column = standing.column
+            raise ValueError(
+                f"{standing.model} has two scores on the same rows of {column.config}, "
+                f"{column.split}, {column.task}: give one of its results"
+            )
+        seen.add(key)
