@@ -204,6 +204,21 @@ def test_names_tell_models_apart(tmp_path: Path) -> None:
     ]
 
 
+def test_one_model_with_two_names_is_refused(tmp_path: Path) -> None:
+    files = [questions(tmp_path / f"{n}.jsonl", 1, dataset={"config": n}) for n in "ab"]
+    with pytest.raises(ValueError, match=r"a\.jsonl and others are of one model: call it x or y"):
+        made(tmp_path, f"x={files[0]}", f"y={files[1]}")
+
+
+def test_tasks_and_metrics_of_others_are_called_as_they_are(tmp_path: Path) -> None:
+    toy = {"task": "counting", "metric": "rs_toy", "measure": "recall", "scores": {"recall": 0.5}}
+    out = made(tmp_path, results(tmp_path / "a.json", "a", **toy))
+    assert [(own["name"], own["score"]) for own in scores(out)] == [("recall", 0.5)]
+    page = (out / "index.html").read_text()
+    assert "counting, test split" in page
+    assert "0.500" in page
+
+
 def test_one_model_twice_on_the_same_rows_is_refused(tmp_path: Path) -> None:
     files = [questions(tmp_path / n / "vqa_lr.jsonl", 1) for n in "ab"]
     with pytest.raises(ValueError, match=r"m has two scores on the same rows of vqa_lr, test"):

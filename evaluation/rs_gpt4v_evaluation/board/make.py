@@ -125,8 +125,12 @@ def _read(paths: Mapping[Path, str | None], rules: Rules, resamples: int) -> lis
         else:
             predictions[_model(path)].append(path)
     for files in predictions.values():
-        name = next((paths[file] for file in files if paths[file]), None)
-        models.append(_scored(files, name, rules, resamples))
+        names = sorted({name for file in files if (name := paths[file])})
+        if len(names) > 1:
+            raise ValueError(
+                f"{files[0]} and others are of one model: call it {' or '.join(names)}"
+            )
+        models.append(_scored(files, names[0] if names else None, rules, resamples))
     return _told_apart(models)
 
 

@@ -119,7 +119,6 @@ def scored(
 
 
 def _scored(name: str, entry: Entry, measure: str, link: str | None) -> Standing:
-    metric = _METRICS[entry["metric"]]
     verified = entry["verified"] and entry["fingerprint"] not in _NOT_OURS
     status = VERIFIED if verified else UNVERIFIED_ROWS
     rule = _definition(entry["rule"])
@@ -128,11 +127,11 @@ def _scored(name: str, entry: Entry, measure: str, link: str | None) -> Standing
         model=name,
         column=_column(entry, measure),
         peers=(status, _key(rule), entry["n"], entry["truth"]),
-        name=metric.names([measure])[measure],
+        name=_label(entry["metric"], measure) or measure,
         value=entry["scores"][measure],
         interval=entry["intervals"].get(measure),
         digits=None,
-        is_percent=metric.is_share(measure),
+        is_percent=_is_share(entry["metric"], measure),
         status=status,
         n=entry["n"],
         rows=entry["rows"],
@@ -156,6 +155,18 @@ def _column(about: Mapping[str, Any], measure: str) -> Column:
         about["metric"],
         measure,
     )
+
+
+def _label(metric: str, measure: str) -> str | None:
+    """What a reader calls a score; None if it is none of ours."""
+    known = _METRICS.get(metric)
+    name = known.names([measure])[measure] if known else measure
+    return None if name == measure else name
+
+
+def _is_share(metric: str, measure: str) -> bool:
+    known = _METRICS.get(metric)
+    return known is not None and known.is_share(measure)
 
 
 def _definition(rule: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,19 +198,18 @@ def _without(runs: Mapping[str, BlindRun], measure: str) -> Iterator[Without]:
 
 def printed(table: PublishedTable) -> Iterator[Standing]:
     """The standings of a published table."""
-    metric = _METRICS.get(table["metric"])
-    known = metric is not None and table["measure"] in metric.labels
+    label = _label(table["metric"], table["measure"])
     rows = table["rows"]
     source = table["source"]
     scale = table["per_unit"]
-    is_percent = metric.is_share(table["measure"]) if metric and known else scale == 100
+    is_percent = _is_share(table["metric"], table["measure"]) if label else scale == 100
     shift = 0 if is_percent else round(math.log10(scale))
     for model, value in table["values"].items():
         yield Standing(
             model=model,
             column=_column(table, table["measure"]),
             peers=(PUBLISHED, source["url"], source["where"]),
-            name=metric.labels[table["measure"]] if metric and known else table["name"],
+            name=label or table["name"],
             value=value / scale,
             interval=None,
             digits=table["digits"] + shift,
