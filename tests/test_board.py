@@ -285,6 +285,18 @@ def test_reports_are_made_or_copied_beside_the_board(tmp_path: Path) -> None:
     assert 'href="reports/a-b-c.html"' in page
 
 
+def test_results_of_predictions_make_the_same_board_again(tmp_path: Path) -> None:
+    none = questions(tmp_path / "none" / "a.jsonl", 1, model="a", dataset={"images": "none"})
+    others = [questions(tmp_path / f"{n}.jsonl", 3, model=n) for n in ("a", "a-B-2", "a b", "a-b")]
+    out = made(tmp_path, *others, none)
+    kept = sorted((out / "results").iterdir())
+    assert [file.name for file in kept] == ["a-B-2.json", "a-b-3.json", "a-b.json", "a.json"]
+    again = made(tmp_path / "again", *kept)
+    for name in ("index.html", "board.json", "board.csv"):
+        assert (again / name).read_bytes() == (out / name).read_bytes()
+    assert not (again / "results").exists()
+
+
 def test_what_is_read_is_not_overwritten(tmp_path: Path) -> None:
     own = results(tmp_path / "board" / "board.json", "a")
     with pytest.raises(OverwriteError, match=r"board\.json"):

@@ -5,7 +5,7 @@ import re
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,6 @@ from rs_gpt4v_evaluation.report import report
 from rs_gpt4v_evaluation.score.results import Results, read_results, results_of
 
 FILES = ("index.html", "board.json", "board.csv")
-_REPORTS = "reports"
 
 
 class _Given(NamedTuple):
@@ -59,7 +58,8 @@ def board(
         given: Results files, folders of `rs-gpt4v bench`, and predictions files, which are scored;
             "NAME=PATH" says what the board calls the model. Predictions files of one model stand
             together, with its blind runs.
-        out: Folder for ``index.html``, ``board.json``, ``board.csv`` and ``reports/``.
+        out: Folder for ``index.html``, ``board.json``, ``board.csv``, ``reports/``, and
+            ``results/``: results of the predictions files, with which to make the board again.
         published: Files of scores that others print, as `read_published` describes them.
         title: Heading of the board.
         with_shipped: Show the published scores that come with the package too.
@@ -80,8 +80,12 @@ def board(
     tables = [*(shipped() if with_shipped else ()), *chain(*map(read_published, published))]
     standings: list[Standing] = []
     notes: list[str] = []
-    for own in _read(paths, rules, resamples):
-        link = _report(own, out, rules, resamples) if with_reports else None
+    models = _read(paths, rules, resamples, out / "results")
+    for own, file in zip(models, _file_names(models), strict=True):
+        if own.files:
+            write_text(out / "results" / f"{file}.json", _json(own.results))
+        target = out / "reports" / f"{file}.html"
+        link = _report(own, target, out, rules, resamples) if with_reports else None
         for entry in own.results["entries"]:
             standings += scored(own.name, entry, tables, link)
             if not entry["scores"]:
@@ -97,10 +101,14 @@ def board(
         for group in groups
         for standing in group.standings
     ]
-    write_text(out / "board.json", json.dumps({"format": 1, "scores": records}, indent=1) + "\n")
+    write_text(out / "board.json", _json({"format": 1, "scores": records}))
     write_text(out / "board.csv", page.csv_table(records))
     write_text(out / "index.html", page.html(title, grouped, notes))
     return notes
+
+
+def _json(content: object) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def _named(given: Sequence[str | Path]) -> dict[Path, str | None]:
@@ -115,8 +123,13 @@ def _named(given: Sequence[str | Path]) -> dict[Path, str | None]:
     return named
 
 
-def _read(paths: Mapping[Path, str | None], rules: Rules, resamples: int) -> list[_Given]:
-    """The results of each model: results files as they stand, and predictions files scored."""
+def _read(
+    paths: Mapping[Path, str | None], rules: Rules, resamples: int, folder: Path
+) -> list[_Given]:
+    """The results of each model: results files as they stand, and predictions files scored.
+
+    ``folder`` is where the results of predictions files will be.
+    """
     models: list[_Given] = []
     predictions: dict[tuple[str | None, ...], list[Path]] = defaultdict(list)
     for path, name in paths.items():
@@ -130,18 +143,20 @@ def _read(paths: Mapping[Path, str | None], rules: Rules, resamples: int) -> lis
             raise ValueError(
                 f"{files[0]} and others are of one model: call it {' or '.join(names)}"
             )
-        models.append(_scored(files, names[0] if names else None, rules, resamples))
+        models.append(_scored(files, names[0] if names else None, rules, resamples, folder))
     return _told_apart(models)
 
 
-def _scored(files: Sequence[Path], name: str | None, rules: Rules, resamples: int) -> _Given:
+def _scored(
+    files: Sequence[Path], name: str | None, rules: Rules, resamples: int, folder: Path
+) -> _Given:
     blind = [file for file in files if _is_blind(file)]
     seen = [file for file in files if file not in blind]
     if not seen:
         raise PredictionFileError(
             f"{blind[0]} holds a blind run: give the same model's replies to the images too"
         )
-    results = results_of(seen, blind, rules, resamples)
+    results = results_of(seen, blind, rules, resamples, folder)
     return _Given(results, seen, None, seen[0], name or model_name(results["model"]))
 
 
@@ -190,9 +205,8 @@ def _folder(own: _Given) -> str:
     return (own.path if own.path.is_dir() else own.path.parent).absolute().name
 
 
-def _report(own: _Given, out: Path, rules: Rules, resamples: int) -> str | None:
-    """Put the model's own page beside the board: where it is, as seen from there."""
-    target = out / _REPORTS / f"{_slug(own.name)}.html"
+def _report(own: _Given, target: Path, out: Path, rules: Rules, resamples: int) -> str | None:
+    """Put the model's own page at ``target``: where that is, as seen from the board in ``out``."""
     if own.files:
         report(own.files, target, title=own.name, resamples=resamples, rules=rules)
     elif own.page is not None and own.page.is_file():
@@ -204,13 +218,15 @@ def _report(own: _Given, out: Path, rules: Rules, resamples: int) -> str | None:
     return relative(target, out)
 
 
-def _slug(name: str) -> str:
-    """A file name of letters, digits and hyphens.
-
-    >>> _slug("org/model <b> + lora")
-    'org-model-b-lora'
-    """
-    return re.sub(r"[^\w.]+", "-", name).strip("-.") or "model"
+def _file_names(models: Sequence[_Given]) -> list[str]:
+    """A name of letters, digits and hyphens for the files of each model."""
+    names: dict[str, str] = {}  # by what a disk without upper and lower case takes for equal
+    for own in models:
+        first = re.sub(r"[^\w.]+", "-", own.name).strip("-.") or "model"
+        further = (f"{first}-{number}" for number in count(2))
+        name = next(name for name in chain([first], further) if name.casefold() not in names)
+        names[name.casefold()] = name
+    return [*names.values()]
 
 
 def _check_each_once(standings: Sequence[Standing]) -> None:
