@@ -25,7 +25,7 @@ VERBS = (
     "export",
     "train",
     "predict",
-    "collect",
+    "import",
     "score",
     "report",
     "chair",

@@ -350,7 +350,7 @@ def test_collected_replies_are_the_predictions_of_predict(
     table = exported["vlmevalkit"] / f"{name}_openended.tsv"
     result = answered(table, tmp_path, truth_or_other)
     out = tmp_path / "new" / "predictions.jsonl"
-    done = CliRunner().invoke(app, ["collect", str(result), "--out", str(out)])
+    done = CliRunner().invoke(app, ["import", str(result), "--out", str(out)])
     assert done.exit_code == 0, done.output
     found, ours = read_predictions(out), expected(config, split, releases)
     for one, other in zip(found, ours, strict=True):
@@ -386,7 +386,7 @@ def test_replies_that_did_not_come_are_listed_and_left_out(
 
     table = exported["vlmevalkit"] / "rs_gpt4v_vqa_lr_openended.tsv"
     result, out = answered(table, tmp_path, some_failed), tmp_path / "p.jsonl"
-    done = CliRunner().invoke(app, ["collect", str(result), "--out", str(out)])
+    done = CliRunner().invoke(app, ["import", str(result), "--out", str(out)])
     assert done.exit_code == 1
     ids = [json.loads(cell)["id"] for cell in pd.read_csv(table, sep="\t")["rs_gpt4v_row"]]
     assert done.output.splitlines()[2:] == [ids[1], ids[4]]

@@ -128,7 +128,7 @@ def folder_options(
     given = {
         "layout": layout,
         "images": images_from and str(images_from),
-        "columns": columns and dict(_pair("--columns", text) for text in columns),
+        "columns": columns and dict(pair("--columns", text) for text in columns),
         "data_files": data_files and _data_files(data_files),
         "tasks": tasks and tuple(tasks),
         "text_boxes": text_boxes,
@@ -137,7 +137,8 @@ def folder_options(
     return {name: value for name, value in given.items() if value}
 
 
-def _pair(option: str, text: str) -> tuple[str, str]:
+def pair(option: str, text: str) -> tuple[str, str]:
+    """The two sides of ``NAME=VALUE``, which an option was given."""
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         kind = "PATH" if option == "--beside" else "VALUE"
@@ -148,13 +149,14 @@ def _pair(option: str, text: str) -> tuple[str, str]:
 _PAIRS = {
     "--columns": "caption=text_en",
     "--data-files": "train=a.json",
+    "--fields": "prediction=reply",
     "--beside": "GeoChat=geochat.json",
 }
 
 
 def paths_by_name(option: str, texts: Sequence[str]) -> dict[str, Path]:
     """What ``NAME=PATH`` says, each name once."""
-    pairs = [_pair(option, text) for text in texts]
+    pairs = [pair(option, text) for text in texts]
     named = {name: Path(path).expanduser() for name, path in pairs}
     if len(named) < len(pairs):
         raise ValueError(f"{option}: two have the same name: {', '.join(n for n, _ in pairs)}")
@@ -166,7 +168,7 @@ def _data_files(texts: list[str]) -> list[str] | dict[str, list[str]]:
     if not any("=" in text for text in texts):
         return texts
     by_split: dict[str, list[str]] = {}
-    for split, file in (_pair("--data-files", text) for text in texts):
+    for split, file in (pair("--data-files", text) for text in texts):
         by_split.setdefault(split, []).append(file)
     return by_split
 

@@ -1,4 +1,4 @@
-"""Verbs on models and their predictions: predict, collect, score, report, judge."""
+"""Verbs on models and their predictions: predict, score, report, judge."""
 
 import json
 from pathlib import Path
@@ -133,30 +133,6 @@ def _ask(endpoint: "Endpoint", rows: Any, described: Any, out: Path, max_new_tok
     if failed := predict_by_server(endpoint, rows, described, out, max_new_tokens):
         typer.echo(f"{len(failed):,} rows have no reply; run the same command to ask again:")
         typer.echo("\n".join(failed))
-        raise typer.Exit(1)
-
-
-@app.command()
-def collect(
-    result: Annotated[Path, typer.Argument(help="Table that VLMEvalKit wrote: .tsv or .xlsx.")],
-    out: Annotated[Path, typer.Option(help="Predictions file to write.")],
-) -> None:
-    """Turn a result table of VLMEvalKit into a predictions file.
-
-    Example: `rs-gpt4v collect outputs/Qwen/Qwen_rs_gpt4v_vqa_lr_openended.tsv --out qwen.jsonl`
-
-    lmms-eval needs no such step: it scores the tasks of `rs-gpt4v export lmms_eval` itself.
-    """
-    from rs_gpt4v.files import write_json_lines
-    from rs_gpt4v_evaluation.harnesses.vlmevalkit import read_result
-
-    common.keep_inputs([out], [result])
-    table = read_result(result)
-    write_json_lines(out, table.predictions)
-    typer.echo(f"{len(table.predictions):,} replies: {out}")
-    if table.failed:
-        typer.echo(f"{len(table.failed):,} rows have no reply; run VLMEvalKit again for them:")
-        typer.echo("\n".join(table.failed))
         raise typer.Exit(1)
 
 

@@ -1,10 +1,12 @@
 """Verbs on results: one model on every task, results of others, and a board of many."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from rs_gpt4v import NAME
 from rs_gpt4v.cli import common
 
 app = typer.Typer()
@@ -57,3 +59,130 @@ def board(
     for note in notes:
         typer.echo(note)
     typer.echo(f"Board: {out / 'index.html'}")
+
+
+@app.command("import")
+@common.with_folder_options
+def import_(
+    results: Annotated[
+        Path, typer.Argument(help="File of replies: JSON, JSON lines, CSV, TSV, Parquet, .xlsx.")
+    ],
+    out: Annotated[Path, typer.Option(help="Predictions file to write.")],
+    config: Annotated[
+        str | None, typer.Option(help="Config whose split was answered, such as vqa_lr.")
+    ] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="File that says which image and question an id is: questions.jsonl."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Who replied; default: as the file says.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="earthdial, llava, ...; default: recognised by content.")
+    ] = None,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option(help="What the file calls a part: prediction=reply; repeatable."),
+    ] = None,
+    box_format: Annotated[
+        str | None, typer.Option(help="How the model writes boxes: llava, geochat, ...")
+    ] = None,
+    pair_equal: Annotated[
+        bool,
+        typer.Option("--pair-equal", help="Take equal rows in the order of the file."),
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help=r"Mend escapes (\u00a0), entities and encodings.")
+    ] = False,
+    split: common.Split = "test",
+    data_dir: common.DataDir = None,
+    sample: common.Sample = False,
+    protocol: common.Protocol = "paper",
+    on_missing: common.OnMissing = "raise",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, with all that is left out.")
+    ] = False,
+    *,
+    folder: common.FolderOptions,
+) -> None:
+    """Turn other people's results into a predictions file, and say what does not fit.
+
+    Example: `rs-gpt4v import answers.jsonl --questions questions.jsonl
+    --config vqa_lr --data-dir /data/rs --out outputs/theirs/vqa_lr.jsonl`
+
+    Formats: earthdial, llava, geochat, rsevalkit, lhrs, llama_factory, ms_swift, lmms_eval,
+    vlmevalkit, coco, and table: id, image or question, and prediction. The exit status is 1 if a
+    result is left out.
+    """
+    from rs_gpt4v.files import write_json_lines
+    from rs_gpt4v_evaluation import imports
+    from rs_gpt4v_evaluation.imports import summary
+
+    common.keep_inputs([out], [results, questions], data_dir)
+    if imports.is_exported(results):
+        _import_exported(results, out, config)
+        return
+    if config is None:
+        raise ValueError("say with --config whose split was answered, such as --config vqa_lr")
+    file = imports.read_results(
+        results, format, dict(common.pair("--fields", f) for f in fields or ())
+    )
+    if questions is not None:
+        file = imports.with_questions(file, questions)
+    splits = _splits(config, data_dir, sample, on_missing, protocol, box_format, folder)
+    done = imports.import_results(
+        file,
+        config,
+        split,
+        protocol,
+        model=model,
+        splits=splits,
+        box_format=box_format,
+        pair_equal=pair_equal,
+        repair=repair,
+    )
+    write_json_lines(out, done.predictions)
+    if as_json:
+        typer.echo(json.dumps(summary.as_json(done, results, out), indent=2))
+    else:
+        typer.echo("\n".join(summary.lines(done)))
+        typer.echo(f"{done.written:,} predictions of {done.model}: {out}")
+    if done.left_out:
+        raise typer.Exit(1)
+
+
+def _splits(
+    config: str,
+    data_dir: Path | None,
+    sample: bool,
+    on_missing: str,
+    protocol: str,
+    box_format: str | None,
+    folder: dict[str, Any],
+) -> Any:
+    """The rows of the config; None where there are no releases to build them from."""
+    from datasets import load_dataset
+
+    if data_dir is None and not sample:
+        return None
+    options = common.row_options(data_dir, sample, on_missing, None, None, protocol=protocol)
+    codec = {"box_format": box_format} if box_format else {}
+    return load_dataset(NAME, config, **options, **codec, **folder)
+
+
+def _import_exported(results: Path, out: Path, config: str | None) -> None:
+    """A table of `rs-gpt4v export vlmevalkit`: it holds our rows, so nothing has to be matched."""
+    from rs_gpt4v.files import write_json_lines
+    from rs_gpt4v_evaluation.harnesses.vlmevalkit import read_result
+
+    table = read_result(results)
+    exported = {line["dataset"]["config"] for line in table.predictions}
+    if config is not None and exported - {config}:
+        raise ValueError(f"{results} is of {', '.join(exported)}, not of {config}")
+    write_json_lines(out, table.predictions)
+    typer.echo(f"{len(table.predictions):,} replies: {out}")
+    if table.failed:
+        typer.echo(f"{len(table.failed):,} rows have no reply; run VLMEvalKit again for them:")
+        typer.echo("\n".join(table.failed))
+        raise typer.Exit(1)

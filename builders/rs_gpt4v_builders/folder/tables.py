@@ -116,8 +116,8 @@ def _rows(path: Path, reading: Reading, kind: str) -> Iterator[Row]:
 
     ``name`` is what the file calls the image.
     """
-    items = list(_items(path))
-    names = _names(path, [item for _, item in items])
+    entries = list(items(path))
+    names = _names(path, [item for _, item in entries])
     columns = columns_of(names, reading.columns, path)
     if missing := [ours for ours in _NEEDED[kind] if ours not in columns]:
         raise AnnotationError(
@@ -127,12 +127,12 @@ def _rows(path: Path, reading: Reading, kind: str) -> Iterator[Row]:
         )
     images = reading.images.of(
         value
-        for _, item in items
+        for _, item in entries
         if isinstance(item, dict) and isinstance(value := item.get(columns["image"]), str)
     )
     find = lru_cache(None)(images.one)
-    keys = dialogues.keys([_with_id(item, columns) for _, item in items])
-    keyed = ((key, *item) for key, item in zip(keys, items, strict=True))
+    keys = dialogues.keys([_with_id(item, columns) for _, item in entries])
+    keyed = ((key, *item) for key, item in zip(keys, entries, strict=True))
     for key, where, item in reading.of_split(keyed, columns.get("split", "split")):
         row: Row = {"key": key, "where": where, "problem": None, "name": None}
         row |= dict.fromkeys(_NEEDED[kind])
@@ -183,7 +183,7 @@ def _image_name(value: Any, column: str) -> str:
     return value
 
 
-def _items(path: Path) -> Iterator[tuple[str, Any]]:
+def items(path: Path) -> Iterator[tuple[str, Any]]:
     """The rows of a table, each with where it stands."""
     suffix = path.suffix.lower()
     if suffix in ARROW_SUFFIXES:

@@ -8,7 +8,7 @@ On disk::
 
 Point ``LMUData`` at the folder and run ``run.py --data rs_gpt4v_<config>_openended --mode infer``:
 VLMEvalKit has no metric for custom datasets. It writes ``<model>_rs_gpt4v_<config>_openended``, a
-table with all these columns and the replies as "prediction", of which ``rs-gpt4v collect`` makes a
+table with all these columns and the replies as "prediction", of which ``rs-gpt4v import`` makes a
 predictions file for ``rs-gpt4v score``.
 """
 
@@ -39,8 +39,10 @@ from rs_gpt4v_evaluation.predict.predictions import (
 )
 
 _FAILED = "Failed to obtain answer"  # how VLMEvalKit begins what stands in place of a reply
-_OURS = ("rs_gpt4v_row", "rs_gpt4v_dataset")
-_COLUMNS = ("index", "image_path", "question", "answer", "category", *_OURS)
+OURS = ("rs_gpt4v_row", "rs_gpt4v_dataset")
+"""The columns by which a row of our tables is known again."""
+
+_COLUMNS = ("index", "image_path", "question", "answer", "category", *OURS)
 
 
 def write(job: ExportJob) -> None:
@@ -113,8 +115,8 @@ def read_result(path: Path) -> Result:
     Raises:
         PredictionFileError: It is no such table, or a cell of ours is damaged.
     """
-    table = _table(path)
-    absent = {"prediction", *_OURS} - set(table.columns)
+    table = read_table(path)
+    absent = {"prediction", *OURS} - set(table.columns)
     if absent:
         raise PredictionFileError(
             f"{path} lacks the columns {', '.join(sorted(absent))}: expected the replies that "
@@ -133,9 +135,17 @@ def read_result(path: Path) -> Result:
     return result
 
 
-def _table(path: Path) -> pd.DataFrame:
-    """All cells as they were written: by itself pandas reads "None" as nothing, "07" as 7."""
-    as_written: dict[str, Any] = {"dtype": str, "keep_default_na": False}
+def read_table(path: Path, rows: int | None = None) -> pd.DataFrame:
+    """All cells as they were written: by itself pandas reads "None" as nothing, "07" as 7.
+
+    Args:
+        path: ``.tsv``, or ``.xlsx`` where openpyxl is installed.
+        rows: How many rows to read; None: all.
+
+    Raises:
+        PredictionFileError: It is no table, or openpyxl is needed and not installed.
+    """
+    as_written: dict[str, Any] = {"dtype": str, "keep_default_na": False, "nrows": rows}
     if path.suffix not in (".tsv", ".xlsx"):
         raise PredictionFileError(
             f"{path}: expected .tsv or .xlsx. Let VLMEvalKit write that: PRED_FORMAT=tsv"
@@ -155,10 +165,10 @@ def _table(path: Path) -> pd.DataFrame:
 
 def _lines(path: Path, table: pd.DataFrame) -> Iterator[Prediction]:
     model = path.stem.partition("_rs_gpt4v_")[0]
-    columns = (table[name] for name in (*_OURS, "prediction"))
+    columns = (table[name] for name in (*OURS, "prediction"))
     for number, (row, asked, reply) in enumerate(zip(*columns, strict=True), start=2):
-        dataset = _parsed(path, number, _OURS[1], asked, PredictedRows)
-        record: Any = _parsed(path, number, _OURS[0], row, _Row)
+        dataset = _parsed(path, number, OURS[1], asked, PredictedRows)
+        record: Any = _parsed(path, number, OURS[0], row, _Row)
         yield prediction_line(record, reply.strip(), predicted_by(model, dataset))
 
 

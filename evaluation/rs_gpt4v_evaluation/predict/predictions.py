@@ -39,12 +39,19 @@ class Limit(TypedDict):
     rows: Annotated[int, Ge(0)]
 
 
+UNVERIFIED = "unverified"
+"""The fingerprint of imported rows that were not compared with ours."""
+
+
 class PredictedRows(TypedDict):
     """Which rows were asked: their number and a hash of their ids, messages and references.
 
     ``box_format`` is the codec that reads the boxes of a reply; ``limit`` is absent where all rows
     of the split were asked. ``images`` is what a blind run showed in place of the rows' own, and
     ``images_seed`` which others: absent where the own were shown.
+    The fingerprint of imported rows that were not compared with ours is `UNVERIFIED`;
+    ``interchangeable`` is how many of their replies may be those of other rows which ask and accept
+    the same.
     """
 
     config: str
@@ -56,6 +63,12 @@ class PredictedRows(TypedDict):
     limit: NotRequired[Limit]
     images: NotRequired[Shown]
     images_seed: NotRequired[int]
+    interchangeable: NotRequired[int]
+
+
+def is_verified(dataset: PredictedRows) -> bool:
+    """Whether the rows are ours, with our references."""
+    return dataset["fingerprint"] != UNVERIFIED
 
 
 class _Line(TypedDict):

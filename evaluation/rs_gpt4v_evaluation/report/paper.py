@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from rs_gpt4v_evaluation.board.published import shipped
+from rs_gpt4v_evaluation.predict.predictions import is_verified
 from rs_gpt4v_evaluation.report.columns import rows_of
 from rs_gpt4v_evaluation.score import Score
 
@@ -118,6 +119,7 @@ def _reason(table: PaperTable, score: Score, *, is_sample: bool) -> str:
     n = score["n"] if own is None else own
     checks = {
         "sample data": is_sample,
+        "rows not compared with ours": not is_verified(dataset),
         "another measure": table.key not in score["scores"],
         f"another split ({dataset['split']})": dataset["split"] != "test",
         f"another protocol ({dataset['protocol']})": dataset["protocol"] != "paper",

@@ -10,6 +10,7 @@ from rs_gpt4v_evaluation.predict.predictions import (
     PredictedRows,
     Prediction,
     PredictionFileError,
+    is_verified,
     read_predictions,
 )
 from rs_gpt4v_evaluation.rs_caption import measure as rs_caption
@@ -223,7 +224,22 @@ def images(predictions: Sequence[Prediction]) -> list[str]:
 def _notes(task: Task, file: str) -> Iterator[str]:
     if task.metric.name == "rs_caption" and missing():
         yield f"METEOR is left out, as {', '.join(missing())} is not installed: {EXTRA}"
+    yield from _of_import(task.rows[0]["dataset"])
     yield from unscored(task.also, file)
+
+
+def _of_import(dataset: PredictedRows) -> Iterator[str]:
+    """What is not known of imported rows."""
+    if not is_verified(dataset):
+        yield (
+            "The rows were not compared with ours: questions and true answers are those of the "
+            "imported file"
+        )
+    if equal := dataset.get("interchangeable"):
+        yield (
+            f"{equal:,} replies may be those of other rows which ask and accept the same: scores "
+            "do not depend on it, intervals over images do"
+        )
 
 
 def unscored(tasks: Iterable[str], file: str) -> list[str]:

@@ -1,0 +1,129 @@
+r"""A question without what stands around it: image tokens, tags, chat markers, instructions.
+
+Two questions are one where they are equal then, but for case, spaces and the signs at their ends.
+A question is never looked for inside another: "Is there a road?" stands in "Is there a road next
+to the river?" too.
+
+>>> bare("[hr_rgb_0.5] <image>\\n Is there a road? Answer the question using a single word.")
+'is there a road'
+>>> bare("USER: <image>\n{VQA} Is there a road? ASSISTANT:")
+'is there a road'
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+
+from rs_gpt4v import templates
+from rs_gpt4v_evaluation.imports.damage import repaired
+
+TEMPLATES = {
+    "vqa": templates.VQA,
+    "grounding": templates.GROUNDING,
+    "region_caption": templates.REGION_CAPTION,
+    "detection": templates.DETECTION,
+}
+"""The templates that questions of a task were put into, where they were."""
+
+_TOKENS = re.compile(r"</?(?:image|img|video|im_start|im_end|ImageHere|s)>|<\|[a-z_]+\|>")
+_CHAT = re.compile(r"(?s).*(?:\buser\n|\bUSER:|\bHuman:|\[INST\])")
+_REPLY = re.compile(r"(?:\n\s*assistant|\bASSISTANT:|\bAssistant:|\[/INST\])\s*$")
+_TAGS = re.compile(r"^(?:\s*(?:\[[\w. -]{1,30}\]|\{[\w. -]{1,30}\}))+")
+_NAMED = re.compile(r"(?s)<(p|ref|box)>(.*?)</\1>")
+_LEAD = re.compile(r"^\s*(?:question|q)\s*:\s*", re.IGNORECASE)
+_INSTRUCTION = re.compile(
+    r"""[\s.?!]*\b(?:please\s+)?(?:answer|reply|respond|output|give)\b
+        [^?\n]*\b(?:words?|phrases?|brief|briefly|short|yes|no|number|numeral|concise(?:ly)?)\b
+        [^?\n]*$""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_ENDS = " \t\r\n.?!:;,\"'`"
+
+
+def normal(text: str) -> str:
+    """A text as it is compared with others."""
+    return " ".join(text.lower().split()).strip(_ENDS)
+
+
+@lru_cache(maxsize=1 << 17)
+def bare(text: str) -> str:
+    """A question of others, without what its writer puts around each."""
+    return normal(_INSTRUCTION.sub("", _cleaned(text)))
+
+
+@lru_cache(maxsize=1 << 17)
+def _cleaned(text: str) -> str:
+    text = _TOKENS.sub(" ", repaired(text))
+    text = _REPLY.sub("", _CHAT.sub("", text, count=1))
+    return _LEAD.sub("", _TAGS.sub("", text)).strip()
+
+
+def own_keys(prompt: str, task: str) -> tuple[str, ...]:
+    """What a row of ours may be asked as: as a whole, and without our template."""
+    return tuple(dict.fromkeys((normal(prompt), normal(_unwrapped(prompt, task)))))
+
+
+def _unwrapped(prompt: str, task: str) -> str:
+    parts = [template.split("{}") for template in TEMPLATES.get(task, ())]
+    fitting = [
+        (before, after)
+        for before, after in parts
+        if len(prompt) > len(before + after)
+        and prompt.startswith(before)
+        # A sentence that needs no second sign lost it.
+        and prompt.endswith(after)
+    ]
+    if not fitting:
+        return prompt
+    before, after = max(fitting, key=lambda each: len("".join(each)))
+    return prompt[len(before) : len(prompt) - len(after)]
+
+
+def their_keys(questions: Iterable[str], task: str) -> Callable[[str], tuple[str, ...]]:
+    """What a question of a file may be: whole first, and with ever less around it.
+
+    Args:
+        questions: All of the file. What all of them begin and end with is a frame, too.
+        task: Of the rows.
+    """
+    frame = _frame({_cleaned(question) for question in questions})
+
+    @lru_cache(maxsize=1 << 17)
+    def keys(question: str) -> tuple[str, ...]:
+        cleaned = _cleaned(question)
+        return tuple(dict.fromkeys(filter(None, map(normal, _bared(cleaned, task, frame)))))
+
+    return keys
+
+
+def _bared(cleaned: str, task: str, frame: tuple[int, int]) -> Iterator[str]:
+    yield cleaned
+    yield _unwrapped(cleaned, task)
+    yield _INSTRUCTION.sub("", cleaned)
+    named = _NAMED.findall(cleaned)
+    if len(named) == 1:
+        yield named[0][1]
+    start, end = frame
+    if start or end:
+        within = cleaned[start : len(cleaned) - end]
+        yield within
+        yield _INSTRUCTION.sub("", within)
+
+
+def _frame(questions: set[str]) -> tuple[int, int]:
+    """How many characters all questions begin and end with, in whole words."""
+    if len(questions) < 2:
+        return 0, 0
+    start = _in_common(questions)
+    return start, _in_common(text[start:][::-1] for text in questions)
+
+
+def _in_common(texts: Iterable[str]) -> int:
+    """How many characters all texts begin with, up to the last end of a word."""
+    ordered = sorted(texts)
+    prefix = ordered[0]
+    for n, (one, other) in enumerate(zip(ordered[0], ordered[-1], strict=False)):
+        if one != other:
+            prefix = prefix[:n]
+            break
+    return len(re.sub(r"\w*$", "", prefix))
