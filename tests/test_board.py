@@ -129,7 +129,7 @@ def test_the_sample_stands_apart_from_the_release(tmp_path: Path) -> None:
     assert ranking(out, is_sample=False) == [("a", 1, "")]
     page = (out / "index.html").read_text()
     assert "DIOR-RSVG, synthetic sample" in page
-    assert "1 scores are of the embedded sample" in page
+    assert "scores of the embedded sample (1) show" in page
 
 
 def test_the_papers_scores_are_ranked_with_ours_only_on_the_same_rows(tmp_path: Path) -> None:
@@ -151,7 +151,8 @@ def test_scores_of_two_sources_are_not_ranked_together(tmp_path: Path) -> None:
     by_source = {o["source"]["title"]: o["of"] for o in own}
     assert by_source == {"MB-ORES, README": 10, "GADAN, README": 2}
     gadan = next(o for o in own if o["model"] == "GADAN")
-    assert "not stated" in gadan["not_ranked_with_first"]
+    assert gadan["not_ranked_with_first"] == "Printed in another table."
+    assert "not stated" in gadan["differs"]
 
 
 def test_a_measure_that_others_print_is_shown_of_our_models_too(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def html(title: str, columns: Mapping[Column, Sequence[Group]], notes: Sequence[
             interval=interval,
             blind=blind,
             bar=bar,
-            rule=in_words,
+            basis=basis,
             remarks=_remarks,
             style=Markup("\n".join(path.read_text(encoding="utf-8") for path in _STYLES)),
             script=Markup(script),
@@ -176,6 +176,13 @@ def interval(standing: Standing) -> str:
     return f"{low:.3f}{NONE}{high:.3f}"
 
 
+def basis(standing: Standing) -> str:
+    """What a score is of, in a sentence: the rows and the rule, or what its source leaves open."""
+    if standing.source and standing.differs:
+        return standing.differs
+    return f"{'; '.join(filter(None, (standing.coverage, in_words(standing.rule))))}."
+
+
 def blind(standing: Standing, run: Without) -> tuple[str, str]:
     """What the model scores without the image, and what it gains with the image."""
     text = f"{score(standing._replace(value=run.value))} {_BLIND.get(run.kind, run.kind)}"
@@ -229,6 +236,7 @@ def record(standing: Standing, group: Group) -> dict[str, Any]:
         "most_frequent": standing.most_frequent,
         "signature": standing.signature,
         "source": standing.source,
+        "differs": standing.differs,
         "note": standing.note,
         "report": standing.link,
     }

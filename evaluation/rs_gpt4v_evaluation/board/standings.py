@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from rs_gpt4v_evaluation.board.published import PublishedTable, Source
+from rs_gpt4v_evaluation.predict.predictions import UNVERIFIED
 from rs_gpt4v_evaluation.rs_judge.measure import METRIC as JUDGE
 from rs_gpt4v_evaluation.score import METRICS
 from rs_gpt4v_evaluation.score.results import BlindRun, Entry, Model
@@ -21,7 +22,6 @@ _METRICS = {metric.name: metric for metric in (*METRICS, JUDGE)}
 VERIFIED = "verified"
 UNVERIFIED_ROWS = "rows not verified"
 PUBLISHED = "as published"
-_NOT_OURS = (None, "unverified")  # fingerprints of rows that were not compared with ours
 
 
 class Column(NamedTuple):
@@ -119,7 +119,7 @@ def scored(
 
 
 def _scored(name: str, entry: Entry, measure: str, link: str | None) -> Standing:
-    verified = entry["verified"] and entry["fingerprint"] not in _NOT_OURS
+    verified = entry["verified"] and entry["fingerprint"] not in (None, UNVERIFIED)
     status = VERIFIED if verified else UNVERIFIED_ROWS
     rule = _definition(entry["rule"])
     frequent = entry["most_frequent"]
@@ -287,7 +287,9 @@ def _precedence(peers: tuple[Any, ...], standings: Sequence[Standing]) -> tuple[
 def _reason(standing: Standing, first: Standing) -> str:
     """Why ``standing`` is not ranked with ``first``."""
     if standing.status == PUBLISHED:
-        return standing.differs or "Other rows, or another rule."
+        if first.status == PUBLISHED:
+            return "Printed in another table."
+        return "As published." if standing.differs else "Other rows, or another rule."
     if standing.status != first.status:
         return "The rows are not verified to be those of this config."
     checks = {
