@@ -10,6 +10,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard, ModelCardData
 from PIL import Image
+from prediction_lines import row, write
 from report_files import (
     AFTER,
     BEFORE,
@@ -590,6 +591,17 @@ def test_model_card_is_read_back_by_the_hub(
     assert all(r.verified is False for r in results)
     again = ModelCardData(**yaml.safe_load(card.read_text().split("---")[1]))
     assert again.to_dict() == data.to_dict()
+
+
+def test_the_hub_is_told_which_score_it_is(tmp_path: Path) -> None:
+    """F1, recall and a rate of yes are no accuracies."""
+    rows = [row(n, "probe") for n in range(4)]
+    made([write(tmp_path / "a/p.jsonl", rows)], card=tmp_path / "card.md")
+    data: Any = ModelCard((tmp_path / "card.md").read_text()).data
+    kinds = {result.metric_name: result.metric_type for result in data.eval_results}
+    assert set(kinds.values()) == {"accuracy", "precision", "recall", "f1", "yes_rate"} | {
+        "yes_rate_random"
+    }
 
 
 def test_model_card_is_about_the_last_model(files: list[Path], tmp_path: Path) -> None:

@@ -1,26 +1,33 @@
-"""CHAIR of free texts (Rohrbach et al., 2018): how much of what they name the boxes deny.
+"""What free texts claim of annotated images, and what of it the boxes deny.
 
 The objects and numbers that a text claims are read by the rules of `rs_gpt4v_generation.claims` and
 judged as those of a generated dialogue. Things that are no class of the annotation do not count.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from rs_gpt4v_builders.sources import dior, dior_rsvg, rs_gpt4v_instruct
 from rs_gpt4v_generation.checks import judge
 from rs_gpt4v_generation.claims import Claim, Topic, claims, plain
 from rs_gpt4v_generation.scene import Scene
 
-_MOST_SHOWN = 5
+_OF_DIOR = {
+    source.name
+    for source in (
+        *(dior.SOURCE, dior.ORIENTED, dior_rsvg.SOURCE),
+        *(rs_gpt4v_instruct.SOURCE, rs_gpt4v_instruct.DETAIL),
+    )
+}
+"""Sources whose images are DIOR's, wherever they lie: of the others, 00001.jpg is another image."""
 
 
 class Reply(NamedTuple):
-    """A text about the image at ``image``; ``prompt`` is what it replies to."""
+    """A text about the image at ``image``; ``prompt`` is what it replies to, ``source`` whose."""
 
     id: str
+    source: str
     image: str
     prompt: str
     text: str
@@ -30,39 +37,31 @@ class Named(NamedTuple):
     """What one text claims, as far as the boxes decide it.
 
     Attributes:
-        id: Of the reply.
         classes: That it says are there, each once.
         denied: Those of them that have no box.
         counts: Sentences with a number of objects.
         denied_counts: Those of them whose number is another.
     """
 
-    id: str
-    classes: tuple[str, ...]
-    denied: tuple[str, ...]
-    counts: tuple[str, ...]
-    denied_counts: tuple[str, ...]
-
-    @property
-    def chair_i(self) -> float | None:
-        """The share of its classes that have no box; None where it names no class."""
-        return len(self.denied) / len(self.classes) if self.classes else None
+    classes: list[str]
+    denied: list[str]
+    counts: list[str]
+    denied_counts: list[str]
 
 
-def named(reply: Reply, scene: Scene) -> Named:
-    """What ``reply`` claims of its image."""
+def named(prompt: str, text: str, scene: Scene) -> Named:
+    """What ``text``, a reply to ``prompt``, claims of an image."""
     sheet = scene.sheet()
-    read, _ = claims(plain(reply.prompt), plain(reply.text), scene.vocabulary, Topic())
+    read, _ = claims(plain(prompt), plain(text), scene.vocabulary, Topic())
     judged = [(claim, judge(claim, sheet, 0).result) for claim in read]
     present = {_name(c): r for c, r in judged if c.kind == "presence" and not c.negated}
     counted = [(c.sentence, r) for c, r in judged if c.kind == "count"]
     decided = {name: result for name, result in present.items() if result != "cannot tell"}
     return Named(
-        reply.id,
-        tuple(decided),
-        tuple(name for name, result in decided.items() if result == "fail"),
-        tuple(sentence for sentence, result in counted if result != "cannot tell"),
-        tuple(sentence for sentence, result in counted if result == "fail"),
+        list(decided),
+        [name for name, result in decided.items() if result == "fail"],
+        [sentence for sentence, result in counted if result != "cannot tell"],
+        [sentence for sentence, result in counted if result == "fail"],
     )
 
 
@@ -70,88 +69,38 @@ def _name(claim: Claim) -> str:
     return " or ".join(claim.names)
 
 
-@dataclass(frozen=True, slots=True)
-class Chair:
-    """CHAIR of some replies.
+class Scenes:
+    """Finds the annotated image that a row is about.
 
-    Attributes:
-        replies: What each claims.
-        without_boxes: Ids of replies about an image whose boxes are not known.
+    It is that of the row's path; of the releases with DIOR's images, which lie in several folders,
+    also that of its name, where the scenes are DIOR's.
     """
 
-    replies: list[Named]
-    without_boxes: list[str]
+    def __init__(self, scenes: Sequence[Scene]) -> None:
+        self.number = len(scenes)
+        self._by_path = {str(scene.image.resolve()): scene for scene in scenes}
+        self._by_name = {s.image.stem: s for s in scenes if s.source in _OF_DIOR}
 
-    @property
-    def scores(self) -> dict[str, float | int | None]:
-        """Of all replies; None where there is nothing to take a share of.
-
-        ``chair_i`` is the share of the named classes that have no box, ``chair_s`` that of replies
-        which name such a class, ``denied_counts`` that of the stated numbers that are others.
-        """
-        classes, denied, counts, wrong = (
-            sum(map(len, column)) for column in list(zip(*self.replies, strict=True))[1:]
-        )
-        return {
-            "chair_i": _share(denied, classes),
-            "chair_s": _share(sum(bool(own.denied) for own in self.replies), len(self.replies)),
-            "denied_counts": _share(wrong, counts),
-            "n": len(self.replies),
-            "n_classes": classes,
-            "n_counts": counts,
-            "n_without_boxes": len(self.without_boxes),
-        }
-
-    def __str__(self) -> str:
-        scores = self.scores
-        lines = [
-            f"  {name:15}{_shown(scores[name])}  of {scores[of]:,} {what}"
-            for name, of, what in (
-                ("chair_i", "n_classes", "classes named in replies"),
-                ("chair_s", "n", "replies"),
-                ("denied_counts", "n_counts", "numbers of objects"),
-            )
-        ]
-        if self.without_boxes:
-            first = self.without_boxes[0]
-            lines.append(f"  {len(self.without_boxes):,} replies left out, no boxes: {first}, ...")
-        denied = Counter(name for own in self.replies for name in own.denied)
-        most = ", ".join(f"{name} {count:,}" for name, count in denied.most_common(_MOST_SHOWN))
-        return "\n".join([*lines, f"  most often made up: {most or 'nothing'}"])
+    def find(self, image: str, source: str) -> Scene | None:
+        """The scene of a path and a source; None where the boxes of the image are not known."""
+        path = Path(image)
+        found = self._by_path.get(str(path.resolve()))
+        return found or (self._by_name.get(path.stem) if source in _OF_DIOR else None)
 
 
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
-
-
-def _shown(share: float | None) -> str:
-    return "none  " if share is None else f"{share:.4f}"
-
-
-def chair(replies: Iterable[Reply], scenes: Sequence[Scene]) -> Chair:
-    """CHAIR of ``replies``, each by the boxes of its image.
-
-    An image is that of a scene by its path, or by its name where all scenes are DIOR's, whose
-    images lie in several releases.
+def named_in(replies: Iterable[Reply], scenes: Sequence[Scene]) -> list[Named | None]:
+    """What each reply claims; None where the boxes of its image are not known.
 
     Raises:
-        ValueError: No reply is about an image of ``scenes``.
+        ValueError: They are known of none.
     """
-    by_path = {str(scene.image.resolve()): scene for scene in scenes}
-    by_name = {s.image.stem: s for s in scenes if s.source.startswith("dior")}
-    judged, without = [], []
-    for reply in replies:
-        path = Path(reply.image)
-        scene = by_path.get(str(path.resolve())) or by_name.get(path.stem)
-        if scene is None:
-            without.append(reply.id)
-        else:
-            judged.append(named(reply, scene))
-    if not judged:
-        example = f", such as {without[0]}," if without else ""
+    known = Scenes(scenes)
+    rows = [(reply, known.find(reply.image, reply.source)) for reply in replies]
+    if not any(scene for _, scene in rows):
+        example = f", such as {rows[0][0].id}," if rows else ""
         raise ValueError(
-            f"none of {len(without):,} replies{example} is about an image of the "
-            f"{len(scenes):,} that have boxes: give the boxes of their images with --data-dir "
+            f"none of {len(rows):,} replies{example} is about an image of the "
+            f"{known.number:,} that have boxes: give the boxes of their images with --data-dir "
             "(DIOR) or --boxes, and their --split"
         )
-    return Chair(judged, without)
+    return [scene and named(reply.prompt, reply.text, scene) for reply, scene in rows]

@@ -56,6 +56,7 @@ def own_scenes(
     split: str,
     *,
     conversion: Conversion = AS_IS,
+    empty_allowed: bool = False,
     **options: Any,
 ) -> list[Scene]:
     """The images of a detection data set in which every object of its classes is annotated.
@@ -66,6 +67,7 @@ def own_scenes(
         images: Folder that the names of images start from.
         split: Name for the split.
         conversion: What is done with images that are not 8-bit.
+        empty_allowed: An image may hold no object; otherwise such an image is unusable.
         options: ``on_missing`` and ``log_dir`` as in `dior_scenes`.
 
     Raises:
@@ -77,7 +79,7 @@ def own_scenes(
     for path in (boxes, images):
         if not path.exists():
             raise FileNotFoundError(f"{path} is not there: give the boxes and their images' folder")
-    source = own_source(boxes, layout, images, split, conversion)
+    source = own_source(boxes, layout, images, split, conversion, empty_allowed=empty_allowed)
     return _scenes(source, boxes.parent, split, None, conversion=conversion, **options)
 
 

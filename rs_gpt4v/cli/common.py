@@ -209,25 +209,46 @@ FolderOptions = dict[str, Any]
 def with_folder_options(verb: Callable[..., None]) -> Callable[..., None]:
     """A verb with the options of `folder_options`, of which it gets the result as ``folder``.
 
-    Its own option of a name wins: what is ``--images`` elsewhere is ``--images-from`` then.
+    What is ``--images`` elsewhere is ``--images-from`` where the verb has an option of that name.
     """
-    own = inspect.signature(verb).parameters
     added = dict(inspect.signature(folder_options).parameters)
-    if "images" in own:
+    if "images" in inspect.signature(verb).parameters:
         there = _own("Folder that image names are relative to.", "--images-from")
         added["images_from"] = added["images_from"].replace(
             annotation=Annotated[Path | None, there]
         )
 
+    def check(context: typer.Context, given: dict[str, Any]) -> None:
+        _refuse_environment(context, given.get("configs") or [given.get("config")])
+
+    return _with_options(verb, "folder", folder_options, added, check)
+
+
+def with_scene_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb with the options of `scene_options`, of which it gets the result as ``scenes``."""
+    added = dict(inspect.signature(scene_options).parameters)
+    return _with_options(verb, "scenes", scene_options, added)
+
+
+def _with_options(
+    verb: Callable[..., None],
+    name: str,
+    options: Callable[..., dict[str, Any]],
+    added: dict[str, inspect.Parameter],
+    check: Callable[[typer.Context, dict[str, Any]], None] = lambda *_: None,
+) -> Callable[..., None]:
+    """A verb with the parameters ``added``, which gets what ``options`` makes of them."""
+
     @wraps(verb)
     def run(context: typer.Context, **given: Any) -> None:
-        options = folder_options(**{name: given.pop(name) for name in added})
-        _refuse_environment(context, given.get("configs") or [given.get("config")])
-        verb(**given, folder=options)
+        made = options(**{option: given.pop(option) for option in added})
+        check(context, given)
+        verb(**given, **{name: made})
 
+    own = inspect.signature(verb).parameters
     parameters = [
         inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
-        *(parameter for name, parameter in own.items() if name != "folder"),
+        *(parameter for other, parameter in own.items() if other != name),
         *added.values(),
     ]
     keyword_only = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
@@ -293,6 +314,37 @@ def data_root(data_dir: Path | None, *, sample: bool) -> str | None:
     return None
 
 
+def scene_options(
+    data_dir: DataDir = None,
+    sample: Sample = False,
+    oriented: Oriented = False,
+    protocol: Protocol = "paper",
+    on_missing: OnMissing = "raise",
+    stretch: Stretch = None,
+    bands: Bands = None,
+    boxes: Boxes = None,
+    layout: Layout = "coco",
+    images: ImagesOfBoxes = None,
+) -> dict[str, Any]:
+    """Which annotated images: those of DIOR, or of one's own ``boxes``. As `scenes` takes them."""
+    return {
+        "data_dir": data_dir,
+        "sample": sample,
+        "oriented": oriented,
+        "protocol": protocol,
+        "on_missing": on_missing,
+        "stretch": stretch,
+        "bands": bands,
+        "boxes": boxes,
+        "layout": layout,
+        "images": images,
+    }
+
+
+SceneOptions = dict[str, Any]
+"""What `scene_options` returns."""
+
+
 def scenes(
     split: str,
     *,
@@ -303,15 +355,24 @@ def scenes(
     sample: bool,
     oriented: bool,
     protocol: Any,
+    stretch: str | None,
+    bands: str | None,
+    empty_allowed: bool = False,
     **options: Any,
 ) -> "list[Scene]":
-    """The annotated images of one's own ``boxes``, or else of DIOR."""
+    """The annotated images of one's own ``boxes``, or else of DIOR.
+
+    ``empty_allowed`` says whether one's own may hold no object; each of DIOR's has some.
+    """
+    from rs_gpt4v.images import Conversion
     from rs_gpt4v_builders import OBJECT_SOURCES
     from rs_gpt4v_builders.builder import data_root as find_root
     from rs_gpt4v_generation.load import dior_scenes, own_scenes
 
+    options["conversion"] = Conversion(**conversion(stretch, bands))
     if boxes is not None:
-        return own_scenes(boxes, layout, images or boxes.parent, split, **options)
+        folder = images or boxes.parent
+        return own_scenes(boxes, layout, folder, split, empty_allowed=empty_allowed, **options)
     given = data_root(data_dir, sample=sample)
     root = find_root(given, sample=sample, sources=OBJECT_SOURCES)
     return dior_scenes(root, split, oriented=oriented, protocol=protocol, **options)

@@ -12,6 +12,7 @@ from rs_gpt4v.cli import common
 if TYPE_CHECKING:
     from rs_gpt4v.chat_api import Endpoint
     from rs_gpt4v_evaluation.predict import Predictor
+    from rs_gpt4v_generation.scene import Scene
 
 app = typer.Typer()
 
@@ -190,7 +191,9 @@ def score(
 
 @app.command()
 def report(
-    files: Annotated[list[Path], typer.Argument(help="Predictions files, and outputs of judge.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Predictions files, and outputs of judge and chair.")
+    ],
     out: Annotated[
         Path, typer.Option(help="HTML page to write; Markdown if it ends in .md.")
     ] = Path("report.html"),
@@ -236,21 +239,22 @@ _FREE_TEXTS = ("caption", "detail", "conversation")
 
 
 @app.command()
+@common.with_scene_options
 def chair(
     files: common.Files,
-    data_dir: common.DataDir = None,
-    sample: common.Sample = False,
-    oriented: common.Oriented = False,
     split: common.Split = "test",
-    protocol: common.Protocol = "paper",
-    on_missing: common.OnMissing = "raise",
-    boxes: common.Boxes = None,
-    layout: common.Layout = "coco",
-    images: common.ImagesOfBoxes = None,
+    intervals: common.Intervals = False,
+    references: Annotated[
+        bool,
+        typer.Option("--references", help="Read the true texts of the rows, not the replies."),
+    ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="File of the classes that each reply names (JSON lines).")
+        Path | None,
+        typer.Option(help="The replies with their claims, for score --against and report."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    *,
+    scenes: common.SceneOptions,
 ) -> None:
     """Measure the share of objects in captions and descriptions that have no box in the image.
 
@@ -259,40 +263,56 @@ def chair(
     With your own boxes: `--boxes instances_test.json --images images`.
     """
     from rs_gpt4v.files import write_json_lines
-    from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions
-    from rs_gpt4v_generation.chair import Reply
-    from rs_gpt4v_generation.chair import chair as measure
+    from rs_gpt4v_evaluation.rs_chair.measure import most_denied
+    from rs_gpt4v_evaluation.score import scores_of
+    from rs_gpt4v_evaluation.score import tables as score_text
 
-    common.keep_inputs([out], [*files, boxes, images], data_dir)
-    scenes = common.scenes(
-        split,
-        boxes=boxes,
-        layout=layout,
-        images=images,
-        data_dir=data_dir,
-        sample=sample,
-        oriented=oriented,
-        protocol=protocol,
-        on_missing=on_missing,
-    )
-    found = {}
-    for file in files:
-        rows = [row for row in read_predictions(file) if row["task"] in _FREE_TEXTS]
-        if not rows:
-            raise PredictionFileError(f"{file} has no rows of {', '.join(_FREE_TEXTS)}")
-        texts = (
-            Reply(row["id"], row["image"] or "", row["prompt"], row["prediction"]) for row in rows
-        )
-        found[str(file)] = measure(texts, scenes)
+    if out and len(files) > 1:
+        raise ValueError(f"--out {out} holds one model's replies: run chair once for each file")
+    common.keep_inputs([out], [*files, scenes["boxes"], scenes["images"]], scenes["data_dir"])
+    annotated = common.scenes(split, **scenes, empty_allowed=True)
+    claimed = {file: _claimed(file, annotated, references=references) for file in files}
     if out:
-        write_json_lines(
-            out,
-            ({"file": file, **own._asdict()} for file, of in found.items() for own in of.replies),
-        )
+        write_json_lines(out, next(iter(claimed.values())))
+    scores = [
+        scored
+        for file, rows in claimed.items()
+        for scored in scores_of(rows, str(file), resamples=1000 if intervals else 0)
+    ]
     if as_json:
-        typer.echo(json.dumps([{"file": f, **own.scores} for f, own in found.items()], indent=2))
-    else:
-        typer.echo("\n".join(f"{file}\n{own}" for file, own in found.items()))
+        typer.echo(json.dumps(scores, indent=2))
+        return
+    for scored, rows in zip(scores, claimed.values(), strict=True):
+        typer.echo("\n".join(score_text.lines(scored)))
+        most = most_denied(row["claims"] for row in rows)
+        made_up = ", ".join(f"{name} {count:,}" for name, count in most)
+        typer.echo(f"  most often made up: {made_up or 'nothing'}")
+
+
+def _claimed(file: Path, scenes: "list[Scene]", *, references: bool) -> list[Any]:
+    """The free texts of a predictions file whose images have boxes, with their claims.
+
+    ``references``: the first true text of each row stands for the reply.
+    """
+    from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions
+    from rs_gpt4v_generation.chair import Reply, named_in
+
+    rows: list[Any] = [row for row in read_predictions(file) if row["task"] in _FREE_TEXTS]
+    if not rows:
+        raise PredictionFileError(f"{file} has no rows of {', '.join(_FREE_TEXTS)}")
+    if references:
+        nobody = {"model": "references", "adapter": None, "weights": None}
+        nobody["decoding"] = {"do_sample": None, "max_new_tokens": None}
+        rows = [{**row, **nobody, "prediction": row["references"][0]} for row in rows]
+    replies = (
+        Reply(row["id"], row["source"], row["image"] or "", row["prompt"], row["prediction"])
+        for row in rows
+    )
+    both = [*zip(rows, named_in(replies, scenes), strict=True)]
+    without = [row["id"] for row, own in both if own is None]
+    if without:
+        typer.echo(f"{file}: {len(without):,} left out, no boxes: {without[0]}, ...", err=True)
+    return [{**row, "claims": own._asdict()} for row, own in both if own is not None]
 
 
 @app.command()

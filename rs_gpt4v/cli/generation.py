@@ -22,6 +22,7 @@ _SHOWN = 10  # problems that are named, of however many
 
 
 @app.command()
+@common.with_scene_options
 def generate(
     model: Annotated[str, typer.Argument(help="Name of the model on the server.")],
     out: Annotated[Path, typer.Option(help="Output folder; run again to resume.")],
@@ -32,17 +33,7 @@ def generate(
             "three, without planning."
         ),
     ] = None,
-    data_dir: common.DataDir = None,
-    sample: common.Sample = False,
-    oriented: common.Oriented = False,
     split: common.Split = "train",
-    protocol: common.Protocol = "paper",
-    on_missing: common.OnMissing = "raise",
-    stretch: common.Stretch = None,
-    bands: common.Bands = None,
-    boxes: common.Boxes = None,
-    layout: common.Layout = "coco",
-    images: common.ImagesOfBoxes = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use only the first N images.")] = None,
     base_url: common.BaseUrl = common.OPENAI,
     api_key_env: common.ApiKeyEnv = "OPENAI_API_KEY",
@@ -83,6 +74,8 @@ def generate(
         list[Path] | None,
         typer.Option(help="Read a batch's output and error files first; repeatable."),
     ] = None,
+    *,
+    scenes: common.SceneOptions,
 ) -> None:
     """Let a model write dialogues about annotated images, and check them against the boxes.
 
@@ -92,7 +85,6 @@ def generate(
     For a server of your own: `--base-url http://localhost:8000/v1`. Then run `rs-gpt4v review`.
     """
     from rs_gpt4v import chat_api as chat
-    from rs_gpt4v.images import Conversion
     from rs_gpt4v_generation.asking import Generator
     from rs_gpt4v_generation.generate import CANDIDATES, FAILED, JOURNAL
     from rs_gpt4v_generation.probes import ProbeOptions
@@ -102,23 +94,11 @@ def generate(
         raise ValueError(f"--product {unknown.pop()}: expected one of {', '.join(PRODUCTS)}")
     common.keep_inputs(
         [out / name for name in (CANDIDATES, FAILED, JOURNAL)],
-        [boxes, images, prices, *(read_batch or ())],
-        data_dir,
+        [scenes["boxes"], scenes["images"], prices, *(read_batch or ())],
+        scenes["data_dir"],
     )
     out.mkdir(parents=True, exist_ok=True)
-    scenes = common.scenes(
-        split,
-        boxes=boxes,
-        layout=layout,
-        images=images,
-        data_dir=data_dir,
-        sample=sample,
-        oriented=oriented,
-        protocol=protocol,
-        on_missing=on_missing,
-        log_dir=out,
-        conversion=Conversion(**common.conversion(stretch, bands)),
-    )[:limit]
+    annotated = common.scenes(split, **scenes, log_dir=out)[:limit]
     generator = Generator(
         endpoint=chat.Endpoint(
             model=model,
@@ -141,14 +121,14 @@ def generate(
     )
     if read_batch:
         typer.echo(chat.read_batch(read_batch, generator.endpoint, generator.journal))
-    requests = map(generator.request_for, generator.tasks(scenes))
+    requests = map(generator.request_for, generator.tasks(annotated))
     if dry_run:
         typer.echo(generator.estimate(requests))
     elif write_batch:
         files = chat.write_batch(requests, generator.endpoint, write_batch, generator.journal)
         typer.echo("\n".join(map(str, files)) or "Nothing to ask: the journal has every reply.")
     else:
-        _generate(scenes, generator, out, ProbeOptions(probes, negatives, seed), num_proc)
+        _generate(annotated, generator, out, ProbeOptions(probes, negatives, seed), num_proc)
 
 
 def _generate(

@@ -38,7 +38,13 @@ _MANY = 10  # boxes, of which all would lie in one corner by chance only
 
 
 def own_source(
-    path: Path, layout: Layout, images: Path, split: str, conversion: Conversion = AS_IS
+    path: Path,
+    layout: Layout,
+    images: Path,
+    split: str,
+    conversion: Conversion = AS_IS,
+    *,
+    empty_allowed: bool = False,
 ) -> Source:
     """The source of one split of `detection_formats`; its folder is that of ``path``.
 
@@ -48,7 +54,9 @@ def own_source(
         images: Folder that the names of images start from.
         split: What to call the split.
         conversion: What is done with images that are not 8-bit.
+        empty_allowed: An image may hold no object; otherwise such an image is unusable.
     """
+    schema = records.FOUND_OBJECTS if empty_allowed else records.OBJECTS
     return Source(
         name=path.stem,
         title=str(path),
@@ -58,13 +66,15 @@ def own_source(
         folders=(),
         annotations={split: (f"{path.name}/" if path.is_dir() else path.name,)},
         images=(relative(images, path.parent),),
-        reader=lambda *_: _read(path, layout, images, conversion),
+        reader=lambda *_: _read(path, layout, images, conversion, schema),
     )
 
 
-def _read(path: Path, layout: Layout, images: Path, conversion: Conversion) -> pa.Table:
+def _read(
+    path: Path, layout: Layout, images: Path, conversion: Conversion, schema: pa.Schema
+) -> pa.Table:
     rows = read_plausible(path, layout, ImageNames(ImageFiles(images)), conversion)
-    return records.table(rows, records.OBJECTS)
+    return records.table(rows, schema)
 
 
 def read_plausible(

@@ -18,6 +18,9 @@ _TASKS = {
     "scene": "image-classification",
 }
 _METRICS = {"rouge_l": "rouge", **{f"bleu_{n}": "bleu" for n in range(1, 5)}}
+_SHARES = {name: name for name in ("accuracy", "f1", "precision", "recall")}
+_SHARES |= dict.fromkeys(("oa", "aa", "pr"), "accuracy")
+"""By the first word of a key: "f1_popular", "pr_50"."""
 
 
 def model_card(groups: Sequence[Group]) -> str:
@@ -75,4 +78,4 @@ def _metric_type(metric: Metric, key: str) -> str:
     """The Hub's name of a metric where it has one."""
     if metric.name == "rs_judge":
         return metric.name
-    return "accuracy" if metric.is_share(key) else _METRICS.get(key, key)
+    return _METRICS.get(key) or _SHARES.get(key.split("_")[0], key)

@@ -22,6 +22,7 @@ TASKS = {
     "conversation": "Conversation",
     "detail": "Detailed description",
     "judged": "Answers scored by a judge",
+    "claims": "What free texts make up",
 }
 
 

@@ -15,6 +15,7 @@ from rs_gpt4v_evaluation.predict.predictions import (
 )
 from rs_gpt4v_evaluation.rs_caption import measure as rs_caption
 from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
+from rs_gpt4v_evaluation.rs_chair.measure import METRIC as CHAIR
 from rs_gpt4v_evaluation.rs_detection import measure as rs_detection
 from rs_gpt4v_evaluation.rs_grounding import measure as rs_grounding
 from rs_gpt4v_evaluation.rs_judge import measure as rs_judge
@@ -35,6 +36,7 @@ METRICS = (
 """Those that need no judge."""
 
 METRIC_OF_TASK = {task: metric for metric in METRICS for task in metric.tasks}
+_CLAIMS = "claims"  # of free texts of any task, once `rs-gpt4v chair` has read them
 _ONE_A_FILE = ("model", "adapter", "weights", "decoding", "dataset")
 
 
@@ -161,6 +163,8 @@ def signature(
 def tasks_of(predictions: list[Prediction], file: str, rules: Rules = DEFAULT_RULES) -> list[Task]:
     """What the metric of each task finds, in the order in which the tasks first occur.
 
+    Rows whose claims are known are of the task "claims", whatever they were asked.
+
     Raises:
         PredictionFileError: The file is empty, of several models or splits, or of no task that has
             a metric; a row cannot be scored.
@@ -168,20 +172,25 @@ def tasks_of(predictions: list[Prediction], file: str, rules: Rules = DEFAULT_RU
     check_one_model(predictions, file)
     by_task: dict[str, list[Prediction]] = {}
     for prediction in predictions:
-        by_task.setdefault(prediction["task"], []).append(prediction)
-    scored = {task: rows for task, rows in by_task.items() if task in METRIC_OF_TASK}
+        name = _CLAIMS if _CLAIMS in prediction else prediction["task"]
+        by_task.setdefault(name, []).append(prediction)
+    scored = {task: metric for task in by_task if (metric := metric_of(task))}
     if not scored:
         raise PredictionFileError(f"{file}: {'. '.join(unscored(by_task, file))}")
     return [
-        _task(name, rows, file, rules, [task for task in by_task if task != name])
-        for name, rows in scored.items()
+        _task(name, metric, by_task[name], file, rules, [task for task in by_task if task != name])
+        for name, metric in scored.items()
     ]
 
 
 def _task(
-    name: str, predictions: list[Prediction], file: str, rules: Rules, also: list[str]
+    name: str,
+    metric: Metric,
+    predictions: list[Prediction],
+    file: str,
+    rules: Rules,
+    also: list[str],
 ) -> Task:
-    metric = METRIC_OF_TASK[name]
     problems = {p["id"]: why for p in predictions if (why := metric.problem(p))}
     if problems and not rules.skip_bad_boxes:
         row, why = next(iter(problems.items()))
@@ -196,6 +205,11 @@ def _task(
         return Task(name, metric, rows, metric.measure(rows, rules), problems, also)
     except ValueError as error:
         raise PredictionFileError(f"{file}: {error}") from error
+
+
+def metric_of(task: str) -> Metric | None:
+    """The metric of a task, or of "claims"; None where there is none."""
+    return CHAIR if task == _CLAIMS else METRIC_OF_TASK.get(task)
 
 
 def check_one_model(predictions: list[Prediction], file: str) -> None:
@@ -244,11 +258,12 @@ def _of_import(dataset: PredictedRows) -> Iterator[str]:
 
 def unscored(tasks: Iterable[str], file: str) -> list[str]:
     """Why rows of each task of ``file`` that is without a metric get no score."""
-    others = [task for task in tasks if task not in METRIC_OF_TASK]
+    others = [task for task in tasks if not metric_of(task)]
     dialogues = [task for task in others if task in rs_judge.GROUPS]
     by_nothing = [task for task in others if task not in rs_judge.GROUPS]
     reasons = {
-        f"have no one right answer: a model judges them, with rs-gpt4v judge {file}": dialogues,
+        f"have no one right answer: a model judges them, with rs-gpt4v judge {file}, and boxes "
+        f"show what they make up, with rs-gpt4v chair {file}": dialogues,
         "are not scored: there is no metric for them": by_nothing,
     }
     return [f"Rows of {' and '.join(names)} {why}" for why, names in reasons.items() if names]

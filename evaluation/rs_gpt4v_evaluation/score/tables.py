@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from rs_gpt4v_evaluation.score import METRIC_OF_TASK, Score
+from rs_gpt4v_evaluation.score import Score, metric_of
 from rs_gpt4v_evaluation.score.comparison import Comparison
 
 _REASONS = 5  # of replies without a box; the most frequent ones
@@ -19,7 +19,8 @@ def lines(score: Score) -> Iterator[str]:
         shown = f"{value:.4f}" if isinstance(value, float) else value
         ends = score["intervals"].get(name)
         yield f"  {name:24} {shown}" + (f"  [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "")
-    yield from _reasons(score["unparsed"], METRIC_OF_TASK[score["task"]].unparsed)
+    metric = metric_of(score["task"])
+    yield from _reasons(score["unparsed"], metric.unparsed if metric else "not read")
     yield from _reasons(score["skipped"], "skipped")
     yield from (f"  {note}" for note in score["notes"])
 
