@@ -138,7 +138,11 @@ Writer = Callable[[Row, str, int], Row]
 
 def write(path: Path, rows: Sequence[Row], writer: Writer, places: Sequence[int]) -> Path:
     """The results of the rows at ``places``, in this order: JSON lines, JSON, CSV or TSV."""
-    items = [writer(rows[n], reply(n, rows[n]), n) for n in places]
+    return write_items(path, [writer(rows[n], reply(n, rows[n]), n) for n in places])
+
+
+def write_items(path: Path, items: Sequence[Row]) -> Path:
+    """Results as the suffix says."""
     if path.suffix == ".json":
         path.write_text(json.dumps(items), encoding="utf-8")
     elif path.suffix in (".csv", ".tsv"):
