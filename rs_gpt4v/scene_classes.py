@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 
 # After a colon, up to a stop at the end of a word, or the end of the line.
-_LIST = re.compile(r":\s*([^:\n]+?)\s*(?:[.?!](?=\s|$)|\n|$)")
-_BETWEEN = re.compile(r"\s*,\s*(?:(?:or|and)\s+)?")
+_LIST = re.compile(r":\s*([^:\n.?!]*(?:[.?!](?!\s|$)[^:\n.?!]*)*)(?=[.?!](?:\s|$)|\n|$)")
+_BETWEEN = re.compile(r",\s*(?:(?:or|and)\s+)?")
 SEPARATOR = ", "
 """What is between the names in a list, so that `choices` reads them again."""
 _AROUND = "[](){}'\"` "
@@ -45,7 +45,7 @@ def choices(question: str) -> list[str]:
     """
     for match in _LIST.finditer(question):
         if "," in match[1]:
-            names = (name.strip(_AROUND) for name in _BETWEEN.split(match[1]))
+            names = (name.rstrip().strip(_AROUND) for name in _BETWEEN.split(match[1].rstrip()))
             return [name for name in names if name]
     return []
 

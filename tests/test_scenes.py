@@ -68,6 +68,11 @@ def test_every_wording_lists_the_classes_readably(template: str) -> None:
     assert choices(template.format("airport, bare land, sea ice")) == CLASSES
 
 
+def test_a_name_that_begins_with_a_stop_by_itself_cannot_be_listed() -> None:
+    assert not is_listable("! 0")  # a list would end there
+    assert is_listable(".5 m")
+
+
 @given(st.lists(st.text(min_size=1).filter(is_listable), min_size=2, unique=True))
 def test_a_listable_name_is_read_again(names: list[str]) -> None:
     for template in templates.SCENE:

@@ -1,7 +1,7 @@
 """Accuracy on scene classification, where the classes to choose from are given."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -32,9 +32,14 @@ def measure(
     )
     accepted = [metric.listed(true) for true in references]
     metric.check_references("rs_scene", accepted)
-    truths = [_truths(row, *item) for row, item in enumerate(zip(accepted, classes, strict=True))]
+    choice = [tuple(sorted(names)) for names in classes]
+    spelt = {names: {squeezed(name): name for name in names} for names in set(choice)}
+    truths = [
+        _truths(row, own, spelt[names])
+        for row, (own, names) in enumerate(zip(accepted, choice, strict=True))
+    ]
     # Many rows have one reply to one choice, and each is read once.
-    asked = list(zip(predictions, (tuple(sorted(names)) for names in classes), strict=True))
+    asked = list(zip(predictions, choice, strict=True))
     answer_of = {item: read(*item) for item in set(asked)}
     answers = [answer_of[item] for item in asked]
     right = [answer in true for answer, true in zip(answers, truths, strict=True)]
@@ -70,16 +75,15 @@ def score_key(name: str) -> str:
     return "_".join(name.lower().split())
 
 
-def _truths(row: int, accepted: list[str], names: Sequence[str]) -> list[str]:
-    """The row's classes that its references are."""
-    by_spelling = {squeezed(name): name for name in names}
+def _truths(row: int, accepted: list[str], spelt: Mapping[str, str]) -> list[str]:
+    """The row's classes, by their spelling, that its references are."""
     for true in accepted:
-        if squeezed(true) not in by_spelling:
+        if squeezed(true) not in spelt:
             raise ValueError(
-                f"rs_scene: row {row}: the reference {true!r} is none of the {len(names)} classes "
+                f"rs_scene: row {row}: the reference {true!r} is none of the {len(spelt)} classes "
                 "to choose from"
             )
-    return [by_spelling[squeezed(true)] for true in accepted]
+    return [spelt[squeezed(true)] for true in accepted]
 
 
 def _strict_sums(right: list[bool], names: Sequence[str]) -> Sums:

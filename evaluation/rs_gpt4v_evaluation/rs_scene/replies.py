@@ -129,7 +129,8 @@ def read(reply: str, names: Sequence[str]) -> str | Abstention:
         return _decided(whole.classes)
     if _UNDECIDED.search(" ".join(text.split())):
         return Abstention("undecided", f"does not decide: {reply!a:.80}")
-    mentions = [mention for mention in _mentions(text, forms) if not mention.is_denied]
+    named = _mentions(text, forms, _beginnings(tuple(sorted(names))))
+    mentions = [mention for mention in named if not mention.is_denied]
     best = min((mention.form.rank for mention in mentions), default=0)
     chosen = [mention.form for mention in mentions if mention.form.rank == best]
     for before, after in pairwise(mentions):
@@ -146,13 +147,13 @@ def _decided(classes: frozenset[str]) -> str | Abstention:
     return Abstention("several", f"names several classes: {', '.join(sorted(classes))}")
 
 
-def _mentions(text: str, forms: dict[str, _Form]) -> Iterator[_Mention]:
+def _mentions(text: str, forms: dict[str, _Form], beginnings: frozenset[str]) -> Iterator[_Mention]:
     """What names a class in the text, in its order; of two that begin together, the longer."""
     for clause in _CLAUSE.split(_NOT.sub("not", text)):
         words = _words(clause)
         start, last = 0, len(words)
         while start < len(words):
-            end = _end(words, start, forms)
+            end = _end(words, start, forms, beginnings)
             if end > start:
                 before = words[max(0, start - _DENIED_WITHIN) : start]
                 denied = any(word in _DENYING or word.endswith("n't") for word in before)
@@ -163,12 +164,14 @@ def _mentions(text: str, forms: dict[str, _Form]) -> Iterator[_Mention]:
             start = max(end, start + 1)
 
 
-def _end(words: list[str], start: int, forms: dict[str, _Form]) -> int:
+def _end(words: list[str], start: int, forms: dict[str, _Form], beginnings: frozenset[str]) -> int:
     """Where the longest form ends that begins at ``start``; there, if none does."""
-    longest = start
+    longest, text = start, ""
     for end in range(start + 1, min(start + _MOST_WORDS, len(words)) + 1):
-        some = words[start:end]
-        form = forms.get("".join(some))
+        text += words[end - 1]
+        if text not in beginnings:
+            break
+        form, some = forms.get(text), words[start:end]
         # "is land" is no island, but "bare land" is bareland.
         if form and (len(some) in (1, form.words) or _NEVER_JOINED.isdisjoint(some)):
             longest = end
@@ -195,6 +198,12 @@ def _forms(names: tuple[str, ...]) -> dict[str, _Form]:
     for rank, by_name in enumerate(ranked):
         forms |= _of_rank(rank, by_name, forms)
     return forms
+
+
+@lru_cache(maxsize=256)
+def _beginnings(names: tuple[str, ...]) -> frozenset[str]:
+    """How the texts of `_forms` begin: what goes on otherwise need not be looked at."""
+    return frozenset(text[:end] for text in _forms(names) for end in range(1, len(text) + 1))
 
 
 @cache
