@@ -134,17 +134,17 @@ def read_predictions(path: Path) -> list[Prediction]:
     """
     seen: dict[str, str] = {}
     whole: dict[str, Prediction] = {}
-    last: list[Prediction] = []
+    last: Any = {}
     for i, line in whole_lines(path):
-        prediction = _sharing_strings(_parsed(path, i, line), seen)
-        prediction |= _repeated(prediction, last)
+        prediction: Any = _parsed(path, i, line)
+        _share(prediction, last, seen)
         # Two runs at once, as earlier versions let them, wrote the same lines.
         if whole.setdefault(prediction["id"], prediction) != prediction:
             raise PredictionFileError(
                 f"{path}, line {i}: the id {prediction['id']} is in an earlier line with another "
                 "reply: take one of the two lines out, or predict anew"
             )
-        last = [prediction]
+        last = prediction
     return list(whole.values())
 
 
@@ -160,14 +160,13 @@ def first_prediction(path: Path) -> Prediction | None:
 def _parsed(path: Path, number: int, line: bytes) -> Prediction:
     where = f"{path}, line {number}"
     written = checked(line, _Written, where)
-    seen = {*written, *written["dataset"]}
-    if written["task"] in ("grounding", "detection") and not seen.issuperset(
-        (*_LATER, "box_format")
-    ):
-        absent = ", ".join(sorted({*_LATER, "box_format"} - seen))
-        raise PredictionFileError(
-            f"{where}: it lacks {absent} (an earlier version wrote it: predict again)"
-        )
+    if written["task"] in ("grounding", "detection"):
+        absent = {*_LATER, "box_format"}.difference(written, written["dataset"])
+        if absent:
+            raise PredictionFileError(
+                f"{where}: it lacks {', '.join(sorted(absent))} (an earlier version wrote it: "
+                "predict again)"
+            )
     return cast("Prediction", _LATER | written)
 
 
@@ -183,6 +182,19 @@ def checked(content: bytes, schema: type[T], where: str) -> T:
         raise PredictionFileError(str(error)) from None
 
 
+_REPEATED = ("decoding", "dataset", "server", "history", "boxes", "references")
+"""What most lines repeat of the line before."""
+
+
+def _share(prediction: dict[str, Any], before: Mapping[str, Any], seen: dict[str, str]) -> None:
+    """Put in what the line ``before`` has as well, and strings as they were ``seen`` first."""
+    for name, value in prediction.items():
+        if name in _REPEATED and value == before.get(name):
+            prediction[name] = before[name]
+        else:
+            prediction[name] = _sharing_strings(value, seen)
+
+
 def _sharing_strings(value: Any, seen: dict[str, str]) -> Any:
     """``value``, each string in it the equal one that was ``seen`` first."""
     if isinstance(value, str):
@@ -194,16 +206,6 @@ def _sharing_strings(value: Any, seen: dict[str, str]) -> Any:
             _sharing_strings(key, seen): _sharing_strings(item, seen) for key, item in value.items()
         }
     return value
-
-
-def _repeated(prediction: Any, before: list[Any]) -> Any:
-    """The objects of the line ``before`` that ``prediction`` repeats, as most lines do."""
-    return {
-        name: earlier[name]
-        for earlier in before
-        for name in ("decoding", "dataset", "server")
-        if name in prediction and prediction[name] == earlier.get(name)
-    }
 
 
 def made_by(
