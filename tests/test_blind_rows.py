@@ -73,14 +73,14 @@ def test_without_an_image_none_is_read(folder: Path) -> None:
     blind = blind_rows(asked, "none")
     assert blind["images"][:] == [[], [], []]
     assert described(blind) == described(asked) | {"images": "none"}
-    line = prediction_line(stored(blind)[1], "a field", {})
+    line: Any = prediction_line(stored(blind)[1], "a field", {})
     assert (Path(line["image"] or "").name, line["width"]) == ("b.png", 40)
     assert [Path(path).name for path in line["further_images"]] == ["c.png"]
 
 
 def test_grey_images_have_the_size_of_the_own(folder: Path) -> None:
     blind = blind_rows(rows(folder, ["a", "dc", "", "b"]), "grey")
-    shown = [[image.size for image in row["images"]] for row in blind]
+    shown: Any = [[image.size for image in images] for images in blind["images"]]
     assert shown == [[SIZES["a"]], [SIZES["d"], SIZES["c"]], [], [SIZES["b"]]]
     grey = shown_images(stored(blind)[0])[0]
     assert (grey.mode, grey.getcolors()) == ("RGB", [(40 * 30, (128, 128, 128))])

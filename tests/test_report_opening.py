@@ -20,9 +20,9 @@ from report_files import (
 )
 from report_files import score_of as judge_reply
 
-from rs_gpt4v_evaluation.report.blind import CONSTANT_GUESS
 from rs_gpt4v_evaluation.report.groups import read_groups
 from rs_gpt4v_evaluation.report.right_and_wrong import Example, right_and_wrong
+from rs_gpt4v_evaluation.score.most_frequent import CONSTANT_GUESS
 
 BOX = [40.0, 20, 120, 60]
 RIGHT, WRONG = "[0.1, 0.1, 0.3, 0.3]", "[0.6, 0.1, 0.9, 0.3]"

@@ -235,7 +235,7 @@ def _described(config: str, rows: Any) -> Any:
 def _guess(rows: dict[str, Any], folder: Path) -> list[Path]:
     """Predictions files of always giving the training rows' most frequent answer, or median box."""
     from rs_gpt4v_evaluation.predict.predictions import made_by, prediction_line
-    from rs_gpt4v_evaluation.report.blind import CONSTANT_GUESS
+    from rs_gpt4v_evaluation.score.most_frequent import CONSTANT_GUESS
 
     files = []
     for name, splits in rows.items():

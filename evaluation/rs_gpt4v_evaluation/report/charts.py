@@ -102,9 +102,9 @@ def charts(table: Table) -> Charts:
 
 
 def _bars(table: Table) -> list[tuple[str, list[Bar]]]:
-    """Per question type and for all questions: the blind baseline, then a bar a column."""
+    """Per question type and for all questions: the most frequent answer, then a bar a column."""
     group, columns = table.group, table.group.columns
-    guess = table.blind.scores if table.blind else {}
+    guess = table.most_frequent.scores if table.most_frequent else {}
     return [
         (
             name,

@@ -49,7 +49,7 @@ def _scores(table: Table) -> list[list[str]]:
 
 
 def _cells(line: Line, table: Table) -> list[str]:
-    extra = [line.n or ""] * table.has_n + [line.blind or ""] * table.is_vqa
+    extra = [line.n or ""] * table.has_n + [line.most_frequent or ""] * table.is_vqa
     cells = [
         f"{cell} ({interval})" if interval else cell
         for cell, interval in zip(line.cells, line.intervals, strict=True)

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from rs_gpt4v_evaluation.metric import Metric
 from rs_gpt4v_evaluation.predict.predictions import Decoding
 from rs_gpt4v_evaluation.report import paper
-from rs_gpt4v_evaluation.report.blind import Blind, blind, guessing, is_guess
 from rs_gpt4v_evaluation.report.columns import Column, Group, rows_of
+from rs_gpt4v_evaluation.report.guesses import baseline, guessing, is_guess
 from rs_gpt4v_evaluation.report.judged import judge_of, judge_warnings
+from rs_gpt4v_evaluation.score.most_frequent import MostFrequent
 
 NONE = "\N{EN DASH}"
 TASKS = {
@@ -36,7 +37,7 @@ class Line(NamedTuple):
 
     name: str
     n: str | None
-    blind: str | None
+    most_frequent: str | None
     cells: list[str]
     intervals: list[str]
     difference: str | None
@@ -65,7 +66,7 @@ class Table(NamedTuple):
     lines: list[Line]
     counts: dict[str, list[str]]
     facts: dict[str, list[str]]
-    blind: Blind | None
+    most_frequent: MostFrequent | None
     warnings: list[str]
     paper: list[tuple[paper.Beside, list[PaperLine]]]
     paper_note: str
@@ -77,8 +78,8 @@ class Table(NamedTuple):
 
     @property
     def is_vqa(self) -> bool:
-        """Whether the rows are questions, with types or classes and a blind baseline."""
-        return self.blind is not None
+        """Whether the rows are questions, which have a most frequent answer."""
+        return self.most_frequent is not None
 
     @property
     def is_judged(self) -> bool:
@@ -112,7 +113,7 @@ class Table(NamedTuple):
 def table(group: Group) -> Table:
     """What is to be said of ``group``."""
     metric = group.metric
-    guess = blind(group.last) if metric.name in ("rs_vqa", "rs_scene") else None
+    guess = baseline(group.last)
     limits = guessing(group.columns, guess)
     lines = {
         key: _line(key, name, metric, group.columns, guess, limits.get(key))
@@ -127,7 +128,7 @@ def table(group: Group) -> Table:
         lines=list(lines.values()),
         counts=_counts(group.columns),
         facts=_facts(group.columns),
-        blind=guess,
+        most_frequent=guess,
         warnings=_warnings(group.columns),
         paper=[(printed, _paper_lines(printed)) for printed in beside],
         paper_note=paper.figure_note(scores[0]),
@@ -144,7 +145,7 @@ def _line(
     name: str,
     metric: Metric,
     columns: Sequence[Column],
-    guess: Blind | None,
+    guess: MostFrequent | None,
     limit: float | None,
 ) -> Line:
     share = metric.is_share(key)
@@ -152,7 +153,7 @@ def _line(
     return Line(
         name=name,
         n=_n([rows_of(key, column.score) for column in columns]),
-        blind=shown(guess.scores.get(key), share) if guess else None,
+        most_frequent=shown(guess.scores.get(key), share) if guess else None,
         cells=[shown(value, share) for value in values],
         intervals=[_interval(c.score["intervals"].get(key), share) for c in columns],
         difference=_difference(values, share),

@@ -155,6 +155,9 @@ def signature(
         f"{metric}|missing:{missing}{left_out}|rows:{dataset['fingerprint']}"
         f"|protocol:{dataset['protocol']}"
     )
+    if "images" in dataset:
+        drawn = f",seed:{dataset['images_seed']}" if "images_seed" in dataset else ""
+        text += f"|blind:{dataset['images']}{drawn}"
     if resamples:
         text += f"|intervals:bootstrap95,images:{len(set(about))},resamples:{resamples},seed:0"
     return text

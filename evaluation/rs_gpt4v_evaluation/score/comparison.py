@@ -109,7 +109,19 @@ def _aligned(
                 "Predict the same rows with both models."
             )
     aligned = [by_id[prediction["id"]] for prediction in ours]
-    for own, other in zip(ours, aligned, strict=True):
+    check_same_truth(ours, aligned, (str(files[0]), str(files[1])))
+    return aligned
+
+
+def check_same_truth(
+    ours: list[Prediction], theirs: list[Prediction], files: tuple[str, str]
+) -> None:
+    """Raise unless rows of the same ids, in one order, have the same true answers.
+
+    Raises:
+        PredictionFileError: Naming the first row that differs.
+    """
+    for own, other in zip(ours, theirs, strict=True):
         names = _TRUTH.get(own["task"], _TEXT_TRUTH)
         if unlike := [name for name in names if own[name] != other[name]]:
             raise PredictionFileError(
@@ -117,7 +129,6 @@ def _aligned(
                 f"is {own[unlike[0]]!r} in one and {other[unlike[0]]!r} in the other. "
                 "Predict the same rows with both models."
             )
-    return aligned
 
 
 def _differences(old: Sums, new: Sums, tests: dict[str, Paired]) -> dict[str, Difference]:

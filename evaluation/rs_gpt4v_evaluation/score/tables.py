@@ -1,9 +1,12 @@
 """Scores and comparisons as lines for a terminal."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from rs_gpt4v_evaluation.score import Score, metric_of
+from rs_gpt4v_evaluation.score.blind import SHOWN, TaskShare
 from rs_gpt4v_evaluation.score.comparison import Comparison
 
 _REASONS = 5  # of replies without a box; the most frequent ones
@@ -12,7 +15,8 @@ _REASONS = 5  # of replies without a box; the most frequent ones
 def lines(score: Score) -> Iterator[str]:
     """One score a line, with its interval where it has one."""
     dataset = score["dataset"]
-    yield f"{score['file']}: {dataset['config']}/{dataset['split']}, {score['task']}"
+    blind = f", blind: {SHOWN[dataset['images']]}" if "images" in dataset else ""
+    yield f"{score['file']}: {dataset['config']}/{dataset['split']}, {score['task']}{blind}"
     rows = f"rows {score['n']:,}, missing {score['missing']:,}"
     yield f"  {rows}, {dataset['protocol']} protocol, fingerprint {dataset['fingerprint']}"
     for name, value in score["scores"].items():
@@ -48,3 +52,46 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
             line += f"  right in one only: {test['only_first']:,} / {test['only_second']:,}"
         yield line
     yield f"  {'signature':24} {comparison['signature']}"
+
+
+Shares = Sequence[tuple[tuple[Path, Path], TaskShare]]
+"""With the files, with the rows' own images and blind, that each is of."""
+
+
+def shares_of(score: Mapping[str, Any], shares: Shares) -> dict[str, Any]:
+    """Those of the blind run that a score is of, for JSON; empty of one with images."""
+    own = [
+        {
+            "seen": str(seen),
+            "n": share.n,
+            "images": share.images,
+            "scores": {
+                key: {**one._asdict(), "words": one.words} for key, one in share.scores.items()
+            },
+            "most_frequent": share.guess and share.guess._asdict(),
+            "signature": share.signature,
+        }
+        for (seen, blind), share in shares
+        if (str(blind), share.task) == (score["file"], score["task"])
+    ]
+    return {"image_share": own} if own else {}
+
+
+def share_lines(files: tuple[Path, Path], share: TaskShare) -> Iterator[str]:
+    """One score a line: with the image, without it, the difference, and what to say of it."""
+    yield f"The image's share: {files[0]} minus {files[1]}"
+    yield (
+        f"  {share.n:,} rows of task {share.task} about {share.images:,} images, seen and blind "
+        f"({SHOWN[share.shown]}); 95 % intervals by resampling images"
+    )
+    guess = share.guess.name if share.guess else ""
+    yield f"  {'':24} {'seen':>7} {'blind':>7}  {'seen minus blind':26}  {guess}".rstrip()
+    for name, own in share.scores.items():
+        ends = "" if own.low is None else f"[{own.low:+.4f}, {own.high:+.4f}]"
+        constant = "" if own.guess is None else f"{own.guess:.4f}"
+        line = (
+            f"  {name:24} {own.seen:7.4f} {own.blind:7.4f}  {own.difference:+.4f} {ends:18}"
+            f"  {constant:7} {own.words}"
+        )
+        yield line.rstrip()
+    yield f"  {'signature':24} {share.signature}"

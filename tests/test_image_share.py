@@ -1,0 +1,177 @@
+"""How much of a score comes from the image, and what a constant guess would score."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prediction_lines import row, write
+from typer.testing import CliRunner
+
+from rs_gpt4v.cli import app
+from rs_gpt4v_evaluation.metric import Rules
+from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions
+from rs_gpt4v_evaluation.score import METRIC_OF_TASK, score
+from rs_gpt4v_evaluation.score.blind import ImageShare, blind_pairs, image_share
+from rs_gpt4v_evaluation.score.most_frequent import most_frequent
+
+ANSWERS = ["yes", "yes", "no", "yes", "no", "yes"]
+
+
+def questions(path: Path, replies: list[str], **dataset: Any) -> Path:
+    """Questions on presence, two an image."""
+    rows = [
+        row(i, references=[true], prediction=said, image=f"{i // 2}.png")
+        for i, (true, said) in enumerate(zip(ANSWERS, replies, strict=True))
+    ]
+    return write(path, rows, **dataset)
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> Path:
+    return questions(tmp_path / "seen/vqa.jsonl", ANSWERS)
+
+
+@pytest.fixture
+def blind(tmp_path: Path) -> Path:
+    return questions(tmp_path / "blind-grey/vqa.jsonl", ["yes"] * 6, images="grey")
+
+
+def test_the_share_is_seen_minus_blind_with_a_paired_interval(seen: Path, blind: Path) -> None:
+    (task,) = image_share(read_predictions(seen), read_predictions(blind), resamples=200)
+    assert (task.task, task.shown, task.n, task.images) == ("vqa", "grey", 6, 3)
+    share = task.scores["oa"]
+    assert share.seen == 1.0
+    assert share.blind == pytest.approx(4 / 6)
+    assert share.difference == pytest.approx(2 / 6)
+    # The images' differences are 0, 1/2 and 1/2: their mean over three drawn images.
+    assert (share.low, share.high) == (pytest.approx(0.0), pytest.approx(0.5))
+    assert share.guess == pytest.approx(4 / 6)
+    assert set(task.scores) == {"accuracy_presence", "aa", "oa"}
+    again = image_share(read_predictions(seen), read_predictions(blind)[::-1], resamples=200)
+    assert again[0].scores == task.scores
+
+
+def test_only_rows_of_both_are_compared(seen: Path, blind: Path) -> None:
+    some = read_predictions(blind)[:3]
+    (task,) = image_share(read_predictions(seen), some, resamples=0)
+    assert (task.n, task.images) == (3, 2)
+    assert task.scores["oa"].blind == pytest.approx(2 / 3)
+    assert task.scores["oa"].low is None
+    with pytest.raises(PredictionFileError, match="no row in common"):
+        image_share(read_predictions(seen)[3:], some)
+
+
+def test_what_is_not_a_model_and_its_blind_run_is_refused(
+    seen: Path, blind: Path, tmp_path: Path
+) -> None:
+    ours, theirs = read_predictions(seen), read_predictions(blind)
+    for pair in ((theirs, ours), (ours, ours), (theirs, theirs)):
+        with pytest.raises(PredictionFileError, match="and then a blind run"):
+            image_share(*pair)
+    other = questions(tmp_path / "o.jsonl", ["no"] * 6, images="none", split="validation")
+    with pytest.raises(PredictionFileError, match="is of one model and split"):
+        image_share(ours, read_predictions(other))
+    text = blind.read_text().replace('"references": ["no"]', '"references": ["maybe"]')
+    blind.write_text(text)
+    with pytest.raises(PredictionFileError, match="the references of rsvqa_lr/vqa/2 is"):
+        image_share(ours, read_predictions(blind))
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (ImageShare(0.9, 0.5, 0.4, 0.3, 0.5, 0.6), ""),
+        (ImageShare(0.5, 0.5, 0.0, -0.1, 0.1, None), "no better with the image than without it"),
+        (ImageShare(0.6, 0.5, 0.1, -0.1, 0.3, 0.6), "the difference may be chance"),
+        (ImageShare(0.6, 0.5, 0.1, 0.05, 0.3, 0.7), "worse than guessing"),
+    ],
+)
+def test_words_say_what_the_numbers_mean(share: ImageShare, words: str) -> None:
+    assert share.words == words
+
+
+def test_blind_runs_go_with_their_model(seen: Path, blind: Path, tmp_path: Path) -> None:
+    none = questions(tmp_path / "blind-none/vqa.jsonl", ["no"] * 6, images="none")
+    other = write(tmp_path / "other.jsonl", [row(0, model="another")], images="none")
+    files = [blind, seen, none, other]
+    assert blind_pairs(files) == [(seen, blind), (seen, none)]
+
+
+def test_score_says_that_a_file_is_blind_and_prints_the_share(seen: Path, blind: Path) -> None:
+    run = CliRunner().invoke(app, ["score", str(seen), str(blind), "--resamples", "200"])
+    assert run.exit_code == 0, run.output
+    assert f"{blind}: all/test, vqa, blind: a grey image" in run.output
+    assert f"The image's share: {seen} minus {blind}" in run.output
+    assert "6 rows of task vqa about 3 images, seen and blind (a grey image)" in run.output
+    line = re.search(r"^  oa +1\.0000 +0\.6667 +\+0\.3333 .*$", run.output, re.MULTILINE)
+    assert line
+    assert line[0].endswith("]  0.6667  the difference may be chance")
+    assert score(blind)["signature"].endswith("|blind:grey")
+    assert "blind" not in score(seen)["signature"]
+    run = CliRunner().invoke(app, ["score", str(seen), str(blind), "--json"])
+    first, second = json.loads(run.output)
+    assert "image_share" not in first
+    (share,) = second["image_share"]
+    assert share["seen"] == str(seen)
+    assert share["scores"]["oa"]["difference"] == pytest.approx(2 / 6)
+    assert share["most_frequent"]["answers"] == {"presence": "yes"}
+
+
+def test_the_seed_of_other_images_is_in_the_signature(tmp_path: Path) -> None:
+    file = questions(tmp_path / "o.jsonl", ANSWERS, images="other", images_seed=3)
+    assert score(file)["signature"].endswith("|blind:other,seed:3")
+
+
+# --- The constant guess ----------------------------------------------------------------------
+
+
+def guess(rows: list[dict[str, Any]], rules: Rules | None = None) -> Any:
+    return most_frequent(METRIC_OF_TASK[rows[0]["task"]], rows, rules or Rules())
+
+
+def test_the_most_frequent_answer_is_a_range_where_ranges_are_compared() -> None:
+    rows = [
+        row(i, question_type="count", references=[str(n)]) for i, n in enumerate([0, 0, 3, 4, 5])
+    ]
+    found = guess(rows)
+    assert found.answers == {"count": "between 0 and 10"}
+    assert found.scores["oa"] == pytest.approx(3 / 5)
+    assert guess(rows, Rules(counts="exact")).answers == {"count": "0"}
+    assert guess(rows, Rules(counts="exact")).rules == ["Count answers are compared exactly."]
+
+
+def test_the_most_frequent_caption_is_one_of_the_references() -> None:
+    texts = [["a road", "a long road"], ["a road", "a river"], ["a lake", "a pond"]]
+    found = guess([row(i, "caption", references=own) for i, own in enumerate(texts)])
+    assert (found.name, found.answers) == ("most frequent caption", {"caption": "a road"})
+    assert 0 < found.scores["bleu_1"] < 1
+    assert "meteor" not in found.scores
+
+
+def test_the_median_box_is_scaled_to_each_image() -> None:
+    def of(number: int, points: list[int], side: int) -> dict[str, Any]:
+        box = {"label": "ship", "points": points, "kind": "hbb"}
+        return row(number, "grounding", boxes=[box], width=side, height=side)
+
+    boxes = [
+        of(0, [10, 10, 50, 50], 100),
+        of(1, [20, 20, 100, 100], 200),
+        of(2, [80, 8, 99, 9], 100),
+    ]
+    found = guess(boxes)
+    assert (found.name, found.answers) == ("median box", {"box": "[0.100, 0.100, 0.500, 0.500]"})
+    assert found.scores["pr_50"] == pytest.approx(2 / 3)
+    turned = {"label": "ship", "points": [10, 10, 50, 12, 50, 50, 8, 50], "kind": "obb"}
+    assert guess([row(0, "grounding", boxes=[turned])]) is None
+
+
+@pytest.mark.parametrize("task", ["probe", "detection"])
+def test_other_tasks_have_no_constant_guess(task: str) -> None:
+    assert guess([row(1, task), row(2, task)]) is None
+
+
+def test_the_most_frequent_class_is_of_all_images() -> None:
+    rows = [row(i, "scene", references=[name]) for i, name in enumerate(["bare land", "airport"])]
+    assert guess(rows).answers == {"class of scene": "airport"}
