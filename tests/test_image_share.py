@@ -86,6 +86,7 @@ def test_what_is_not_a_model_and_its_blind_run_is_refused(
         (ImageShare(0.5, 0.5, 0.0, -0.1, 0.1, None), "no better with the image than without it"),
         (ImageShare(0.6, 0.5, 0.1, -0.1, 0.3, 0.6), "the difference may be chance"),
         (ImageShare(0.6, 0.5, 0.1, 0.05, 0.3, 0.7), "worse than guessing"),
+        (ImageShare(0.4, 0.5, -0.1, -0.2, 0.1, None, is_merit=False), ""),
     ],
 )
 def test_words_say_what_the_numbers_mean(share: ImageShare, words: str) -> None:
@@ -122,6 +123,24 @@ def test_score_says_that_a_file_is_blind_and_prints_the_share(seen: Path, blind:
 def test_the_seed_of_other_images_is_in_the_signature(tmp_path: Path) -> None:
     file = questions(tmp_path / "o.jsonl", ANSWERS, images="other", images_seed=3)
     assert score(file)["signature"].endswith("|blind:other,seed:3")
+
+
+def test_a_rate_of_yes_is_neither_better_nor_worse(tmp_path: Path) -> None:
+    rows = [row(i, "probe") for i in range(4)]
+    said = [one | {"prediction": "no"} for one in rows]
+    pair = (
+        write(tmp_path / "a.jsonl", rows),
+        write(tmp_path / "b.jsonl", said, images="none"),
+    )
+    (task,) = image_share(*map(read_predictions, pair), resamples=0)
+    assert task.scores["yes_rate"].difference == 0.5
+    assert task.scores["yes_rate"].words == ""
+    assert task.scores["accuracy"].words == ""
+    turned = [one | {"prediction": "yes"} for one in rows]
+    write(tmp_path / "b.jsonl", turned, images="none")
+    (task,) = image_share(*map(read_predictions, pair), resamples=0)
+    assert task.scores["yes_rate"].difference == -0.5
+    assert task.scores["yes_rate"].words == ""
 
 
 # --- The constant guess ----------------------------------------------------------------------

@@ -104,6 +104,7 @@ class Metric:
         totals: Those of ``labels`` that are about all rows where others are not.
         counts: What a reader calls `Measured.counts`.
         shares: How the keys of scores begin that are shares of rows, shown in percent.
+        neutral: How the keys of scores begin of which more is not better: a rate, or an error.
         by_type: How the keys of scores begin that are of one question type.
         of_class: How the keys of scores begin that are of one class of objects, each with its
             label, in which the class stands for ``{}``.
@@ -125,6 +126,7 @@ class Metric:
     totals: tuple[str, ...] = ()
     counts: Mapping[str, str] = field(default_factory=dict)
     shares: tuple[str, ...] = ()
+    neutral: tuple[str, ...] = ()
     by_type: str | tuple[str, ...] = ()
     of_class: Mapping[str, str] = field(default_factory=dict)
     has_boxes: bool = False

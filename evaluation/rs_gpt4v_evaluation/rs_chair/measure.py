@@ -94,6 +94,7 @@ METRIC = Metric(
     headline="chair_s",
     counts={"n_classes": "Classes named", "n_counts": "Numbers of objects"},
     shares=("chair", "denied"),
+    neutral=("chair", "denied"),
     note="Lower is better. Boxes decide what is there; a class counts once per reply.",
     unit="points",
     value="CHAIR-i",

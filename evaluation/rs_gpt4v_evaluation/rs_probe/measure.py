@@ -181,6 +181,7 @@ METRIC = Metric(
     totals=tuple(SCORES),
     counts={"n_unparsed": "Replies that say neither yes nor no"},
     shares=tuple(SCORES),
+    neutral=("yes_rate",),
     by_type=tuple(f"{name}_" for name in SCORES),
     heading="Score",
     note="Each kind of negative is scored with its positives; a yes rate far above 50 % is a model "

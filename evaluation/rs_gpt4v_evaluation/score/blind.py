@@ -33,7 +33,7 @@ class ImageShare(NamedTuple):
 
     ``difference`` is seen minus blind, from ``low`` to ``high`` its 95 % interval by a paired
     bootstrap over images; both are None without one. ``guess`` is what a constant scores, None
-    where none is known.
+    where none is known. ``is_merit`` says whether more is better.
     """
 
     seen: float
@@ -42,6 +42,7 @@ class ImageShare(NamedTuple):
     low: float | None
     high: float | None
     guess: float | None
+    is_merit: bool = True
 
     @property
     def words(self) -> str:
@@ -50,7 +51,7 @@ class ImageShare(NamedTuple):
         >>> ImageShare(0.5, 0.5, 0.0, None, None, 0.6).words
         'worse than guessing, no better with the image than without it'
         """
-        return ", ".join(self._remarks())
+        return ", ".join(self._remarks()) if self.is_merit else ""
 
     def _remarks(self) -> Iterator[str]:
         if self.guess is not None and self.seen < self.guess:
@@ -185,6 +186,7 @@ def _of_task(
             low=tests[key].low if key in tests else None,
             high=tests[key].high if key in tests else None,
             guess=guess.scores.get(key) if guess else None,
+            is_merit=not key.startswith(seen.metric.neutral),
         )
         for key in after
     }
