@@ -151,7 +151,7 @@ def write_items(path: Path, items: Sequence[Row]) -> Path:
             lines.writeheader()
             lines.writerows(items)
     elif path.suffix == ".parquet":
-        datasets.Dataset.from_list(items).to_parquet(path)
+        datasets.Dataset.from_list([*items]).to_parquet(path)
     else:
         write_lines(path, items)
     return path

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from rs_gpt4v.cli import app
 from rs_gpt4v.files import InvalidFileError, OverwriteError
 from rs_gpt4v_evaluation.board.make import board
+from rs_gpt4v_evaluation.board.published import shipped
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError
 
 HOSTILE = '<img src=x onerror="alert(1)">&\'{{ 7 * 7 }}'
@@ -143,6 +144,22 @@ def test_the_papers_scores_are_ranked_with_ours_only_on_the_same_rows(tmp_path: 
         out = made(tmp_path / "2", other, with_shipped=True)
         ours = [own for own in scores(out, **where) if own["model"] == "b"]
         assert [own["of"] for own in ours] == [1], change
+
+
+def test_a_table_that_differs_is_not_ranked_with_ours(tmp_path: Path) -> None:
+    paper = next(table for table in shipped() if table["source"]["where"] == "Table 2")
+    for differs, of in (("", [2, 2]), ("Another judge.", [1, 1])):
+        table = {**paper, "differs": differs, "values": {"theirs": 50}}
+        own = tmp_path / "own.json"
+        own.write_text(json.dumps({"format": 1, "tables": [table]}))
+        out = made(tmp_path, results(tmp_path / "a.json", "a"), published=[own])
+        assert [o["of"] for o in scores(out)] == of, differs
+
+
+def test_a_model_of_ours_is_not_taken_for_a_printed_one_of_its_name(tmp_path: Path) -> None:
+    out = made(tmp_path, results(tmp_path / "a.json", "MoE-LoRA"), with_shipped=True)
+    overview = (out / "index.html").read_text().split("</table>")[0]
+    assert overview.count('data-value="MoE-LoRA"') == 2
 
 
 def test_scores_of_two_sources_are_not_ranked_together(tmp_path: Path) -> None:

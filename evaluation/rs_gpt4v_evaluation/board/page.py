@@ -191,7 +191,7 @@ def blind(standing: Standing, run: Without) -> tuple[str, str]:
     if run.interval is not None:
         low, high = (signed(scale * limit, digits) for limit in run.interval)
         gain += f", {low} to {high}"
-        gain += ": no better" if run.interval[0] <= 0 else ""
+        gain += ": no better" if round(scale * run.interval[0], digits) <= 0 else ""
     return text, gain if run.n == standing.n else f"{gain}; {run.n:,} rows"
 
 
