@@ -128,17 +128,15 @@ def test_the_seed_of_other_images_is_in_the_signature(tmp_path: Path) -> None:
 def test_a_rate_of_yes_is_neither_better_nor_worse(tmp_path: Path) -> None:
     rows = [row(i, "probe") for i in range(4)]
     said = [one | {"prediction": "no"} for one in rows]
-    pair = (
-        write(tmp_path / "a.jsonl", rows),
-        write(tmp_path / "b.jsonl", said, images="none"),
-    )
-    (task,) = image_share(*map(read_predictions, pair), resamples=0)
+    seen = read_predictions(write(tmp_path / "a.jsonl", rows))
+    blind = read_predictions(write(tmp_path / "b.jsonl", said, images="none"))
+    (task,) = image_share(seen, blind, resamples=0)
     assert task.scores["yes_rate"].difference == 0.5
     assert task.scores["yes_rate"].words == ""
     assert task.scores["accuracy"].words == ""
     turned = [one | {"prediction": "yes"} for one in rows]
-    write(tmp_path / "b.jsonl", turned, images="none")
-    (task,) = image_share(*map(read_predictions, pair), resamples=0)
+    blind = read_predictions(write(tmp_path / "b.jsonl", turned, images="none"))
+    (task,) = image_share(seen, blind, resamples=0)
     assert task.scores["yes_rate"].difference == -0.5
     assert task.scores["yes_rate"].words == ""
 

@@ -94,6 +94,10 @@ def test_a_blind_run_stands_beside_the_same_rows(tmp_path: Path) -> None:
     blind = write(tmp_path / "blind" / "p.jsonl", blind_rows, images="none", limit=drawn)
     (entry,) = results_of([seen], [blind], resamples=50)["entries"]
     (without,) = entry["blind"].values()
+    assert entry["most_frequent"] == {
+        "scores": {"accuracy_presence": 1.0, "aa": 1.0, "oa": 1.0},
+        "answers": {"presence": "yes"},
+    }
     assert [*entry["blind"]] == ["none"]
     assert (entry["n"], without["n"], without["scores"]["oa"]) == (9, 6, 2 / 6)
     gap = without["difference"]["oa"]

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from typing_extensions import NotRequired, TypedDict
 
-from rs_gpt4v.bootstrap import paired
 from rs_gpt4v.files import InvalidFileError, read_json, relative
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
@@ -33,6 +32,8 @@ from rs_gpt4v_evaluation.score import (
     tasks_of,
     unscored,
 )
+from rs_gpt4v_evaluation.score.blind import TaskShare, image_share
+from rs_gpt4v_evaluation.score.most_frequent import most_frequent
 
 FORMAT = 1
 
@@ -68,7 +69,7 @@ class BlindRun(TypedDict):
 
 
 class MostFrequent(TypedDict):
-    """What always giving the most frequent answer to a type of question scores."""
+    """What a constant guess scores: the most frequent answer to each type of question, for one."""
 
     scores: dict[str, float]
     answers: dict[str, str]
@@ -220,7 +221,7 @@ def _entries(
     name = relative(file, folder)
     absent = predictions[0]["dataset"]["rows"] - len(predictions)
     scored = [
-        _entry(task, score_of(task, str(file), absent, resamples), name)
+        _entry(task, score_of(task, str(file), absent, resamples), name, rules)
         for task in _tasks(predictions, str(file), rules)
     ]
     return [*scored, *_unjudged(predictions, name, absent)]
@@ -242,41 +243,29 @@ def _add_blind(
     resamples: int,
 ) -> None:
     """Set beside each of ``entries`` what the same model scores ``blind``, on the same rows."""
-    by_id = {prediction["id"]: prediction for prediction in predictions}
-    both = [prediction for prediction in blind if prediction["id"] in by_id]
-    seen = [by_id[prediction["id"]] for prediction in both]
-    kind = blind[0]["dataset"].get("images", "unknown")
-    pairs = zip(_tasks(seen, "", rules), _tasks(both, "", rules), strict=True)
-    of_task = {own.name: _blind_run(own, other, resamples) for own, other in pairs}
+    of_task = {share.task: share for share in image_share(predictions, blind, rules, resamples)}
     for entry in entries:
-        if entry["task"] in of_task:
-            entry["blind"][kind] = of_task[entry["task"]]
+        if share := of_task.get(entry["task"]):
+            entry["blind"][share.shown] = _blind_run(share)
 
 
-def _blind_run(seen: Task, blind: Task, resamples: int) -> BlindRun:
-    ours, scores = seen.measured.sums, blind.measured.sums.total()
-    about = images(seen.rows)
-    tests = (
-        paired(blind.measured.sums, ours, about, resamples)
-        if resamples and len(set(about)) > 1
-        else {}
-    )
+def _blind_run(share: TaskShare) -> BlindRun:
     return {
-        "n": len(seen.rows),
-        "scores": scores,
+        "n": share.n,
+        "scores": {key: own.blind for key, own in share.scores.items()},
         "difference": {
-            name: {
-                "value": value - scores[name],
-                "interval": (tests[name].low, tests[name].high) if name in tests else None,
+            key: {
+                "value": own.difference,
+                "interval": None if own.low is None or own.high is None else (own.low, own.high),
             }
-            for name, value in ours.total().items()
-            if name in scores
+            for key, own in share.scores.items()
         },
     }
 
 
-def _entry(task: Task, score: Score, name: str) -> Entry:
+def _entry(task: Task, score: Score, name: str, rules: Rules) -> Entry:
     measured, dataset = task.measured, score["dataset"]
+    guess = most_frequent(task.metric, task.rows, rules)
     return {
         "config": dataset["config"],
         "task": task.name,
@@ -302,7 +291,7 @@ def _entry(task: Task, score: Score, name: str) -> Entry:
         "predictions": name,
         "notes": score["notes"],
         "blind": {},
-        "most_frequent": None,
+        "most_frequent": guess and {"scores": guess.scores, "answers": guess.answers},
     }
 
 
