@@ -195,9 +195,9 @@ def test_blind_runs_stand_beside_the_score(tmp_path: Path) -> None:
     runs = {run["kind"]: run for run in own["blind"]}
     assert (runs["none"]["value"], runs["none"]["difference"]) == (0.25, 0.5)
     page = (out / "index.html").read_text()
-    assert "25.0\u00a0% no image" in page
+    assert "25.0\u00a0%, no image" in page
     assert "+50.0 with the image" in page
-    assert "0.0 to 0.0: no better" in page
+    assert "0.0 to 0.0; no better with the image than without it" in page
     table = list(csv.DictReader((out / "board.csv").read_text().splitlines()))
     assert [(line["model"], line["score"], line["blind_none"]) for line in table] == [
         ("m", "0.75", "0.25")

@@ -22,6 +22,7 @@ from rs_gpt4v_evaluation.board.standings import (
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, first_prediction
 from rs_gpt4v_evaluation.report import report
+from rs_gpt4v_evaluation.score.blind import is_blind
 from rs_gpt4v_evaluation.score.results import Results, read_results, results_of
 
 FILES = ("index.html", "board.json", "board.csv")
@@ -182,7 +183,7 @@ def _model(path: Path) -> tuple[str | None, ...]:
 
 def _is_blind(path: Path) -> bool:
     first = first_prediction(path)
-    return first is not None and "images" in first["dataset"]
+    return first is not None and is_blind(first["dataset"])
 
 
 def _told_apart(models: Sequence[_Given]) -> list[_Given]:

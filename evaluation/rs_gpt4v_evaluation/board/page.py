@@ -26,10 +26,10 @@ from rs_gpt4v_evaluation.board.standings import (
     in_words,
 )
 from rs_gpt4v_evaluation.report.tables import NONE, TASKS, signed
+from rs_gpt4v_evaluation.score.blind import SHOWN, WORSE_THAN_GUESSING, ImageShare
 
 _HERE = Path(__file__).parent
 _STYLES = (Path(report.__file__).with_name("page.css"), _HERE / "board.css")
-_BLIND = {"none": "no image", "grey": "grey image", "other": "other image"}
 _GROUPS = {"instruct": "RS-GPT4V-Instruct"}
 
 
@@ -77,6 +77,7 @@ def html(title: str, columns: Mapping[Column, Sequence[Group]], notes: Sequence[
             blind=blind,
             bar=bar,
             basis=basis,
+            worse_than_guessing=WORSE_THAN_GUESSING,
             remarks=_remarks,
             style=Markup("\n".join(path.read_text(encoding="utf-8") for path in _STYLES)),
             script=Markup(script),
@@ -185,14 +186,15 @@ def basis(standing: Standing) -> str:
 
 def blind(standing: Standing, run: Without) -> tuple[str, str]:
     """What the model scores without the image, and what it gains with the image."""
-    text = f"{score(standing._replace(value=run.value))} {_BLIND.get(run.kind, run.kind)}"
+    text = f"{score(standing._replace(value=run.value))}, {SHOWN.get(run.kind, run.kind)}"
     scale, digits = (100, 1) if standing.is_percent else (1, 3)
     gain = f"{signed(scale * run.difference, digits)} with the image"
-    if run.interval is not None:
-        low, high = (signed(scale * limit, digits) for limit in run.interval)
-        gain += f", {low} to {high}"
-        gain += ": no better" if round(scale * run.interval[0], digits) <= 0 else ""
-    return text, gain if run.n == standing.n else f"{gain}; {run.n:,} rows"
+    low, high = run.interval or (None, None)
+    if low is not None and high is not None:
+        gain += f", {signed(scale * low, digits)} to {signed(scale * high, digits)}"
+    share = ImageShare(standing.value, run.value, run.difference, low, high, None)
+    rows = "" if run.n == standing.n else f"{run.n:,} rows"
+    return text, "; ".join(filter(None, (gain, share.words, rows)))
 
 
 _WIDTH = 150
