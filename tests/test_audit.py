@@ -236,7 +236,7 @@ def test_a_second_run_reads_nothing_and_an_edit_is_noticed(
     opened.clear()
     again = read()
     assert not opened
-    for name in ("content", "pixels", "dhash", "thumbnails"):
+    for name in ("content", "pixels", "dhash", "looks"):
         assert np.array_equal(getattr(first, name), getattr(again, name))
     shutil.copyfile(pictures[5], copies[0])
     os.utime(copies[0], ns=(1, 1))
@@ -264,7 +264,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     resumed = read_images(pictures[:12], tmp_path / "cache.sqlite")
     assert sorted(opened) == sorted(pictures[8:12])
     assert np.array_equal(
-        resumed.thumbnails, read_images(pictures[:12], tmp_path / "other.sqlite").thumbnails
+        resumed.looks, read_images(pictures[:12], tmp_path / "other.sqlite").looks
     )
 
 
@@ -553,7 +553,7 @@ def test_damaged_answers_of_the_cache_are_made_anew(releases: Path, tmp_path: Pa
         database.execute(f"UPDATE {hashing._TABLE} SET dhash = 'text', thumbnail = NULL")
     again = read_images(paths, cache)
     assert (again.dhash == whole.dhash).all()
-    assert (again.thumbnails == whole.thumbnails).all()
+    assert (again.looks == whole.looks).all()
 
 
 SHIP = "A\u00a0ship ."

@@ -13,7 +13,7 @@ from PIL import Image
 
 from rs_gpt4v_builders import CONFIGS, sources_of
 from rs_gpt4v_builders.audit.exclude import leak_finder
-from rs_gpt4v_builders.audit.findings import _overlap, _repeats
+from rs_gpt4v_builders.audit.findings import _repeats, matches_of, overlap
 from rs_gpt4v_builders.audit.images import Images, known_by, read_images
 from rs_gpt4v_builders.audit.matching import matches, near_pairs
 from rs_gpt4v_builders.audit.rows import Part
@@ -46,7 +46,7 @@ def test_an_edit_within_a_second_and_of_equal_size_is_noticed(tmp_path: Path) ->
     for moment, colour in enumerate(("red", "blue")):
         Image.new("RGB", (20, 10), colour).save(path)
         os.utime(path, ns=(0, 1_000_000_000 + moment))
-        pixels.append(read_images([str(path)], cache).thumbnails[0, 0, 0])
+        pixels.append(read_images([str(path)], cache).looks[0, 0, 0])
     assert pixels[0] != pixels[1]
 
 
@@ -84,7 +84,8 @@ def test_a_question_that_a_dialogue_asks_again_is_shared_once() -> None:
     left = part("train", [0], [(0, "where?", "left"), (0, "where?", "left"), (0, "why?", "x")])
     right = part("test", [1, 1], [(0, "where?", "right"), (1, "where?", "left")])
     images = known([5, 5])
-    found = _overlap(images, near_pairs(images, left.image, right.image), left, right)
+    near = near_pairs(images, left.image, right.image)
+    found = overlap(images, matches_of(images, near, left, right), left, right)
     assert [(one.row, one.other_row, one.same_answer) for one in found.questions] == [
         ("train/0", "test/1", True)
     ]

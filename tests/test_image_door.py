@@ -88,10 +88,10 @@ def _of_uri(uri: str) -> tuple[int, int]:
 
 def _audit(path: Path) -> tuple[int, int]:
     found = read_images([str(path)], path.with_name("cache.sqlite"))
-    if not found.thumbnails.any():
+    if not found.looks.any():
         raise images.ImageError("known by its bytes alone")
     as_shown = images.open_image(path).convert("L").resize((32, 32), Image.Resampling.BOX)
-    assert np.array_equal(found.thumbnails[0], as_shown)
+    assert np.array_equal(found.looks[0], as_shown)
     return images.open_image(path).size
 
 

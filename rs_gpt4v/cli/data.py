@@ -273,7 +273,20 @@ def audit(
     bands: common.Bands = None,
     against: Annotated[
         Path | None,
-        typer.Option(help="Folder of releases to compare your own images with."),
+        typer.Option(
+            help="Folder of releases to compare your own images with; or a published mixture "
+            "(json, jsonl), names of images (txt) or hashes, to find in the test splits."
+        ),
+    ] = None,
+    against_images: Annotated[
+        Path | None, typer.Option(help="Folder of the mixture's images; default: beside its file.")
+    ] = None,
+    hashes: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-hashes",
+            help="Only write hashes of test images, and of your own, to this file.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("audit.html"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with all row ids.")] = False,
@@ -285,18 +298,32 @@ def audit(
     Example: `rs-gpt4v audit --data-dir /data/rs --out audit.html`
 
     Your own files: `rs-gpt4v audit folder --data-dir /data/tiles --against /data/rs`
+
+    A published mixture: `rs-gpt4v audit --data-dir /data/rs --against GeoChat_Instruct.json`
     """
+    from rs_gpt4v_builders.audit import contamination
     from rs_gpt4v_builders.audit.findings import audit as look
     from rs_gpt4v_builders.audit.page import write_page
     from rs_gpt4v_builders.audit.text import to_json, to_text
 
-    common.keep_inputs([out], [], data_dir, configs or ())
-    findings = look(
-        configs or (),
-        releases=against,
-        folder=folder,
-        **common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol),
-    )
+    common.keep_inputs([hashes or out], [against, against_images], data_dir, configs or ())
+    options = common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol)
+    if hashes:
+        if against:
+            raise ValueError("--write-hashes writes and --against compares: give one of them")
+        written = contamination.hash_images(configs or (), hashes, folder=folder, **options)
+        typer.echo("\n".join(f"{split}: {n:,} images" for split, n in written.items()))
+        typer.echo(f"Hashes: {hashes}")
+        return
+    is_mixture = against is not None and contamination.is_comparable(against)
+    if against_images and not is_mixture:
+        raise ValueError("--against-images has the images of a mixture: give it with --against")
+    if against and is_mixture:
+        findings = contamination.contamination(
+            configs or (), against, pictures=against_images, folder=folder, **options
+        )
+    else:
+        findings = look(configs or (), releases=against, folder=folder, **options)
     write_page(findings, out, sample=sample)
     if as_json:
         typer.echo(json.dumps({"sample": sample, **to_json(findings)}, indent=2))

@@ -29,8 +29,9 @@ class Pair:
     Args:
         image: Path of the image on the side that is learned from.
         other: Path on the other side.
-        kind: "same file", "same bytes", "same pixels" or "near".
-        agreement: Correlation of their edges; 1 but for "near".
+        kind: "same file", "same bytes", "same pixels" or "near"; "name" or "number" where the one
+            picture is not there, and only the names of the files are alike.
+        agreement: Correlation of their edges; 1 of the same picture, 0 of a mere name.
         rows: Ids of the rows about the image.
         other_rows: Ids of the rows about the other.
     """
@@ -61,25 +62,44 @@ class SharedQuestion:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedText:
+    """A sentence that is in both, and nothing is known of the image.
+
+    Args:
+        text: An answer or caption, trimmed and in lower case.
+        row: Id of the row that is learned from.
+        other_row: Id on the other side.
+    """
+
+    text: str
+    row: str
+    other_row: str
+
+
+@dataclass(frozen=True, slots=True)
 class Overlap:
     """What two splits share.
 
     Args:
-        left: The split that is learned from: ``vqa_hr/train``.
+        left: What is learned from: ``vqa_hr/train``, or a published mixture by its file's name.
         right: The other: a test split of any config, or another split of the same config.
         pairs: For each image of ``left`` that is in ``right``, the strongest match.
-        questions: Questions that both ask about a shared image; captions ask none.
+        questions: Questions that both ask about a shared image; captions ask none, but count with
+            a mixture, as what they say.
+        texts: With a mixture, sentences about no image that is shared.
     """
 
     left: str
     right: str
     pairs: list[Pair]
     questions: list[SharedQuestion]
+    texts: list[SharedText] = field(default_factory=list)
 
     @property
     def is_leak(self) -> bool:
         """Whether rows of ``left`` teach what ``right`` tests."""
-        return self.left.endswith("/train") and self.right.split("/")[1].startswith("test")
+        is_trained_on = "/" not in self.left or self.left.endswith("/train")
+        return is_trained_on and self.right.split("/")[1].startswith("test")
 
     @property
     def rows(self) -> int:
@@ -142,6 +162,25 @@ class Repeats:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """A published mixture, or a file of hashes, and how much of it could be compared.
+
+    Args:
+        file: Its path.
+        rows: Items, or hashes, in it.
+        images: Different images that it names.
+        by_picture: Of these, how many pictures are known: by themselves, or by their hashes.
+        unreadable: Why items are none, each with its place; they were not compared.
+    """
+
+    file: str
+    rows: int
+    images: int
+    by_picture: int
+    unreadable: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """All findings.
 
@@ -151,6 +190,7 @@ class Audit:
         absent: Configs that were not audited, and why.
         characters: Characters that nobody sees, or that look like others.
         against: Further configs, which were compared with those that were audited.
+        compared: Files that the audited splits were compared with; nothing else was looked for.
     """
 
     overlaps: list[Overlap]
@@ -158,6 +198,7 @@ class Audit:
     absent: dict[str, str]
     characters: list[OddCharacter] = field(default_factory=list)
     against: list[str] = field(default_factory=list)
+    compared: list[Compared] = field(default_factory=list)
 
     @property
     def leaks(self) -> list[Overlap]:
@@ -194,30 +235,35 @@ def audit(
         RecordError: A record of a named config cannot be used.
     """
     named = dict.fromkeys(member for config in configs for member in members(config))
-    wanted = {
-        name: options | dict(folder or {} if name == FOLDER else {}) for name in named or usable()
-    }
+    wanted = with_options(named or usable(), folder, options)
     further = _further(releases, named, options) if releases else {}
     parts, paths, absent = load_parts(wanted | further, absent_allowed=not configs)
     images = read_images(paths, cache or cache_in())
     near = near_pairs(
         images,
-        _all_images([part for part in parts if not part.is_test]),
-        _all_images([part for part in parts if part.split != "train"]),
+        all_images([part for part in parts if not part.is_test]),
+        all_images([part for part in parts if part.split != "train"]),
     )
     audited = [part for part in parts if part.config in wanted]
     overlaps = [
-        _overlap(images, near, left, right)
+        overlap(images, matches_of(images, near, left, right), left, right)
         for left, right in _to_compare(parts)
         if left in audited or right in audited
     ]
     return Audit(
-        [overlap for overlap in overlaps if overlap.pairs],
+        [item for item in overlaps if item.pairs],
         [_repeats(images, part) for part in audited],
         absent,
         [item for part in audited for item in odd_characters(part)],
         list(further),
     )
+
+
+def with_options(
+    configs: Iterable[str], folder: Mapping[str, Any] | None, options: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The options of ``load_dataset`` by config; ``folder`` are those of the config alone."""
+    return {name: {**options, **(folder or {} if name == FOLDER else {})} for name in configs}
 
 
 def _further(
@@ -237,7 +283,8 @@ def _further(
     return {name: {**options, "data_dir": str(root)} for name in there}
 
 
-def _all_images(parts: list[Part]) -> np.ndarray:
+def all_images(parts: Sequence[Part]) -> np.ndarray:
+    """The positions of the images of all ``parts``, each once."""
     return np.unique(np.concatenate([np.empty(0, np.int64), *(part.image for part in parts)]))
 
 
@@ -251,9 +298,15 @@ def _to_compare(parts: list[Part]) -> Iterator[tuple[Part, Part]]:
             yield left, right
 
 
-def _overlap(images: Images, near: pd.DataFrame, left: Part, right: Part) -> Overlap:
-    matched = matches(images, np.unique(left.image), np.unique(right.image), near)
-    rows, other_rows = (_ids_by_image(part) for part in (left, right))
+def matches_of(images: Images, near: pd.DataFrame, left: Part, right: Part) -> pd.DataFrame:
+    """`matches` of the images of two splits."""
+    return matches(images, np.unique(left.image), np.unique(right.image), near)
+
+
+def overlap(images: Images, matched: pd.DataFrame, left: Part, right: Part) -> Overlap:
+    """What two splits share, from the matches of their images."""
+    rows = _ids_by_image(left, matched["image"])
+    other_rows = _ids_by_image(right, matched["other"])
     pairs = [
         Pair(
             images.paths[image],
@@ -268,8 +321,13 @@ def _overlap(images: Images, near: pd.DataFrame, left: Part, right: Part) -> Ove
     return Overlap(left.name, right.name, pairs, _shared_questions(images, matched, left, right))
 
 
-def _ids_by_image(part: Part) -> dict[int, list[str]]:
-    return pd.Series(part.ids.to_pandas().to_numpy()).groupby(part.image).agg(list).to_dict()
+def _ids_by_image(part: Part, images: Any) -> dict[int, list[str]]:
+    """The ids of the rows about each of some images."""
+    rows = np.flatnonzero(np.isin(part.image, images))
+    ids: dict[int, list[str]] = {}
+    for image, id_ in zip(part.image[rows].tolist(), _ids(part, rows), strict=True):
+        ids.setdefault(image, []).append(id_)
+    return ids
 
 
 def _shared_questions(
@@ -305,7 +363,7 @@ def _shared_questions(
 
 
 def _ids(part: Part, rows: Any) -> list[str]:
-    return part.ids.take(pa.array(rows.to_numpy(np.int64))).to_pylist()
+    return part.ids.take(pa.array(np.asarray(rows, np.int64))).to_pylist()
 
 
 def _repeats(images: Images, part: Part) -> Repeats:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,20 @@ from rs_gpt4v_builders.image_memory import DATABASE, Answer, Identity, ImageMemo
 
 THUMBNAIL_PX = 32  # less cannot tell two runways apart
 
-_DIGEST_BYTES = 16
+Known = tuple[bytes, bytes, bytes, bytes]
+"""What a file is known by: digests of its bytes and pixels, dHash, and how it looks."""
+
+DIGEST_BYTES = 16
+DHASH_BYTES = 8
+_EDGE_PX = 16
+EDGE_BYTES = 2 * _EDGE_PX * (_EDGE_PX - 1) // 8
+
 _TABLE = "images_v3"
 # What an answer consists of, and how many bytes each value has.
 _COLUMNS = {
-    "content": _DIGEST_BYTES,
-    "pixels": _DIGEST_BYTES,
-    "dhash": 8,
+    "content": DIGEST_BYTES,
+    "pixels": DIGEST_BYTES,
+    "dhash": DHASH_BYTES,
     "thumbnail": THUMBNAIL_PX**2,
 }
 
@@ -41,14 +49,15 @@ class Images:
         pixels: The same for the decoded RGB pixels, so that a lossless copy in another format is
             found. A file that cannot be decoded has a number of its own.
         dhash: 64 bits: whether the picture, shrunk to 9 x 8, gets lighter to the right.
-        thumbnails: ``(n, 32, 32)`` grey values.
+        looks: ``(n, 32, 32)`` grey values of thumbnails; or ``(n, 60)`` bytes of `edge_bits`, where
+            only hashes are known.
     """
 
     paths: list[str]
     content: np.ndarray
     pixels: np.ndarray
     dhash: np.ndarray
-    thumbnails: np.ndarray
+    looks: np.ndarray
 
 
 def cache_in(folder: str | Path = HF_DATASETS_CACHE) -> Path:
@@ -63,6 +72,16 @@ def read_images(paths: Sequence[str], cache: Path) -> Images:
         FileNotFoundError: A file is not there.
         CacheError: ``cache`` cannot be used.
     """
+    return images_of(paths, known_images(paths, cache))
+
+
+def known_images(paths: Sequence[str], cache: Path) -> list[Known]:
+    """The same, as `known_by` gives it for each file; what ``cache`` has is not read again.
+
+    Raises:
+        FileNotFoundError: A file is not there.
+        CacheError: ``cache`` cannot be used.
+    """
 
     def fail(error: Exception) -> None:
         raise CacheError(
@@ -72,16 +91,35 @@ def read_images(paths: Sequence[str], cache: Path) -> Images:
 
     identities = [identity(path) for path in paths]
     with closing(ImageMemory(cache, _TABLE, tuple(_COLUMNS), fail)) as memory:
-        answers = memory.answers(identities, known_by, _is_whole, "Reading images")
-    rows = [answers[image] for image in identities]
-    content, pixels, dhash, thumbnails = zip(*rows, strict=True) if rows else ([], [], [], [])
+        answers: dict[Identity, Any] = memory.answers(
+            identities, known_by, _is_whole, "Reading images"
+        )
+    return [answers[image] for image in identities]
+
+
+def images_of(paths: Sequence[str], known: Sequence[Known]) -> Images:
+    """Images from what each is known by; the last of it is a thumbnail of all, or a hash of all."""
+    content, pixels, dhash, looks = zip(*known, strict=True) if known else ([], [], [], [])
+    bytes_of = np.frombuffer(b"".join(looks), np.uint8)
+    is_hash = bool(looks) and len(looks[0]) == EDGE_BYTES
+    shape = (-1, EDGE_BYTES) if is_hash else (-1, THUMBNAIL_PX, THUMBNAIL_PX)
     return Images(
         list(paths),
         pd.factorize(np.array(content, object))[0],
         pd.factorize(np.array(pixels, object))[0],
         np.frombuffer(b"".join(dhash), ">u8").astype(np.uint64),
-        np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, THUMBNAIL_PX, THUMBNAIL_PX),
+        bytes_of.reshape(shape),
     )
+
+
+def edge_bits(thumbnail: bytes) -> bytes:
+    """A hash of a thumbnail: whether it gets lighter to the right and downwards, in 480 bits.
+
+    Of the means of 2 x 2 of its pixels; nobody sees a picture in it. All 0 where it is of one grey.
+    """
+    grey = np.frombuffer(thumbnail, np.uint8).reshape(_EDGE_PX, 2, _EDGE_PX, 2).sum((1, 3), int)
+    steps = grey[:, 1:] > grey[:, :-1], grey[1:] > grey[:-1]
+    return np.packbits(np.concatenate([step.ravel() for step in steps])).tobytes()
 
 
 def _is_whole(_: Identity, answer: Answer) -> bool:
@@ -90,7 +128,7 @@ def _is_whole(_: Identity, answer: Answer) -> bool:
     return sizes == list(_COLUMNS.values())
 
 
-def known_by(path: str) -> tuple[bytes, bytes, bytes, bytes]:
+def known_by(path: str) -> Known:
     """Digest of the bytes, digest of the pixels, dHash (big-endian) and thumbnail of a file."""
     file = read_file(path)
     content = _digest(file)
@@ -106,7 +144,7 @@ def known_by(path: str) -> tuple[bytes, bytes, bytes, bytes]:
 
 
 def _digest(*parts: bytes) -> bytes:
-    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for part in parts:
         digest.update(part)
     return digest.digest()

@@ -12,6 +12,7 @@ from rs_gpt4v_builders.audit.images import THUMBNAIL_PX, Images
 # nearest, two runways, agree by 0.82.
 NEAR_BITS = 10
 NEAR_AGREEMENT = 0.9
+NEAR_EDGE_BITS = 48  # of 480, where only hashes are known; of those pairs the nearest have 72
 
 _BLOCK = 64  # images at a time against all others: bounds memory
 _NO_PAIRS: dict[str, np.ndarray] = {
@@ -42,7 +43,8 @@ def near_pairs(images: Images, left: np.ndarray, right: np.ndarray) -> pd.DataFr
 def _one_of_each(images: Images, positions: np.ndarray) -> np.ndarray:
     """Of images with equal pixels the first, and none that is all of one grey."""
     first = positions[np.sort(np.unique(images.pixels[positions], return_index=True)[1])]
-    return first[np.ptp(images.thumbnails[first], axis=(1, 2)) > 0]
+    looks = images.looks[first].reshape(len(first), -1)
+    return first[(looks.any(axis=1) if _is_hash(images.looks) else np.ptp(looks, axis=1) > 0)]
 
 
 def _near(images: Images, ones: np.ndarray, others: np.ndarray) -> pd.DataFrame:
@@ -51,9 +53,10 @@ def _near(images: Images, ones: np.ndarray, others: np.ndarray) -> pd.DataFrame:
     candidates = others[close.any(axis=0)]
     # A picture that only gets darker to one side, as water does, has the hash of any other such;
     # its edges are its own.
-    agreement = _edges(images.thumbnails[ones]) @ _edges(images.thumbnails[candidates]).T
+    agreement = _edges(images.looks[ones]) @ _edges(images.looks[candidates]).T
     agreement = agreement.round(4)  # the last digits depend on how many are multiplied at once
-    a, b = np.nonzero(close[:, close.any(axis=0)] & (agreement >= NEAR_AGREEMENT))
+    enough = 1 - 2 * NEAR_EDGE_BITS / 480 if _is_hash(images.looks) else NEAR_AGREEMENT
+    a, b = np.nonzero(close[:, close.any(axis=0)] & (agreement >= enough))
     return pd.DataFrame(
         {
             "left": images.pixels[ones[a]],
@@ -63,9 +66,16 @@ def _near(images: Images, ones: np.ndarray, others: np.ndarray) -> pd.DataFrame:
     )
 
 
-def _edges(thumbnails: np.ndarray) -> np.ndarray:
+def _is_hash(looks: np.ndarray) -> bool:
+    return looks.ndim == 2
+
+
+def _edges(looks: np.ndarray) -> np.ndarray:
     """Unit vectors of the steps to the right and down; their product is their correlation."""
-    grey = thumbnails.astype(np.float32)
+    if _is_hash(looks):
+        bits = np.unpackbits(looks, axis=1)
+        return (2 * bits.astype(np.float32) - 1) / np.float32(bits.shape[1] ** 0.5)
+    grey = looks.astype(np.float32)
     steps = [grey[:, 1:, 1:] - grey[:, 1:, :-1], grey[:, 1:, 1:] - grey[:, :-1, 1:]]
     each = (THUMBNAIL_PX - 1) ** 2
     edges = np.concatenate([step.reshape(len(grey), each) for step in steps], axis=1)

@@ -4,7 +4,7 @@
 # pyright: reportAttributeAccessIssue=false
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,7 @@ class Part:
 
     Args:
         config: Its config.
-        split: Its split.
+        split: Its split; empty of a published mixture, which is all for training.
         ids: The rows' ids.
         image: For each row the position of its image in the list of all images.
         texts: For each row all its messages in one string.
@@ -47,8 +47,8 @@ class Part:
 
     @property
     def name(self) -> str:
-        """As in ids: ``vqa_hr/train``."""
-        return f"{self.config}/{self.split}"
+        """As in ids: ``vqa_hr/train``; of a file without splits its name alone."""
+        return f"{self.config}/{self.split}" if self.split else self.config
 
     @property
     def is_test(self) -> bool:
@@ -57,7 +57,10 @@ class Part:
 
 
 def load_parts(
-    configs: Mapping[str, Mapping[str, Any]], *, absent_allowed: bool
+    configs: Mapping[str, Mapping[str, Any]],
+    *,
+    absent_allowed: bool,
+    is_wanted: Callable[[str], bool] = lambda _: True,
 ) -> tuple[list[Part], list[str], dict[str, str]]:
     """The rows of ``configs``, their images' real paths, and why configs are absent.
 
@@ -66,6 +69,7 @@ def load_parts(
     Args:
         configs: Options of ``load_dataset("rs_gpt4v", ...)`` by the names of configs, no groups.
         absent_allowed: Leave out a config that cannot be built, instead of raising.
+        is_wanted: Whether to read a split.
 
     Raises:
         SourceNotFoundError: A release is absent and must not be, or no config can be built.
@@ -82,8 +86,12 @@ def load_parts(
                 raise splits
             absent[config] = str(splits)
         else:
-            parts += [_part(config, str(split), rows, position) for split, rows in splits.items()]
-    if not parts:
+            parts += [
+                _part(config, str(split), rows, position)
+                for split, rows in splits.items()
+                if is_wanted(str(split))
+            ]
+    if len(absent) == len(configs):
         raise SourceNotFoundError(next(iter(absent.values())))
     return parts, list(position), absent
 
@@ -129,7 +137,7 @@ def _batches(
             _positions(images.flatten(), position),
             texts,
             pc.binary_join(batch["references"].combine_chunks(), "\n"),
-            _turns(messages, content, batch["task"].combine_chunks()),
+            turns_of(messages, content, batch["task"].combine_chunks()),
         )
 
 
@@ -141,7 +149,14 @@ def _positions(images: pa.Array, position: dict[str, int]) -> np.ndarray:
     return np.array(known, np.int64)[paths.indices.to_numpy()]
 
 
-def _turns(messages: pa.Array, content: pa.Array, tasks: pa.Array) -> pd.DataFrame:
+def turns_of(messages: pa.Array, content: pa.Array, tasks: pa.Array) -> pd.DataFrame:
+    """`Part.turns` of rows.
+
+    Args:
+        messages: Lists of "role" and "content", by row.
+        content: Those of all messages.
+        tasks: Of each row.
+    """
     row = pc.list_parent_indices(messages)
     role = pc.struct_field(messages.flatten(), "role")
     is_question = pc.and_(pc.equal(role, "user"), pc.not_equal(tasks.take(row), "caption"))

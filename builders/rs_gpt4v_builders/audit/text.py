@@ -1,12 +1,12 @@
 """The findings in words: a table for the terminal, and what they mean."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rs_gpt4v_builders.audit.characters import OddCharacter
-from rs_gpt4v_builders.audit.findings import Audit, Overlap, Pair, Repeats
+from rs_gpt4v_builders.audit.findings import Audit, Compared, Overlap, Pair, Repeats
 
 KINDS = {
     "same file": "one file, named by both",
@@ -14,6 +14,11 @@ KINDS = {
     "same pixels": "another file, the same pixels (a lossless copy)",
     "near": "nearly the same picture (saved again, scaled, brightened)",
 }
+NAME_KINDS = {
+    "name": "the files are called the same, and the picture was not there to be compared",
+    "number": "the same, and the name is a mere number, as files of any dataset have",
+}
+"""Of a mixture whose pictures are not there: weaker than any of `KINDS`."""
 
 _NOTES = (
     (
@@ -62,11 +67,30 @@ def _config(part: str) -> str:
 def kinds(pairs: Sequence[Pair]) -> str:
     """How many pairs are of which kind: ``12 same file, 1 near``."""
     counted = Counter(pair.kind for pair in pairs)
-    return ", ".join(f"{counted[kind]:,} {kind}" for kind in KINDS if kind in counted)
+    return ", ".join(
+        f"{counted[kind]:,} {kind_name(kind)}" for kind in (*KINDS, *NAME_KINDS) if kind in counted
+    )
+
+
+def kind_name(kind: str) -> str:
+    """What a pair's kind is called; a mere name is always said to be one."""
+    return {"name": "by name", "number": "by name (a number)"}.get(kind, kind)
+
+
+def by_picture(pairs: Iterable[Pair]) -> int:
+    """How many images of the right side are in the left by their pictures, not by mere names."""
+    return len({pair.other for pair in pairs if pair.kind in KINDS})
+
+
+def by_name(pairs: Sequence[Pair]) -> int:
+    """How many images of the right side are in the left by name alone."""
+    return len({pair.other for pair in pairs}) - by_picture(pairs)
 
 
 def to_text(audit: Audit) -> str:
     """The findings as tables, with the first ids of each kind of repetition."""
+    if audit.compared:
+        return _compared_text(audit)
     straddles = [overlap for overlap in audit.straddles if not overlap.is_leak]
     repeats = [item for item in audit.repeats if item.duplicates or item.questions]
     said = [
@@ -85,6 +109,50 @@ def to_text(audit: Audit) -> str:
     against = f"Compared with: {', '.join(audit.against)}" * bool(audit.against)
     heads = [coverage(audit), f"Distinct images: {parts}", against]
     return "\n\n".join([*filter(None, heads), *said])
+
+
+def compared_with(item: Compared) -> str:
+    """What a mixture holds, and how its images were compared."""
+    rest = item.images - item.by_picture
+    how = f"{item.by_picture:,} of its {item.images:,} images by picture or hash"
+    if rest:
+        how += (
+            f", {rest:,} by name alone, as their pictures are not there: an equal name is a hint "
+            "and no proof (--against-images DIR compares the pictures)"
+        )
+    text = f"{item.file}: {item.rows:,} items; compared {how}."
+    if unreadable := item.unreadable:
+        text += f" {len(unreadable):,} items cannot be read and were left out: {unreadable[0]}"
+    return text
+
+
+def _compared_text(audit: Audit) -> str:
+    tests = ", ".join(f"{item.part} {item.images:,}" for item in audit.repeats)
+    heads = [coverage(audit), *map(compared_with, audit.compared), f"Images: {tests}"]
+    table = _table("In the test splits", _COMPARED, map(_compared_row, audit.overlaps))
+    absent = [f"{config} was not compared: {why}" for config, why in audit.absent.items()]
+    examples = [line for item in audit.overlaps for line in _examples(item)]
+    return "\n\n".join([*filter(None, heads), table, *filter(None, ["\n".join(examples)]), *absent])
+
+
+_COMPARED = ("images of", "in", "by picture", "by name", "questions", "other sentences", "kinds")
+_EXAMPLES = 3
+
+
+def _compared_row(item: Overlap) -> list[str]:
+    counts = (by_picture(item.pairs), by_name(item.pairs), len(item.questions), len(item.texts))
+    return [item.left, item.right, *(f"{n:,}" for n in counts), kinds(item.pairs)]
+
+
+def _examples(item: Overlap) -> Iterator[str]:
+    yield f"{item.right}:"
+    for pair in item.pairs[:_EXAMPLES]:
+        yield f"  {kind_name(pair.kind)}: {pair.image} = {pair.other} ({pair.other_rows[0]})"
+    for asked in item.questions[:_EXAMPLES]:
+        answer = "the same answer" if asked.same_answer else "another answer"
+        yield f"  question: {asked.question!r}, {answer} ({asked.row} = {asked.other_row})"
+    for said in item.texts[:_EXAMPLES]:
+        yield f"  sentence: {said.text!r} ({said.row} = {said.other_row})"
 
 
 def coverage(audit: Audit) -> str:
