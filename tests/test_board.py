@@ -243,10 +243,16 @@ def test_one_model_twice_on_the_same_rows_is_refused(tmp_path: Path) -> None:
         made(tmp_path, *files)
 
 
+def test_notes_on_a_score_stand_below_its_table(tmp_path: Path) -> None:
+    out = made(tmp_path, results(tmp_path / "a.json", "a", notes=["3 replies may be swapped"]))
+    assert '<p class="note">a: 3 replies may be swapped</p>' in (out / "index.html").read_text()
+
+
 def test_rows_that_nobody_judged_are_named(tmp_path: Path) -> None:
     file = write(tmp_path / "all.jsonl", [row(1), row(2), row(3, "detail")])
     notes = board([file], tmp_path / "board", with_shipped=False, with_reports=False, resamples=9)
     assert notes == ["m, all: detail is not judged yet."]
+    assert str(file) not in (tmp_path / "board" / "index.html").read_text()
     assert notes[0] in (tmp_path / "board" / "index.html").read_text()
 
 

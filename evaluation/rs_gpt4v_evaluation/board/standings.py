@@ -22,6 +22,7 @@ _METRICS = {metric.name: metric for metric in (*METRICS, JUDGE)}
 VERIFIED = "verified"
 UNVERIFIED_ROWS = "rows not verified"
 PUBLISHED = "as published"
+_JUDGE = "rs-gpt4v judge"  # is in notes on rows that nobody judged, which the board states itself
 
 
 class Column(NamedTuple):
@@ -141,6 +142,7 @@ def _scored(name: str, entry: Entry, measure: str, link: str | None) -> Standing
         signature=entry["signature"],
         without=[*_without(entry["blind"], measure)],
         most_frequent=frequent["scores"].get(measure) if frequent else None,
+        note=". ".join(f"{name}: {note}" for note in entry["notes"] if _JUDGE not in note),
         link=link,
     )
 
