@@ -1,8 +1,8 @@
 """What the embedded model learns from the sample, beside what guessing and blind runs score.
 
-    python benchmarks/embedded.py [--out outputs/embedded] [--seeds 0 1 2]
+    python benchmarks/embedded.py [--tasks objects] [--out outputs/embedded] [--seeds 0 1 2]
 
-For every seed and adapter, fine-tunes by the demo's recipe and answers the sample's test rows
+For every seed and adapter, fine-tunes by the recipe of the tasks and answers the sample's test rows
 three times: with their own image, with a grey one, and with another image of the split. A score
 shows sight only where it is above those of the guess and of the blind runs. Writes ``table.md`` in
 OUT and prints it; shares are in percent, of several seeds the mean and, in brackets, the least and
@@ -15,36 +15,77 @@ import random
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
 import transformers
 
 from rs_gpt4v import NAME
-from rs_gpt4v.cli.demo import _described, _grey, _guess
+from rs_gpt4v.adapt_probes import POSITIVES
+from rs_gpt4v.cli.demo import _described, _guess
 from rs_gpt4v.embedded_model import NAME as EMBEDDED
 from rs_gpt4v_evaluation.metric import Rules
 from rs_gpt4v_evaluation.predict import Predictor, predict
+from rs_gpt4v_evaluation.predict.blind import blind_rows
 from rs_gpt4v_evaluation.score import score
 from rs_gpt4v_training import moe_lora
 
-ADAPTERS = {"LoRA": "demo_lora", "MoE-LoRA": "demo_moe_lora"}
+
+class Tasks(NamedTuple):
+    """What is fine-tuned and asked together.
+
+    Attributes:
+        recipe: The recipes' names, without the adapter's.
+        configs: What is asked.
+        tokens: The most that a reply has.
+    """
+
+    recipe: str
+    configs: tuple[str, ...]
+    tokens: int
+
+
+_OBJECTS = ("scene_ucm", "detect_dior", "probe_presence", "probe_relation")
+TASKS = {
+    "demo": Tasks("demo", ("vqa_lr", "vqa_hr", "cap_ucm", "grounding"), 48),
+    "objects": Tasks("demo_objects", _OBJECTS, 128),  # eleven boxes have 119
+}
+ADAPTERS = {"LoRA": "lora", "MoE-LoRA": "moe_lora"}
 TITLES = {
     "vqa_lr": "questions, 256 px",
     "vqa_hr": "questions, 512 px",
     "cap_ucm": "captions",
     "grounding": "grounding",
+    "scene_ucm": "scenes",
+    "detect_dior": "detection",
+    "probe_presence": "probes of presence",
+    "probe_relation": "probes of places",
 }
 SHOWN = {
-    "oa": "all, as its authors count",
-    "cider": "CIDEr",
-    "bleu_4": "BLEU-4",
-    "pr_50": "Pr@0.5",
-    "mean_iou": "mean IoU",
+    "rs_vqa": {"oa": "all, as its authors count"},
+    "rs_caption": {"cider": "CIDEr", "bleu_4": "BLEU-4"},
+    "rs_grounding": {"pr_50": "Pr@0.5", "mean_iou": "mean IoU"},
+    "rs_scene": {
+        "oa": "all images",
+        "aa": "mean of classes",
+        "oa_strict": "all images, exact replies",
+    },
+    "rs_detection": {
+        "f1": "F1@0.5",
+        "precision": "precision",
+        "recall": "recall",
+        "ap": "AP",
+        "absent_denied": "absent classes denied",
+    },
+    "rs_probe": {
+        f"{score}_{kind}": f"{kind}, {words}"
+        for kind in POSITIVES
+        for score, words in (("accuracy", "accuracy"), ("f1", "F1"), ("yes_rate", "yes rate"))
+    },
 }
-"""The names of scores; those of each type of question are shown as well."""
+"""The names of each metric's scores; those of each type of VQA question are shown as well."""
 NO_SHARES = ("CIDEr", "BLEU-4")
 RANGES, EXACT = Rules(counts="bucket", areas="bucket"), Rules(counts="exact", areas="exact")
 
@@ -55,28 +96,35 @@ Values = dict[tuple[str, str], list[float]]
 def main(argv: list[str] | None = None) -> None:
     """Run what is not done yet, and write the table."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--tasks", default="demo", choices=TASKS)
     parser.add_argument("--out", type=Path, default=Path("outputs/embedded"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--adapters", nargs="+", default=list(ADAPTERS), choices=ADAPTERS)
     parser.add_argument("--steps", type=int, help="instead of the recipes'")
     parser.add_argument("--rows", type=int, help="of each test split, to try this script")
     given = parser.parse_args(argv)
+    tasks = TASKS[given.tasks]
     given.out.mkdir(parents=True, exist_ok=True)
     datasets.disable_progress_bars()
     transformers.logging.disable_progress_bar()
     splits: dict[str, Any] = {
-        name: few(datasets.load_dataset(NAME, name, sample=True), given.rows) for name in TITLES
+        name: few(datasets.load_dataset(NAME, name, sample=True), given.rows)
+        for name in tasks.configs
     }
     tests = {name: rows["test"] for name, rows in splits.items()}
-    asked = {"own": tests, "grey": _grey(tests, given.out), "other": other_images(tests)}
+    asked = {"own": tests} | {
+        images: {name: blind_rows(rows, images) for name, rows in tests.items()}
+        for images in ("grey", "other")
+    }
     columns = {"guess": values([_guess(splits, given.out / "guess")])}
-    columns |= answered(asked, "before", {given.out / "before": None})
+    columns |= answered(asked, "before", {given.out / "before": None}, tasks.tokens)
     for name in given.adapters:
+        recipe = f"{tasks.recipe}_{ADAPTERS[name]}"
+        folders = {seed: given.out / f"{name}-{seed}" for seed in given.seeds}
         adapters = {
-            given.out / f"{name}-{seed}": train(name, seed, given.out, given.steps)
-            for seed in given.seeds
+            folder: train(recipe, seed, folder, given.steps) for seed, folder in folders.items()
         }
-        columns |= answered(asked, name, adapters)
+        columns |= answered(asked, name, adapters, tasks.tokens)
     text = table(columns) + "\n\n" + "\n".join(costs(given.out, given.adapters, given.seeds)) + "\n"
     (given.out / "table.md").write_text(text, encoding="utf-8")
     print(text)
@@ -91,31 +139,16 @@ def few(splits: Any, count: int | None) -> Any:
     return splits
 
 
-def other_images(tests: dict[str, Any]) -> dict[str, Any]:
-    """The same rows, each with another image of its split, half the split away."""
-    found = {}
-    for name, rows in tests.items():
-        stored = rows.cast_column("images", datasets.List(datasets.Image(decode=False)))["images"]
-        paths = [images[0]["path"] for images in stored]
-        distinct = list(dict.fromkeys(paths))
-        half = len(distinct) // 2
-        other = dict(zip(distinct, distinct[half:] + distinct[:half], strict=True))
-        column = [[other[path]] for path in paths]
-        features = rows.features
-        found[name] = rows.remove_columns("images").add_column("images", column).cast(features)
-    return found
-
-
-def train(name: str, seed: int, out: Path, steps: int | None) -> Path:
-    """The folder of the adapter that the demo's recipe trains with ``seed``."""
-    folder = out / f"{name}-{seed}" / "adapter"
+def train(recipe: str, seed: int, out: Path, steps: int | None) -> Path:
+    """The folder, in ``out``, of the adapter that the recipe trains with ``seed``."""
+    folder = out / "adapter"
     if (folder / "adapter_config.json").is_file():
         return folder
-    print(f"{name}, seed {seed}: fine-tuning", flush=True)
-    command = [sys.executable, "-m", "rs_gpt4v.cli", "train", ADAPTERS[name], "--resume"]
+    print(f"{recipe}, seed {seed}: fine-tuning", flush=True)
+    command = [sys.executable, "-m", "rs_gpt4v.cli", "train", recipe, "--resume"]
     command += ["--output_dir", str(folder), "--seed", str(seed)]
     command += ["--max_steps", str(steps)] if steps else []
-    log = folder.parent / "train.log"
+    log = out / "train.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
         code = subprocess.run(command, stdout=file, stderr=file, check=False).returncode
@@ -125,7 +158,7 @@ def train(name: str, seed: int, out: Path, steps: int | None) -> Path:
 
 
 def answered(
-    asked: dict[str, dict[str, Any]], name: str, adapters: dict[Path, Path | None]
+    asked: dict[str, dict[str, Any]], name: str, adapters: Mapping[Path, Path | None], tokens: int
 ) -> dict[str, Values]:
     """A column for each kind of image: own, grey and other."""
     columns = {}
@@ -133,15 +166,15 @@ def answered(
         runs = []
         for folder, adapter in adapters.items():
             print(f"{folder.name}: answering with each row's {images} image", flush=True)
-            runs.append(answer(tests, folder / images, adapter))
+            runs.append(answer(tests, folder / images, adapter, tokens))
         columns[name if images == "own" else f"{name}, {images} image"] = values(runs)
     return columns
 
 
-def answer(tests: dict[str, Any], folder: Path, adapter: Path | None) -> list[Path]:
-    """The files of the embedded model's replies."""
+def answer(tests: dict[str, Any], folder: Path, adapter: Path | None, tokens: int) -> list[Path]:
+    """The files of the embedded model's replies, of so many tokens at most."""
     assert moe_lora  # importing it lets PEFT load such adapters
-    predictor = Predictor(EMBEDDED, str(adapter) if adapter else None, max_new_tokens=48)
+    predictor = Predictor(EMBEDDED, str(adapter) if adapter else None, max_new_tokens=tokens)
     for name, rows in tests.items():
         predict(predictor, rows, _described(name, rows), folder / f"{name}.jsonl", batch_size=32)
     return [folder / f"{name}.jsonl" for name in tests]
@@ -159,9 +192,11 @@ def values(runs: Iterable[list[Path]]) -> Values:
 
 def scores(file: Path) -> Iterable[tuple[str, float]]:
     """What the table shows of a file; numbers count both by their range and exactly."""
-    found: dict[str, Any] = score(file)["scores"]
-    yield from ((label, found[key]) for key, label in SHOWN.items() if key in found)
-    if "oa" not in found:
+    scored = score(file)
+    found: dict[str, Any] = scored["scores"]
+    shown = SHOWN[scored["metric"]]
+    yield from ((label, found[key]) for key, label in shown.items() if key in found)
+    if scored["metric"] != "rs_vqa":
         return
     by_range, exact = (score(file, rules)["scores"] for rules in (RANGES, EXACT))
     for key in found:

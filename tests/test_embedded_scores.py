@@ -1,6 +1,8 @@
 """The table of the embedded model's scores: what its columns are made of."""
 
 import runpy
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,12 @@ pytest.importorskip("trl")
 
 from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.predict.predictions import read_predictions
+from rs_gpt4v_training.arguments import parse
+from rs_gpt4v_training.recipe import recipe_path
+from rs_gpt4v_training.rows import load_rows
+from rs_gpt4v_training.sft import train
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "embedded.py"
 
 
@@ -23,19 +30,6 @@ def benchmark() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def questions(releases: Path) -> Any:
     return datasets.load_dataset(NAME, "vqa_lr", data_dir=str(releases))
-
-
-def test_no_row_keeps_its_image_in_the_blind_run(benchmark: dict[str, Any], questions: Any) -> None:
-    rows = questions["test"]
-    other = benchmark["other_images"]({"vqa_lr": rows})["vqa_lr"]
-    assert other.features == rows.features
-    own, shown = (
-        [row["images"][0].filename for row in columns.select_columns("images")]
-        for columns in (rows, other)
-    )
-    assert set(shown) == set(own)
-    assert not any(one == two for one, two in zip(own, shown, strict=True))
-    assert other.remove_columns("images").to_list() == rows.remove_columns("images").to_list()
 
 
 def test_columns_hold_each_type_and_numbers_in_both_forms(
@@ -69,3 +63,41 @@ def test_a_cut_split_keeps_its_order_and_says_nothing_of_training(
     assert len(cut["test"]) == 7
     assert list(cut["test"]["id"]) == [name for name in ids if name in set(cut["test"]["id"])]
     assert len(cut["train"]) == len(questions["train"])
+
+
+def test_columns_of_scenes_boxes_and_probes(
+    benchmark: dict[str, Any], releases: Path, tmp_path: Path
+) -> None:
+    names = ("scene_ucm", "detect_dior", "probe_presence")
+    rows = {name: datasets.load_dataset(NAME, name, data_dir=str(releases)) for name in names}
+    column = benchmark["values"]([benchmark["_guess"](rows, tmp_path)])
+    truths = [references[0] for references in rows["scene_ucm"]["test"]["references"]]
+    first = read_predictions(tmp_path / "scene_ucm.jsonl")[0]["prediction"]
+    assert column["scenes", "all images"] == [truths.count(first) / len(truths)]
+    assert {label for title, label in column if title == "detection"} == {
+        *("F1@0.5", "precision", "recall", "AP", "absent classes denied")
+    }
+    for kind in ("random", "popular", "adversarial"):
+        assert column["probes of presence", f"{kind}, yes rate"] == [1.0]
+        assert column["probes of presence", f"{kind}, accuracy"] == [0.5]
+
+
+@pytest.mark.parametrize("adapter", ["lora", "moe_lora"])
+def test_a_recipe_teaches_scenes_and_boxes_together(
+    releases: Path, tmp_path: Path, adapter: str
+) -> None:
+    flags = ["--sample", "false", "--data_dir", str(releases), "--output_dir", str(tmp_path)]
+    flags += ["--per_device_train_batch_size", "2", "--max_steps", "2", "--disable_tqdm", "true"]
+    data, training, model = parse([str(recipe_path(f"demo_objects_{adapter}")), *flags])
+    rows = load_rows(replace(data, box_format="llava"), "train", seed=0)
+    tasks = Counter(rows["task"])
+    once = {
+        name: len(datasets.load_dataset(NAME, name, split="train", data_dir=str(releases)))
+        for name in ("scene_ucm", "detect_dior")
+    }
+    assert tasks["scene"] == 2 * once["scene_ucm"]
+    assert tasks["detection"] == 6 * once["detect_dior"]
+    assert set(tasks) == {"scene", "detection", "vqa"}
+    trainer: Any = train(data, training, model)
+    assert trainer.state.global_step == 2
+    assert (tmp_path / "adapter_config.json").is_file()

@@ -239,7 +239,7 @@ def _guess(rows: dict[str, Any], folder: Path) -> list[Path]:
 
     files = []
     for name, splits in rows.items():
-        answers = _frequent_answers(splits["train"])
+        answers = _frequent_answers(splits["train"]) if "train" in splits else _AFFIRMED
         decoding: Any = {"do_sample": False, "max_new_tokens": None}
         constants = made_by(CONSTANT_GUESS, _described(name, splits["test"]), decoding)
         files.append(folder / f"{name}.jsonl")
@@ -250,9 +250,13 @@ def _guess(rows: dict[str, Any], folder: Path) -> list[Path]:
     return files
 
 
+_AFFIRMED: defaultdict[str | None, str] = defaultdict(lambda: "yes")
+"""The answers of probes, which have no training rows: each question is for a yes or a no."""
+
+
 def _frequent_answers(rows: Any) -> dict[str | None, str]:
     """The most frequent answer by question type; of boxes, the one with the median corners."""
-    if rows["boxes"][0]:
+    if rows["task"][0] == "grounding":
         sides = zip(rows["boxes"], rows["width"], strict=True)
         shares = [[value / side for value in boxes[0]["points"]] for boxes, side in sides]
         box = [statistics.median(values) for values in zip(*shares, strict=True)]
