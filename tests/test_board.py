@@ -162,6 +162,19 @@ def test_a_model_of_ours_is_not_taken_for_a_printed_one_of_its_name(tmp_path: Pa
     assert overview.count('data-value="MoE-LoRA"') == 2
 
 
+def test_a_share_of_errors_is_not_ranked(tmp_path: Path) -> None:
+    chair = {"task": "claims", "metric": "rs_chair", "measure": "chair_s", "rule": {}}
+    out = made(
+        tmp_path,
+        results(tmp_path / "a.json", "a", **chair, scores={"chair_s": 0.4}),
+        results(tmp_path / "b.json", "b", **chair, scores={"chair_s": 0.1}),
+    )
+    assert [(own["model"], own["rank"]) for own in scores(out)] == [("a", None), ("b", None)]
+    page = (out / "index.html").read_text()
+    assert "Not ranked, as more is not better." in page
+    assert '"best' not in page
+
+
 def test_scores_of_two_sources_are_not_ranked_together(tmp_path: Path) -> None:
     out = made(tmp_path, with_shipped=True)
     own = scores(out, config="grounding", protocol="release")

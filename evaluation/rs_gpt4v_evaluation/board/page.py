@@ -24,6 +24,7 @@ from rs_gpt4v_evaluation.board.standings import (
     Standing,
     Without,
     in_words,
+    is_merit,
 )
 from rs_gpt4v_evaluation.report.tables import NONE, TASKS, signed
 from rs_gpt4v_evaluation.score.blind import SHOWN, WORSE_THAN_GUESSING, ImageShare
@@ -77,6 +78,7 @@ def html(title: str, columns: Mapping[Column, Sequence[Group]], notes: Sequence[
             blind=blind,
             bar=bar,
             basis=basis,
+            is_merit=is_merit,
             worse_than_guessing=WORSE_THAN_GUESSING,
             remarks=_remarks,
             style=Markup("\n".join(path.read_text(encoding="utf-8") for path in _STYLES)),
@@ -192,7 +194,9 @@ def blind(standing: Standing, run: Without) -> tuple[str, str]:
     low, high = run.interval or (None, None)
     if low is not None and high is not None:
         gain += f", {signed(scale * low, digits)} to {signed(scale * high, digits)}"
-    share = ImageShare(standing.value, run.value, run.difference, low, high, None)
+    share = ImageShare(
+        standing.value, run.value, run.difference, low, high, None, is_merit(standing.column)
+    )
     rows = "" if run.n == standing.n else f"{run.n:,} rows"
     return text, "; ".join(filter(None, (gain, share.words, rows)))
 

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from rs_gpt4v_evaluation.board.published import PublishedTable, Source
 from rs_gpt4v_evaluation.predict.predictions import UNVERIFIED
+from rs_gpt4v_evaluation.rs_chair.measure import METRIC as CHAIR
 from rs_gpt4v_evaluation.rs_judge.measure import METRIC as JUDGE
 from rs_gpt4v_evaluation.score import METRICS
 from rs_gpt4v_evaluation.score.results import BlindRun, Entry, Model
 
-_METRICS = {metric.name: metric for metric in (*METRICS, JUDGE)}
+_METRICS = {metric.name: metric for metric in (*METRICS, JUDGE, CHAIR)}
 
 VERIFIED = "verified"
 UNVERIFIED_ROWS = "rows not verified"
@@ -93,6 +94,16 @@ class Standing(NamedTuple):
     differs: str = ""
     note: str = ""
     link: str | None = None
+
+
+def is_merit(column: Column) -> bool:
+    """Whether more is better in a column; a share of errors is none, and not ranked.
+
+    >>> is_merit(Column(False, "claims", "detail", "test", "paper", "rs_chair", "chair_s"))
+    False
+    """
+    metric = _METRICS.get(column.metric)
+    return metric is None or not column.measure.startswith(metric.neutral)
 
 
 def model_name(model: Model) -> str:
@@ -235,8 +246,10 @@ class Group(NamedTuple):
     standings: list[Standing]
     reason: str
 
-    def rank(self, standing: Standing) -> int:
-        """One more than the number of better ones."""
+    def rank(self, standing: Standing) -> int | None:
+        """One more than the number of better ones; None of a measure of which more is no better."""
+        if not is_merit(standing.column):
+            return None
         return 1 + sum(other.value > standing.value for other in self.standings)
 
 
