@@ -334,3 +334,12 @@ def test_boxes_of_two_codecs_are_the_same_rows(tmp_path: Path) -> None:
     moved = other | {"boxes": [{"label": "ship", "points": [10, 10, 50, 60], "kind": "hbb"}]}
     write(others, [moved], box_format="norm1000", fingerprint="g")
     assert "hold different rows" in reported(tmp_path, one, others)
+
+
+def test_a_group_with_a_task_of_one_image_has_the_intervals_of_the_others(tmp_path: Path) -> None:
+    rows = [row(1), row(2), *(row(n, "caption", image="1.png") for n in (3, 4))]
+    questions, captions = scored(write(tmp_path / "p.jsonl", rows), "--intervals")
+    assert questions["intervals"]["oa"] == [1, 1]
+    assert captions["intervals"] == {}
+    assert "No intervals: all rows are about one image" in captions["notes"][-1]
+    assert questions["notes"] == []

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rs_gpt4v.bootstrap import Sums, intervals
+from rs_gpt4v.bootstrap import Sums
 from rs_gpt4v_evaluation.judge.lines import ScoredPair, ScoreVerdict, distinct
 from rs_gpt4v_evaluation.judge.pointwise import JudgeScore, measured, scores_of, usable
 from rs_gpt4v_evaluation.predict.predictions import PredictedRows
 from rs_gpt4v_evaluation.report.columns import Column, Row
 from rs_gpt4v_evaluation.rs_judge.measure import METRIC
-from rs_gpt4v_evaluation.score import Score, signature
+from rs_gpt4v_evaluation.score import Score, intervals_of, signature
 
 
 def judged_column(
@@ -91,7 +91,7 @@ def _score(judged: JudgeScore, sums: Sums, rows: list[Row], resamples: int) -> S
         "missing": judged["missing"],
         "scores": {key: value for key, value in judged["scores"].items() if value is not None},
         "rule": judged["judge"] | {"served": judged["served"], "failed": len(judged["failed"])},
-        "intervals": intervals(scored, about, resamples) if resamples else {},
+        "intervals": intervals_of(scored, about, resamples),
         "unparsed": {row: reasons[0] for row, reasons in judged["unparsed"].items()},
         "skipped": {},
         "notes": [],

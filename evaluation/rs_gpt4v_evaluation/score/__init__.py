@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-from rs_gpt4v.bootstrap import intervals
+from rs_gpt4v.bootstrap import Sums, intervals
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     PredictedRows,
@@ -94,7 +94,6 @@ def score(path: Path, rules: Rules = DEFAULT_RULES, resamples: int = 0) -> Score
 
     Raises:
         PredictionFileError: The file is empty, damaged, of a task without a metric, or of several.
-        ValueError: Intervals are asked for, and all rows are about one image.
     """
     first, *others = scores_of(read_predictions(path), str(path), rules, resamples)
     if others:
@@ -131,14 +130,24 @@ def score_of(task: Task, file: str, missing: int, resamples: int = 0) -> Score:
         "missing": missing,
         "scores": measured.result,
         "rule": dict(measured.rule),
-        "intervals": intervals(measured.sums, about, resamples) if resamples else {},
+        "intervals": intervals_of(measured.sums, about, resamples),
         "unparsed": {task.rows[row]["id"]: why for row, why in measured.unparsed.items()},
         "skipped": task.skipped,
-        "notes": [*_notes(task, file)],
+        "notes": [*_notes(task, file), *(_ONE_IMAGE if resamples and len(set(about)) < 2 else ())],
         "signature": signature(
             measured.signature, missing, first["dataset"], about, resamples, len(task.skipped)
         ),
     }
+
+
+_ONE_IMAGE = ("No intervals: all rows are about one image, which says nothing of others",)
+
+
+def intervals_of(
+    sums: Sums, about: Sequence[str], resamples: int
+) -> dict[str, tuple[float, float]]:
+    """The 95 % intervals of rows ``about`` these images; none of one image, or without draws."""
+    return intervals(sums, about, resamples) if resamples and len(set(about)) > 1 else {}
 
 
 def signature(
@@ -158,6 +167,8 @@ def signature(
     if "images" in dataset:
         drawn = f",seed:{dataset['images_seed']}" if "images_seed" in dataset else ""
         text += f"|blind:{dataset['images']}{drawn}"
+    if limit := dataset.get("limit"):
+        text += f"|limit:images:{limit['images']},seed:{limit['seed']},of:{limit['rows']}"
     if resamples:
         text += f"|intervals:bootstrap95,images:{len(set(about))},resamples:{resamples},seed:0"
     return text
@@ -239,6 +250,12 @@ def images(predictions: Sequence[Prediction]) -> list[str]:
 
 
 def _notes(task: Task, file: str) -> Iterator[str]:
+    if limit := task.rows[0]["dataset"].get("limit"):
+        yield (
+            f"Not the whole split: {limit['images']:,} of its images, drawn by seed "
+            f"{limit['seed']}, with {task.rows[0]['dataset']['rows']:,} of its "
+            f"{limit['rows']:,} rows"
+        )
     if task.metric.name == "rs_caption" and missing():
         yield f"METEOR is left out, as {', '.join(missing())} is not installed: {EXTRA}"
     yield from _of_import(task.rows[0]["dataset"])
