@@ -3,10 +3,11 @@
 import asyncio
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from operator import length_hint
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from tqdm import tqdm
 
@@ -62,6 +63,7 @@ def complete(
     prices: Mapping[str, Price] = PRICES,
     total: int | None = None,
     desc: str = "Asking",
+    bar: "tqdm[Any] | None" = None,
 ) -> Iterator[Answers]:
     """Send all ``requests`` and yield one answer for each, in the same order.
 
@@ -77,6 +79,7 @@ def complete(
         prices: USD per million tokens by model; `read_prices` reads them from a file.
         total: Number of requests, for the progress bar, where ``requests`` cannot tell.
         desc: What the progress bar says.
+        bar: Another's progress bar to advance, which stays open; None for a new one.
 
     Raises:
         ChatError: No key, an unknown price with a cap, or a journal that is damaged or in use.
@@ -88,12 +91,13 @@ def complete(
             "table of prices that has it, or no cap"
         )
     answers = Answers()
-    bar = tqdm(
-        total=total or length_hint(requests) or None, desc=desc, unit="request", disable=None
-    )
-    with Journal(journal) as held, bar:
+    shows: Any = nullcontext(bar)
+    if bar is None:
+        total = total or length_hint(requests) or None
+        shows = tqdm(total=total, desc=desc, unit="request", disable=None)
+    with Journal(journal) as held, shows as shown:
         reader = Requests(requests, endpoint, held, price, capped=cap_usd is not None)
-        run = Run(reader, endpoint, held, price, cap_usd, answers.put, answers.summary, bar)
+        run = Run(reader, endpoint, held, price, cap_usd, answers.put, answers.summary, shown)
         with _in_thread(run, endpoint, key, answers):
             yield answers
 

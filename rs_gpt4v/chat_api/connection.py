@@ -7,7 +7,7 @@ import asyncio
 import os
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from rs_gpt4v.chat_api.answers import LONGEST_REPLY
 from rs_gpt4v.chat_api.masking import Mask
+from rs_gpt4v.chat_api.mirrors import spread
 from rs_gpt4v.chat_api.requests import Endpoint
 from rs_gpt4v.chat_api.transport import NoReplyError, Post, Reply
 
@@ -25,6 +26,16 @@ _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 @asynccontextmanager
 async def connection(endpoint: Endpoint, key: str | None) -> AsyncIterator[Post]:
     """Posts to ``endpoint``, with ``key``, which is struck out of whatever comes back."""
+    async with AsyncExitStack() as stack:
+        posts = [
+            (urlsplit(own.url).netloc, await stack.enter_async_context(_connection(own, key)))
+            for own in endpoint.each
+        ]
+        yield spread(posts, endpoint.backoff_s)
+
+
+@asynccontextmanager
+async def _connection(endpoint: Endpoint, key: str | None) -> AsyncIterator[Post]:
     import aiohttp
 
     headers = {"Content-Type": "application/json", "Accept-Encoding": "gzip"}

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from urllib.parse import SplitResult, urlsplit
@@ -32,11 +32,12 @@ class Endpoint:
     Args:
         model: The server's name for it.
         base_url: The address to which "/chat/completions" is appended.
+        mirrors: Further such addresses, where the same model is served: they share the requests.
         api_key_env: Name of the environment variable that holds the key. Where it is unset, no key
             is sent, as local servers need none. None: never send one.
         alias: What the journal calls the server; None for ``base_url``. Give one where the address
             changes from run to run and the weights behind it do not.
-        concurrency: Requests in flight at most.
+        concurrency: Requests in flight at each address, at most.
         requests_per_minute: None for no limit.
         tokens_per_minute: The same, for prompt tokens (estimated) and ``max_tokens`` together, as
             OpenAI counts them.
@@ -49,6 +50,7 @@ class Endpoint:
 
     model: str
     base_url: str = "https://api.openai.com/v1"
+    mirrors: tuple[str, ...] = ()
     api_key_env: str | None = "OPENAI_API_KEY"
     alias: str | None = None
     concurrency: int = 16
@@ -73,8 +75,14 @@ class Endpoint:
 
     @property
     def name(self) -> str:
-        """What tells this server from others in a journal."""
+        """What tells this server from others in a journal; of several addresses, any."""
         return self.alias or self.base_url.rstrip("/")
+
+    @property
+    def each(self) -> "tuple[Endpoint, ...]":
+        """The server at each of its addresses."""
+        urls = (self.base_url, *self.mirrors)
+        return tuple(replace(self, base_url=url, mirrors=()) for url in urls)
 
 
 def text_part(text: str) -> Part:
@@ -140,8 +148,13 @@ def api_key(endpoint: Endpoint) -> str | None:
     """The key to send, from the environment.
 
     Raises:
-        ChatError: The key is missing or would travel readable, or the address holds secrets.
+        ChatError: The key is missing or would travel readable, or an address holds secrets.
     """
+    first, *_ = map(_api_key, endpoint.each)
+    return first
+
+
+def _api_key(endpoint: Endpoint) -> str | None:
     address = _address(endpoint)
     key = key_of(endpoint)
     if key is None and address.hostname == "api.openai.com":

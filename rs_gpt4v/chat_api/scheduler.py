@@ -156,7 +156,8 @@ class Run:
             Exception: What reading the requests, or writing the journal, raised.
         """
         syncing = asyncio.create_task(self._sync())
-        workers = [asyncio.create_task(self._work(post)) for _ in range(self._endpoint.concurrency)]
+        at_once = self._endpoint.concurrency * len(self._endpoint.each)
+        workers = [asyncio.create_task(self._work(post)) for _ in range(at_once)]
         try:
             await self._until_done(workers, syncing)
         finally:
