@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rs_gpt4v.cli.demo_screen import screen
+from rs_gpt4v.cli.screen import screen
 
 demo = importlib.import_module("rs_gpt4v.cli.demo")
 SCRIPT = Path(__file__).with_name("demo_run.py")

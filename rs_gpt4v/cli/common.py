@@ -68,6 +68,12 @@ SkipBadBoxes = Annotated[
     typer.Option("--skip-bad-boxes", help="Omit and list rows whose true box is invalid."),
 ]
 
+Adapter = Annotated[str | None, typer.Option(help="PEFT adapter for the model.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Rows per batch; does not change answers.")]
+BoxFormat = Annotated[str, typer.Option(help="How the model writes boxes; auto: by family.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run the checkpoint's own code.")
+]
 BaseUrl = Annotated[str, typer.Option(help="Address of the OpenAI-compatible server.")]
 OPENAI = "https://api.openai.com/v1"
 ApiKeyEnv = Annotated[str, typer.Option(help="Environment variable that holds the API key.")]

@@ -21,7 +21,7 @@ from PIL import Image
 
 from rs_gpt4v import NAME
 from rs_gpt4v.box_codecs import CODECS
-from rs_gpt4v.cli.demo_screen import Screen, screen
+from rs_gpt4v.cli.screen import Screen, screen
 from rs_gpt4v.conversation import fingerprint
 from rs_gpt4v.embedded_model import FOLDER as EMBEDDED_FOLDER
 from rs_gpt4v.embedded_model import NAME as EMBEDDED

@@ -23,7 +23,7 @@ def predict(
     model: Annotated[str, typer.Argument(help="Checkpoint: a folder or a Hub name.")],
     config: Annotated[str, typer.Argument(help="Config or group, such as vqa_lr.")],
     out: Annotated[Path, typer.Option(help="Predictions file; resumed if it exists.")],
-    adapter: Annotated[str | None, typer.Option(help="PEFT adapter for the model.")] = None,
+    adapter: common.Adapter = None,
     split: common.Split = "test",
     data_dir: common.DataDir = None,
     sample: common.Sample = False,
@@ -31,9 +31,7 @@ def predict(
     on_missing: common.OnMissing = "raise",
     stretch: common.Stretch = None,
     bands: common.Bands = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Rows per batch; does not change answers.")
-    ] = 8,
+    batch_size: common.BatchSize = 8,
     max_new_tokens: Annotated[
         int | None,
         typer.Option(
@@ -42,9 +40,7 @@ def predict(
             "2,048 where they are lists of boxes, else 64; a resumed file keeps its own.",
         ),
     ] = None,
-    box_format: Annotated[
-        str, typer.Option(help="How the model writes boxes; auto: by family.")
-    ] = "auto",
+    box_format: common.BoxFormat = "auto",
     share_images: Annotated[
         bool, typer.Option(help="Encode an image once for all its questions.")
     ] = True,
@@ -57,9 +53,7 @@ def predict(
         str | None, typer.Option(help="Address of an OpenAI-compatible server that serves MODEL.")
     ] = None,
     concurrency: common.Concurrency = 16,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run the checkpoint's own code.")
-    ] = False,
+    trust_remote_code: common.TrustRemoteCode = False,
     *,
     folder: common.FolderOptions,
 ) -> None:
@@ -84,7 +78,7 @@ def predict(
     longest = max_new_tokens or longest_reply(out, builder.tasks)
     predictor = None
     if server is None:
-        predictor = _predictor(model, adapter, longest, trust_remote_code)
+        predictor = load_predictor(model, adapter, longest, trust_remote_code)
     elif adapter is not None:
         raise ValueError("--server answers with what it has loaded: leave --adapter out")
     codec = box_format
@@ -111,9 +105,10 @@ def predict(
         _ask(endpoint, rows, described, out, longest)
 
 
-def _predictor(
+def load_predictor(
     model: str, adapter: str | None, max_new_tokens: int, trust_remote_code: bool
 ) -> "Predictor":
+    """The model, with an adapter of any method that PEFT or this package knows."""
     from rs_gpt4v_evaluation.predict import Predictor
 
     route = None

@@ -1,15 +1,161 @@
 """Verbs on results: one model on every task, results of others, and a board of many."""
 
 import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rs_gpt4v import NAME
 from rs_gpt4v.cli import common
 
+if TYPE_CHECKING:
+    from rs_gpt4v.chat_api import Endpoint
+    from rs_gpt4v.cli.screen import Screen
+    from rs_gpt4v_evaluation.predict import Predictor
+
 app = typer.Typer()
+
+
+@app.command()
+@common.with_folder_options
+def bench(
+    model: Annotated[str, typer.Argument(help="Checkpoint: a folder or a Hub name.")],
+    configs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Configs and groups; default: all whose release is there."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of results; what is in it is kept and added to.")
+    ] = Path("outputs/bench"),
+    adapter: common.Adapter = None,
+    data_dir: common.DataDir = None,
+    sample: common.Sample = False,
+    protocol: common.Protocol = "paper",
+    on_missing: common.OnMissing = "raise",
+    stretch: common.Stretch = None,
+    bands: common.Bands = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Ask about this many images of each split, drawn.")
+    ] = None,
+    blind: Annotated[
+        list[str] | None,
+        typer.Option(help="What blind runs show: none, grey or other; repeatable; default: none."),
+    ] = None,
+    blind_images: Annotated[
+        int, typer.Option(min=0, help="Images of each split in blind runs; 0: no blind runs.")
+    ] = 100,
+    seed: Annotated[int, typer.Option(help="Which images are drawn.")] = 0,
+    batch_size: common.BatchSize = 8,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest reply in tokens; default: by task.")
+    ] = None,
+    box_format: common.BoxFormat = "auto",
+    server: Annotated[
+        list[str] | None,
+        typer.Option(help="Address of an OpenAI-compatible server of MODEL; repeatable."),
+    ] = None,
+    concurrency: common.Concurrency = 16,
+    skip_bad_boxes: common.SkipBadBoxes = False,
+    trust_remote_code: common.TrustRemoteCode = False,
+    *,
+    folder: common.FolderOptions,
+) -> None:
+    """Predict, score and report all test splits that are there; run again to resume or to add.
+
+    Example: `rs-gpt4v bench llava-hf/llava-1.5-7b-hf --data-dir /data/rs --limit 200 --out
+    outputs/llava`
+
+    Each row is scored by its own source's rule. On a sample of the images the model also answers
+    without seeing them: what it scores then, it does not owe to the image. On several GPUs or
+    machines: `accelerate launch -m rs_gpt4v.cli bench ...`; with servers: `--server URL`, for each.
+    """
+    from rs_gpt4v.cli.screen import screen
+    from rs_gpt4v_evaluation import bench as benches
+    from rs_gpt4v_evaluation.bench import table
+    from rs_gpt4v_evaluation.score import Rules
+
+    common.keep_inputs([out], [Path(model), Path(adapter) if adapter else None], data_dir)
+    if server and adapter:
+        raise ValueError("--server answers with what it has loaded: leave --adapter out")
+    options = common.row_options(
+        data_dir, sample, on_missing, stretch, bands, protocol=protocol, **folder
+    )
+    log = out / "bench.log"
+    out.mkdir(parents=True, exist_ok=True)
+    with screen(3 if server else 4, log) as shows, _warnings() as said:
+        found = benches.bench(
+            _server(model, server, concurrency)
+            if server
+            else _model(model, adapter, shows, trust_remote_code),
+            out,
+            configs or (),
+            limit=limit,
+            blind=blind or ("none",),
+            blind_images=blind_images,
+            seed=seed,
+            batch_size=batch_size,
+            max_new_tokens=max_new_tokens,
+            box_format=None if box_format == "auto" else box_format,
+            rules=Rules(skip_bad_boxes=skip_bad_boxes),
+            step=shows.step,
+            **options,
+        )
+    log.unlink(missing_ok=True)
+    if not _is_first():
+        return
+    typer.echo("\n".join(["", *dict.fromkeys(said)]))
+    typer.echo("\n".join(table.lines(found.results)))
+    typer.echo("\n".join(table.ending(found, out)))
+    if found.failed:
+        raise typer.Exit(1)
+
+
+def _server(model: str, urls: list[str], concurrency: int) -> "Endpoint":
+    from rs_gpt4v.chat_api import Endpoint
+
+    first, *others = urls
+    return Endpoint(base_url=first, mirrors=tuple(others), model=model, concurrency=concurrency)
+
+
+def _model(
+    model: str, adapter: str | None, shows: "Screen", trust_remote_code: bool
+) -> "Predictor":
+    from rs_gpt4v.cli.evaluation import load_predictor
+
+    with shows.step(f"Load {model}", 1) as bar:
+        predictor = load_predictor(model, adapter, 64, trust_remote_code)
+        bar.update()
+    return predictor
+
+
+def _is_first() -> bool:
+    """Whether this is the process that speaks, of those that a launcher has started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """Collects what our own packages warn of: it is for the reader, what libraries say is not."""
+    said: list[str] = []
+
+    class Collects(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    handler = Collects(logging.WARNING)
+    own = [logging.getLogger(name) for name in ("rs_gpt4v", "rs_gpt4v_builders")]
+    for logger in own:
+        logger.addHandler(handler)
+    try:
+        yield said
+    finally:
+        for logger in own:
+            logger.removeHandler(handler)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """A Hugging Face image-text-to-text model that answers, with or without a PEFT adapter."""
 
+import copy
 import hashlib
 from contextlib import nullcontext
 from datetime import timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from accelerate import PartialState
@@ -67,6 +69,21 @@ class Predictor:
         self.processor.tokenizer.padding_side = "left"
         self.weights = weights_fingerprint(self.model)
         self.shared = SharedPrefix(self.model, self.processor, self.route, max_new_tokens)
+
+    def with_longest_reply(self, max_new_tokens: int) -> "Predictor":
+        """The same model, of which nothing is loaded anew, with another limit on its replies."""
+        other = copy.copy(self)
+        other.decoding = {**self.decoding, "max_new_tokens": max_new_tokens}
+        other.shared = SharedPrefix(self.model, self.processor, self.route, max_new_tokens)
+        return other
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of the Hub that the model was loaded from; None of a folder."""
+        if Path(checkpoint(self.name)).is_dir():
+            return None
+        file = try_to_load_from_cache(self.name, "config.json")
+        return Path(file).parent.name if isinstance(file, str) else None
 
     @property
     def box_format(self) -> str:

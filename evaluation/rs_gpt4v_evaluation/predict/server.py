@@ -29,6 +29,8 @@ def predict_by_server(
     out: Path,
     max_new_tokens: int = 64,
     seed: int = 0,
+    *,
+    bar: Any = None,
 ) -> list[str]:
     """Write the server's replies to ``rows`` to the file ``out``, and say which rows have none.
 
@@ -43,6 +45,7 @@ def predict_by_server(
         out: File of JSON lines.
         max_new_tokens: Longest reply, in tokens.
         seed: Sent with each request; the temperature is 0.
+        bar: Progress bar to advance by one per row; None for a new one.
 
     Returns:
         A line for each row without a reply: its id, and why. The next run asks them again.
@@ -64,7 +67,9 @@ def predict_by_server(
         journal = out.with_name(f"{out.name}.journal")
         failed: list[str] = []
         desc = f"Predicting {out.name}"
-        with chat.complete(requests, endpoint, journal, desc=desc) as answers:
+        if bar is not None:
+            bar.update(len(done))
+        with chat.complete(requests, endpoint, journal, desc=desc, bar=bar) as answers:
             replies = zip(_each(table, todo), answers, strict=True)
             for _ in append_predictions(part(out, 0), _answered(replies, constants, failed)):
                 pass

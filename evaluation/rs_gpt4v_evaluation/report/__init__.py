@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rs_gpt4v.files import refuse_overwriting, write_text
+from rs_gpt4v.files import refuse_overwriting, relative, write_text
+from rs_gpt4v_evaluation.report.columns import Column, Group
 from rs_gpt4v_evaluation.report.examples import PICTURES
 from rs_gpt4v_evaluation.report.groups import read_groups
 from rs_gpt4v_evaluation.report.markdown import markdown
@@ -26,6 +27,7 @@ def report(
     resamples: int = 0,
     rules: Rules = DEFAULT_RULES,
     card: Path | None = None,
+    label: str | None = None,
 ) -> None:
     """Write a report about ``predictions`` to ``out``; the same input gives the same bytes.
 
@@ -43,6 +45,7 @@ def report(
             rows; 0 for a page without any image.
         resamples: Draws for the 95 % intervals of the scores; 0 for none.
         rules: How replies are compared with the truth, as in `score`.
+        label: What all columns are called, which are of one model then; None for their folders.
         card: Where to write the scores of the last file's model as metadata of a model card too.
 
     Raises:
@@ -54,7 +57,10 @@ def report(
         raise ValueError("a report needs at least one predictions file")
     refuse_overwriting([out, card], [*predictions, training_log])
     training = read_training(training_log) if training_log else None
-    groups = read_groups(predictions, resamples, rules)
+    groups = [
+        Group([_named(column, out.parent, label) for column in group.columns], group.is_part)
+        for group in read_groups(predictions, resamples, rules)
+    ]
     tables = [table(group) for group in groups]
     if out.suffix == ".md":
         text = markdown(title, tables, training)
@@ -63,3 +69,9 @@ def report(
     write_text(out, text)
     if card:
         write_text(card, model_card(groups))
+
+
+def _named(column: Column, folder: Path, label: str | None) -> Column:
+    """With its file as seen from the page's ``folder``: moved together, they stay the same."""
+    file = relative(column.score["file"], folder)
+    return column._replace(score={**column.score, "file": file}, label=label or column.label)

@@ -61,9 +61,13 @@ class Gap(TypedDict):
 
 
 class BlindRun(TypedDict):
-    """The same model on ``n`` of the rows without their own image; scores are by their keys."""
+    """The same model on ``n`` of the rows without their own image; scores are by their keys.
+
+    These rows are about ``images`` images. ``difference`` is how much more they score with theirs.
+    """
 
     n: int
+    images: int
     scores: dict[str, float]
     difference: dict[str, Gap]
 
@@ -163,7 +167,7 @@ def results_of(
 
     Raises:
         PredictionFileError: A file is empty or damaged, or the files are of several models.
-        ValueError: Intervals are asked for, and all rows of a task are about one image.
+        ValueError: There is no file.
     """
     if not files:
         raise ValueError("results need at least one predictions file")
@@ -252,6 +256,7 @@ def _add_blind(
 def _blind_run(share: TaskShare) -> BlindRun:
     return {
         "n": share.n,
+        "images": share.images,
         "scores": {key: own.blind for key, own in share.scores.items()},
         "difference": {
             key: {

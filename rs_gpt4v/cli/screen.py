@@ -1,4 +1,4 @@
-"""What the demo shows on a terminal: a line and a bar a step. All else printed goes to a log."""
+"""What a long verb shows on a terminal: a line and a bar a step. All else printed goes to a log."""
 
 import os
 import shutil

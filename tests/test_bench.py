@@ -1,0 +1,239 @@
+"""`rs-gpt4v bench`: one model on every test split, resumed, added to, blind, by many at once."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("transformers")
+
+
+from typer.testing import CliRunner
+
+from rs_gpt4v.cli import app
+from rs_gpt4v_builders import CONFIGS
+from rs_gpt4v_builders.sources import sydney_captions
+from rs_gpt4v_builders.sources.source import SourceNotFoundError
+from rs_gpt4v_evaluation.bench import Bench, bench
+from rs_gpt4v_evaluation.bench.settings import SettingsError
+from rs_gpt4v_evaluation.predict import Predictor
+from rs_gpt4v_evaluation.predict.predictions import read_predictions
+from rs_gpt4v_evaluation.score.results import read_results
+
+FEW = ("cap_ucm", "vqa_lr", "grounding", "detail")
+OPTIONS: dict[str, Any] = {
+    "limit": 3,
+    "blind_images": 2,
+    "max_new_tokens": 4,
+    "batch_size": 4,
+    "resamples": 20,
+}
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_llava: Path) -> Predictor:
+    return Predictor(str(tiny_llava))
+
+
+@pytest.fixture(scope="module")
+def whole(predictor: Predictor, releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an undisturbed bench of `FEW` writes."""
+    out = tmp_path_factory.mktemp("whole") / "bench"
+    bench(predictor, out, FEW, data_dir=str(releases), **OPTIONS)
+    return out
+
+
+def content(out: Path) -> dict[str, Any]:
+    """All that is in a bench's folder, but for how the results were made."""
+    files = {file.relative_to(out).as_posix(): file.read_bytes() for file in out.rglob("*.*")}
+    results = json.loads(files.pop("results.json"))
+    assert results.pop("run")["versions"]["transformers"]
+    return {**files, "results.json": results}
+
+
+def test_results_and_predictions_of_all_that_was_asked(whole: Path) -> None:
+    assert sorted(content(whole)) == [
+        "bench.json",
+        *(f"blind-none/{name}.jsonl" for name in sorted(FEW) if name != "detail"),
+        *(f"predictions/{name}.jsonl" for name in sorted(FEW)),
+        "report.html",
+        "results.json",
+    ]
+    results: Any = read_results(whole)
+    entries = {entry["config"]: entry for entry in results["entries"]}
+    assert [*entries] == [name for name in CONFIGS if name in FEW]
+    for name, entry in entries.items():
+        rows = read_predictions(whole / entry["predictions"])
+        assert entry["n"] == entry["rows"] == len(rows)
+        assert entry["images"] == len({row["image"] for row in rows}) == 3
+        assert entry["limit"] == {"images": 3, "seed": 0, "rows": entry["limit"]["rows"]}
+        assert entry["limit"]["rows"] > entry["rows"]
+        if name != "detail":
+            said = f"|limit:images:3,seed:0,of:{entry['limit']['rows']}"
+            assert said in entry["signature"]
+            assert "Not the whole split: 3 of its images, drawn by seed 0" in entry["notes"][0]
+    blind = read_predictions(whole / "blind-none" / "vqa_lr.jsonl")
+    seen = read_predictions(whole / "predictions" / "vqa_lr.jsonl")
+    assert {row["id"] for row in blind} < {row["id"] for row in seen}
+    run = entries["vqa_lr"]["blind"]["none"]
+    assert (run["n"], run["images"]) == (len(blind), 2)
+    assert entries["detail"]["scores"] == {}
+
+
+@pytest.mark.parametrize("replies", [1, 9, 30])
+def test_interrupted_it_goes_on_to_the_same_bytes(
+    predictor: Predictor, releases: Path, whole: Path, tmp_path: Path, replies: int
+) -> None:
+    out = tmp_path / "bench"
+
+    class Stopping(_Counting):
+        def update(self, n: int = 1) -> None:
+            super().update(n)
+            if self.n >= replies:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(predictor, out, releases, step=Stopping)
+    assert not (out / "results.json").exists()
+    run(predictor, out, releases)
+    assert content(out) == content(whole)
+
+
+def test_configs_are_added(
+    predictor: Predictor, releases: Path, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "bench"
+    for names in (FEW[2:], FEW[:1], FEW[1:3]):
+        run(predictor, out, releases, *names)
+    assert content(out) == content(whole)
+    results: Any = read_results(out)
+    asked = results["run"]["asked"]  # each as long as it took when it was asked
+    assert set(asked) == {file.with_suffix("").as_posix() for file in _predictions(out)}
+
+
+def run(predictor: Predictor, out: Path, releases: Path, *names: str, **options: Any) -> Bench:
+    return bench(predictor, out, names or FEW, data_dir=str(releases), **(OPTIONS | options))
+
+
+def _predictions(out: Path) -> list[Path]:
+    return [file.relative_to(out) for file in out.rglob("*.jsonl")]
+
+
+class _Counting:
+    """A progress bar, named and ended as `bench` does with its steps."""
+
+    def __init__(self, *_: object) -> None:
+        self.n = 0
+
+    def __enter__(self) -> "_Counting":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, n: int = 1) -> None:
+        self.n += n
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"limit": 4}, "--limit 3, and this is 4"),
+        ({"limit": None}, "--limit 3, and this is none"),
+        ({"blind_images": 1}, "--blind-images 2, and this is 1"),
+        ({"seed": 1}, "--seed 0, and this is 1"),
+        ({"protocol": "release"}, "--protocol paper, and this is release"),
+        ({"max_new_tokens": 5}, "--max-new-tokens 4, and this is 5"),
+        ({"box_format": "qwen_vl"}, "--box-format llava, and this is qwen_vl"),
+    ],
+)
+def test_other_settings_are_refused(
+    predictor: Predictor, releases: Path, whole: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SettingsError, match=f"bench holds results with {said}: give another"):
+        run(predictor, whole, releases, **options)
+
+
+def test_another_model_is_refused(predictor: Predictor, releases: Path, whole: Path) -> None:
+    other = predictor.with_longest_reply(4)
+    other.weights = "changed"
+    with pytest.raises(SettingsError, match=r"weights .*, and this is changed"):
+        run(other, whole, releases)
+    other.name = "embedded"
+    with pytest.raises(SettingsError, match=r"model .*tiny, and this is embedded"):
+        run(other, whole, releases)
+
+
+def test_a_larger_limit_draws_the_same_images_and_more(
+    predictor: Predictor, releases: Path, whole: Path, tmp_path: Path
+) -> None:
+    ids = {}
+    for limit in (3, 4):
+        run(predictor, tmp_path / str(limit), releases, "vqa_lr", limit=limit, blind_images=0)
+        file = tmp_path / str(limit) / "predictions" / "vqa_lr.jsonl"
+        ids[limit] = {row["id"] for row in read_predictions(file)}
+    assert ids[3] < ids[4]
+    assert ids[3] == {r["id"] for r in read_predictions(whole / "predictions" / "vqa_lr.jsonl")}
+    assert not (tmp_path / "3" / "blind-none").exists()
+
+
+def test_a_limit_that_no_split_reaches_limits_nothing(
+    predictor: Predictor, releases: Path, tmp_path: Path
+) -> None:
+    run(predictor, tmp_path, releases, "cap_ucm", limit=1000)
+    (entry,) = read_results(tmp_path)["entries"]
+    assert entry["limit"] is None
+    assert "limit" not in entry["signature"]
+
+
+def verb(*arguments: object) -> Any:
+    return CliRunner().invoke(app, ["bench", *map(str, arguments)])
+
+
+def test_the_verb_asks_all_configs_that_are_there_and_says_what_is_not(
+    tiny_llava: Path, releases: Path, tmp_path: Path
+) -> None:
+    data, out = tmp_path / "data", tmp_path / "bench"
+    data.mkdir()
+    for folder in releases.iterdir():
+        if folder != sydney_captions.SOURCE.find(releases):
+            (data / folder.name).symlink_to(folder)
+    few = ("--limit", 2, "--blind-images", 2, "--max-new-tokens", 2, "--blind", "grey")
+    result = verb(tiny_llava, "--data-dir", data, "--out", out, *few)
+    assert result.exit_code == 0, result.output
+    entries = read_results(out)["entries"]
+    absent = {"cap_sydney", "vqa_floodnet", "vqa_rsivqa"}
+    assert {entry["config"] for entry in entries} == set(CONFIGS) - absent
+    assert {"test", "test_philadelphia"} == {
+        entry["split"] for entry in entries if entry["config"] == "vqa_hr"
+    }
+    assert all("grey" in entry["blind"] for entry in entries if entry["scores"])
+    lines = result.stdout.splitlines()
+    heads = ["Captioning: CIDEr", "Visual question answering: All questions (OA)"]
+    assert [line for line in lines if line in heads] == heads
+    (line,) = [line for line in lines if line.startswith("  grounding ")]
+    assert len(line.split("[")) == 3  # two intervals
+    assert "Not whole splits: 2 images of each, drawn by seed 0." in lines
+    assert (
+        "Not asked: cap_sydney: the release is not there (rs-gpt4v sources says where to get it)."
+        in lines
+    )
+    assert "Not asked: vqa_floodnet, vqa_rsivqa: it has no test split." in lines
+    assert f"Report:  {out / 'report.html'}" in lines
+    assert f"Results: {out / 'results.json'}" in lines
+    (judge,) = [line for line in lines if line.startswith("  rs-gpt4v judge ")]
+    assert str(out / "predictions" / "conversation.jsonl") in judge
+    assert not (out / "bench.log").exists()
+
+
+def test_a_config_that_is_named_must_be_there(
+    predictor: Predictor, tmp_path: Path, releases: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(SourceNotFoundError, match="RSICD is not at"):
+        bench(predictor, tmp_path / "out", ["cap_rsicd"], data_dir=str(tmp_path / "data"))
+    with pytest.raises(ValueError, match="no source or config 'cap_rsic'"):
+        run(predictor, tmp_path / "out", releases, "cap_rsic")
+    with pytest.raises(ValueError, match="no test split to ask: vqa_rsivqa: it has no test split"):
+        run(predictor, tmp_path / "out", releases, "vqa_rsivqa")
