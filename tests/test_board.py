@@ -180,6 +180,7 @@ def test_scores_of_two_sources_are_not_ranked_together(tmp_path: Path) -> None:
     own = scores(out, config="grounding", protocol="release")
     by_source = {o["source"]["title"]: o["of"] for o in own}
     assert by_source == {"MB-ORES, README": 10, "GADAN, README": 2}
+    assert scores(out, model="LISAt_PRE-7B", config="cap_nwpu")[0]["score"] == 0.658
     gadan = next(o for o in own if o["model"] == "GADAN")
     assert gadan["not_ranked_with_first"] == "Printed in another table."
     assert "not stated" in gadan["differs"]

@@ -223,7 +223,7 @@ def printed(table: PublishedTable) -> Iterator[Standing]:
             column=_column(table, table["measure"]),
             peers=(PUBLISHED, source["url"], source["where"]),
             name=label or table["name"],
-            value=value / scale,
+            value=round(value / scale, table["digits"] + 10),  # 65.8 % is no 0.6579999999999999
             interval=None,
             digits=table["digits"] + shift,
             is_percent=is_percent,
