@@ -285,6 +285,18 @@ def test_images_in_no_folder_of_a_class(root: Path, caplog: pytest.LogCaptureFix
     assert "1 images are in no folder of a class, and not read: 1.png" in caplog.text
 
 
+def test_an_empty_folder_of_a_class_is_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for split, name in (("test", "field"), ("train", "field"), ("train", "harbor")):
+        (root / split / name).mkdir(parents=True)
+        Image.new("RGB", (20, 10)).save(root / split / name / "1.png")
+    (root / "train/dam").mkdir()
+    with caplog.at_level(logging.WARNING):
+        load(root)
+    assert (
+        "train: 1 folders hold no image, so no question names them as classes: dam" in caplog.text
+    )
+
+
 def test_list_of_a_split_that_names_image_files(root: Path) -> None:
     box = "<xmin>10</xmin><ymin>10</ymin><xmax>160</xmax><ymax>60</ymax>"
     item = f"<object><name>ship</name><bndbox>{box}</bndbox></object>"

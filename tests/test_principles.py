@@ -287,6 +287,23 @@ def test_a_visual_question_is_measured_without_its_template() -> None:
     assert robustness(found).no == 20
 
 
+def test_a_probe_is_measured_without_its_template_and_a_scene_without_its_classes() -> None:
+    probes = material(
+        *[[(template.format("Is there a ship?"), "no")] for template in wordings.VQA],
+        task="probe",
+    )
+    assert probes.questions.spelled == ["Is there a ship?"]
+    assert robustness(probes).negatives == 1
+    scenes, plain = (
+        material(*[[(template.format(some), "x")] for template in wordings.SCENE], task="scene")
+        for some in ("grey dam, upper harbor", "x, y")  # the first: an attribute and a place
+    )
+    assert not any("dam" in question for question in scenes.questions.spelled)
+    assert len(scenes.questions.spelled) == len(wordings.SCENE)
+    assert complexity(scenes).places == complexity(plain).places < 0.2
+    assert complexity(scenes).attributes == complexity(plain).attributes < 0.2
+
+
 def test_richness_by_hand() -> None:
     found = richness(material(SHIPS))
     assert found.words == Quartiles(5, 5, 9)

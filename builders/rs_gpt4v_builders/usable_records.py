@@ -120,7 +120,8 @@ def records_with_problems(
     try:
         table = source.read(folder, split, protocol)
     except AnnotationError as error:
-        raise AnnotationError(f"{error}. {_remedy(source, folder, needed)}") from error
+        text = str(error).removesuffix(".")
+        raise AnnotationError(f"{text}. {_remedy(source, folder, needed)}") from error
     if not table.num_rows:
         logger.warning("%s/%s: %s in %s holds no record", source.name, split, needed[0], folder)
     table = with_images(table, ImageFinder(source, folder, cache, conversion))

@@ -32,6 +32,7 @@ def _read(path: Path, reading: Reading) -> pa.Table:
     if not by_class:
         raise AnnotationError(f"{path}: no folder in it holds images: expected one for each class")
     _warn_of_unclassed(path)
+    _warn_of_empty(path, by_class)
     choices = _choices(path, reading.images.files.folder)
     start = relative(path, reading.images.files.folder)
     rows = [
@@ -48,6 +49,14 @@ def _warn_of_unclassed(path: Path) -> None:
     if images:
         message = "%s: %s images are in no folder of a class, and not read: %s, ..."
         logger.warning(message, path, f"{len(images):,}", images[0])
+
+
+def _warn_of_empty(path: Path, by_class: dict[str, list[str]]) -> None:
+    """Name the folders that would be classes if they held an image."""
+    folders = (p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
+    if empty := sorted(set(folders).difference(by_class)):
+        message = "%s: %s folders hold no image, so no question names them as classes: %s"
+        logger.warning(message, path, len(empty), ", ".join(empty[:5]))
 
 
 def _choices(path: Path, root: Path) -> list[str]:

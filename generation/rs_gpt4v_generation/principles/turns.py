@@ -238,15 +238,22 @@ def _turns(name: str, origin: Origin, task: str, messages: pa.ListArray, **facts
     )
 
 
+_AROUND_QUESTIONS = ("vqa", "probe")
+"""Tasks whose templates stand around a question; those of "scene" around a list of classes."""
+
+
 def _questions(instructions: Texts, task: str) -> Texts:
-    """The instructions; of visual questions what stands in place of a template's ``{}``."""
-    if task != "vqa":
+    """The instructions; but a template's question alone, and no list of classes."""
+    if task not in (*_AROUND_QUESTIONS, "scene"):
         return instructions
     prompts = questions = instructions.distinct
-    made_by = template_of(prompts, TEMPLATES["vqa"])
-    for index, template in enumerate(TEMPLATES["vqa"]):
+    made_by = template_of(prompts, TEMPLATES[task])
+    for index, template in enumerate(TEMPLATES[task]):
         before, _, after = template.partition("{}")
-        inner = pc.utf8_slice_codeunits(prompts, len(before), -len(after) or None)
-        questions = pc.if_else(pa.array(made_by == index), inner, questions)
+        if task in _AROUND_QUESTIONS:
+            own = pc.utf8_slice_codeunits(prompts, len(before), -len(after) or None)
+        else:
+            own = pa.scalar(before + after)
+        questions = pc.if_else(pa.array(made_by == index), own, questions)
     stripped = Texts.of(questions)
     return Texts(stripped.distinct, stripped.at[instructions.at])
