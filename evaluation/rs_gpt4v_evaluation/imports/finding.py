@@ -33,7 +33,7 @@ class Finder:
     def __init__(self, results: Sequence[Result], rows: Rows) -> None:
         self.results, self.rows = results, rows
         asked = {result.question for result in results if result.question}
-        self._keys: Callable[[str], tuple[str, ...]] = their_keys(asked, rows.tasks[0])
+        self._keys: Callable[[str], tuple[str, ...]] = their_keys(asked, sorted({*rows.tasks}))
         self._of_truth = cache(self._with_truth)
         self._has_released_ids = bool(results) and all(map(self._is_released, results))
 
@@ -58,8 +58,12 @@ class Finder:
         if result.image:
             return self._of_image(result, result.image)
         if not (result.question or result.references):
-            known = "no id" if result.id is None else f"an id that no row has ({result.id!r})"
-            return NoFit("unknown id", f"it states {known}, and no image or question")
+            known = "no id" if result.id is None else f"the id {result.id!r}, which no row has"
+            return NoFit(
+                "unknown id",
+                f"it states {known}, and no image or question; a file may say what the ids are: "
+                "--questions",
+            )
         fit = self._of_truth(result.question, result.references)
         if isinstance(fit, NoFit) or self._is_telling(result, fit) or not self._doubt:
             return fit

@@ -99,8 +99,8 @@ def _every(item: Item, names: Iterable[str]) -> list[Any]:
 def _reply(value: Any, names: tuple[str, ...]) -> str:
     while isinstance(value, list) and len(value) == 1:
         (value,) = value
-    if value is None or _is_nan(value):
-        raise ItemError("no reply", f"it has no {names[0]}, or an empty one (null, NaN)")
+    if value is None or _is_nan(value) or str(value).startswith(_FAILED):
+        raise ItemError("no reply", f"it has no {names[0]}, or what stands for none: {value!r:.80}")
     if (text := _text(value)) is None:
         raise ItemError(
             "no text", f"its {names[0]} is {described(value)}; expected one text or number"
@@ -114,6 +114,9 @@ def _text(value: Any) -> str | None:
         return value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return str(value) if is_number and not _is_nan(value) else None
+
+
+_FAILED = "Failed to obtain answer"  # how VLMEvalKit begins what stands in place of a reply
 
 
 def _is_nan(value: Any) -> bool:
@@ -153,9 +156,10 @@ def _of_sample(item: Item) -> Item:
 
 
 def _of_coco(item: Item) -> Item:
-    """A number is the image's in an annotation file; a text is its name."""
+    """A number is the image's in an annotation file, and no name: UCM's image 0 is 1.tif."""
     image = item.get("image_id")
-    return {**item, "name" if isinstance(image, str) else "number": image}
+    is_name = isinstance(image, str) and not image.isdecimal()
+    return {**item, "name" if is_name else "number": image}
 
 
 _TABLE = {
@@ -301,28 +305,29 @@ class ImportingError(ValueError):
     """Results of others cannot be imported; the message says which, why and what to do."""
 
 
-def format_of(item: Item, name: str | None, columns: Mapping[str, str], file: str) -> Format:
+def format_of(item: Item, name: str | None, fields: Mapping[str, str], file: str) -> Format:
     """The format of a file by its first ``item``, or the one that the user names.
 
     Args:
         item: The file's first object or row.
         name: ``--format``; None: recognised.
-        columns: ``--columns``: the file's names of some of `FIELDS`.
+        fields: ``--fields``: the file's names of some of `FIELDS`.
         file: The file, for errors.
 
     Raises:
         ImportingError: It is no known format, or not the one that is named.
     """
-    if unknown := [part for part in columns if part not in FIELDS]:
+    if unknown := [part for part in fields if part not in FIELDS]:
         raise ImportingError(
-            f"--columns {unknown[0]}=...: expected one of {', '.join(FIELDS)} before the '='"
+            f"--fields {unknown[0]}=...: expected one of {', '.join(FIELDS)} before the '='"
         )
-    if absent := [column for column in columns.values() if column not in item]:
+    if absent := [name for name in fields.values() if name not in item]:
         raise ImportingError(
-            f"{file}: no column {', '.join(map(repr, absent))}; there are {', '.join(item)}"
+            f"{file}: the first item has no {', '.join(map(repr, absent))}; it has "
+            f"{', '.join(item)}"
         )
-    if columns:
-        return _with_columns(name or "table", columns)
+    if fields:
+        return _with_fields(name or "table", fields)
     if name is not None:
         return _named(name, item, file)
     fitting = [each for each in FORMATS if each.fits(item)]
@@ -335,14 +340,14 @@ def format_of(item: Item, name: str | None, columns: Mapping[str, str], file: st
         raise ImportingError(f"{file} may be {names}: say which with --format")
     raise ImportingError(
         f"{file}: the first item has {', '.join(item) or 'nothing'}, which is no known format "
-        f"({', '.join(NAMES)}). Say what is what with --columns, such as --columns prediction=NAME "
-        "--columns image=NAME --columns question=NAME"
+        f"({', '.join(NAMES)}). Say what is what with --fields, such as --fields prediction=NAME "
+        "--fields image=NAME --fields question=NAME"
     )
 
 
-def _with_columns(name: str, columns: Mapping[str, str]) -> Format:
+def _with_fields(name: str, fields: Mapping[str, str]) -> Format:
     known = _by_name(name)
-    own = {part: (column,) for part, column in columns.items()}
+    own = {part: (theirs,) for part, theirs in fields.items()}
     return replace(known, parts={**known.parts, **own}, prepared=_as_it_is)
 
 

@@ -85,7 +85,7 @@ def import_results(
         raise ImportingError(f"{config} has no split {split!r}; it has {', '.join(splits)}")
     codec = _codec(config, splits[split], box_format)
     asked = each_turn(splits[split])
-    rows = Rows(asked)
+    rows = Rows(asked, codec)
     matches = match(file.results, rows, pair_equal=pair_equal)
     if not matches.of_row:
         raise ImportingError(_why_none(file, f"{config}/{split}", matches, splits, split))

@@ -31,12 +31,12 @@ def verified_lines(
         model: Who replied.
         described: What `rs_gpt4v_evaluation.predict.describe` says of ``rows``.
     """
-    undecoded = rows.cast_column("images", datasets.List(datasets.Image(decode=False)))
     constants = predicted_by(model, described)
-    places = sorted(of_row)
-    chosen: Any = undecoded if len(places) == len(rows) else undecoded.select(places)
-    for place, row in zip(places, chosen, strict=True):
-        yield prediction_line(row, of_row[place].reply, constants)
+    undecoded: Any = rows.with_format("arrow")
+    tables = (table.to_pylist() for table in undecoded.iter(1_000))
+    for place, row in enumerate(row for table in tables for row in table):
+        if place in of_row:
+            yield prediction_line(row, of_row[place].reply, constants)
 
 
 def unverified_lines(

@@ -103,10 +103,10 @@ def _doubt(
     places: tuple[int, ...], group: _Group, rows: Rows, found: Matches, *, pair_equal: bool
 ) -> tuple[str, str] | None:
     """Why it cannot be said which of these rows a result belongs to: kind, and reason."""
-    names = ", ".join(rows.ids[row] for row in places[:3]) + ", ..." * (len(places) > 3)
+    names = _first([rows.ids[row] for row in places])
     if len(places) == 1:
-        where = ", ".join(result.where.rpartition(", ")[2] for _, result in group[:3])
-        return "several replies", f"{len(group)} different replies to {names} ({where}, ...)"
+        where = _first([result.where.rpartition(", ")[2] for _, result in group])
+        return "several replies", f"{len(group)} different replies to {names} ({where})"
     several = f"it fits {len(places):,} rows: {names}"
     is_taken = any(row in found.of_row for row in places)
     if is_taken or len(group) != len(places) or not rows.are_equal(places):
@@ -114,3 +114,7 @@ def _doubt(
     if pair_equal or len({result.reply for _, result in group}) == 1:
         return None
     return "equal rows", f"{several}, which ask and accept the same"
+
+
+def _first(texts: Sequence[str]) -> str:
+    return ", ".join([*texts[:3], *(["..."] if len(texts) > 3 else ())])

@@ -4,15 +4,14 @@ Two questions are one where they are equal then, but for case, spaces and the si
 A question is never looked for inside another: "Is there a road?" stands in "Is there a road next
 to the river?" too.
 
->>> bare("[hr_rgb_0.5] <image>\\n Is there a road? Answer the question using a single word.")
-'is there a road'
->>> bare("USER: <image>\n{VQA} Is there a road? ASSISTANT:")
-'is there a road'
+>>> question = "[VQA] <image>\\n Is there a road? Answer the question using a single word."
+>>> their_keys([question], ["vqa"])(question)
+('is there a road? answer the question using a single word', 'is there a road')
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, lru_cache
 
 from rs_gpt4v import templates
 from rs_gpt4v_evaluation.imports.damage import repaired
@@ -26,18 +25,18 @@ TEMPLATES = {
 """The templates that questions of a task were put into, where they were."""
 
 _TOKENS = re.compile(r"</?(?:image|img|video|im_start|im_end|ImageHere|s)>|<\|[a-z_]+\|>")
-_CHAT = re.compile(r"(?s).*(?:\buser\n|\bUSER:|\bHuman:|\[INST\])")
+_ASKERS = ("user\n", "USER:", "Human:", "[INST]")
 _REPLY = re.compile(r"(?:\n\s*assistant|\bASSISTANT:|\bAssistant:|\[/INST\])\s*$")
 _TAGS = re.compile(r"^(?:\s*(?:\[[\w. -]{1,30}\]|\{[\w. -]{1,30}\}))+")
 _NAMED = re.compile(r"(?s)<(p|ref|box)>(.*?)</\1>")
 _LEAD = re.compile(r"^\s*(?:question|q)\s*:\s*", re.IGNORECASE)
 _INSTRUCTION = re.compile(
-    r"""[\s.?!]*\b(?:please\s+)?(?:answer|reply|respond|output|give)\b
-        [^?\n]*\b(?:words?|phrases?|brief|briefly|short|yes|no|number|numeral|concise(?:ly)?)\b
+    r"""\b(?:please\s+)?(?:answer|reply|respond|output|give)\b
+        (?=[^?\n]*\b(?:words?|phrases?|brief|briefly|short|yes|no|number|numeral|concise(?:ly)?)\b)
         [^?\n]*$""",
     re.IGNORECASE | re.VERBOSE,
 )
-_ENDS = " \t\r\n.?!:;,\"'`"
+_ENDS = " \t\r\n.?!:;,#\"'`"
 
 
 def normal(text: str) -> str:
@@ -46,32 +45,33 @@ def normal(text: str) -> str:
 
 
 @lru_cache(maxsize=1 << 17)
-def bare(text: str) -> str:
-    """A question of others, without what its writer puts around each."""
-    return normal(_INSTRUCTION.sub("", _cleaned(text)))
-
-
-@lru_cache(maxsize=1 << 17)
 def _cleaned(text: str) -> str:
     text = _TOKENS.sub(" ", repaired(text))
-    text = _REPLY.sub("", _CHAT.sub("", text, count=1))
+    for asker in _ASKERS:
+        text = text.rpartition(asker)[2]
+    text = _REPLY.sub("", text)
     return _LEAD.sub("", _TAGS.sub("", text)).strip()
 
 
 def own_keys(prompt: str, task: str) -> tuple[str, ...]:
     """What a row of ours may be asked as: as a whole, and without our template."""
-    return tuple(dict.fromkeys((normal(prompt), normal(_unwrapped(prompt, task)))))
+    return tuple(dict.fromkeys((normal(prompt), normal(_unwrapped(prompt, [task])))))
 
 
-def _unwrapped(prompt: str, task: str) -> str:
-    parts = [template.split("{}") for template in TEMPLATES.get(task, ())]
+@cache
+def _frames(tasks: tuple[str, ...]) -> list[tuple[str, str]]:
+    """What the templates of some tasks put before and behind a question."""
+    parts = (template.partition("{}") for task in tasks for template in TEMPLATES.get(task, ()))
+    return [(before, after) for before, _, after in parts]
+
+
+def _unwrapped(prompt: str, tasks: Iterable[str]) -> str:
     fitting = [
         (before, after)
-        for before, after in parts
-        if len(prompt) > len(before + after)
+        for before, after in _frames(tuple(tasks))
+        if prompt.endswith(after)
         and prompt.startswith(before)
-        # A sentence that needs no second sign lost it.
-        and prompt.endswith(after)
+        and len(prompt) > len(before + after)
     ]
     if not fitting:
         return prompt
@@ -79,26 +79,26 @@ def _unwrapped(prompt: str, task: str) -> str:
     return prompt[len(before) : len(prompt) - len(after)]
 
 
-def their_keys(questions: Iterable[str], task: str) -> Callable[[str], tuple[str, ...]]:
+def their_keys(questions: Iterable[str], tasks: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
     """What a question of a file may be: whole first, and with ever less around it.
 
     Args:
         questions: All of the file. What all of them begin and end with is a frame, too.
-        task: Of the rows.
+        tasks: Of the rows.
     """
     frame = _frame({_cleaned(question) for question in questions})
 
     @lru_cache(maxsize=1 << 17)
     def keys(question: str) -> tuple[str, ...]:
         cleaned = _cleaned(question)
-        return tuple(dict.fromkeys(filter(None, map(normal, _bared(cleaned, task, frame)))))
+        return tuple(dict.fromkeys(filter(None, map(normal, _bared(cleaned, tasks, frame)))))
 
     return keys
 
 
-def _bared(cleaned: str, task: str, frame: tuple[int, int]) -> Iterator[str]:
+def _bared(cleaned: str, tasks: Sequence[str], frame: tuple[int, int]) -> Iterator[str]:
     yield cleaned
-    yield _unwrapped(cleaned, task)
+    yield _unwrapped(cleaned, tasks)
     yield _INSTRUCTION.sub("", cleaned)
     named = _NAMED.findall(cleaned)
     if len(named) == 1:

@@ -24,7 +24,7 @@ class ResultsFile(NamedTuple):
 
 
 def read_results(
-    path: Path, name: str | None = None, columns: Mapping[str, str] | None = None
+    path: Path, name: str | None = None, fields: Mapping[str, str] | None = None
 ) -> ResultsFile:
     """Read a file of results; see docs/evaluation.md for the formats.
 
@@ -33,7 +33,7 @@ def read_results(
     Args:
         path: JSON, JSON lines, CSV, TSV, Parquet or .xlsx; all but the last two may be gzipped.
         name: One of `rs_gpt4v_evaluation.imports.formats.NAMES`; None: recognised.
-        columns: What the file calls some parts: ``{"prediction": "reply", "image": "file"}``.
+        fields: What the file calls some parts: ``{"prediction": "reply", "image": "file"}``.
 
     Raises:
         ImportingError: It holds nothing, or no known format.
@@ -43,7 +43,7 @@ def read_results(
     first: Item | None = next((item for _, item in entries if isinstance(item, dict)), None)
     if first is None:
         raise ImportingError(f"{path} holds no results: expected objects, or rows below a head")
-    format = format_of(first, name, columns or {}, str(path))
+    format = format_of(first, name, fields or {}, str(path))
     read = [_result(format, where, item) for where, item in _in_order(entries, format.number)]
     return ResultsFile(
         format,

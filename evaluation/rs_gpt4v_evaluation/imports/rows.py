@@ -1,31 +1,37 @@
 """The rows of a split as results of others are matched with them: by id, image and question."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Sequence
+from functools import cache, cached_property
 from typing import Any
 
 import datasets
 
+from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.images import SUFFIXES
+from rs_gpt4v_evaluation.imports.boxes import TrueBoxes
 from rs_gpt4v_evaluation.imports.questions import normal, own_keys
 
 _IMAGE_ALONE = ("caption", "scene", "detail")
 """Tasks that ask one thing of an image, in whatever words."""
+_BOXES = {"grounding", "detection"}
 
 
 class Rows:
     """A split, with what finds a row in it; the images are neither decoded nor opened."""
 
-    def __init__(self, rows: datasets.Dataset) -> None:
-        self.ids: list[str] = list(rows["id"])
-        self.tasks: list[str] = list(rows["task"])
-        self.prompts = [messages[-2]["content"] for messages in rows["messages"]]
-        self.answers: list[list[str]] = list(rows["references"])
+    def __init__(self, rows: datasets.Dataset, codec: str = "llava") -> None:
+        """Index ``rows``; ``codec`` reads the true boxes that a file states."""
+        columns = _columns(rows, "id", "task", "messages", "references", "question_type", "images")
+        self.ids: list[str] = columns["id"]
+        self.tasks: list[str] = columns["task"]
+        self.prompts: list[str] = [messages[-2]["content"] for messages in columns["messages"]]
+        self.answers: list[list[str]] = columns["references"]
         self.references = [frozenset(map(normal, texts)) for texts in self.answers]
-        self.types: list[str | None] = list(rows["question_type"])
-        self.images = [*_first_images(rows)]
+        self.types: list[str | None] = columns["question_type"]
+        self.images = [images[0]["path"] or "" if images else "" for images in columns["images"]]
+        self.find_images = cache(self._find_images)
+        self._boxes = TrueBoxes(rows, CODECS[codec]) if _BOXES & {*self.tasks} else None
         self.by_id = {own: row for row, own in enumerate(self.ids)}
 
     def __len__(self) -> int:
@@ -59,7 +65,7 @@ class Rows:
             found[_stem(image).lower()].append(image)
         return found
 
-    def find_images(self, name: str) -> list[str]:
+    def _find_images(self, name: str) -> list[str]:
         """The paths of the images that a name may mean: one, none, or several.
 
         Folders before the name and its suffix count only where they tell two images apart.
@@ -109,7 +115,9 @@ class Rows:
         return found
 
     def agrees(self, row: int, references: Sequence[str]) -> bool:
-        """Whether the true answers of a file are among those of ``row``."""
+        """Whether the true answers of a file are among those of ``row``, or its true boxes."""
+        if self._boxes and self.tasks[row] in _BOXES:
+            return all(self._boxes.agree(row, text) for text in references)
         return self.references[row].issuperset(map(normal, references))
 
     def has_truth(self, row: int, references: Sequence[str]) -> bool:
@@ -126,22 +134,20 @@ class Rows:
         return len({(self._questions[i], self.references[i], self.types[i]) for i in rows}) == 1
 
 
-def _first_images(rows: datasets.Dataset) -> Iterator[str]:
-    """The path of each row's image, the first where it has several; "" where it has none."""
-    undecoded: Any = rows.select_columns("images").with_format("arrow")
-    for table in undecoded.iter(10_000):
-        for images in table["images"].to_pylist():
-            yield (images[0]["path"] or "") if images else ""
+def _columns(rows: datasets.Dataset, *names: str) -> dict[str, list[Any]]:
+    """Whole columns; row by row, `datasets` takes ten times as long."""
+    table: Any = rows.select_columns([*names]).with_format("arrow")[:]
+    return {name: table[name].to_pylist() for name in names}
 
 
 def _parts(name: str) -> list[str]:
-    return list(PurePosixPath(name.replace("\\", "/")).parts)
+    return name.replace("\\", "/").split("/")
 
 
 def _stem(name: str) -> str:
-    last = _parts(name)[-1:] or [""]
-    stem, dot, suffix = last[0].rpartition(".")
-    return stem if dot and f".{suffix.lower()}" in SUFFIXES else last[0]
+    last = _parts(name)[-1]
+    stem, dot, suffix = last.rpartition(".")
+    return stem if dot and f".{suffix.lower()}" in SUFFIXES else last
 
 
 def _suffix(name: str) -> str:
