@@ -5,7 +5,7 @@
 
 import hashlib
 import json
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -96,8 +96,14 @@ class Conversation(TypedDict):
 
 def fingerprint(rows: Dataset) -> str:
     """A hash of what ``rows`` ask and accept (ids, messages, references), on any machine."""
-    content = [list(rows[name]) for name in ("id", "messages", "references")]
+    content = list(whole_columns(rows, "id", "messages", "references").values())
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def whole_columns(rows: Dataset, *names: str) -> dict[str, list[Any]]:
+    """The columns of these names as lists, images undecoded; row by row takes ten times as long."""
+    table: Any = rows.select_columns([*names]).with_format("arrow")[:]
+    return {name: table[name].to_pylist() for name in names}
 
 
 class InvalidConversationError(ValueError):

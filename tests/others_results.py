@@ -81,6 +81,16 @@ def geochat(row: Row, said: str, number: int) -> Row:
     return {"question_id": number, "image_id": _stem(row), "answer": said, **asked, "type": "ref"}
 
 
+def geochat_vqa(row: Row, said: str, number: int) -> Row:
+    """As geochat/eval/batch_geochat_vqa.py does: no question."""
+    return {"question_id": number, "image_id": _name(row), "answer": said}
+
+
+def lhrs_boxes(row: Row, said: str, _: int) -> Row:
+    """As main_vg.py of LHRS-Bot does: no question, and the true box as two decimals."""
+    return {"pred": said, "target": f"[{row['references'][0]}]", "filename": _name(row)}
+
+
 def rsevalkit(row: Row, said: str, _: int) -> Row:
     """As model_eval_mp.py of RSEvalKit does."""
     query = "{VQA} " + row["question"]

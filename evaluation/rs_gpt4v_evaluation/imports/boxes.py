@@ -6,6 +6,7 @@ import datasets
 
 from rs_gpt4v.box_codecs import BoxCodec, ParseFailure
 from rs_gpt4v.boxes import Points, to_hbb
+from rs_gpt4v.conversation import whole_columns
 
 
 class TrueBoxes:
@@ -18,8 +19,9 @@ class TrueBoxes:
 
     def __init__(self, rows: datasets.Dataset, codec: BoxCodec) -> None:
         self.codec = codec
-        self.sizes = list(zip(rows["width"], rows["height"], strict=True))
-        self.boxes = [[tuple(box["points"]) for box in boxes] for boxes in rows["boxes"]]
+        columns = whole_columns(rows, "width", "height", "boxes")
+        self.sizes = list(zip(columns["width"], columns["height"], strict=True))
+        self.boxes = [[tuple(box["points"]) for box in boxes] for boxes in columns["boxes"]]
 
     def agree(self, row: int, text: str) -> bool:
         """Whether a text states the boxes of ``row`` to within the steps of the codec.

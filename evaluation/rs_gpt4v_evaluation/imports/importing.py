@@ -7,6 +7,7 @@ from typing import Any
 import datasets
 
 from rs_gpt4v.box_codecs import CODECS
+from rs_gpt4v.conversation import whole_columns
 from rs_gpt4v_evaluation.imports.damage import Damage, damages, repaired
 from rs_gpt4v_evaluation.imports.formats import ImportingError, Result
 from rs_gpt4v_evaluation.imports.lines import unverified_lines, verified_lines
@@ -138,7 +139,7 @@ def _with_truth(file: ResultsFile) -> ResultsFile:
 def _codec(config: str, rows: datasets.Dataset, box_format: str | None) -> str:
     if box_format is not None:
         return box_format
-    if any(rows["boxes"]):
+    if any(whole_columns(rows, "boxes")["boxes"]):
         raise ImportingError(
             f"{config} has boxes: say with --box-format how the model writes them, one of "
             f"{', '.join(CODECS)}"

@@ -3,11 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
-from typing import Any
 
 import datasets
 
 from rs_gpt4v.box_codecs import CODECS
+from rs_gpt4v.conversation import whole_columns
 from rs_gpt4v.images import SUFFIXES
 from rs_gpt4v_evaluation.imports.boxes import TrueBoxes
 from rs_gpt4v_evaluation.imports.questions import normal, own_keys
@@ -22,7 +22,8 @@ class Rows:
 
     def __init__(self, rows: datasets.Dataset, codec: str = "llava") -> None:
         """Index ``rows``; ``codec`` reads the true boxes that a file states."""
-        columns = _columns(rows, "id", "task", "messages", "references", "question_type", "images")
+        names = ("id", "task", "messages", "references", "question_type", "images")
+        columns = whole_columns(rows, *names)
         self.ids: list[str] = columns["id"]
         self.tasks: list[str] = columns["task"]
         self.prompts: list[str] = [messages[-2]["content"] for messages in columns["messages"]]
@@ -132,12 +133,6 @@ class Rows:
     def are_equal(self, rows: Iterable[int]) -> bool:
         """Whether rows ask and accept the same, so that a reply is worth the same for each."""
         return len({(self._questions[i], self.references[i], self.types[i]) for i in rows}) == 1
-
-
-def _columns(rows: datasets.Dataset, *names: str) -> dict[str, list[Any]]:
-    """Whole columns; row by row, `datasets` takes ten times as long."""
-    table: Any = rows.select_columns([*names]).with_format("arrow")[:]
-    return {name: table[name].to_pylist() for name in names}
 
 
 def _parts(name: str) -> list[str]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import datasets
 
+from rs_gpt4v.conversation import whole_columns
+
 
 def each_turn(rows: datasets.Dataset) -> datasets.Dataset:
     """``rows`` with each dialogue of n questions as n rows.
@@ -11,11 +13,11 @@ def each_turn(rows: datasets.Dataset) -> datasets.Dataset:
     Row k, with the id ``ID#k``, ends with the k-th answer, which is its only reference; rows of one
     question stay as they are. The images are neither decoded nor copied.
     """
-    ends = [_answers(messages) for messages in rows["messages"]]
+    ends = [_answers(messages) for messages in whole_columns(rows, "messages")["messages"]]
     if all(len(places) == 1 for places in ends):
         return rows
     turns = [(row, k, end) for row, places in enumerate(ends) for k, end in enumerate(places, 1)]
-    columns = {name: list(rows[name]) for name in ("id", "messages", "references")}
+    columns = whole_columns(rows, "id", "messages", "references")
     changed = [_turn(columns, row, k, end, len(ends[row])) for row, k, end in turns]
     expanded = rows.select([row for row, _, _ in turns])
     order = expanded.column_names
