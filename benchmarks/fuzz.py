@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.chat_api.answers import ChatError
 from rs_gpt4v.chat_api.journal import Journal
+from rs_gpt4v.reviews import ReviewsError, read_decisions
 from rs_gpt4v_builders import sample, sources_of
 from rs_gpt4v_builders.sources.reading import AnnotationError
 from rs_gpt4v_builders.sources.source import Source
@@ -31,7 +32,6 @@ from rs_gpt4v_generation.candidates import EmptyQueueError, read_queue
 from rs_gpt4v_generation.checks import check
 from rs_gpt4v_generation.facts import fact_sheet
 from rs_gpt4v_generation.products import PRODUCTS
-from rs_gpt4v_generation.review.decisions import ReviewsError, read_decisions
 
 Expected = tuple[type[Exception], ...]
 Parser = Callable[[Path], object]

@@ -22,6 +22,7 @@ from rs_gpt4v import NAME
 from rs_gpt4v import templates as wordings
 from rs_gpt4v.cli import main
 from rs_gpt4v.conversation import FEATURES
+from rs_gpt4v.reviews import ReviewsError
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_generation.candidates import EmptyQueueError, digest, read_queue
 from rs_gpt4v_generation.principles import turns as texts
@@ -39,7 +40,6 @@ from rs_gpt4v_generation.principles.tables import to_text
 from rs_gpt4v_generation.principles.turns import Turns, of_queue, of_rows
 from rs_gpt4v_generation.principles.unity import unity
 from rs_gpt4v_generation.principles.words import words
-from rs_gpt4v_generation.review.decisions import ReviewsError
 from rs_gpt4v_generation.review.reconcile import outcomes, reconcile
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)

@@ -20,12 +20,14 @@ from PIL import Image
 from review_queue import candidate, draw, write_queue
 from typer.testing import CliRunner
 
+from rs_gpt4v.agreement import kappa
 from rs_gpt4v.cli import app
 from rs_gpt4v.files import InUseError, OverwriteError
 from rs_gpt4v.images import FOR_THE_EYE, ImageError, web_file
+from rs_gpt4v.reviews import ReviewsError, read_decisions, standing
 from rs_gpt4v_generation.candidates import EmptyQueueError, digest, read_queue, with_images
-from rs_gpt4v_generation.review.decisions import ReviewsError, opened, read_decisions, standing
-from rs_gpt4v_generation.review.reconcile import counts, kappa, reconcile
+from rs_gpt4v_generation.review.decisions import opened
+from rs_gpt4v_generation.review.reconcile import counts, reconcile
 from rs_gpt4v_generation.review.server import LONGEST_SIDE, ReviewServer, reviewing
 from rs_gpt4v_generation.review.session import pace
 

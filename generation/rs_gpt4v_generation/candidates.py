@@ -13,17 +13,9 @@ from typing_extensions import TypedDict
 
 from rs_gpt4v.conversation import LabelledBox, Message, dialogue_problem
 from rs_gpt4v.files import InvalidFileError, parse_json, whole_lines
+from rs_gpt4v.reviews import Text
 from rs_gpt4v_generation.checks import FACTUAL, Result
 from rs_gpt4v_generation.products import ProductName
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("a text that is not empty")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_not_blank)]
 
 
 def _whole_points(points: list[float]) -> list[float]:

@@ -332,3 +332,46 @@ def _import_exported(results: Path, out: Path, config: str | None) -> None:
         typer.echo(f"{len(table.failed):,} rows have no reply; run VLMEvalKit again for them:")
         typer.echo("\n".join(table.failed))
         raise typer.Exit(1)
+
+
+@app.command()
+def agreement(
+    files: Annotated[
+        list[Path], typer.Argument(help="Files of rs-gpt4v judge, and reviews files of people.")
+    ],
+    queue: Annotated[
+        Path | None, typer.Option(help="Only write judged answers for people to review, to this.")
+    ] = None,
+    number: Annotated[int, typer.Option(min=1, help="Answers of the queue, at most.")] = 100,
+    seed: Annotated[int, typer.Option(help="Seed that draws the images of the queue.")] = 0,
+    edit_from: Annotated[
+        float, typer.Option(callback=common.finite, help="Score that counts as edit from here on.")
+    ] = 6,
+    accept_from: Annotated[
+        float, typer.Option(callback=common.finite, help="Score that counts as accept from here.")
+    ] = 8,
+    resamples: Annotated[
+        int, typer.Option(min=0, help="Resamples of the images for the intervals; 0: none.")
+    ] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare a judge's scores with people's decisions, or with a second judge's scores.
+
+    Example: `rs-gpt4v agreement judged.jsonl --queue queue.jsonl`, then
+    `rs-gpt4v review queue.jsonl --reviewer ann` and
+    `rs-gpt4v agreement judged.jsonl queue.jsonl.reviews.ann.jsonl`
+
+    Two judges: `rs-gpt4v agreement judged-by-one.jsonl judged-by-other.jsonl`
+    """
+    from rs_gpt4v_evaluation.judge import agreement as agreeing
+
+    if queue is not None:
+        written = agreeing.review_queue(files, queue, number, seed)
+        typer.echo(f"{written:,} answers: {queue}\nNext: rs-gpt4v review {queue} --reviewer NAME")
+        return
+    levels = agreeing.Levels(edit_from, accept_from)
+    found, notes = agreeing.agreement(files, levels, resamples)
+    if as_json:
+        typer.echo(json.dumps({"agreement": found, "notes": notes}, indent=2))
+    else:
+        typer.echo("\n".join(agreeing.to_lines(found, notes, levels)))

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rs_gpt4v.files import refuse_overwriting, relative, write_text
+from rs_gpt4v_evaluation.judge.agreement import agreement_in, is_reviews
 from rs_gpt4v_evaluation.report.columns import Column, Group
 from rs_gpt4v_evaluation.report.examples import PICTURES
-from rs_gpt4v_evaluation.report.groups import read_groups
+from rs_gpt4v_evaluation.report.groups import is_judged, read_groups
 from rs_gpt4v_evaluation.report.markdown import markdown
 from rs_gpt4v_evaluation.report.model_card import model_card
 from rs_gpt4v_evaluation.report.page import html
@@ -36,7 +37,8 @@ def report(
 
     Args:
         predictions: Predictions files, and files that `rs-gpt4v judge` wrote, in the order of
-            their columns. Dialogues and descriptions count where they were judged.
+            their columns. Dialogues and descriptions count where they were judged. Reviews files
+            among them, of people about judged answers, are compared with the judge's scores.
         out: The report: Markdown if it ends in .md, else an HTML page that needs nothing else. It
             is replaced whole or not at all.
         training_log: ``trainer_state.json`` of a `transformers.Trainer`, for the loss curve.
@@ -57,15 +59,21 @@ def report(
         raise ValueError("a report needs at least one predictions file")
     refuse_overwriting([out, card], [*predictions, training_log])
     training = read_training(training_log) if training_log else None
+    reviews = [path for path in predictions if is_reviews(path)]
+    judged = [path for path in predictions if is_judged(path)]
+    predicted = [path for path in predictions if path not in reviews]
+    if not predicted:
+        raise ValueError("reviews files alone make no report: add the judged files")
+    agreements = agreement_in([*judged, *reviews], resamples)
     groups = [
         Group([_named(column, out.parent, label) for column in group.columns], group.is_part)
-        for group in read_groups(predictions, resamples, rules)
+        for group in read_groups(predicted, resamples, rules)
     ]
     tables = [table(group) for group in groups]
     if out.suffix == ".md":
-        text = markdown(title, tables, training)
+        text = markdown(title, tables, training, agreements)
     else:
-        text = html(title, groups, tables, training, pictures)
+        text = html(title, groups, tables, training, pictures, agreements)
     write_text(out, text)
     if card:
         write_text(card, model_card(groups))

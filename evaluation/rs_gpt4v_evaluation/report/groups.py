@@ -48,7 +48,7 @@ def _rows(column: Column) -> tuple[str, str, str]:
 
 def _columns(paths: Sequence[Path], resamples: int, rules: Rules) -> Iterator[Column]:
     pool: dict[Any, Any] = {}
-    judged = {path: judged_lines(path) for path in paths if _is_judged(path)}
+    judged = {path: judged_lines(path) for path in paths if is_judged(path)}
     answers = {_answer(line, line["answer"]) for lines in judged.values() for line in lines}
     for path in paths:
         if path in judged:
@@ -71,7 +71,7 @@ def _predicted(
         yield task_column(task, score_of(task, str(path), absent, resamples), pool)
 
 
-def _is_judged(path: Path) -> bool:
+def is_judged(path: Path) -> bool:
     """Whether the first line of a file holds verdicts; what is wrong with it is seen later."""
     first = next(whole_lines(path), (0, b""))[1]
     # Within a text of JSON, quotes are escaped.

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rs_gpt4v.pages import environment
+from rs_gpt4v_evaluation.report.agreement import NO_AGREEMENTS, Agreements, in_words
 from rs_gpt4v_evaluation.report.paper import PAPER, Beside
 from rs_gpt4v_evaluation.report.tables import Line, PaperLine, Table
 from rs_gpt4v_evaluation.report.training import Training
@@ -11,7 +12,12 @@ from rs_gpt4v_evaluation.report.training import Training
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"} | {"\n": " ", "\r": " "})
 
 
-def markdown(title: str, tables: Sequence[Table], training: Training | None) -> str:
+def markdown(
+    title: str,
+    tables: Sequence[Table],
+    training: Training | None,
+    agreements: Agreements = NO_AGREEMENTS,
+) -> str:
     """The report; texts from files are escaped, so they stand as they are written."""
     return (
         environment(Path(__file__).parent, autoescape=False)
@@ -26,6 +32,7 @@ def markdown(title: str, tables: Sequence[Table], training: Training | None) -> 
             scores=_scores,
             beside=_beside,
             facts=_facts,
+            **in_words(agreements),
         )
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from rs_gpt4v.pages import environment
+from rs_gpt4v_evaluation.report.agreement import NO_AGREEMENTS, Agreements, in_words
 from rs_gpt4v_evaluation.report.charts import charts
 from rs_gpt4v_evaluation.report.columns import Group
 from rs_gpt4v_evaluation.report.examples import examples
@@ -25,6 +26,7 @@ def html(
     tables: Sequence[Table],
     training: Training | None,
     pictures: int,
+    agreements: Agreements = NO_AGREEMENTS,
 ) -> str:
     """The page; ``tables`` are those of ``groups``, ``pictures`` as in `report`."""
     script = (_HERE / "browser.js").read_text(encoding="utf-8")
@@ -42,5 +44,6 @@ def html(
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             paper=PAPER,
+            **in_words(agreements),
         )
     )

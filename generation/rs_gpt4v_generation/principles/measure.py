@@ -10,6 +10,7 @@ import datasets
 from tqdm import tqdm
 
 from rs_gpt4v import NAME
+from rs_gpt4v.reviews import ReviewsError, read_decisions
 from rs_gpt4v_builders import members
 from rs_gpt4v_builders.builder import UNUSABLE
 from rs_gpt4v_builders.folder.dialogue_texts import read_dialogue_texts
@@ -23,7 +24,6 @@ from rs_gpt4v_generation.principles.richness import Richness, richness
 from rs_gpt4v_generation.principles.robustness import Robustness, robustness
 from rs_gpt4v_generation.principles.turns import Origin, Turns, of_queue, of_rows, of_texts
 from rs_gpt4v_generation.principles.unity import Unity, unity
-from rs_gpt4v_generation.review.decisions import ReviewsError, read_decisions
 from rs_gpt4v_generation.review.reconcile import Outcome, outcomes
 
 

@@ -7,15 +7,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
+from rs_gpt4v.agreement import kappa
 from rs_gpt4v.conversation import Message
 from rs_gpt4v.files import refuse_overwriting, write_json_lines
+from rs_gpt4v.reviews import Decision, ReviewsError, read_decisions, standing
 from rs_gpt4v_generation.candidates import Candidate, Queue, digest, read_queue
-from rs_gpt4v_generation.review.decisions import (
-    Decision,
-    ReviewsError,
-    read_decisions,
-    standing,
-)
 
 CHOICES = ("accept", "edit", "reject")
 
@@ -130,24 +126,6 @@ def outcomes(queue: Queue, files: Sequence[Path]) -> dict[str, Outcome]:
     digests = {row["id"]: digest(row) for row in queue.candidates}
     reviews = list(_current(_by_reviewer(files), digests).values())
     return {row["id"]: _settle(row, reviews, {}).outcome for row in queue.candidates}
-
-
-def kappa(pairs: Sequence[tuple[object, object]]) -> float | None:
-    """Cohen's kappa: 1 where all pairs agree, 0 where as often as chance would make them.
-
-    None without pairs, and where both always give the same one answer: chance explains all then.
-
-    >>> kappa([("yes", "yes"), ("yes", "no"), ("no", "no"), ("no", "no")])
-    0.5
-    >>> kappa([("yes", "yes")]) is None
-    True
-    """
-    if not pairs:
-        return None
-    rows, columns = (Counter(side) for side in zip(*pairs, strict=True))
-    by_chance = sum(rows[name] * columns[name] for name in rows) / len(pairs) ** 2
-    observed = sum(a == b for a, b in pairs) / len(pairs)
-    return None if by_chance == 1 else (observed - by_chance) / (1 - by_chance)
 
 
 def compare(

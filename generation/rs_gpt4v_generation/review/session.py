@@ -8,16 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypedDict, cast, get_args
 
+from rs_gpt4v.reviews import Choice, Decision, decision_problem, standing
 from rs_gpt4v_generation.candidates import Candidate, Queue, digest, image_path
 from rs_gpt4v_generation.products import PRODUCTS
-from rs_gpt4v_generation.review.decisions import (
-    Choice,
-    Decision,
-    ReviewsFile,
-    decision_problem,
-    now,
-    standing,
-)
+from rs_gpt4v_generation.review.decisions import ReviewsFile, now
 
 _PAGE_FIELDS = (*Candidate.__required_keys__, "model", "prompt", "request", "reviews")
 _LONGEST_REASON = 500
