@@ -284,7 +284,13 @@ def test_all_of_table_3_is_the_mean_over_both_kinds_of_rows() -> None:
 
 
 def grounding_score(**changes: Any) -> Any:
-    dataset = {"config": "grounding", "split": "test", "protocol": "paper", "rows": 18_677}
+    dataset = {
+        "config": "grounding",
+        "split": "test",
+        "protocol": "paper",
+        "rows": 18_677,
+        "fingerprint": "f",
+    }
     whole = {
         "dataset": dataset,
         "metric": "rs_grounding",

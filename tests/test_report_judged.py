@@ -214,7 +214,13 @@ def test_verdicts_on_two_models_are_no_scores(both: list[Path], tmp_path: Path) 
 
 
 def judge_score(**changes: Any) -> Any:
-    dataset = {"config": NAME, "split": "test", "protocol": "paper", "rows": 4_600}
+    dataset = {
+        "config": NAME,
+        "split": "test",
+        "protocol": "paper",
+        "rows": 4_600,
+        "fingerprint": "f",
+    }
     means = {"conversation": 6.0, "detail": 7.0, "all": 6.133}
     counts = {"n_conversation": 3_987, "n_detail": 613, "n": 4_600}
     rule = {"model": GPT_4V, "served": [GPT_4V], "with_image": True}
