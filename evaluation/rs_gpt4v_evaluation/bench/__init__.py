@@ -25,10 +25,11 @@ from rs_gpt4v_evaluation.bench.jobs import (
 )
 from rs_gpt4v_evaluation.bench.machine import Meter, versions
 from rs_gpt4v_evaluation.bench.settings import FILE as SETTINGS
-from rs_gpt4v_evaluation.bench.settings import keep
+from rs_gpt4v_evaluation.bench.settings import check, check_shared, keep
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predict.predictions import parts
 from rs_gpt4v_evaluation.report import report
+from rs_gpt4v_evaluation.score.blind import SHOWN
 from rs_gpt4v_evaluation.score.results import Model, Results, read_results, results_of
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def bench(
         ValueError: There is no test split to ask, or a server's box format is not known.
         InUseError: Another run writes into ``out``.
     """
+    if unknown := set(blind) - SHOWN.keys():
+        raise ValueError(f"a blind run shows {', '.join(SHOWN)}, not {', '.join(sorted(unknown))}")
     asks = answerer(model, batch_size)
     options = {"protocol": "paper", "sample": False, **options}
     codec = box_format or asks.box_format
@@ -122,30 +125,26 @@ def bench(
         "box_format": codec,
     }
     with locked(out / SETTINGS) if asks.is_main else nullcontext():
-        _keep(out, asks, about)
+        check(out, about)
         with step("Read the test splits", count(configs)) as bar:
             splits, absent = test_splits(configs, codec or "llava", options, bar.update)
-            if codec is None:
-                _refuse_boxes(splits, asks.described["name"])
-            draw, work = Draw(limit, blind_images, seed), []
-            for split in splits:
-                of_split, left_out = jobs(split, draw, blind, max_new_tokens)
-                work += of_split
-                absent |= left_out
+        if codec is None:
+            _refuse_boxes(splits, asks.described["name"])
+        work = []
+        for split in splits:
+            of_split, left_out = jobs(split, Draw(limit, blind_images, seed), blind, max_new_tokens)
+            work += of_split
+            absent |= left_out
+        if asks.is_main:
+            keep(out, about)
+        asks.wait()
+        check_shared(out)
         failed, run = _ask(work, asks, out, step)
         if asks.is_main:
             with step("Score the replies, and write the page", 2) as bar:
                 _write(out, asks.described, rules, resamples, run, bar.update)
         asks.wait()
         return Bench(read_results(out), absent, failed)
-
-
-def _keep(out: Path, asks: Answerer, about: dict[str, Any]) -> None:
-    if asks.is_main:
-        keep(out, about, writes=True)
-    asks.wait()
-    if not asks.is_main:
-        keep(out, about, writes=False)
 
 
 def _refuse_boxes(splits: Sequence[Split], model: str) -> None:

@@ -24,33 +24,38 @@ class SettingsError(ValueError):
     """A folder holds the results of something else; the message says of what."""
 
 
-def keep(out: Path, settings: dict[str, Any], *, writes: bool) -> None:
-    """Write ``settings`` into the folder ``out``, or make sure that they are the same there.
-
-    Args:
-        out: The folder of a bench.
-        settings: What replies depend on, by name.
-        writes: Whether this process writes them; the others find them there.
+def check(out: Path, settings: dict[str, Any]) -> None:
+    """Raise unless the folder ``out`` is new, or was made with the same ``settings``.
 
     Raises:
-        SettingsError: They differ, or a process finds none.
+        SettingsError: They differ.
     """
     file = out / FILE
-    if not file.is_file():
-        if not writes:
-            raise SettingsError(
-                f"{file}, which the first process wrote, is not on this machine: name a folder "
-                "with --out that all machines share"
-            )
-        write_text(file, json.dumps(settings, indent=2) + "\n")
-        return
-    known = read_json(file, dict[str, Any])
+    known = read_json(file, dict[str, Any]) if file.is_file() else settings
     for name, value in settings.items():
         if known.get(name) != value:
             raise SettingsError(
                 f"{out} holds results with {_FLAGS.get(name, name)} {_shown(known.get(name))}, and "
                 f"this is {_shown(value)}: give another --out, or the same as there"
             )
+
+
+def keep(out: Path, settings: dict[str, Any]) -> None:
+    """Write ``settings``, what replies depend on, into the folder ``out``."""
+    write_text(out / FILE, json.dumps(settings, indent=2) + "\n")
+
+
+def check_shared(out: Path) -> None:
+    """Raise unless what another process keeps in ``out`` is seen here.
+
+    Raises:
+        SettingsError: It is not: the machines do not share the folder.
+    """
+    if not (out / FILE).is_file():
+        raise SettingsError(
+            f"{out / FILE}, which the first process wrote, is not on this machine: name a folder "
+            "with --out that all machines share"
+        )
 
 
 def _shown(value: Any) -> str:

@@ -10,6 +10,7 @@ from rs_gpt4v_evaluation.metric import Metric
 from rs_gpt4v_evaluation.report.tables import TASKS, signed
 from rs_gpt4v_evaluation.rs_judge.measure import METRIC as JUDGE
 from rs_gpt4v_evaluation.score import METRICS
+from rs_gpt4v_evaluation.score.blind import SHOWN
 from rs_gpt4v_evaluation.score.results import Entry, Results
 
 _METRICS: dict[str, Metric] = {metric.name: metric for metric in (*METRICS, JUDGE)}
@@ -91,7 +92,7 @@ def _notes(results: Results) -> Iterator[str]:
     runs = [run for entry in entries for run in entry["blind"].items()]
     for kind in dict.fromkeys(kind for kind, _ in runs):
         most = max(run["images"] for name, run in runs if name == kind)
-        yield f"blind, {kind}: {_BLIND[kind]}, on at most {most:,} images of each split."
+        yield f"blind: the same model with {SHOWN[kind]}, on at most {most:,} images of each split."
     if runs:
         yield "image's share: how much more the same rows score with their image."
 
@@ -99,13 +100,6 @@ def _notes(results: Results) -> Iterator[str]:
 def _drawn(entry: Entry) -> tuple[int, int]:
     limit = entry["limit"]
     return (limit["images"], limit["seed"]) if limit else (0, 0)
-
-
-_BLIND = {
-    "none": "the same model without an image",
-    "grey": "the same model with a grey image",
-    "other": "the same model with another image of the split",
-}
 
 
 def ending(found: Bench, out: Path) -> Iterator[str]:
