@@ -397,6 +397,7 @@ def test_the_page_and_json_hold_all_ids(
         (["--write-hashes", "h.jsonl", "--against", "m.json"], "give one of them"),
         (["--against-images", "."], "give it with --against"),
         (["--against", "audit.html"], "would overwrite"),
+        (["--against", "nothing"], "--against nothing: there is no such file or folder"),
     ],
 )
 def test_options_that_exclude_each_other(

@@ -48,3 +48,15 @@ def test_wheel_loads_data(installed: Path, releases: Path, tmp_path: Path) -> No
     said = subprocess.check_output(command, cwd=tmp_path, env=environment, text=True).split()
     assert said[0] == str(installed / "rs_gpt4v/__init__.py")
     assert int(said[1]) > 0
+
+
+def test_wheel_loads_metrics(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "import evaluate, rs_gpt4v_evaluation as metrics\n"
+        "print(evaluate.load(metrics.path('rs_scene')).name, metrics.load('rs_vqa').name)\n"
+        "print(metrics.path('rs_vqa'))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    command = [sys.executable, "-c", code]
+    said = subprocess.check_output(command, cwd=tmp_path, env=environment, text=True).split()
+    assert said == ["rs_scene", "rs_vqa", str(installed / "rs_gpt4v_evaluation/rs_vqa")]

@@ -156,11 +156,13 @@ def hash_images(
 
 def is_comparable(against: Path) -> bool:
     """Whether something is a file to compare with, or a folder of hashes, and no data root."""
-    return not against.is_dir() or bool(_files(against))
+    return bool(_files(against))
 
 
 def _files(against: Path) -> list[Path]:
     """The files to compare with: the one, or those of hashes in a folder."""
+    if not against.exists():
+        raise FileNotFoundError(f"--against {against}: there is no such file or folder")
     if not against.is_dir():
         return [against]
     return [path for path in sorted(against.glob("*.jsonl")) if is_hash_file(path)]
