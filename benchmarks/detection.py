@@ -22,10 +22,10 @@ from full_size_files import DIOR_IMAGES, LAST_TRAINING_IMAGE, links, shares
 import rs_gpt4v  # noqa: F401  (registers)
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import from_rotated
+from rs_gpt4v.scoring.detections import read
+from rs_gpt4v.scoring.matching import find
 from rs_gpt4v_builders.sources.dior import CLASSES
 from rs_gpt4v_evaluation.rs_detection.average_precision import by_confidence
-from rs_gpt4v_evaluation.rs_detection.matching import find
-from rs_gpt4v_evaluation.rs_detection.replies import read
 from rs_gpt4v_evaluation.rs_detection.sums import detection_sums
 
 OBJECTS = 192_472

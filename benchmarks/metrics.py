@@ -14,6 +14,7 @@ import numpy as np
 from rs_gpt4v.bootstrap import intervals, paired
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import from_rotated, iou
+from rs_gpt4v.scoring.answers import bucket, normalise_answer
 from rs_gpt4v_evaluation.rs_caption.bleu import bleu_counts, bleu_scores
 from rs_gpt4v_evaluation.rs_caption.cider import similarities
 from rs_gpt4v_evaluation.rs_caption.ngrams import NgramCounts
@@ -21,12 +22,7 @@ from rs_gpt4v_evaluation.rs_caption.ptb import tokenize
 from rs_gpt4v_evaluation.rs_caption.rouge import rouge_l
 from rs_gpt4v_evaluation.rs_grounding.measure import lay, reached
 from rs_gpt4v_evaluation.rs_grounding.measure import measure as measure_boxes
-from rs_gpt4v_evaluation.rs_vqa.measure import (
-    answer_sums,
-    bucket,
-    measure,
-    normalise_answer,
-)
+from rs_gpt4v_evaluation.rs_vqa.measure import answer_sums, measure
 
 ANSWERS, IMAGES, BOXES, CAPTIONS, DRAWS = 222_684, 2_226, 18_677, 1_000, 1_000
 SIZE = (800, 800)

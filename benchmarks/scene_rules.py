@@ -10,8 +10,8 @@ import random
 from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 
+from rs_gpt4v.scoring.scenes import Abstention, read
 from rs_gpt4v_builders.sources.scenes import NWPU
-from rs_gpt4v_evaluation.rs_scene.replies import Abstention, read
 
 REPLIES = 500
 _PLURALS = {"beach": "beaches", "church": "churches", "overpass": "overpasses"}

@@ -16,12 +16,12 @@ from test_metric_rs_grounding import FOLDER, slow_area, slow_as, slow_corners, s
 
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import from_rotated
+from rs_gpt4v.scoring import quads
+from rs_gpt4v.scoring.detections import NO_BOX, read
+from rs_gpt4v.scoring.matching import find
 from rs_gpt4v_evaluation.object_sizes import AREAS, SHARES, SIZES
-from rs_gpt4v_evaluation.rs_detection import quads
 from rs_gpt4v_evaluation.rs_detection.average_precision import without_confidence
-from rs_gpt4v_evaluation.rs_detection.matching import find
 from rs_gpt4v_evaluation.rs_detection.measure import measure
-from rs_gpt4v_evaluation.rs_detection.replies import NO_BOX, read
 from rs_gpt4v_evaluation.rs_detection.rs_detection import RSDetection
 from rs_gpt4v_evaluation.rs_detection.sums import detection_sums
 

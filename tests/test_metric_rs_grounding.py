@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import from_rotated, iou, to_rotated
+from rs_gpt4v.scoring.overlaps import overlaps
 from rs_gpt4v_evaluation.object_sizes import SIZES
 from rs_gpt4v_evaluation.rs_grounding import measure as rs_grounding
 from rs_gpt4v_evaluation.rs_grounding.measure import ground, measure
-from rs_gpt4v_evaluation.rs_grounding.overlaps import overlaps
 from rs_gpt4v_evaluation.rs_grounding.rs_grounding import RSGrounding
 
 

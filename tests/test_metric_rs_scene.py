@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prediction_lines import row, write
 
+from rs_gpt4v.scoring.scenes import SYNONYMS, Abstention, read
 from rs_gpt4v_builders.sources import scenes
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError
 from rs_gpt4v_evaluation.report import report
 from rs_gpt4v_evaluation.rs_scene import measure as rs_scene
 from rs_gpt4v_evaluation.rs_scene.measure import METRIC, measure
-from rs_gpt4v_evaluation.rs_scene.replies import SYNONYMS, Abstention, read
 from rs_gpt4v_evaluation.score import score
 
 ROOT = Path(__file__).parents[1]

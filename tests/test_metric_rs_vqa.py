@@ -7,13 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rs_gpt4v.scoring.answers import bucket, normalise_answer
 from rs_gpt4v_evaluation.rs_vqa import measure as rs_vqa
-from rs_gpt4v_evaluation.rs_vqa.measure import (
-    METRIC,
-    bucket,
-    measure,
-    normalise_answer,
-)
+from rs_gpt4v_evaluation.rs_vqa.measure import METRIC, measure
 from rs_gpt4v_evaluation.rs_vqa.rs_vqa import RSVQA
 
 

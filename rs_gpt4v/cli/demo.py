@@ -270,13 +270,13 @@ def _frequent_answers(rows: Any) -> dict[str | None, str]:
 
 def _compared(kind: str | None, source: str, answer: str) -> str:
     """An answer as its source compares it: the range of a number, where it compares ranges."""
-    from rs_gpt4v_evaluation.rs_vqa import measure as rs_vqa
+    from rs_gpt4v.scoring import answers
 
     if kind not in ("count", "area"):
         return answer
-    forms: Any = [rs_vqa.form_of(name, source, kind, "source") for name in ("counts", "areas")]
-    (unit,) = rs_vqa.units([kind], *forms)
-    return answer if unit is None else rs_vqa.bucket(answer, unit) or answer
+    forms: Any = [answers.form_of(name, source, kind, "source") for name in ("counts", "areas")]
+    (unit,) = answers.units([kind], *forms)
+    return answer if unit is None else answers.bucket(answer, unit) or answer
 
 
 def _table(runs: dict[str, list[Path]]) -> str:

@@ -5,10 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from rs_gpt4v.scoring.answers import bucket, normalise_answer
 from rs_gpt4v_evaluation.report.columns import Column, Group, Row
 from rs_gpt4v_evaluation.report.tables import Table, score_names
 from rs_gpt4v_evaluation.rs_grounding.measure import THRESHOLDS
-from rs_gpt4v_evaluation.rs_vqa.measure import bucket, normalise_answer
 
 _BINS = 20  # of IoU, 0.05 each
 _MARKS = 30  # of a curve; more would hide it

@@ -6,10 +6,7 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
-from rs_gpt4v_evaluation.rs_detection.matching import Found
-
-THRESHOLDS = np.linspace(0.5, 0.95, 10)
-"""Of the IoU."""
+from rs_gpt4v.scoring.matching import THRESHOLDS, Found
 
 AREAS = {"": (0.0, 1e10), "_small": (0, 32**2), "_medium": (32**2, 96**2), "_large": (96**2, 1e10)}
 """Squared pixels of the objects that count, both limits included."""

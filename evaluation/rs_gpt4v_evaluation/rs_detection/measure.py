@@ -9,13 +9,13 @@ from rs_gpt4v.bootstrap import Sums
 from rs_gpt4v.box_codecs import ParseFailure
 from rs_gpt4v.object_classes import in_words
 from rs_gpt4v.scene_classes import two_spellings
+from rs_gpt4v.scoring.detections import Reply, read
+from rs_gpt4v.scoring.matching import Found, find, row_f1
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.object_sizes import SIZES
 from rs_gpt4v_evaluation.predict.predictions import Prediction
 from rs_gpt4v_evaluation.rs_detection import average_precision
-from rs_gpt4v_evaluation.rs_detection.matching import Found, find
-from rs_gpt4v_evaluation.rs_detection.replies import Reply, read
-from rs_gpt4v_evaluation.rs_detection.sums import detection_sums, row_f1
+from rs_gpt4v_evaluation.rs_detection.sums import detection_sums
 from rs_gpt4v_evaluation.true_boxes import (
     check_rows,
     check_truths,

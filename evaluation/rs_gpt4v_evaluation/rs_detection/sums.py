@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rs_gpt4v.bootstrap import Sums
+from rs_gpt4v.scoring.matching import THRESHOLDS, Found, hits
 from rs_gpt4v_evaluation.object_sizes import SIZES, sizes_of
 from rs_gpt4v_evaluation.rs_detection import average_precision
-from rs_gpt4v_evaluation.rs_detection.average_precision import THRESHOLDS
-from rs_gpt4v_evaluation.rs_detection.matching import Found
 
 _WIDTH = 2 + len(THRESHOLDS)
 """Of a class: true boxes, claimed ones, and hits at each threshold."""
@@ -85,21 +84,6 @@ def detection_sums(
         return made | _of_sizes(of_size, has_size) | _of_classes(of_class, names, has_class)
 
     return Sums(np.hstack(rows).astype(np.int32), scores, {})
-
-
-def hits(found: Found, *, strict: bool = False) -> list[np.ndarray]:
-    """Which pairs reach each of `THRESHOLDS`."""
-    compares = np.greater if strict else np.greater_equal
-    ious = found.taken.ious.round(9)  # else a rounding rest tells a box from its mirror image
-    return [compares(ious, threshold) for threshold in THRESHOLDS.round(9)]
-
-
-def row_f1(found: Found, denies: np.ndarray, *, strict: bool = False) -> np.ndarray:
-    """The F1 of each row; where no object is there, 1 if the reply says so and else 0."""
-    first = hits(found, strict=strict)[0]
-    rows = found.true.rows, found.claimed.rows, found.claimed.rows[found.taken.claimed[first]]
-    counts = _Counts(*(np.bincount(some, minlength=len(denies)) for some in rows))
-    return np.where(counts.true > 0, counts.f1, denies)
 
 
 def _by_class(

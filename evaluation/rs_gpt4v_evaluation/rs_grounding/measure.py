@@ -10,10 +10,10 @@ from rs_gpt4v.bootstrap import Sums, joined
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v.boxes import Points, clip
 from rs_gpt4v.object_classes import in_words
+from rs_gpt4v.scoring.overlaps import Areas, overlaps
 from rs_gpt4v_evaluation.metric import Mark, Measured, Metric, Rules
 from rs_gpt4v_evaluation.object_sizes import SIZES, sizes_of
 from rs_gpt4v_evaluation.predict.predictions import Prediction
-from rs_gpt4v_evaluation.rs_grounding.overlaps import overlaps
 from rs_gpt4v_evaluation.true_boxes import (
     check_rows,
     check_truths,
@@ -34,20 +34,17 @@ _NO_BOX: Points = (0.0, 0.0, 0.0, 0.0)  # without area: it overlaps nothing
 class Grounded(NamedTuple):
     """Replies beside the true boxes, one a row.
 
-    ``boxes`` has each reply's first box in pixels, or why there is none; ``intersections``,
-    ``unions`` and ``areas``, those of the truths, are in squared pixels. Where there is no box the
-    union is the truth's area.
+    ``boxes`` has each reply's first box in pixels, or why there is none; without one its IoU is 0,
+    and the union is the truth's area.
     """
 
     boxes: list[Points | ParseFailure]
-    intersections: np.ndarray
-    unions: np.ndarray
-    areas: np.ndarray
+    areas: Areas
 
     @property
     def ious(self) -> np.ndarray:
-        """Intersection over union of each row, in [0, 1]; 0 where there is no box."""
-        return self.intersections / self.unions
+        """Intersection over union of each row, in [0, 1]."""
+        return self.areas.ious
 
     @property
     def reasons(self) -> dict[int, str]:
@@ -99,8 +96,8 @@ def measure(
 def box_sums(grounded: Grounded, *, strict: bool = False) -> Sums:
     """The scores, of what each row adds."""
     hits = reached(grounded.ious, strict=strict)
-    areas = grounded.intersections, grounded.unions
-    rows = np.stack([*hits.values(), grounded.ious, *areas, np.ones(len(grounded.unions))]).T
+    areas = grounded.areas.shared, grounded.areas.unions
+    rows = np.stack([*hits.values(), grounded.ious, *areas, np.ones(len(grounded.boxes))]).T
 
     def scores(sums: np.ndarray) -> dict[str, np.ndarray]:
         means = sums[..., :-3] / sums[..., -1:]
@@ -114,7 +111,7 @@ def _groups(
     grounded: Grounded, sizes: Sequence[Sequence[int]], classes: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """Which rows are of which size and class, of those that there are, by the score's name."""
-    of_size = sizes_of(grounded.areas, sizes).T
+    of_size = sizes_of(grounded.areas.true, sizes).T
     by_size = {f"pr_50_{name}": rows for name, rows in zip(SIZES, of_size, strict=True)}
     names = np.array(classes, object)
     by_class = {f"pr_50_of_{name}": names == name for name in sorted(set(classes))}
@@ -181,8 +178,7 @@ def lay(
         box if isinstance(box, ParseFailure) else clip(box, *size)
         for box, size in zip(boxes, sizes, strict=True)
     ]
-    unions = areas.predicted + areas.true - areas.shared
-    return Grounded(shown, areas.shared, unions, areas.true)
+    return Grounded(shown, areas)
 
 
 def _measure(rows: list[Prediction], rules: Rules) -> Measured:

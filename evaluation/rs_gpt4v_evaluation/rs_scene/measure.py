@@ -1,16 +1,16 @@
 """Accuracy on scene classification, where the classes to choose from are given."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from rs_gpt4v.bootstrap import Sums, joined
 from rs_gpt4v.scene_classes import choices, squeezed
+from rs_gpt4v.scoring.scenes import Abstention, means, read
 from rs_gpt4v_evaluation import metric
 from rs_gpt4v_evaluation.metric import Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import Prediction
-from rs_gpt4v_evaluation.rs_scene.replies import Abstention, read
 from rs_gpt4v_evaluation.rs_vqa.measure import answer_marks, answer_sums
 
 VERSION = 1
@@ -33,16 +33,14 @@ def measure(
     accepted = [metric.listed(true) for true in references]
     metric.check_references("rs_scene", accepted)
     choice = [tuple(sorted(names)) for names in classes]
-    spelt = {names: {squeezed(name): name for name in names} for names in set(choice)}
-    truths = [
-        _truths(row, own, spelt[names])
-        for row, (own, names) in enumerate(zip(accepted, choice, strict=True))
-    ]
+    known = {names: set(map(squeezed, names)) for names in set(choice)}
+    for row, (own, names) in enumerate(zip(accepted, choice, strict=True)):
+        _check_truths(row, own, known[names])
     # Many rows have one reply to one choice, and each is read once.
     asked = list(zip(predictions, choice, strict=True))
     answer_of = {item: read(*item) for item in set(asked)}
     answers = [answer_of[item] for item in asked]
-    right = [answer in true for answer, true in zip(answers, truths, strict=True)]
+    right = [means(answer, own) for answer, own in zip(answers, accepted, strict=True)]
     strict = [said.strip() in own for said, own in zip(predictions, accepted, strict=True)]
     kinds = Counter(answer.kind for answer in answers if isinstance(answer, Abstention))
     names = [score_key(own[0]) for own in accepted]
@@ -75,15 +73,14 @@ def score_key(name: str) -> str:
     return "_".join(name.lower().split())
 
 
-def _truths(row: int, accepted: list[str], spelt: Mapping[str, str]) -> list[str]:
-    """The row's classes, by their spelling, that its references are."""
+def _check_truths(row: int, accepted: list[str], known: set[str]) -> None:
+    """Raise unless the row's references are among its classes, by their letters and digits."""
     for true in accepted:
-        if squeezed(true) not in spelt:
+        if squeezed(true) not in known:
             raise ValueError(
-                f"rs_scene: row {row}: the reference {true!r} is none of the {len(spelt)} classes "
+                f"rs_scene: row {row}: the reference {true!r} is none of the {len(known)} classes "
                 "to choose from"
             )
-    return [spelt[squeezed(true)] for true in accepted]
 
 
 def _strict_sums(right: list[bool], names: Sequence[str]) -> Sums:

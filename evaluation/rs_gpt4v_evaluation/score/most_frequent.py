@@ -13,6 +13,7 @@ from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.boxes import to_hbb
 from rs_gpt4v.object_classes import in_words
 from rs_gpt4v.scene_classes import choices
+from rs_gpt4v.scoring import answers
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Measured, Metric, Rules, type_name
 from rs_gpt4v_evaluation.rs_caption import measure as rs_caption
 from rs_gpt4v_evaluation.rs_grounding import measure as rs_grounding
@@ -77,10 +78,10 @@ def kinds_of(metric: Metric, rows: Iterable[Row], rules: Rules = DEFAULT_RULES) 
 
 
 def _kind(source: str, question_type: str | None, rules: Rules) -> Kind:
-    counts = rs_vqa.form_of("counts", source, question_type, rules.counts)
-    areas = rs_vqa.form_of("areas", source, question_type, rules.areas)
+    counts = answers.form_of("counts", source, question_type, rules.counts)
+    areas = answers.form_of("areas", source, question_type, rules.areas)
     kind = question_type or "all"
-    return Kind(kind, *rs_vqa.units([kind], counts, areas))
+    return Kind(kind, *answers.units([kind], counts, areas))
 
 
 def frequent_answers(
@@ -103,11 +104,11 @@ def frequent_answers(
     return dict(sorted(answers.items(), key=lambda item: (item[0].type, item[0].unit is None)))
 
 
-def _compared(text: str, kind: Kind, metric: Metric, normalise: rs_vqa.Normalise) -> str:
+def _compared(text: str, kind: Kind, metric: Metric, normalise: answers.Normalise) -> str:
     if metric.name != "rs_vqa":
         return text
-    answer = rs_vqa.normalise_answer(text, normalise)
-    return answer if kind.unit is None else rs_vqa.bucket(answer, kind.unit) or answer
+    answer = answers.normalise_answer(text, normalise)
+    return answer if kind.unit is None else answers.bucket(answer, kind.unit) or answer
 
 
 def _is_upright(metric: Metric, rows: Sequence[Row]) -> bool:
@@ -131,8 +132,8 @@ def _measured(metric: Metric, rows: Sequence[Row], replies: list[str], rules: Ru
     references = [row["references"] for row in rows]
     if metric.name == "rs_vqa":
         asked = [(row["source"], row["question_type"]) for row in rows]
-        counts = [rs_vqa.form_of("counts", *row, rules.counts) for row in asked]
-        areas = [rs_vqa.form_of("areas", *row, rules.areas) for row in asked]
+        counts = [answers.form_of("counts", *row, rules.counts) for row in asked]
+        areas = [answers.form_of("areas", *row, rules.areas) for row in asked]
         types = [kind or "all" for _, kind in asked]
         normalise: Any = rules.normalise
         return rs_vqa.measure(replies, references, types, counts, areas, normalise)

@@ -12,8 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from rs_gpt4v.boxes import Points
-from rs_gpt4v_evaluation.rs_detection import quads
-from rs_gpt4v_evaluation.rs_grounding.overlaps import ends
+from rs_gpt4v.scoring import quads
+from rs_gpt4v.scoring.overlaps import ends
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+"""Of the IoU."""
 
 _LOWEST = 0.5  # pairs that overlap less never count
 _SLACK = 1e-6
@@ -174,3 +177,18 @@ def _best_first(pairs: Pairs, claimed: Boxes, true: Boxes) -> Pairs:
             free_claims[first] = free_truths[second] = False
             taken.append(pair)
     return Pairs(*(column[np.array(taken, int)] for column in pairs))
+
+
+def hits(found: Found, *, strict: bool = False) -> list[np.ndarray]:
+    """Which pairs reach each of `THRESHOLDS`."""
+    compares = np.greater if strict else np.greater_equal
+    ious = found.taken.ious.round(9)  # else a rounding rest tells a box from its mirror image
+    return [compares(ious, threshold) for threshold in THRESHOLDS.round(9)]
+
+
+def row_f1(found: Found, denies: np.ndarray, *, strict: bool = False) -> np.ndarray:
+    """The F1 of each row; where no object is there, 1 if the reply says so and else 0."""
+    first = hits(found, strict=strict)[0]
+    rows = found.true.rows, found.claimed.rows, found.claimed.rows[found.taken.claimed[first]]
+    true, claimed, hit = (np.bincount(some, minlength=len(denies)) for some in rows)
+    return np.where(true > 0, 2 * hit / np.maximum(true + claimed, 1), denies)

@@ -16,6 +16,8 @@ from functools import cache, lru_cache
 from itertools import combinations, pairwise
 from typing import Literal, NamedTuple
 
+from rs_gpt4v.scene_classes import squeezed
+
 SYNONYMS = (
     "airplane, aeroplane, aircraft, jet, plane",
     "airport, aerodrome, airfield",
@@ -139,6 +141,15 @@ def read(reply: str, names: Sequence[str]) -> str | Abstention:
     if not classes:
         return Abstention("outside", f"names no class: {reply!a:.80}")
     return _decided(classes)
+
+
+def means(answer: str | Abstention, accepted: Sequence[str]) -> bool:
+    """Whether what `read` gives is one of the classes ``accepted``, in any spelling.
+
+    >>> means("dense residential", ["Dense_Residential"]), means(read("?", ["a"]), ["a"])
+    (True, False)
+    """
+    return isinstance(answer, str) and squeezed(answer) in map(squeezed, accepted)
 
 
 def _decided(classes: frozenset[str]) -> str | Abstention:

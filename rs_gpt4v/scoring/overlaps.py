@@ -18,6 +18,16 @@ class Areas(NamedTuple):
     predicted: np.ndarray
     true: np.ndarray
 
+    @property
+    def unions(self) -> np.ndarray:
+        """What either box covers."""
+        return self.predicted + self.true - self.shared
+
+    @property
+    def ious(self) -> np.ndarray:
+        """Intersection over union, in [0, 1]; the truths must have an area."""
+        return self.shared / self.unions
+
 
 def overlaps(
     predicted: Sequence[Points], truths: Sequence[Sequence[float]], sizes: Sequence[Sequence[int]]

@@ -1,0 +1,1 @@
+"""How one reply is compared with the truth: metrics sum it up, and training rewards it."""
