@@ -252,6 +252,8 @@ def _pixels(numbers: Sequence[float], axes: Axes) -> Points:
 def _check_range(numbers: Sequence[float], axes: Axes) -> None:
     """Refuse numbers that cannot be this codec's: another unit is never rescaled in silence."""
     for number, axis in zip(numbers, cycle(axes), strict=False):
+        if 0 <= number <= axis.last:
+            continue  # as most are
         share = number / axis.last
         if not (at_least(share, -0.05) and at_least(1.05, share)):
             raise NoBoxError(f"{number:g} lies outside 0-{axis.last:g}")

@@ -48,6 +48,9 @@ _TOKEN = re.compile(
       | (?P<joint>[(;\n])""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
+_NUMBER = r"\d{1,5}(?:\.\d{1,6})?"
+_PLAIN_BOX = rf"\[{_NUMBER}(?:, {_NUMBER})*\]"
+_PLAIN_BOXES = re.compile(f"{_PLAIN_BOX}(?:, {_PLAIN_BOX})*")
 _LABEL = re.compile(
     r"""(["'])(?:label|name|class|category|object|description|caption)\1\s*:\s*
         (?:"[^"\\]*(?:\\.[^"\\]*)*"? | '[^'\n]*'?)""",
@@ -107,7 +110,7 @@ def read(
     Raises:
         NoBoxError: It has no box, or one whose meaning is in doubt.
     """
-    chosen = _chosen(_runs(text, counts[0], unit), counts)
+    chosen = _chosen(_plain_runs(text) or _runs(text, counts[0], unit), counts)
     for run in chosen:
         if run.fault:
             raise NoBoxError(run.fault)
@@ -115,6 +118,14 @@ def read(
             listed = ", ".join(f"{number:g}" for number in run.numbers)
             raise NoBoxError(f"fractions where larger numbers are expected: [{listed}]")
     return [run.numbers for run in chosen]
+
+
+def _plain_runs(text: str) -> list[_Run]:
+    """What `_runs` finds in lists alone, as a fine-tuned model writes them; else nothing."""
+    if not _PLAIN_BOXES.fullmatch(text):
+        return []
+    items = text[1:-1].split("], [")
+    return [_Run([*map(float, item.split(", "))], dotted="." in item) for item in items]
 
 
 def _runs(text: str, full: int, unit: str) -> list[_Run]:

@@ -75,7 +75,9 @@ def is_degenerate(points: Sequence[float]) -> bool:
     (True, True)
     """
     x_min, y_min, x_max, y_max = to_hbb(points)
-    return not area(points) > 1e-9 * max(x_max - x_min, y_max - y_min) ** 2
+    width, height = x_max - x_min, y_max - y_min
+    covered = abs(width * height) if len(points) == 4 else area(points)
+    return not covered > 1e-9 * max(width, height) ** 2
 
 
 def iou(a: Sequence[float], b: Sequence[float]) -> float:

@@ -291,3 +291,20 @@ def test_hostile_replies_take_work_in_line_with_their_length(part: str) -> None:
 @pytest.mark.parametrize("part", ["[", "0.", "9", '{"a": [', '"label": "\\', "1 - ", "(", "-"])
 def test_very_long_replies_are_refused(part: str) -> None:
     assert isinstance(CODECS["llava"].parse(part * 200_000, WIDTH, HEIGHT), ParseFailure)
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["0.1", "0.25", "1.0", "0", "7", "300", "1000"]), min_size=1),
+        min_size=1,
+    ),
+    st.sampled_from(["llava", "norm1000", "obb", "geochat"]),
+)
+def test_lists_alone_are_read_as_those_with_words_behind_them(
+    lists: list[list[str]], codec: str
+) -> None:
+    text = ", ".join(f"[{', '.join(numbers)}]" for numbers in lists)
+    alone, among = (
+        CODECS[codec].parse_each(reply, WIDTH, HEIGHT) for reply in (text, f"{text} as asked")
+    )
+    assert alone == among

@@ -52,6 +52,10 @@ def truth_problem(box: Sequence[float], size: Sequence[int]) -> str | None:
     >>> truth_problem((0.1, 0.1, 0.5, 0.5), (100, 100))
     'the true box [0.1, 0.1, 0.5, 0.5] is in shares of the image, not in pixels'
     """
+    return None if _is_plain(box, *size) else _problem(box, *size)
+
+
+def _problem(box: Sequence[float], width: int, height: int) -> str | None:
     if len(box) not in (4, 8):
         return f"the true box needs 4 numbers or 8, got {[*box]}"
     stated = f"the true box {[*box]}"
@@ -65,10 +69,18 @@ def truth_problem(box: Sequence[float], size: Sequence[int]) -> str | None:
         top = bottom = fmean(box[1::2])
     elif not (box[0] < box[2] and box[1] < box[3]):
         return f"{stated} is not x_min, y_min, x_max, y_max: is it x, y, width, height?"
-    width, height = size
     if min(left, top) < -_ROUNDING or right > width + _ROUNDING or bottom > height + _ROUNDING:
         return f"{stated} is not in its image of {width} x {height} px"
     return None
+
+
+def _is_plain(box: Sequence[float], width: int, height: int) -> bool:
+    """Whether a box is upright, in its image and larger than one of shares, as most are."""
+    if len(box) != 4:
+        return False
+    left, top, right, bottom = box
+    is_inside = 0 <= left < right <= width and 0 <= top < bottom <= height
+    return is_inside and (right > 1 or bottom > 1)
 
 
 def no_area(name: str, row: int, box: Sequence[float], size: Sequence[int]) -> ValueError:
