@@ -162,6 +162,14 @@ def test_rows_are_ordered_by_their_value(shown: Any) -> None:
     assert values.all_text_contents() == ["IoU 0.60", "IoU 0.33"]
 
 
+def test_rows_without_a_value_come_last(shown: Any) -> None:
+    rows = shown.locator("#status").text_content()
+    shown.select_option("#order", "lowest")
+    assert shown.locator("#status").text_content() == rows
+    last = shown.locator("#cards .card").last
+    expect(last.locator("dd.latest .value")).to_have_count(0)
+
+
 def test_boxes_stand_where_they_are_in_the_picture(shown: Any) -> None:
     shown.select_option("#source", "dior_rsvg")
     shown.fill("#search", "x/test/0")

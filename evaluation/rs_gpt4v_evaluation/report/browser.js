@@ -21,8 +21,11 @@
   // Lists as one, an item of each by turns.
   function byTurns(lists) {
     const longest = lists.reduce((n, list) => Math.max(n, list.length), 0);
-    const turns = Array.from({ length: longest }, (_, i) => i);
-    return turns.flatMap((i) => lists.filter((list) => i < list.length).map((list) => list[i]));
+    const mixed = [];
+    for (let i = 0; i < longest; i++) {
+      for (const list of lists) if (i < list.length) mixed.push(list[i]);
+    }
+    return mixed;
   }
 
   function split(list, keyOf) {
@@ -79,7 +82,10 @@
 
   for (const [name, of] of Object.entries(FACETS)) {
     const counts = new Map();
-    for (const row of rows) if (of(row)) counts.set(of(row), (counts.get(of(row)) || 0) + 1);
+    for (const row of rows) {
+      const choice = of(row);
+      if (choice) counts.set(choice, (counts.get(choice) || 0) + 1);
+    }
     offer($(name), [...counts].sort((a, b) => name === "group" ? 0 : a[0] < b[0] ? -1 : 1));
   }
   offer($("result"), Object.entries(RESULTS).map(([name, is]) => [name, rows.filter(is).length]));
@@ -115,7 +121,8 @@
     const sign = { lowest: 1, highest: -1 }[$("order").value];
     if (!sign) return list;
     const having = list.filter((row) => value(row) !== null);
-    return having.sort((a, b) => sign * (value(a) - value(b)));
+    const others = list.filter((row) => value(row) === null);
+    return [...having.sort((a, b) => sign * (value(a) - value(b))), ...others];
   }
 
   // --- Cards -------------------------------------------------------------------------------------

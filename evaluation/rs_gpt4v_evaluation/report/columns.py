@@ -1,6 +1,7 @@
 """What a report is about: files as columns of rows, and those of one split as a group."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -48,7 +49,12 @@ class Row(NamedTuple):
     def image_name(self) -> str:
         """The image's file name, as its folders are the reader's own, and how many more."""
         more = f" and {self.further_images} more" if self.further_images else ""
-        return PurePath(self.image or "").name + more
+        return _name(self.image or "") + more
+
+
+@lru_cache(maxsize=1 << 16)
+def _name(path: str) -> str:
+    return PurePath(path).name
 
 
 class Column(NamedTuple):
