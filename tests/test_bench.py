@@ -20,6 +20,7 @@ from rs_gpt4v_builders.sources import sydney_captions
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_evaluation.bench import Bench, bench
 from rs_gpt4v_evaluation.bench.settings import SettingsError
+from rs_gpt4v_evaluation.board.make import board
 from rs_gpt4v_evaluation.predict import Predictor
 from rs_gpt4v_evaluation.predict.predictions import read_predictions
 from rs_gpt4v_evaluation.score.results import read_results
@@ -81,6 +82,17 @@ def test_results_and_predictions_of_all_that_was_asked(whole: Path) -> None:
     run = entries["vqa_lr"]["blind"]["none"]
     assert (run["n"], run["images"]) == (len(blind), 2)
     assert entries["detail"]["scores"] == {}
+
+
+def test_a_board_reads_it(whole: Path, tmp_path: Path) -> None:
+    notes = board([f"tiny={whole}"], tmp_path, with_shipped=False)
+    assert notes == ["tiny, detail: detail is not judged yet."]
+    scores = json.loads((tmp_path / "board.json").read_text())["scores"]
+    assert [own["config"] for own in scores] == ["cap_ucm", "grounding", "vqa_lr"]
+    assert [[run["kind"] for run in own["blind"]] for own in scores] == [["none"]] * 3
+    assert "drawn images" in scores[0]["coverage"]
+    report = (tmp_path / "reports" / "tiny.html").read_bytes()
+    assert report == (whole / "report.html").read_bytes()
 
 
 @pytest.mark.parametrize("replies", [1, 30])

@@ -258,8 +258,12 @@ def test_one_model_twice_on_the_same_rows_is_refused(tmp_path: Path) -> None:
 
 
 def test_notes_on_a_score_stand_below_its_table(tmp_path: Path) -> None:
-    out = made(tmp_path, results(tmp_path / "a.json", "a", notes=["3 replies may be swapped"]))
-    assert '<p class="note">a: 3 replies may be swapped</p>' in (out / "index.html").read_text()
+    note = {"notes": ["3 replies may be swapped"]}
+    given = [results(tmp_path / f"{name}.json", name, **note) for name in "ab"]
+    out = made(tmp_path, *given, with_shipped=True)
+    page = (out / "index.html").read_text()
+    assert '<p class="note">a, b: 3 replies may be swapped</p>' in page
+    assert page.count('<p class="note">Train and test are cut as DIOR cuts its images') == 1
 
 
 def test_rows_that_nobody_judged_are_named(tmp_path: Path) -> None:

@@ -89,8 +89,15 @@ def html(title: str, columns: Mapping[Column, Sequence[Group]], notes: Sequence[
 
 
 def _remarks(groups: Sequence[Group]) -> list[str]:
-    """What sources and we have to say of the standings of a column, each once."""
-    return [*dict.fromkeys(own.note for group in groups for own in group.standings if own.note)]
+    """What sources and we have to say of the standings of a column, each once, and of whom."""
+    models: dict[str, list[str]] = {}
+    for group in groups:
+        for own in group.standings:
+            for note in own.notes:
+                models.setdefault(note, [])
+                if own.source is None:
+                    models[note].append(own.model)
+    return [f"{', '.join(own)}: {note}" if own else note for note, own in models.items()]
 
 
 def _counts(columns: Mapping[Column, Sequence[Group]]) -> dict[str, int]:
@@ -243,7 +250,7 @@ def record(standing: Standing, group: Group) -> dict[str, Any]:
         "signature": standing.signature,
         "source": standing.source,
         "differs": standing.differs,
-        "note": standing.note,
+        "notes": list(standing.notes),
         "report": standing.link,
     }
 

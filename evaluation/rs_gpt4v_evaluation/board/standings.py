@@ -70,6 +70,7 @@ class Standing(NamedTuple):
         most_frequent: What always giving the most frequent answer scores.
         source: Who printed it; None of scores that were computed here.
         differs: Why it is not comparable with computed ones, as the published table says.
+        notes: What else a reader has to know of it.
         link: The model's own page, as seen from the board.
     """
 
@@ -92,7 +93,7 @@ class Standing(NamedTuple):
     most_frequent: float | None = None
     source: Source | None = None
     differs: str = ""
-    note: str = ""
+    notes: Sequence[str] = ()
     link: str | None = None
 
 
@@ -153,7 +154,7 @@ def _scored(name: str, entry: Entry, measure: str, link: str | None) -> Standing
         signature=entry["signature"],
         without=[*_without(entry["blind"], measure)],
         most_frequent=frequent["scores"].get(measure) if frequent else None,
-        note=". ".join(f"{name}: {note}" for note in entry["notes"] if _JUDGE not in note),
+        notes=[note for note in entry["notes"] if _JUDGE not in note],
         link=link,
     )
 
@@ -236,7 +237,7 @@ def printed(table: PublishedTable) -> Iterator[Standing]:
             signature="",
             source=source,
             differs=table["differs"],
-            note=table["note"],
+            notes=[table["note"]] if table["note"] else [],
         )
 
 
