@@ -18,7 +18,8 @@ from report_files import DETAIL, TURNS, dialogues, judged, line, made, score_of,
 from rs_gpt4v.agreement import kappa, kappa_sums, rank_sums, weighted_kappa_sums
 from rs_gpt4v.bootstrap import Sums
 from rs_gpt4v.cli import main
-from rs_gpt4v_evaluation.judge.agreement import Levels, agreement, review_queue
+from rs_gpt4v_evaluation.judge.agreement import Levels, agreement
+from rs_gpt4v_evaluation.judge.review_queue import review_queue
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError
 from rs_gpt4v_generation.candidates import digest, read_queue, with_images
 
@@ -163,7 +164,7 @@ def test_people_who_decide_as_the_judge_scores_agree_fully(
     files: tuple[Path, Path], tmp_path: Path
 ) -> None:
     queue = tmp_path / "queue.jsonl"
-    assert review_queue([files[0]], queue, number=N) == N
+    assert review_queue([files[0]], queue, number=N) == (N, [])
     (found,), _ = agreement([files[0], decided(queue, from_score)])
     assert found["raters"] == ("judge-a", "ann")
     assert found["kinds"] == ("judge", "person")
@@ -205,7 +206,7 @@ def test_a_queue_tells_reviewers_neither_model_nor_score(
         {f"Base {n}.": 5 for n in range(N)},
     )
     queue = tmp_path / "queue.jsonl"
-    assert review_queue([files[0], other], queue, number=30) == 30
+    assert review_queue([files[0], other], queue, number=30) == (30, [])
     rows = read_queue(queue)
     assert not rows.problems
     assert all("model" not in row and not row["verdicts"] for row in rows.candidates)
@@ -218,6 +219,19 @@ def test_a_queue_tells_reviewers_neither_model_nor_score(
     assert again.read_bytes() == queue.read_bytes()
     review_queue([files[0], other], again, number=30, seed=1)
     assert again.read_bytes() != queue.read_bytes()
+
+
+def test_images_that_cannot_be_shown_are_named(tmp_path: Path) -> None:
+    file = answered(tmp_path / "tuned", ANSWERS[:3])
+    judged_file = scored(file, SCORES)
+    (tmp_path / "1.png").unlink()
+    (tmp_path / "2.png").write_text("no image")
+    written, missing = review_queue([judged_file], tmp_path / "queue.jsonl", number=3)
+    assert written == 1
+    assert sorted(missing) == [str(tmp_path / name) for name in ("1.png", "2.png")]
+    (tmp_path / "0.png").unlink()
+    with pytest.raises(ValueError, match="has an image that is there"):
+        review_queue([judged_file], tmp_path / "queue.jsonl", number=3)
 
 
 def test_a_decision_on_another_answer_does_not_count(

@@ -364,9 +364,12 @@ def agreement(
     Two judges: `rs-gpt4v agreement judged-by-one.jsonl judged-by-other.jsonl`
     """
     from rs_gpt4v_evaluation.judge import agreement as agreeing
+    from rs_gpt4v_evaluation.judge.review_queue import review_queue
 
     if queue is not None:
-        written = agreeing.review_queue(files, queue, number, seed)
+        written, missing = review_queue(files, queue, number, seed)
+        if missing:
+            typer.echo(f"{len(missing):,} images cannot be shown, such as {missing[0]}", err=True)
         typer.echo(f"{written:,} answers: {queue}\nNext: rs-gpt4v review {queue} --reviewer NAME")
         return
     levels = agreeing.Levels(edit_from, accept_from)

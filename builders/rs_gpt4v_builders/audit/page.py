@@ -6,7 +6,6 @@ from typing import NamedTuple
 from rs_gpt4v.files import write_text
 from rs_gpt4v.images import thumbnail_uri
 from rs_gpt4v.pages import environment
-from rs_gpt4v_builders.audit.contamination import WORDS
 from rs_gpt4v_builders.audit.findings import Audit, Overlap, Pair, Repeat
 from rs_gpt4v_builders.audit.text import (
     KINDS,
@@ -19,6 +18,7 @@ from rs_gpt4v_builders.audit.text import (
     kinds,
     notes,
 )
+from rs_gpt4v_builders.audit.words import WORDS
 
 _PAIRS = 6  # pictures of one overlap
 _ALL_PAIRS = 60  # pictures of the page: 120 thumbnails are some 1 MB

@@ -4,7 +4,6 @@ People decide on the review page: `review_queue` writes answers that were judged
 `rs-gpt4v review`, whose reviews files are then compared with the judge's scores.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ import numpy as np
 
 from rs_gpt4v.agreement import kappa_sums, rank_sums, weighted_kappa_sums
 from rs_gpt4v.bootstrap import RESAMPLES, Sums, intervals, joined
-from rs_gpt4v.files import refuse_overwriting, whole_lines, write_json_lines
-from rs_gpt4v.images import ImageError, frame_size
+from rs_gpt4v.files import whole_lines
 from rs_gpt4v.reviews import read_decisions, standing
 from rs_gpt4v_evaluation.judge.lines import ScoredPair
 from rs_gpt4v_evaluation.judge.pointwise import judged_lines
+from rs_gpt4v_evaluation.judge.review_queue import by_key
 from rs_gpt4v_evaluation.rs_judge.measure import GROUPS, HIGHEST, LOWEST
 
 FEW_ANSWERS = 50
@@ -145,7 +144,7 @@ def _found(
     """The raters of files, their agreements, and what was left out."""
     levels.check()
     judged = {path: judged_lines(path) for path in files if not is_reviews(path)}
-    lines = {key: line for own in judged.values() for key, line in _by_key(own).items()}
+    lines = {key: line for own in judged.values() for key, line in by_key(own).items()}
     people = [rater for path in files if is_reviews(path) for rater in _people(path)]
     raters = [*_judges(judged), *people]
     found = [
@@ -166,16 +165,6 @@ def is_reviews(path: Path) -> bool:
     return all(re.search(rb'"%s"\s*:' % name, first) for name in (b"decision", b"reviewer", b"of"))
 
 
-def _key(line: ScoredPair) -> str:
-    """The id of a judged answer in a queue: another answer to the same question has another."""
-    text = "\0".join([line["prompt"], line["answer"]])
-    return f"{line['id']} {hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"
-
-
-def _by_key(lines: Sequence[ScoredPair]) -> dict[str, ScoredPair]:
-    return {_key(line): line for line in lines}
-
-
 def _judges(judged: Mapping[Path, list[ScoredPair]]) -> list[_Rater]:
     """A rater for each judge, with the mean of its scores of each answer."""
     values: list[tuple[Any, Path, dict[str, float]]] = []
@@ -185,7 +174,7 @@ def _judges(judged: Mapping[Path, list[ScoredPair]]) -> list[_Rater]:
         if own is None:
             own = {}
             values.append((judge, path, own))
-        for key, line in _by_key(lines).items():
+        for key, line in by_key(lines).items():
             scores = [v["value"] for v in line["verdicts"] if v["value"] is not None]
             if scores:
                 own.setdefault(key, fmean(scores))
@@ -284,79 +273,6 @@ def _warning(n: int, images: int) -> str:
         f"only {n:,} answers about {images:,} images: a rough guide, as below {FEW_ANSWERS} "
         f"answers or {FEW_IMAGES} images"
     )
-
-
-# --- A queue for people --------------------------------------------------------------------------
-
-
-def review_queue(files: Sequence[Path], out: Path, number: int, seed: int = 0) -> int:
-    """Write judged answers as a queue for `rs-gpt4v review`, without the judge's scores.
-
-    Images are drawn by the seed, and all answers to the questions about them are taken, until there
-    are ``number``. The reviewers are not told whose answer it is.
-
-    Args:
-        files: Of `rs-gpt4v judge`.
-        out: The queue.
-        number: How many answers, at most.
-        seed: Of the draw.
-
-    Returns:
-        How many there are.
-
-    Raises:
-        PredictionFileError: A file is damaged.
-        ValueError: No answer has an image that can be shown.
-    """
-    refuse_overwriting([out], files)
-    lines = {key: line for path in files for key, line in _by_key(judged_lines(path)).items()}
-    drawn: dict[str, list[str]] = {}
-    for key in sorted(lines, key=lambda key: _drawn(lines[key]["image"] or "", key, seed)):
-        if (image := lines[key]["image"]) and lines[key]["answer"]:
-            drawn.setdefault(image, []).append(key)
-    rows = [*_candidates(drawn, lines, number)]
-    if not rows:
-        raise ValueError(f"no answer of {', '.join(map(str, files))} has an image that is there")
-    write_json_lines(out, rows)
-    return len(rows)
-
-
-def _drawn(image: str, key: str, seed: int) -> list[str]:
-    """Answers in an order by chance, those about one image together."""
-    return [hashlib.sha256(f"{seed} {text}".encode()).hexdigest() for text in (image, key)]
-
-
-def _candidates(
-    drawn: Mapping[str, list[str]], lines: Mapping[str, ScoredPair], number: int
-) -> Iterator[dict[str, Any]]:
-    left = number
-    for image, keys in drawn.items():
-        try:
-            width, height = frame_size(image)
-        except ImageError:
-            continue
-        for key in keys[:left]:
-            line = lines[key]
-            spoken = [m for m in line["history"] if m["role"] != "system"]
-            yield {
-                "id": key,
-                "image": str(Path(image).absolute()),
-                "width": width,
-                "height": height,
-                "product": line["group"],
-                "messages": [
-                    *spoken,
-                    {"role": "user", "content": line["prompt"]},
-                    {"role": "assistant", "content": line["answer"]},
-                ],
-                "boxes": [],
-                "verdicts": [],
-                "references": line["references"],
-            }
-        left -= len(keys[:left])
-
-
-# --- In words ------------------------------------------------------------------------------------
 
 
 def to_lines(found: Sequence[Agreement], notes: Sequence[str], levels: Levels) -> list[str]:
