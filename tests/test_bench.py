@@ -12,8 +12,10 @@ import pytest
 pytest.importorskip("transformers")
 
 
+from chat_server import ChatServer, broken
 from typer.testing import CliRunner
 
+from rs_gpt4v.chat_api import ChatError
 from rs_gpt4v.cli import app
 from rs_gpt4v_builders import CONFIGS
 from rs_gpt4v_builders.sources import sydney_captions
@@ -288,3 +290,73 @@ def test_two_machines_write_the_same_as_one(
     results: Any = read_results(out)
     assert (results["run"]["processes"], results["run"]["machines"]) == (2, 2)
     assert content(out) == content(whole)
+
+
+def asked(body: dict[str, Any]) -> str:
+    """A reply that depends on the question."""
+    content = body["messages"][-1]["content"]
+    text = content if isinstance(content, str) else content[-1]["text"]
+    return "yes" if len(text) % 2 else "no"
+
+
+def by_servers(out: Path, releases: Path, *servers: ChatServer, **options: Any) -> Bench:
+    first, *others = [server.url for server in servers]
+    endpoint = servers[0].endpoint(base_url=first, mirrors=tuple(others), concurrency=4)
+    few = {"limit": 6, "blind_images": 2, "data_dir": str(releases), **options}
+    return bench(endpoint, out, ["vqa_lr", "scene_ucm"], **few)
+
+
+def test_servers_share_the_questions_and_one_may_die(releases: Path, tmp_path: Path) -> None:
+    left = iter(range(5))
+
+    def dying(body: dict[str, Any]) -> Any:
+        return asked(body) if next(left, None) is not None else broken(503)
+
+    with ChatServer(asked) as alone:
+        by_servers(tmp_path / "one", releases, alone)
+    with ChatServer(asked) as good, ChatServer(dying) as bad:
+        found = by_servers(tmp_path / "two", releases, bad, good)
+    assert found.failed == []
+    assert len(bad.answered) == 5
+    assert len(good.answered) == len(alone.answered) - 5
+    assert len(bad.bodies) < len(alone.bodies) / 2  # it rests longer and longer
+    one, two = (replies(tmp_path / name) for name in ("one", "two"))
+    assert one == two
+    assert {*one} == {
+        f"{folder}/{config}.jsonl"
+        for folder in ("predictions", "blind-none")
+        for config in ("vqa_lr", "scene_ucm")
+    }
+    (first, _) = read_results(tmp_path / "one")["entries"]
+    (other, _) = read_results(tmp_path / "two")["entries"]
+    assert first == other
+
+
+def replies(out: Path) -> dict[str, bytes]:
+    return {file.relative_to(out).as_posix(): file.read_bytes() for file in out.rglob("*.jsonl")}
+
+
+def test_when_all_servers_die_the_same_command_goes_on_later(
+    releases: Path, tmp_path: Path
+) -> None:
+    left = iter(range(20))
+    with (
+        ChatServer(lambda body: asked(body) if next(left, None) is not None else broken()) as one,
+        ChatServer(lambda _: broken()) as two,
+        pytest.raises(ChatError, match="the server does not work"),
+    ):
+        by_servers(tmp_path, releases, one, two)
+    with ChatServer(asked) as server:
+        assert by_servers(tmp_path, releases, server).failed == []
+        questions = sum(entry["n"] for entry in read_results(tmp_path)["entries"])
+        assert len(server.answered) > 0
+        assert questions > 20
+
+
+def test_servers_of_boxes_are_asked_only_in_a_known_format(releases: Path, tmp_path: Path) -> None:
+    with ChatServer(asked) as server:
+        endpoint = server.endpoint()
+        with pytest.raises(ValueError, match="grounding: there are boxes: say with --box-format"):
+            bench(endpoint, tmp_path, ["vqa_lr", "grounding"], data_dir=str(releases), limit=1)
+        assert server.bodies == []
+        assert not (tmp_path / "bench.json").exists()
