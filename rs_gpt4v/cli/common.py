@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from rs_gpt4v.chat_api import Endpoint
     from rs_gpt4v_generation.scene import Scene
 
 FOLDER = "folder"
@@ -71,6 +72,10 @@ SkipBadBoxes = Annotated[
 Adapter = Annotated[str | None, typer.Option(help="PEFT adapter for the model.")]
 BatchSize = Annotated[int, typer.Option(min=1, help="Rows per batch; does not change answers.")]
 BoxFormat = Annotated[str, typer.Option(help="How the model writes boxes; auto: by family.")]
+Servers = Annotated[
+    list[str] | None,
+    typer.Option(help="Address of an OpenAI-compatible server of MODEL; repeatable: they share."),
+]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the checkpoint's own code.")
 ]
@@ -78,7 +83,7 @@ BaseUrl = Annotated[str, typer.Option(help="Address of the OpenAI-compatible ser
 OPENAI = "https://api.openai.com/v1"
 ApiKeyEnv = Annotated[str, typer.Option(help="Environment variable that holds the API key.")]
 Temperature = Annotated[float, typer.Option(min=0, callback=finite, help="Sampling temperature.")]
-Concurrency = Annotated[int, typer.Option(min=1, help="Requests in flight at once.")]
+Concurrency = Annotated[int, typer.Option(min=1, help="Requests in flight at each server.")]
 MaxCost = Annotated[
     float | None,
     typer.Option(min=0, callback=finite, help="Limit in USD over all runs with this --out."),
@@ -382,6 +387,14 @@ def scenes(
     given = data_root(data_dir, sample=sample)
     root = find_root(given, sample=sample, sources=OBJECT_SOURCES)
     return dior_scenes(root, split, oriented=oriented, protocol=protocol, **options)
+
+
+def endpoint(model: str, servers: Sequence[str], concurrency: int) -> "Endpoint":
+    """One or several servers of one model."""
+    from rs_gpt4v.chat_api import Endpoint
+
+    first, *others = servers
+    return Endpoint(base_url=first, mirrors=tuple(others), model=model, concurrency=concurrency)
 
 
 def conversion(stretch: str | None, bands: str | None) -> dict[str, Any]:

@@ -49,9 +49,7 @@ def predict(
         typer.Option(help="Answer without the image: none, grey, or other (another of the split)."),
     ] = None,
     blind_seed: Annotated[int, typer.Option(help="Which images --blind other shows.")] = 0,
-    server: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible server that serves MODEL.")
-    ] = None,
+    server: common.Servers = None,
     concurrency: common.Concurrency = 16,
     trust_remote_code: common.TrustRemoteCode = False,
     *,
@@ -77,7 +75,7 @@ def predict(
     builder: Any = load_dataset_builder(NAME, config, **options)
     longest = max_new_tokens or longest_reply(out, builder.tasks)
     predictor = None
-    if server is None:
+    if not server:
         predictor = load_predictor(model, adapter, longest, trust_remote_code)
     elif adapter is not None:
         raise ValueError("--server answers with what it has loaded: leave --adapter out")
@@ -99,9 +97,7 @@ def predict(
         answer(predictor, rows, described, out, batch_size, share_images=share_images)
         processes().destroy_process_group()  # its threads abort a process that they outlive
     elif server:
-        from rs_gpt4v.chat_api import Endpoint
-
-        endpoint = Endpoint(base_url=server, model=model, concurrency=concurrency)
+        endpoint = common.endpoint(model, server, concurrency)
         _ask(endpoint, rows, described, out, longest)
 
 

@@ -14,7 +14,6 @@ from rs_gpt4v import NAME
 from rs_gpt4v.cli import common
 
 if TYPE_CHECKING:
-    from rs_gpt4v.chat_api import Endpoint
     from rs_gpt4v.cli.screen import Screen
     from rs_gpt4v_evaluation.predict import Predictor
 
@@ -55,10 +54,7 @@ def bench(
         int | None, typer.Option(min=1, help="Longest reply in tokens; default: by task.")
     ] = None,
     box_format: common.BoxFormat = "auto",
-    server: Annotated[
-        list[str] | None,
-        typer.Option(help="Address of an OpenAI-compatible server of MODEL; repeatable."),
-    ] = None,
+    server: common.Servers = None,
     concurrency: common.Concurrency = 16,
     skip_bad_boxes: common.SkipBadBoxes = False,
     trust_remote_code: common.TrustRemoteCode = False,
@@ -89,7 +85,7 @@ def bench(
     out.mkdir(parents=True, exist_ok=True)
     with screen(3 if server else 4, log) as shows, _warnings() as said:
         found = benches.bench(
-            _server(model, server, concurrency)
+            common.endpoint(model, server, concurrency)
             if server
             else _model(model, adapter, shows, trust_remote_code),
             out,
@@ -113,13 +109,6 @@ def bench(
     typer.echo("\n".join(table.ending(found, out)))
     if found.failed:
         raise typer.Exit(1)
-
-
-def _server(model: str, urls: list[str], concurrency: int) -> "Endpoint":
-    from rs_gpt4v.chat_api import Endpoint
-
-    first, *others = urls
-    return Endpoint(base_url=first, mirrors=tuple(others), model=model, concurrency=concurrency)
 
 
 def _model(
