@@ -44,6 +44,7 @@ def test_models_on_the_same_rows_are_ranked_with_their_intervals(tmp_path: Path)
     page = (out / "index.html").read_text()
     assert "75.0\u00a0%" in page
     assert "RSVQA-LR" in page
+    assert page.count('class="best status-verified"') == 2
 
 
 def test_a_model_with_rows_missing_is_not_ranked_with_the_whole(tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ def test_a_share_of_errors_is_not_ranked(tmp_path: Path) -> None:
     assert [(own["model"], own["rank"]) for own in scores(out)] == [("a", None), ("b", None)]
     page = (out / "index.html").read_text()
     assert "Not ranked, as more is not better." in page
-    assert '"best' not in page
+    assert 'class="best' not in page
 
 
 def test_scores_of_two_sources_are_not_ranked_together(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def names(table: Any) -> list[str]:
 
 
 def test_a_head_sorts_and_apart_scores_and_gaps_stay_below(page: Any) -> None:
+    expect(page.get_by_text("Click a head to sort.")).to_be_visible()
     table = page.locator(".overview")
     head = table.locator("thead th", has_text="RSVQA-LR").filter(has_text="OA")
     head.get_by_role("button").click()
@@ -113,6 +114,7 @@ def test_a_group_is_sorted_within_itself(page: Any) -> None:
 
 def test_without_scripts_the_tables_are_plain(plain: Any) -> None:
     expect(plain.locator("thead button")).to_have_count(0)
+    expect(plain.get_by_text("Click a head to sort.")).to_be_hidden()
     assert names(plain.locator("#vqa-vqa_lr-test-paper-oa table")) == [HOSTILE, "alpha", "part"]
     expect(plain.locator(".overview thead th").first).to_have_text("Model")
 

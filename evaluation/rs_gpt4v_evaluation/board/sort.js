@@ -1,6 +1,7 @@
 "use strict";
 // Makes the tables sortable: each head becomes a button. Rows move within their group alone, and
 // those that are not ranked with the others, or have no score, stay below them.
+document.getElementById("sorting").hidden = false;
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
 
