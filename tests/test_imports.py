@@ -21,7 +21,12 @@ from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_evaluation.imports.formats import Result
 from rs_gpt4v_evaluation.imports.matching import match
 from rs_gpt4v_evaluation.imports.rows import Rows
-from rs_gpt4v_evaluation.predict.predictions import UNVERIFIED, read_predictions
+from rs_gpt4v_evaluation.predict.predictions import (
+    UNVERIFIED,
+    PredictedRows,
+    Prediction,
+    read_predictions,
+)
 from rs_gpt4v_evaluation.score import score
 
 Row = dict[str, Any]
@@ -494,3 +499,10 @@ def split_of(n: int) -> datasets.Dataset:
         for k in range(n)
     ]
     return datasets.Dataset(pa.Table.from_pylist(rows, schema=FEATURES.arrow_schema))
+
+
+def test_every_field_of_a_predictions_file_is_documented() -> None:
+    page = Path(__file__).parents[1] / "docs" / "evaluation.md"
+    text = page.read_text(encoding="utf-8").partition("### Fields of a predictions file")[2]
+    fields = {*Prediction.__annotations__, *PredictedRows.__annotations__}
+    assert not {name for name in fields if f"`{name}`" not in text.partition("## Scores")[0]}

@@ -132,15 +132,17 @@ class Finder:
         way, among = "true answers", self.rows.with_rarest(references)
         if question and any(self.rows.keys):
             way = "question and true answers" if references else "question"
-            found = (self.rows.by_question.get(key, []) for key in self._keys(question))
-            among = next(filter(None, found), [])
-            if not among:
+            key = next((k for k in self._keys(question) if k in self.rows.by_question), None)
+            if key is None:
                 return NoFit("unknown question", f"no row asks {_shown(question)}")
+            asking = self.rows.by_question[key]
+            is_rarer = among and len(among) < len(asking)  # few rows have 2,133 m2
+            among = [r for r in among if key in self.rows.keys[r]] if is_rarer else asking
         fitting = [row for row in among if self.rows.agrees(row, references)]
         if not fitting:
             such = _shown(references[0]) if references else "that it does not state"
-            asking = f"that asks {_shown(question)} " if among and question else ""
-            return NoFit("unknown true answer", f"no row {asking}has the true answer {such}")
+            asked = f"that asks {_shown(question)} " if question else ""
+            return NoFit("unknown true answer", f"no row {asked}has the true answer {such}")
         exact = [row for row in fitting if self.rows.has_truth(row, references)]
         return Fit(way, tuple(exact or fitting))
 
