@@ -48,10 +48,9 @@ class PredictedRows(TypedDict):
 
     ``box_format`` is the codec that reads the boxes of a reply; ``limit`` is absent where all rows
     of the split were asked. ``images`` is what a blind run showed in place of the rows' own, and
-    ``images_seed`` which others: absent where the own were shown.
-    The fingerprint of imported rows that were not compared with ours is `UNVERIFIED`;
-    ``interchangeable`` is how many of their replies may be those of other rows which ask and accept
-    the same.
+    ``images_seed`` which others: absent where the own were shown. The fingerprint of imported rows
+    that were not compared with ours is `UNVERIFIED`; ``interchangeable`` is how many of their
+    replies may be those of other rows which ask and accept the same.
     """
 
     config: str
