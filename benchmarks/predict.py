@@ -1,7 +1,8 @@
 """Answering many questions on one image: the image read once, against plain batches of 8.
 
 A LLaVA of random weights (6 + 6 layers, 576 image tokens, replies of up to 4 tokens). The variants
-take turns round by round; the first round is dropped; CPU seconds, median of the ratios.
+take turns round by round; the first round is dropped; CPU seconds, median of the ratios. Blind runs
+are in batches of 8 too: without an image, with a grey one, and with another one of the split.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from PIL import Image
 
 from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
+from rs_gpt4v_evaluation.predict.blind import blind_rows
 from rs_gpt4v_evaluation.predict.predictions import read_predictions
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
@@ -66,13 +68,15 @@ def cpu_seconds(
 
 
 def compare(predictor: Predictor, rows: datasets.Dataset, folder: Path, rounds: int) -> None:
-    """Print what sharing gains, and whether the replies are the same."""
-    variants = {"plain 8": (8, False), "shared 8": (8, True), "shared 32": (32, True)}
+    """Print what sharing gains, what blind runs take, and whether seen replies are the same."""
+    seen = {"plain 8": (rows, 8, False), "shared 8": (rows, 8, True), "shared 32": (rows, 32, True)}
+    kinds = ("none", "grey", "other")
+    variants = seen | {f"blind {kind}": (blind_rows(rows, kind), 8, True) for kind in kinds}
     files = {name: folder / f"{name}.jsonl" for name in variants}
     taken: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds + 1):
-        for name, (size, share) in variants.items():
-            seconds = cpu_seconds(predictor, rows, files[name], size, share=share)
+        for name, (asked, size, share) in variants.items():
+            seconds = cpu_seconds(predictor, asked, files[name], size, share=share)
             taken[name].append(seconds)
     replies = {
         name: [line["prediction"] for line in read_predictions(file)]
@@ -83,7 +87,8 @@ def compare(predictor: Predictor, rows: datasets.Dataset, folder: Path, rounds: 
         ratio = statistics.median(plain / one for plain, one in pairs)
         each = 1000 * statistics.median(seconds[1:]) / len(rows)
         same = "same replies" if replies[name] == replies["plain 8"] else "OTHER REPLIES"
-        print(f"  {name:10} {each:7.1f} ms of CPU an answer  {ratio:5.1f} x  {same}")
+        same *= name in seen
+        print(f"  {name:11} {each:7.1f} ms of CPU an answer  {ratio:5.1f} x  {same}", flush=True)
 
 
 def main() -> None:
@@ -99,7 +104,7 @@ def main() -> None:
         predictor = Predictor(options.model or str(folder / "model"), max_new_tokens=4)
         # Trying out whether sharing is allowed is done once a run, however long that is.
         predictor.why_not_shared = lambda *_: None  # pyright: ignore[reportAttributeAccessIssue]
-        for images, on_each in ((4, 8), (1, 100)):
+        for images, on_each in ((4, 8), (2, 100)):
             print(f"{on_each} questions an image")
             rows = questions(folder, images, on_each)
             compare(predictor, rows, folder, options.rounds)

@@ -150,18 +150,6 @@ def test_the_commands_to_try_next_work_as_printed(
     assert f"{out}/300" in train.replace("'", "")
 
 
-def test_the_constant_guess_is_by_range_where_the_score_is() -> None:
-    counts = ["0", "0", "3", "4", "5"]
-    rows = {
-        "boxes": [[]],
-        "question_type": ["count"] * 5,
-        "source": ["rsvqa_lr"] * 5,
-        "messages": [[{"content": "How many?"}, {"content": count}] for count in counts],
-    }
-    assert demo._frequent_answers(rows) == {"count": "between 0 and 10"}
-    assert demo._frequent_answers(rows | {"source": ["rsvqa_hr"] * 5}) == {"count": "0"}
-
-
 def test_streams_come_back_after_an_error(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

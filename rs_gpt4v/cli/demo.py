@@ -7,20 +7,16 @@ import re
 import shlex
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 import datasets
 import typer
-from PIL import Image
 
 from rs_gpt4v import NAME
-from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.cli.screen import Screen, screen
 from rs_gpt4v.conversation import fingerprint
 from rs_gpt4v.embedded_model import FOLDER as EMBEDDED_FOLDER
@@ -41,8 +37,7 @@ _GUESS = "constant guess"
 _COLUMNS = (_GUESS, "blind", "before", "LoRA", "MoE-LoRA")
 """The columns of the closing table, and the folders of their predictions files."""
 _MADE_OF = "made_of.json"
-_MADE = (*_COLUMNS, "demo_lora", "demo_moe_lora", "grey.png", "report.html")
-_UNDECODED = datasets.List(datasets.Image(decode=False))
+_MADE = (*_COLUMNS, "demo_lora", "demo_moe_lora", "report.html")
 
 
 def run(out: Path) -> None:
@@ -77,6 +72,8 @@ Images are synthetic: the scores say that all steps work, nothing of real skill.
 
 def _steps(out: Path, shows: Screen) -> str:
     """All steps; the closing table."""
+    from rs_gpt4v_evaluation.predict.blind import blind_rows
+
     if (out / _MADE_OF).is_file():
         shows.say("Going on with an earlier run: what it finished is kept.")
     with shows.step("Sample: draw scenes, and read them as real releases are read", 4) as bar:
@@ -97,7 +94,7 @@ def _steps(out: Path, shows: Screen) -> str:
     ask("Before: ask the embedded model, which replies in whole sentences", "before", None)
     lora = train("LoRA: fine-tune small matrices beside its frozen weights", "demo_lora")
     ask("LoRA: ask the fine-tuned model the same", "LoRA", lora)
-    grey = _grey(tests, out)
+    grey = {name: blind_rows(asked, "grey") for name, asked in tests.items()}
     ask("Blind: ask it with grey images, for what the words give away", "blind", lora, grey)
     moe = train("MoE-LoRA: fine-tune four such experts and their router", "demo_moe_lora")
     ask("MoE-LoRA: ask this model the same", "MoE-LoRA", moe)
@@ -121,6 +118,7 @@ def _is_of_another_version(out: Path, rows: dict[str, Any]) -> bool:
     made_of = {
         "folder": str(out),
         "model": _hash(EMBEDDED_FOLDER / "model.safetensors"),
+        "blind": "grey",
         "recipes": [_hash(recipe_path(name)) for name in ("demo_lora", "demo_moe_lora")],
         "rows": {
             f"{name}/{split}": [fingerprint(part), _first_image(part)]
@@ -147,20 +145,11 @@ def _hash(file: Path) -> str:
 
 def _first_image(rows: Any) -> str:
     """Its path, which says how the sample was drawn and where it is."""
-    return rows.cast_column("images", _UNDECODED)[0]["images"][0]["path"]
+    return _undecoded(rows)[0]["images"][0]["path"]
 
 
-def _grey(tests: dict[str, Any], out: Path) -> dict[str, Any]:
-    """The same rows with one grey image in place of each."""
-    path = out / "grey.png"
-    if not path.is_file():
-        Image.new("RGB", (256, 256), (128, 128, 128)).save(path)
-    grey = {}
-    for name, rows in tests.items():
-        column = [[str(path)]] * len(rows)
-        features = rows.features
-        grey[name] = rows.remove_columns("images").add_column("images", column).cast(features)
-    return grey
+def _undecoded(rows: Any) -> Any:
+    return rows.cast_column("images", datasets.List(datasets.Image(decode=False)))
 
 
 def _train(recipe: str, out: Path, bar: Any) -> Path:
@@ -235,48 +224,26 @@ def _described(config: str, rows: Any) -> Any:
 def _guess(rows: dict[str, Any], folder: Path) -> list[Path]:
     """Predictions files of always giving the training rows' most frequent answer, or median box."""
     from rs_gpt4v_evaluation.predict.predictions import made_by, prediction_line
-    from rs_gpt4v_evaluation.score.most_frequent import CONSTANT_GUESS
+    from rs_gpt4v_evaluation.score import METRIC_OF_TASK
+    from rs_gpt4v_evaluation.score.most_frequent import CONSTANT_GUESS, frequent_answers, kinds_of
 
     files = []
     for name, splits in rows.items():
-        answers = _frequent_answers(splits["train"]) if "train" in splits else _AFFIRMED
+        test = list(_undecoded(splits["test"]))
+        metric = METRIC_OF_TASK[test[0]["task"]]
+        kinds = kinds_of(metric, test)
+        if "train" in splits:
+            answers = frequent_answers(metric, list(_undecoded(splits["train"])))
+        else:  # probes, each of which is for a yes or a no
+            answers = dict.fromkeys(kinds, "yes")
         decoding: Any = {"do_sample": False, "max_new_tokens": None}
         constants = made_by(CONSTANT_GUESS, _described(name, splits["test"]), decoding)
         files.append(folder / f"{name}.jsonl")
         folder.mkdir(parents=True, exist_ok=True)
-        test = splits["test"].cast_column("images", _UNDECODED)
-        lines = (prediction_line(row, answers[row["question_type"]], constants) for row in test)
+        asked = zip(test, kinds, strict=True)
+        lines = (prediction_line(row, answers[kind], constants) for row, kind in asked)
         write_json_lines(files[-1], lines)
     return files
-
-
-_AFFIRMED: defaultdict[str | None, str] = defaultdict(lambda: "yes")
-"""The answers of probes, which have no training rows: each question is for a yes or a no."""
-
-
-def _frequent_answers(rows: Any) -> dict[str | None, str]:
-    """The most frequent answer by question type; of boxes, the one with the median corners."""
-    if rows["task"][0] == "grounding":
-        sides = zip(rows["boxes"], rows["width"], strict=True)
-        shares = [[value / side for value in boxes[0]["points"]] for boxes, side in sides]
-        box = [statistics.median(values) for values in zip(*shares, strict=True)]
-        return {None: CODECS["llava"].write([("", box)], 1, 1)}
-    found: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
-    columns = (rows[name] for name in ("question_type", "source", "messages"))
-    for kind, source, messages in zip(*columns, strict=True):
-        found[kind][_compared(kind, source, messages[-1]["content"])] += 1
-    return {kind: answers.most_common(1)[0][0] for kind, answers in found.items()}
-
-
-def _compared(kind: str | None, source: str, answer: str) -> str:
-    """An answer as its source compares it: the range of a number, where it compares ranges."""
-    from rs_gpt4v.scoring import answers
-
-    if kind not in ("count", "area"):
-        return answer
-    forms: Any = [answers.form_of(name, source, kind, "source") for name in ("counts", "areas")]
-    (unit,) = answers.units([kind], *forms)
-    return answer if unit is None else answers.bucket(answer, unit) or answer
 
 
 def _table(runs: dict[str, list[Path]]) -> str:

@@ -72,9 +72,11 @@ _NAMES = {
 
 def kinds_of(metric: Metric, rows: Iterable[Row], rules: Rules = DEFAULT_RULES) -> list[Kind]:
     """What each row asks for; all the same where rows are no questions of different types."""
-    if metric.name != "rs_vqa":
-        return [Kind("all", None) for _ in rows]
-    return [_kind(row["source"], row["question_type"], rules) for row in rows]
+    if metric.name == "rs_vqa":
+        return [_kind(row["source"], row["question_type"], rules) for row in rows]
+    if metric.name == "rs_detection":
+        return [Kind(row["question_type"] or "all", None) for row in rows]
+    return [Kind("all", None) for _ in rows]
 
 
 def _kind(source: str, question_type: str | None, rules: Rules) -> Kind:
@@ -132,8 +134,8 @@ def _measured(metric: Metric, rows: Sequence[Row], replies: list[str], rules: Ru
     references = [row["references"] for row in rows]
     if metric.name == "rs_vqa":
         asked = [(row["source"], row["question_type"]) for row in rows]
-        counts = [answers.form_of("counts", *row, rules.counts) for row in asked]
-        areas = [answers.form_of("areas", *row, rules.areas) for row in asked]
+        counts: list[Any] = [answers.form_of("counts", *row, rules.counts) for row in asked]
+        areas: list[Any] = [answers.form_of("areas", *row, rules.areas) for row in asked]
         types = [kind or "all" for _, kind in asked]
         normalise: Any = rules.normalise
         return rs_vqa.measure(replies, references, types, counts, areas, normalise)
