@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from rs_gpt4v import NAME
 from rs_gpt4v.cli import app
 from rs_gpt4v.conversation import FEATURES
+from rs_gpt4v_evaluation.imports import import_results, read_results
 from rs_gpt4v_evaluation.imports.formats import Result
 from rs_gpt4v_evaluation.imports.matching import match
 from rs_gpt4v_evaluation.imports.rows import Rows
@@ -27,6 +29,7 @@ from rs_gpt4v_evaluation.predict.predictions import (
     Prediction,
     read_predictions,
 )
+from rs_gpt4v_evaluation.predict.turns import each_turn
 from rs_gpt4v_evaluation.score import score
 
 Row = dict[str, Any]
@@ -387,6 +390,9 @@ ASKED: list[Callable[[str], str]] = [
     lambda question: f"I see a Sentinel image. {question} Think hard.",
     lambda question: question.upper().rstrip("?"),
     lambda question: f"Question: {question}\nAnswer with a single word or phrase.",
+    lambda question: (
+        f"Here is a question about the image: {question}\nAnswer as briefly as possible."
+    ),
 ]
 
 
@@ -438,6 +444,42 @@ def test_published_damage_is_told_and_mended_only_on_demand(
     assert read_predictions(tmp_path / "p.jsonl")[0]["references"] == [text, "grass"]
     assert "damaged: 1 true answers hold" in run(theirs, *flags, "--repair")
     assert read_predictions(tmp_path / "p.jsonl")[0]["references"] == [mended, "grass"]
+
+
+@pytest.mark.parametrize("config", ["probe_presence", "scene_ucm", "conversation", "vqa"])
+def test_our_own_prompts_are_found_again(config: str, releases: Path, tmp_path: Path) -> None:
+    splits: Any = datasets.load_dataset(NAME, config, data_dir=str(releases))
+    rows = each_turn(splits["test"]).cast_column(
+        "images", datasets.List(datasets.Image(decode=False))
+    )
+    asked = [(row["images"][0]["path"], row["messages"][-2]["content"]) for row in rows]
+    items = [
+        {"image": Path(image).name, "question": question, "prediction": str(n)}
+        for n, (image, question) in enumerate(asked)
+    ]
+    theirs = read_results(others.write_lines(tmp_path / "r.jsonl", items[::-1]))
+    done = import_results(
+        theirs, config, "test", "paper", model="m", splits=splits, box_format="llava"
+    )
+    assert [int(line["prediction"]) for line in done.predictions] == list(range(len(items)))
+
+
+def test_lines_in_the_samples_of_an_exported_task_have_our_ids(
+    rows: list[Row], releases: Path, tmp_path: Path
+) -> None:
+    """lmms-eval logs each metric's value, which for a task of ours is a line of predictions."""
+    places = shuffled(len(rows))
+    items = []
+    for n in places:
+        line = {name: rows[n][name] for name in ("id", "references", "question_type")}
+        line |= {"prompt": rows[n]["question"], "prediction": others.reply(n, rows[n])}
+        asked = {"doc_id": n, "target": "?", "input": rows[n]["question"], "doc_hash": "0"}
+        items.append({**asked, "filtered_resps": line["prediction"], "oa": line, "aa": line})
+    theirs = others.write_lines(tmp_path / "samples.jsonl", items)
+    flags = ("--config", "vqa_lr", "--data-dir", releases, "--model", "m")
+    result = told(theirs, *flags, "--out", tmp_path / "p.jsonl")
+    assert (result["format"], result["matched_by"]) == ("lmms_eval", {"id": len(rows)})
+    assert replies(tmp_path / "p.jsonl") == expected(rows)
 
 
 def test_several_models_and_none_are_refused(

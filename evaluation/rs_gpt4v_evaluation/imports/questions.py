@@ -5,8 +5,8 @@ A question is never looked for inside another: "Is there a road?" stands in "Is 
 to the river?" too.
 
 >>> question = "[VQA] <image>\\n Is there a road? Answer the question using a single word."
->>> their_keys([question], ["vqa"])(question)
-('is there a road? answer the question using a single word', 'is there a road')
+>>> their_keys([question], ["vqa"])(question)[-1]
+'is there a road'
 """
 
 import re
@@ -18,6 +18,7 @@ from rs_gpt4v_evaluation.imports.damage import repaired
 
 TEMPLATES = {
     "vqa": templates.VQA,
+    "probe": templates.VQA,
     "grounding": templates.GROUNDING,
     "region_caption": templates.REGION_CAPTION,
     "detection": templates.DETECTION,
@@ -90,8 +91,8 @@ def their_keys(questions: Iterable[str], tasks: Sequence[str]) -> Callable[[str]
 
     @lru_cache(maxsize=1 << 17)
     def keys(question: str) -> tuple[str, ...]:
-        cleaned = _cleaned(question)
-        return tuple(dict.fromkeys(filter(None, map(normal, _bared(cleaned, tasks, frame)))))
+        bared = (repaired(question), *_bared(_cleaned(question), tasks, frame))
+        return tuple(dict.fromkeys(filter(None, map(normal, bared))))
 
     return keys
 

@@ -14,7 +14,7 @@ _SHOWN = 3  # of each kind; --json has all
 _ADVICE = {
     "equal rows": "--pair-equal takes them in the order of the file: no score changes by it, but "
     "intervals over images and pictures may",
-    "several rows": "they need an id, or the image and the question",
+    "several rows": "an id would tell which row; so would image and question, where they differ",
     "several replies": "take out all but one of them",
     "unknown question id": "is --questions the file that was answered?",
 }
