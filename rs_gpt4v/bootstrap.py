@@ -113,10 +113,13 @@ def _drawn(clusters: np.ndarray, resamples: int, seed: int) -> np.ndarray:
 def _summed_draws(draws: Iterator[np.ndarray], clusters: np.ndarray) -> np.ndarray:
     """The sums of each draw, which says how many times each cluster counts.
 
+    Many clusters add the same, as images with one question do: their draws are counted together.
     Products of matrices, of some draws at a time: the clusters are read once for all of them.
     """
-    blocks = iter(lambda: [*itertools.islice(draws, _AT_ONCE)], [])
-    return np.concatenate([np.array(block, float) @ clusters for block in blocks])
+    different, kinds = np.unique(clusters, axis=0, return_inverse=True)
+    counts = (np.bincount(kinds.ravel(), draw, len(different)) for draw in draws)
+    blocks = iter(lambda: [*itertools.islice(counts, _AT_ONCE)], [])
+    return np.concatenate([np.array(block) @ different for block in blocks])
 
 
 class Paired(NamedTuple):
