@@ -5,6 +5,7 @@ recognised by the names that its writer always writes; docs/evaluation.md says w
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -109,13 +110,20 @@ def _reply(value: Any, names: tuple[str, ...]) -> str:
 
 
 def _text(value: Any) -> str | None:
-    """A text, or a number as one; None where it is something else."""
+    """A text, or a number as one; None where it is something else.
+
+    Raises:
+        ItemError: It holds half a surrogate pair.
+    """
     if isinstance(value, str):
+        if not value.isascii() and _HALF_PAIR.search(value):
+            raise ItemError("no text", "it holds half a surrogate pair, which is no text")
         return value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return str(value) if is_number and not _is_nan(value) else None
 
 
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 _FAILED = "Failed to obtain answer"  # how VLMEvalKit begins what stands in place of a reply
 
 
@@ -124,8 +132,8 @@ def _is_nan(value: Any) -> bool:
 
 
 def _text_or_none(value: Any) -> str | None:
-    while isinstance(value, list) and len(value) == 1:
-        (value,) = value
+    while isinstance(value, list) and value:  # a row of several images is known by the first
+        value = value[0]
     if isinstance(value, dict):  # an image of a table of `datasets`, or of ms-swift
         value = value.get("path")
     return _text(value)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from rs_gpt4v_builders.folder.layout import SUFFIXES
 from rs_gpt4v_builders.folder.tables import items
 from rs_gpt4v_builders.sources.dialogues import ItemError
-from rs_gpt4v_builders.sources.reading import described, read_json
+from rs_gpt4v_builders.sources.reading import described, open_text, read_json
 from rs_gpt4v_evaluation.harnesses import vlmevalkit
 from rs_gpt4v_evaluation.imports.formats import Format, ImportingError, Item, Result, format_of
 from rs_gpt4v_evaluation.imports.matching import LeftOut
@@ -63,9 +63,12 @@ def _in_order(entries: list[tuple[str, Any]], number: str | None) -> list[tuple[
 
 def is_exported(path: Path) -> bool:
     """Whether it is a table of ours, with the replies that VLMEvalKit added."""
-    if path.suffix.lower() not in (".tsv", ".xlsx") or not path.is_file():
-        return False
-    return set(vlmevalkit.OURS) <= set(vlmevalkit.read_table(path, rows=0).columns)
+    suffix = path.suffix.lower()
+    if suffix == ".tsv":
+        with open_text(path) as file:
+            head = file.readline()
+        return all(name in head for name in vlmevalkit.OURS)
+    return suffix == ".xlsx" and {*vlmevalkit.OURS} <= {*vlmevalkit.read_table(path, 0).columns}
 
 
 def _result(format: Format, where: str, item: Any) -> Result | LeftOut:
