@@ -17,8 +17,10 @@ from transformers.utils import is_torchvision_available
 
 from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict
+from rs_gpt4v_evaluation.predict import blind as images
 from rs_gpt4v_evaluation.predict import predictor as module
 from rs_gpt4v_evaluation.predict.batches import image_keys, own_share, plan
+from rs_gpt4v_evaluation.predict.blind import blind_rows
 from rs_gpt4v_evaluation.predict.predictions import read_predictions
 from rs_gpt4v_evaluation.predict.turns import each_turn
 from rs_gpt4v_training.moe_lora import MoeLoraConfig, use_task
@@ -113,6 +115,31 @@ def test_same_replies_as_each_row_alone(
     for size in (1, 4, 16):
         assert replies(predictor, rows, tmp_path / f"{size}.jsonl", size, share=True) == alone
     assert "anew" not in capsys.readouterr().out
+
+
+def test_without_images_replies_are_the_same_in_any_batch(
+    checkpoint: Path, rows: datasets.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = Predictor(str(checkpoint), max_new_tokens=LONGEST)
+    blind = blind_rows(rows.select(range(0, len(rows), 3)), "none")
+    monkeypatch.setattr(images, "open_image", lambda *_: pytest.fail("an image is read"))
+    alone = replies(predictor, blind, tmp_path / "1.jsonl", 1, share=True)
+    assert len(set(alone)) > 1
+    assert replies(predictor, blind, tmp_path / "4.jsonl", 4, share=True) == alone
+    prompt = predictor.inputs([{**blind[0], "images": []}])["input_ids"]
+    assert predictor.processor.image_token_id not in prompt
+
+
+def test_a_model_that_needs_an_image_refuses_before_it_answers(
+    rows: datasets.Dataset, tmp_path: Path
+) -> None:
+    tiny_families.build("paligemma", tmp_path / "paligemma")
+    predictor = Predictor(str(tmp_path / "paligemma"), max_new_tokens=2)
+    out = tmp_path / "p.jsonl"
+    with pytest.raises(ValueError, match=r"row/0 has no image, and a paligemma .* --blind grey"):
+        replies(predictor, blind_rows(rows, "none"), out, 4, share=True)
+    assert not out.exists()
+    assert replies(predictor, blind_rows(rows, "grey"), out, 8, share=True)
 
 
 def test_each_image_is_read_once(

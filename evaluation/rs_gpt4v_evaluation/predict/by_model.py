@@ -53,6 +53,7 @@ def predict(
     Raises:
         InUseError: Another run writes ``out``.
         PredictionFileError: ``out`` was made by another model, from other rows or other settings.
+        ValueError: A row has no image, as in a blind run without any, and the model needs one.
     """
     process = processes()
     with locked(out) if process.is_main_process else nullcontext():
@@ -62,6 +63,7 @@ def predict(
         done = finished(out, constants)
         process.wait_for_everyone()  # before anyone adds to what the others read
         questions = _Questions(predictor, rows)
+        questions.refuse_without_image()
         batches = questions.batches(batch_size, share_images=share_images)
         missing = [
             batch for batch in batches if any(questions.ids[i] not in done for i in batch.places)
@@ -97,6 +99,15 @@ class _Questions:
         self.ids = list(rows["id"])
         self.keys = image_keys(rows)
         self.table: Any = rows.with_format("arrow")
+
+    def refuse_without_image(self) -> None:
+        """Raise where a row has no image, and the model needs one."""
+        row_id = next((one for one, key in zip(self.ids, self.keys, strict=True) if not key), None)
+        if row_id is not None and (why := self.predictor.why_not_without_image()):
+            raise ValueError(
+                f"{row_id} has no image, and {why}. A blind run of it can show grey or other "
+                "images: --blind grey, --blind other"
+            )
 
     def batches(self, size: int, *, share_images: bool) -> list[Batch]:
         """All batches, sharing images if the model allows it, which is tried out on a few rows."""

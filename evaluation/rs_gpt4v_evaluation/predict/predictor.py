@@ -133,8 +133,21 @@ class Predictor:
             return None
         return f"a {family} model's logits would change by {off:.2g}, of {plain.abs().max():.2g}"
 
-    def _generate(self, conversations: list[dict[str, Any]], **options: Any) -> tuple[Any, int]:
-        inputs = self.processor.apply_chat_template(
+    def why_not_without_image(self) -> str | None:
+        """Why this model answers no question without an image; None if it does. It is tried out."""
+        family = self.model.config.model_type
+        words = {"role": "user", "content": "Is there a road?"}
+        try:
+            inputs = self.inputs([{"messages": [words, words], "images": []}])
+        except (ValueError, TypeError, IndexError, KeyError) as error:
+            return f"a {family} model answers no question without an image ({error})"
+        if getattr(self.processor, "image_token_id", None) in inputs["input_ids"]:
+            return f"the chat template of this {family} model puts an image into every question"
+        return None
+
+    def inputs(self, conversations: list[dict[str, Any]]) -> Any:
+        """The prompts of conversations as the model reads them, padded on the left."""
+        return self.processor.apply_chat_template(
             [chat(conversation) for conversation in conversations],
             add_generation_prompt=True,
             tokenize=True,
@@ -142,6 +155,9 @@ class Predictor:
             return_tensors="pt",
             processor_kwargs={"padding": True},
         ).to(self.model.device, self.model.dtype)
+
+    def _generate(self, conversations: list[dict[str, Any]], **options: Any) -> tuple[Any, int]:
+        inputs = self.inputs(conversations)
         with self.route(self.model, [conversation["task"] for conversation in conversations]):
             tokens = self.model.generate(**inputs, **options, num_beams=1)
         return tokens, inputs["input_ids"].shape[1]
