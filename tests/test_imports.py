@@ -124,6 +124,21 @@ def test_a_file_without_ids_and_images_is_matched_by_its_order(
     assert replies(tmp_path / "p.jsonl") == expected(rows)
 
 
+def test_a_few_answers_in_order_are_no_order(
+    rows: list[Row], releases: Path, tmp_path: Path
+) -> None:
+    """Any file that begins with yes and no would fit a split that does."""
+    items = [{"predict": "x", "label": row["references"][0]} for row in rows]
+    flags = ("--config", "vqa_lr", "--data-dir", releases, "--model", "m")
+    out = ("--out", tmp_path / "p.jsonl")
+    few = others.write_lines(tmp_path / "few.jsonl", items[:3])
+    with pytest.raises(ValueError, match="do not tell the row, as 3 results are not the 99 rows"):
+        run(few, *flags, *out)
+    many = others.write_lines(tmp_path / "many.jsonl", items[:-1])
+    result = told(many, *flags, *out)
+    assert (result["matched_by"], result["missing"]) == ({IN_ORDER: 98}, [rows[-1]["id"]])
+
+
 @pytest.mark.parametrize("writer", [writer for _, writer in IN_THEIR_ORDER])
 def test_without_its_order_rows_that_ask_the_same_are_not_told_apart(
     writer: Callable[..., Row], rows: list[Row], releases: Path, tmp_path: Path
@@ -281,8 +296,10 @@ def test_a_running_number_is_no_id_of_the_release(
     items[7]["target"] = "no such answer"
     theirs = others.write_lines(tmp_path / "r.jsonl", items)
     flags = ("--config", "vqa_lr", "--data-dir", releases, "--model", "m")
-    with pytest.raises(ValueError, match="no result belongs to a row of vqa_lr/test"):
-        run(theirs, *flags, "--out", tmp_path / "p.jsonl")
+    few = others.write(tmp_path / "few.jsonl", rows, others.lhrs, range(4))
+    for file in (theirs, few):
+        with pytest.raises(ValueError, match="no result belongs to a row of vqa_lr/test"):
+            run(file, *flags, "--out", tmp_path / "p.jsonl")
 
 
 ODD: list[tuple[Any, str | None]] = [

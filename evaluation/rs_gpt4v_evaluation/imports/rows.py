@@ -1,6 +1,6 @@
 """The rows of a split as results of others are matched with them: by id, image and question."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
 
@@ -125,10 +125,12 @@ class Rows:
         """Whether the true answers of a file are just those of ``row``."""
         return self.references[row] == frozenset(map(normal, references))
 
-    def differ(self) -> bool:
-        """Whether rows can be told apart by question and answers: no such pair has most rows."""
-        pairs = Counter(zip(self._questions, self.references, strict=True))
-        return max(pairs.values(), default=0) * 2 <= len(self)
+    def told(self, row: int, question: bool, answers: bool) -> tuple[str, frozenset[str]]:
+        """What a file says of ``row`` if it states the question, the true answers, or both."""
+        return (
+            self._questions[row] if question else "",
+            self.references[row] if answers else frozenset(),
+        )
 
     def are_equal(self, rows: Iterable[int]) -> bool:
         """Whether rows ask and accept the same, so that a reply is worth the same for each."""
