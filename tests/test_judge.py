@@ -334,8 +334,8 @@ def test_more_fields_of_a_request(write: Any, tmp_path: Path) -> None:
 
 def test_predictions_that_cannot_be_judged(write: Any, tmp_path: Path) -> None:
     turns = write("turns", ["a"])
+    questions = write("vqa", ["yes"], task="vqa")
     others = {
-        "is for conversation and detail, not for task 'vqa'": write("vqa", ["yes"], task="vqa"),
         "another file has the same row": turns,
         "its adapter is 'x', that of conversation/0 is None": write(
             "other", ["a"], task="detail", adapter="x"
@@ -346,7 +346,11 @@ def test_predictions_that_cannot_be_judged(write: Any, tmp_path: Path) -> None:
         for message, file in others.items():
             with pytest.raises(PredictionFileError, match=message):
                 judge_files([turns, file], tmp_path / "out.jsonl", judge_at(server, tmp_path))
-    assert not server.bodies
+        with pytest.raises(PredictionFileError, match="is for conversation and detail, not for"):
+            judge_files([questions], tmp_path / "out.jsonl", judge_at(server, tmp_path))
+        assert not server.bodies
+        judge_files([questions, turns], tmp_path / "out.jsonl", judge_at(server, tmp_path))
+        assert len(server.bodies) == 1
 
 
 def test_a_file_without_any_score_says_why(write: Any, tmp_path: Path) -> None:

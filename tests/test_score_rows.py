@@ -14,6 +14,7 @@ from prediction_lines import row, write
 from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
+from rs_gpt4v_evaluation.predict.predictions import PredictionFileError
 
 
 def run(*arguments: object) -> str:
@@ -343,3 +344,20 @@ def test_a_group_with_a_task_of_one_image_has_the_intervals_of_the_others(tmp_pa
     assert captions["intervals"] == {}
     assert "No intervals: all rows are about one image" in captions["notes"][-1]
     assert questions["notes"] == []
+
+
+def test_files_of_dialogues_beside_others_are_left_out_and_named(tmp_path: Path) -> None:
+    dialogues = write(tmp_path / "detail.jsonl", [row(n, "detail") for n in (1, 2)])
+    questions = write(tmp_path / "vqa.jsonl", [row(n) for n in (1, 2)])
+    for verb in (("score",), ("report", "--out", tmp_path / "report.html")):
+        said = run(verb[0], dialogues, questions, *verb[1:])
+        assert f"{dialogues}: Rows of detail have no one right answer" in said
+        with pytest.raises(PredictionFileError, match="Rows of detail have no one right answer"):
+            run(verb[0], dialogues, *verb[1:])
+        with pytest.raises(PredictionFileError, match=r"detail\.jsonl: .*detail\.jsonl: "):
+            run(verb[0], dialogues, dialogues, *verb[1:])
+    judged = run(
+        *("judge", questions, dialogues, "--judge-model", "j", "--dry-run"),
+        *("--no-image", "--out", tmp_path / "judged.jsonl"),
+    )
+    assert "2 pairs: 2 requests" in judged

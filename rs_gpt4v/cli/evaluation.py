@@ -152,17 +152,13 @@ def score(
     With blind runs (`predict --blind`) among the files, also how much of each score the image adds.
     """
     from rs_gpt4v_evaluation.predict.predictions import read_predictions
-    from rs_gpt4v_evaluation.score import Rules, comparison, scores_of
+    from rs_gpt4v_evaluation.score import Rules, comparison, scores_of_files
     from rs_gpt4v_evaluation.score import tables as score_text
     from rs_gpt4v_evaluation.score.blind import blind_pairs, image_share
 
     rules = Rules(counts, normalise, strict_iou, skip_bad_boxes, areas)
     draws = resamples if intervals else 0
-    scores = [
-        scored
-        for file in files
-        for scored in scores_of(read_predictions(file), str(file), rules, draws)
-    ]
+    scores, left_out = scores_of_files(files, rules, draws)
     compared = [
         result
         for file in files
@@ -190,6 +186,8 @@ def score(
         typer.echo("\n".join(score_text.comparison_lines(result)))
     for pair, share in shares:
         typer.echo("\n".join(score_text.share_lines(pair, share)))
+    for note in left_out:
+        typer.echo(note)
 
 
 @app.command()
@@ -224,7 +222,7 @@ def report(
     from rs_gpt4v_evaluation.report import report as write
     from rs_gpt4v_evaluation.score import Rules
 
-    write(
+    left_out = write(
         files,
         out,
         training_log,
@@ -233,6 +231,8 @@ def report(
         rules=Rules(counts, normalise, strict_iou, skip_bad_boxes, areas),
         card=model_card,
     )
+    for note in left_out:
+        typer.echo(note)
     typer.echo(f"Report: {out}")
     if model_card:
         typer.echo(f"Model card: {model_card}")

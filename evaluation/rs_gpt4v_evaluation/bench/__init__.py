@@ -26,6 +26,7 @@ from rs_gpt4v_evaluation.bench.jobs import (
 from rs_gpt4v_evaluation.bench.machine import Meter, versions
 from rs_gpt4v_evaluation.bench.settings import FILE as SETTINGS
 from rs_gpt4v_evaluation.bench.settings import check, check_shared, keep
+from rs_gpt4v_evaluation.bench.table import overview
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predict.predictions import parts
 from rs_gpt4v_evaluation.report import report
@@ -190,12 +191,18 @@ def _write(
     results = results_of(files, blind, rules, resamples, out)
     results["model"]["revision"] = model["revision"]
     advance()
-    scored = {out / entry["predictions"] for entry in results["entries"] if entry["scores"]}
-    if scored:
-        shown = [file for file in files if file in scored]
+    if any(entry["scores"] for entry in results["entries"]):
         name = PurePath(model["adapter"] or model["name"]).name
         title = f"{name}: one model, every task"
-        report(shown, out / PAGE, title=title, resamples=resamples, rules=rules, label=name)
+        report(
+            files,
+            out / PAGE,
+            title=title,
+            resamples=resamples,
+            rules=rules,
+            label=name,
+            overview=overview(results),
+        )
         results["report"] = PAGE
     advance()
     results["run"] = {"versions": versions(), **run, "asked": _earlier(out) | run["asked"]}

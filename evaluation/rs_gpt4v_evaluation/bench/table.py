@@ -4,14 +4,18 @@ import shlex
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rs_gpt4v_evaluation.bench import Bench
 from rs_gpt4v_evaluation.metric import Metric
+from rs_gpt4v_evaluation.report.page import Overview
 from rs_gpt4v_evaluation.report.tables import TASKS, signed
 from rs_gpt4v_evaluation.rs_judge.measure import METRIC as JUDGE
 from rs_gpt4v_evaluation.score import METRICS
 from rs_gpt4v_evaluation.score.blind import SHOWN
 from rs_gpt4v_evaluation.score.results import Entry, Results
+
+if TYPE_CHECKING:
+    from rs_gpt4v_evaluation.bench import Bench
 
 _METRICS: dict[str, Metric] = {metric.name: metric for metric in (*METRICS, JUDGE)}
 _HEAD = ("", "n", "score", "95 % interval", "blind", "image's share")
@@ -22,14 +26,25 @@ _LEFT = (0, 3, 5)
 def lines(results: Results) -> Iterator[str]:
     """One line a task of a config: n, score, interval, the same blind, and the difference."""
     scored = [entry for entry in results["entries"] if entry["scores"]]
-    rows = [_HEAD, *(row for entry in scored for row in _rows(entry))]
+    rows = [_HEAD, *(row for entry in scored for row in _rows(entry, indent="  "))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     yield _line(_HEAD, widths)
     for heading, own in groupby(scored, key=_heading):
         yield heading
-        yield from (_line(row, widths) for entry in own for row in _rows(entry))
+        yield from (_line(row, widths) for entry in own for row in _rows(entry, indent="  "))
     yield ""
     yield from _notes(results)
+
+
+def overview(results: Results) -> Overview:
+    """The same for a page, on which each entry with scores has a table of its own."""
+    scored = [entry for entry in results["entries"] if entry["scores"]]
+    rows: list[tuple[int | None, Sequence[str]]] = []
+    for heading, own in groupby(enumerate(scored, start=1), key=lambda pair: _heading(pair[1])):
+        rows.append((None, [heading]))
+        for number, entry in own:
+            rows += [(number if row[0] else None, row) for row in _rows(entry)]
+    return Overview(_HEAD, rows, [*_notes(results)])
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:
@@ -45,12 +60,12 @@ def _heading(entry: Entry) -> str:
     return f"{TASKS[entry['task']]}: {_METRICS[entry['metric']].names([key])[key]}"
 
 
-def _rows(entry: Entry) -> Iterator[tuple[str, ...]]:
+def _rows(entry: Entry, indent: str = "") -> Iterator[tuple[str, ...]]:
     """The entry, and below it each blind run but the first."""
     key = entry["measure"]
     share = _METRICS[entry["metric"]].is_share(key)
     seen: tuple[str, ...] = (
-        f"  {name(entry)}",
+        f"{indent}{name(entry)}",
         f"{entry['n']:,}",
         _number(entry["scores"][key], share),
         _interval(entry["intervals"].get(key), share),
@@ -95,6 +110,23 @@ def _notes(results: Results) -> Iterator[str]:
         yield f"blind: the same model with {SHOWN[kind]}, on at most {most:,} images of each split."
     if runs:
         yield "image's share: how much more the same rows score with their image."
+    remarks: dict[str, list[str]] = {}
+    for entry in entries:
+        for remark in _remarks(entry):
+            remarks.setdefault(remark, []).append(name(entry))
+    yield from (f"{remark}: {', '.join(own)}." for remark, own in remarks.items())
+
+
+def _remarks(entry: Entry) -> Iterator[str]:
+    """What a reader must not miss of the score that stands for all."""
+    key, guess = entry["measure"], entry["most_frequent"]
+    if guess and entry["scores"][key] < guess["scores"].get(key, 0):
+        yield "Worse than always giving the most frequent answer"
+    gaps = [run["difference"][key] for run in entry["blind"].values()]
+    if any(gap["value"] <= 0 for gap in gaps):
+        yield "No better with the image than without it"
+    elif any(gap["interval"] and gap["interval"][0] <= 0 for gap in gaps):
+        yield "The image's share may be chance"
 
 
 def _drawn(entry: Entry) -> tuple[int, int]:
@@ -102,7 +134,7 @@ def _drawn(entry: Entry) -> tuple[int, int]:
     return (limit["images"], limit["seed"]) if limit else (0, 0)
 
 
-def ending(found: Bench, out: Path) -> Iterator[str]:
+def ending(found: "Bench", out: Path) -> Iterator[str]:
     """What was left out, where the results are, and what to do next."""
     by_reason: dict[str, list[str]] = {}
     for config, reason in found.absent.items():

@@ -39,11 +39,12 @@ class Pair:
 def read_pairs(files: Sequence[Path]) -> list[Pair]:
     """The pairs of all ``files``, in their order; a turn of a dialogue is a pair of its own.
 
-    Rows of other tasks beside them, as in a file of the group "all", are for `score`.
+    Rows of other tasks beside them, as in a file of the group "all" or in the files of a bench, are
+    for `score`.
 
     Raises:
-        PredictionFileError: A file is damaged or empty, of other tasks, of another model than the
-            first, or has an id that another has.
+        PredictionFileError: A file is damaged or empty, of another model than the first, or has an
+            id that another has; or all are of other tasks.
     """
     pairs: dict[str, Pair] = {}
     first: Prediction | None = None
@@ -51,21 +52,21 @@ def read_pairs(files: Sequence[Path]) -> list[Pair]:
         predictions = read_predictions(file)
         if not predictions:
             raise PredictionFileError(f"{file} holds no prediction")
-        dialogues = [row for row in predictions if row["task"] in GROUPS]
-        for prediction in dialogues or predictions:
+        for prediction in (row for row in predictions if row["task"] in GROUPS):
             first = first or prediction
             _check(file, prediction, first, pairs)
             pairs[prediction["id"]] = _pair(prediction)
+    if not pairs:
+        other = read_predictions(files[0])[0]
+        raise PredictionFileError(
+            f"{files[0]}, {other['id']}: a judge is for {' and '.join(GROUPS)}, not for task "
+            f"{other['task']!r}: use rs-gpt4v score"
+        )
     return list(pairs.values())
 
 
 def _check(file: Path, prediction: Prediction, first: Prediction, pairs: Mapping[str, Any]) -> None:
     where = f"{file}, {prediction['id']}"
-    if prediction["task"] not in GROUPS:
-        raise PredictionFileError(
-            f"{where}: a judge is for {' and '.join(GROUPS)}, not for task "
-            f"{prediction['task']!r}: use rs-gpt4v score"
-        )
     if prediction["id"] in pairs:
         raise PredictionFileError(f"{where}: another file has the same row; give one of them")
     for name in _ONE_MODEL:

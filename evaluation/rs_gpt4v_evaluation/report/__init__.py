@@ -10,7 +10,7 @@ from rs_gpt4v_evaluation.report.examples import PICTURES
 from rs_gpt4v_evaluation.report.groups import is_judged, read_groups
 from rs_gpt4v_evaluation.report.markdown import markdown
 from rs_gpt4v_evaluation.report.model_card import model_card
-from rs_gpt4v_evaluation.report.page import html
+from rs_gpt4v_evaluation.report.page import Overview, html
 from rs_gpt4v_evaluation.report.tables import table
 from rs_gpt4v_evaluation.report.training import read_training
 from rs_gpt4v_evaluation.score import DEFAULT_RULES, Rules
@@ -29,7 +29,8 @@ def report(
     rules: Rules = DEFAULT_RULES,
     card: Path | None = None,
     label: str | None = None,
-) -> None:
+    overview: Overview | None = None,
+) -> list[str]:
     """Write a report about ``predictions`` to ``out``; the same input gives the same bytes.
 
     A file is a column, labelled by its folder ("before" in ``before/vqa_hr.jsonl``). Files of one
@@ -48,11 +49,15 @@ def report(
         resamples: Draws for the 95 % intervals of the scores; 0 for none.
         rules: How replies are compared with the truth, as in `score`.
         label: What all columns are called, which are of one model then; None for their folders.
+        overview: A table of all scores, in place of the figures that a page has otherwise.
         card: Where to write the scores of the last file's model as metadata of a model card too.
+
+    Returns:
+        A line for each file that is not on the page: why none of its rows can be scored.
 
     Raises:
         OverwriteError: ``out`` or ``card`` is one of the files that are read.
-        PredictionFileError: A file is empty, damaged, or of a task without a metric.
+        PredictionFileError: A file is empty or damaged, or no row of all can be scored.
         ValueError: There are no predictions, or ``training_log`` is no trainer state.
     """
     if not predictions:
@@ -65,18 +70,20 @@ def report(
     if not predicted:
         raise ValueError("reviews files alone make no report: add the judged files")
     agreements = agreement_in([*judged, *reviews], resamples)
+    left_out: list[str] = []
     groups = [
         Group([_named(column, out.parent, label) for column in group.columns], group.is_part)
-        for group in read_groups(predicted, resamples, rules)
+        for group in read_groups(predicted, resamples, rules, left_out)
     ]
     tables = [table(group) for group in groups]
     if out.suffix == ".md":
         text = markdown(title, tables, training, agreements)
     else:
-        text = html(title, groups, tables, training, pictures, agreements)
+        text = html(title, groups, tables, training, pictures, agreements, overview)
     write_text(out, text)
     if card:
         write_text(card, model_card(groups))
+    return left_out
 
 
 def _named(column: Column, folder: Path, label: str | None) -> Column:

@@ -9,14 +9,21 @@ from typing import Any
 from rs_gpt4v.files import whole_lines
 from rs_gpt4v_evaluation.judge.pointwise import judged_lines
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
-from rs_gpt4v_evaluation.predict.predictions import read_predictions
+from rs_gpt4v_evaluation.predict.predictions import (
+    Prediction,
+    PredictionFileError,
+    read_predictions,
+)
 from rs_gpt4v_evaluation.report.columns import Column, Group, task_column
 from rs_gpt4v_evaluation.report.judged import judged_column
-from rs_gpt4v_evaluation.score import score_of, tasks_of
+from rs_gpt4v_evaluation.score import is_scored, score_of, tasks_of, why_not_scored
 
 
 def read_groups(
-    paths: Sequence[Path], resamples: int = 0, rules: Rules = DEFAULT_RULES
+    paths: Sequence[Path],
+    resamples: int = 0,
+    rules: Rules = DEFAULT_RULES,
+    left_out: list[str] | None = None,
 ) -> list[Group]:
     """The groups of predictions files and of judged ones, in the order of their first files.
 
@@ -27,13 +34,18 @@ def read_groups(
         paths: Predictions files, and files that `rs-gpt4v judge` wrote.
         resamples: For the bootstrap of the intervals; 0 for none.
         rules: How replies are compared with the truth.
+        left_out: Gets a line for each file without a row that can be scored.
 
     Raises:
-        PredictionFileError: A file is empty, damaged, or of a task without a metric.
+        PredictionFileError: A file is empty or damaged, no row of all can be scored, or a file of
+            dialogues is not in the judged ones beside it.
     """
     groups: dict[tuple[str, ...], list[Column]] = defaultdict(list)
-    for column in _columns(paths, resamples, rules):
+    unscored = [] if left_out is None else left_out
+    for column in _columns(paths, resamples, rules, unscored):
         groups[(*_rows(column), column.score["task"])].append(column)
+    if not groups:
+        raise PredictionFileError(". ".join(unscored))
     parts = Counter(_rows(columns[0]) for columns in groups.values())
     return [
         Group(_labelled(columns), is_part=parts[_rows(columns[0])] > 1)
@@ -46,7 +58,9 @@ def _rows(column: Column) -> tuple[str, str, str]:
     return dataset["config"], dataset["split"], dataset["protocol"]
 
 
-def _columns(paths: Sequence[Path], resamples: int, rules: Rules) -> Iterator[Column]:
+def _columns(
+    paths: Sequence[Path], resamples: int, rules: Rules, left_out: list[str]
+) -> Iterator[Column]:
     pool: dict[Any, Any] = {}
     judged = {path: judged_lines(path) for path in paths if is_judged(path)}
     answers = {_answer(line, line["answer"]) for lines in judged.values() for line in lines}
@@ -54,17 +68,31 @@ def _columns(paths: Sequence[Path], resamples: int, rules: Rules) -> Iterator[Co
         if path in judged:
             yield judged_column(judged[path], path, resamples, pool)
         else:
-            yield from _predicted(path, answers, resamples, rules, pool)
+            predictions = read_predictions(path)
+            if predictions and _is_in(answers, predictions):
+                continue
+            if predictions and not is_scored(predictions):
+                why = f"{path}: {why_not_scored(predictions, str(path))}"
+                if judged:  # but not these replies, or not any more
+                    raise PredictionFileError(why)
+                left_out.append(why)
+            else:
+                yield from _predicted(path, predictions, resamples, rules, pool)
+
+
+def _is_in(judged: set[Any], predictions: Sequence[Prediction]) -> bool:
+    """Whether a judge has scored all these replies, which are in its column then."""
+    return judged.issuperset(_answer(row, row["prediction"]) for row in predictions)
 
 
 def _predicted(
-    path: Path, judged: set[Any], resamples: int, rules: Rules, pool: dict[Any, Any]
+    path: Path,
+    predictions: list[Prediction],
+    resamples: int,
+    rules: Rules,
+    pool: dict[Any, Any],
 ) -> Iterator[Column]:
-    """A column for each task of a predictions file; none if all its answers are ``judged``."""
-    predictions = read_predictions(path)
-    answers = (_answer(prediction, prediction["prediction"]) for prediction in predictions)
-    if predictions and judged.issuperset(answers):
-        return
+    """A column for each task of a predictions file."""
     tasks = tasks_of(predictions, str(path), rules)
     absent = predictions[0]["dataset"]["rows"] - len(predictions)
     for task in tasks:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -20,6 +21,18 @@ from rs_gpt4v_evaluation.report.training import Training
 _HERE = Path(__file__).parent
 
 
+class Overview(NamedTuple):
+    """A table of all scores, before everything else on the page.
+
+    ``rows`` are texts under ``head``, each with the number of its table, from 1; None where there
+    is none. ``notes`` stand below.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[tuple[int | None, Sequence[str]]]
+    notes: Sequence[str]
+
+
 def html(
     title: str,
     groups: Sequence[Group],
@@ -27,6 +40,7 @@ def html(
     training: Training | None,
     pictures: int,
     agreements: Agreements = NO_AGREEMENTS,
+    overview: Overview | None = None,
 ) -> str:
     """The page; ``tables`` are those of ``groups``, ``pictures`` as in `report`."""
     script = (_HERE / "browser.js").read_text(encoding="utf-8")
@@ -35,6 +49,7 @@ def html(
         .get_template("page.html.jinja")
         .render(
             title=title,
+            overview=overview,
             training=training,
             tables=tables,
             charts=[charts(table) for table in tables],

@@ -115,6 +115,32 @@ def scores_of(
     return [score_of(task, file, absent, resamples) for task in tasks]
 
 
+def scores_of_files(
+    files: Sequence[Path], rules: Rules = DEFAULT_RULES, resamples: int = 0
+) -> tuple[list[Score], list[str]]:
+    """The scores of all ``files``, and why those without a row that can be scored have none.
+
+    Raises:
+        PredictionFileError: As `tasks_of` does; or no file can be scored.
+    """
+    scores: list[Score] = []
+    left_out: list[str] = []
+    for file in files:
+        predictions = read_predictions(file)
+        if len(files) > 1 and predictions and not is_scored(predictions):
+            left_out.append(f"{file}: {why_not_scored(predictions, str(file))}")
+        else:
+            scores += scores_of(predictions, str(file), rules, resamples)
+    if not scores:
+        raise PredictionFileError(". ".join(left_out))
+    return scores, left_out
+
+
+def why_not_scored(predictions: Sequence[Prediction], file: str) -> str:
+    """Why rows without a metric have no score."""
+    return ". ".join(unscored(dict.fromkeys(row["task"] for row in predictions), file))
+
+
 def score_of(task: Task, file: str, missing: int, resamples: int = 0) -> Score:
     """The score of one task, of whose file ``missing`` rows have no prediction."""
     measured, about = task.measured, images(task.rows)
@@ -219,6 +245,11 @@ def _task(
         return Task(name, metric, rows, metric.measure(rows, rules), problems, also)
     except ValueError as error:
         raise PredictionFileError(f"{file}: {error}") from error
+
+
+def is_scored(predictions: Sequence[Prediction]) -> bool:
+    """Whether any row has a metric, so that `tasks_of` finds a task."""
+    return any(_CLAIMS in row or metric_of(row["task"]) for row in predictions)
 
 
 def metric_of(task: str) -> Metric | None:
