@@ -13,6 +13,7 @@ from rs_gpt4v.cli import app
 from rs_gpt4v.cli.common import data_root
 from rs_gpt4v_builders.export import FORMATS
 from rs_gpt4v_evaluation.harnesses import HARNESSES
+from rs_gpt4v_evaluation.imports.formats import NAMES
 from rs_gpt4v_generation.products import PRODUCTS
 
 VERBS = (
@@ -55,7 +56,11 @@ def test_help_names_every_verb() -> None:
 
 def test_help_names_all_that_can_be_chosen() -> None:
     """Written by hand: to import the lists would make every verb start a second later."""
-    for verb, choices in (("generate", PRODUCTS), ("export", [*FORMATS, *HARNESSES])):
+    for verb, choices in (
+        ("generate", PRODUCTS),
+        ("export", [*FORMATS, *HARNESSES]),
+        ("import", NAMES),
+    ):
         words = set(re.findall(r"\w+", run(verb, "--help")))
         assert set(choices) <= words, verb
 
