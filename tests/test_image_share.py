@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.metric import Rules
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions
+from rs_gpt4v_evaluation.report import report
 from rs_gpt4v_evaluation.score import METRIC_OF_TASK, score
 from rs_gpt4v_evaluation.score.blind import ImageShare, blind_pairs, image_share
 from rs_gpt4v_evaluation.score.most_frequent import most_frequent
@@ -139,6 +140,25 @@ def test_a_rate_of_yes_is_neither_better_nor_worse(tmp_path: Path) -> None:
     (task,) = image_share(seen, blind, resamples=0)
     assert task.scores["yes_rate"].difference == -0.5
     assert task.scores["yes_rate"].words == ""
+
+
+def test_a_report_shows_seen_and_blind_with_their_difference(
+    seen: Path, blind: Path, tmp_path: Path
+) -> None:
+    report([seen, blind], tmp_path / "r.md", resamples=200, card=tmp_path / "card.md")
+    text = (tmp_path / "r.md").read_text()
+    assert "seen: with the image and with a grey image, 6 rows" in text
+    assert (
+        "| All questions (OA) | 100.0\u00a0% | 66.7\u00a0% | +33.3 (0.0 to +50.0) | 66.7\u00a0% "
+        "| the difference may be chance |"
+    ) in text
+    # The blind run comes first, so that the page is about the other and their difference positive.
+    assert re.search(r"\| All questions .* \| \+33\.3 \|$", text, re.MULTILINE)
+    card = (tmp_path / "card.md").read_text()
+    assert "rs_vqa" in card
+    assert "blind:grey" not in card
+    report([blind, seen], tmp_path / "r.html")
+    assert "seen: with the image and with a grey image" in (tmp_path / "r.html").read_text()
 
 
 # --- The constant guess ----------------------------------------------------------------------

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rs_gpt4v.files import refuse_overwriting, relative, write_text
 from rs_gpt4v_evaluation.judge.agreement import agreement_in, is_reviews
-from rs_gpt4v_evaluation.report.columns import Column, Group
+from rs_gpt4v_evaluation.report.columns import Column
 from rs_gpt4v_evaluation.report.examples import PICTURES
 from rs_gpt4v_evaluation.report.groups import is_judged, read_groups
 from rs_gpt4v_evaluation.report.markdown import markdown
@@ -72,7 +72,7 @@ def report(
     agreements = agreement_in([*judged, *reviews], resamples)
     left_out: list[str] = []
     groups = [
-        Group([_named(column, out.parent, label) for column in group.columns], group.is_part)
+        group._replace(columns=[_named(column, out.parent, label) for column in group.columns])
         for group in read_groups(predicted, resamples, rules, left_out)
     ]
     tables = [table(group) for group in groups]

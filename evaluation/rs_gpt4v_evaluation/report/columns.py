@@ -1,6 +1,6 @@
 """What a report is about: files as columns of rows, and those of one split as a group."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from rs_gpt4v.boxes import Points
 from rs_gpt4v_evaluation.metric import Mark, Metric
 from rs_gpt4v_evaluation.predict.predictions import Decoding, Prediction
 from rs_gpt4v_evaluation.score import Score, Task, is_sample
+from rs_gpt4v_evaluation.score.blind import TaskShare, is_blind
 
 
 class Row(NamedTuple):
@@ -81,14 +82,21 @@ class Column(NamedTuple):
     rows: list[Row]
 
 
+def is_blind_column(column: Column) -> bool:
+    """Whether its replies were made without the rows' own images."""
+    return is_blind(column.score["dataset"])
+
+
 class Group(NamedTuple):
     """The files of one config, split, protocol and task, which are compared with each other.
 
-    ``is_part`` says whether other tasks of the same config, split and protocol have groups.
+    ``is_part`` says whether other tasks of the same config, split and protocol have groups;
+    ``shares`` how much of a column's scores comes from the image, by its label, for each blind run.
     """
 
     columns: list[Column]
     is_part: bool = False
+    shares: Sequence[tuple[str, TaskShare]] = ()
 
     @property
     def last(self) -> Column:

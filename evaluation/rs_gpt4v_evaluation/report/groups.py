@@ -14,9 +14,10 @@ from rs_gpt4v_evaluation.predict.predictions import (
     PredictionFileError,
     read_predictions,
 )
-from rs_gpt4v_evaluation.report.columns import Column, Group, task_column
+from rs_gpt4v_evaluation.report.columns import Column, Group, is_blind_column, task_column
 from rs_gpt4v_evaluation.report.judged import judged_column
 from rs_gpt4v_evaluation.score import is_scored, score_of, tasks_of, why_not_scored
+from rs_gpt4v_evaluation.score.blind import TaskShare, blind_pairs, image_share
 
 
 def read_groups(
@@ -47,9 +48,32 @@ def read_groups(
     if not groups:
         raise PredictionFileError(". ".join(unscored))
     parts = Counter(_rows(columns[0]) for columns in groups.values())
+    shares = _shares(paths, resamples, rules)
     return [
-        Group(_labelled(columns), is_part=parts[_rows(columns[0])] > 1)
-        for columns in groups.values()
+        _group(columns, shares, is_part=parts[_rows(columns[0])] > 1) for columns in groups.values()
+    ]
+
+
+Shares = list[tuple[Path, TaskShare]]
+
+
+def _group(columns: list[Column], shares: Shares, *, is_part: bool) -> Group:
+    """A group, its blind runs first: the last column is what a page is most about."""
+    labelled = sorted(_labelled(columns), key=lambda column: not is_blind_column(column))
+    labels = {(Path(c.score["file"]), c.score["task"]): c.label for c in labelled}
+    own = [
+        (labels[seen, share.task], share) for seen, share in shares if (seen, share.task) in labels
+    ]
+    return Group(labelled, is_part=is_part, shares=own)
+
+
+def _shares(paths: Sequence[Path], resamples: int, rules: Rules) -> Shares:
+    """How much of the scores of a file comes from the image, for each blind run beside it."""
+    files = [path for path in paths if not is_judged(path)]
+    return [
+        (seen, share)
+        for seen, blind in blind_pairs(files)
+        for share in image_share(read_predictions(seen), read_predictions(blind), rules, resamples)
     ]
 
 

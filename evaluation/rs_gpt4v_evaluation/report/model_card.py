@@ -7,7 +7,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.metric import Metric
-from rs_gpt4v_evaluation.report.columns import Column, Group
+from rs_gpt4v_evaluation.report.columns import Column, Group, is_blind_column
 from rs_gpt4v_evaluation.report.tables import score_names
 
 # The Hub's names, where it has one for the task; what it calls models that take an image and text
@@ -27,14 +27,14 @@ def model_card(groups: Sequence[Group]) -> str:
     """The head of a README.md, between two lines of ``---``.
 
     It is about one model: that of the last column of the last group. Files of other models or
-    adapters, or of other weights under the same name, are left out.
+    adapters, or of other weights under the same name, are left out, and so are blind runs.
     """
     last = groups[-1].last
     columns = [column for group in groups for column in group.columns]
     results = [
         result
         for column in columns
-        if _model(column) == _model(last)
+        if _model(column) == _model(last) and not is_blind_column(column)
         for result in _results(column)
     ]
     adapter, model = last.score["adapter"], last.score["model"]

@@ -1,6 +1,6 @@
 """The scores of a group as rows of text, for any page: names, formats, differences, warnings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from rs_gpt4v_evaluation.metric import Metric
@@ -9,6 +9,7 @@ from rs_gpt4v_evaluation.report import paper
 from rs_gpt4v_evaluation.report.columns import Column, Group, rows_of
 from rs_gpt4v_evaluation.report.guesses import baseline, guessing, is_guess
 from rs_gpt4v_evaluation.report.judged import judge_of, judge_warnings
+from rs_gpt4v_evaluation.score.blind import SHOWN, TaskShare
 from rs_gpt4v_evaluation.score.most_frequent import MostFrequent
 
 NONE = "\N{EN DASH}"
@@ -57,7 +58,7 @@ class Table(NamedTuple):
     """All that a page says of a group in words and numbers.
 
     ``paper`` holds the paper's tables, each with its lines; ``counts`` what stands under the
-    scores, a text a column.
+    scores, a text a column; ``shares`` a heading and a table for each blind run, head first.
     """
 
     group: Group
@@ -70,6 +71,7 @@ class Table(NamedTuple):
     warnings: list[str]
     paper: list[tuple[paper.Beside, list[PaperLine]]]
     paper_note: str
+    shares: list[tuple[str, list[list[str]]]]
 
     @property
     def labels(self) -> list[str]:
@@ -132,7 +134,34 @@ def table(group: Group) -> Table:
         warnings=_warnings(group.columns),
         paper=[(printed, _paper_lines(printed)) for printed in beside],
         paper_note=paper.figure_note(scores[0]),
+        shares=_share_tables(group),
     )
+
+
+def _share_tables(group: Group) -> list[tuple[str, list[list[str]]]]:
+    """Of each blind run a heading, and a table with its head: seen, blind, their difference."""
+    return [
+        (
+            f"{label}: with the image and with {SHOWN[share.shown]}, {share.n:,} rows",
+            [*_share_lines(group.metric, share)],
+        )
+        for label, share in group.shares
+    ]
+
+
+def _share_lines(metric: Metric, share: TaskShare) -> Iterator[list[str]]:
+    difference = f"seen minus blind {metric.unit}".strip()
+    yield ["", "seen", "blind", difference, share.guess.name if share.guess else "guess", ""]
+    for key, name in metric.names(share.scores).items():
+        own, is_share = share.scores[key], metric.is_share(key)
+        factor, digits = (100, 1) if is_share else (1, 3)
+        change = signed(factor * own.difference, digits)
+        if own.low is not None and own.high is not None:
+            change += (
+                f" ({signed(factor * own.low, digits)} to {signed(factor * own.high, digits)})"
+            )
+        values = [shown(value, is_share) for value in (own.seen, own.blind)]
+        yield [name, *values, change, shown(own.guess, is_share), own.words]
 
 
 def score_names(columns: Sequence[Column]) -> dict[str, str]:
