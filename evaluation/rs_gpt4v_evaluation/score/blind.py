@@ -12,7 +12,7 @@ from rs_gpt4v_evaluation.predict.predictions import (
     PredictionFileError,
     first_prediction,
 )
-from rs_gpt4v_evaluation.score import Task, images, metric_of, tasks_of
+from rs_gpt4v_evaluation.score import Task, images, is_scored, tasks_of
 from rs_gpt4v_evaluation.score.comparison import check_same_truth
 from rs_gpt4v_evaluation.score.most_frequent import MostFrequent, most_frequent
 
@@ -117,7 +117,7 @@ def image_share(
     if not rows:
         raise PredictionFileError("a blind run and one with images have no row in common")
     own = [by_id[row["id"]] for row in rows]
-    if not any("claims" in row or metric_of(row["task"]) for row in rows):
+    if not is_scored(rows):
         return []
     names = "the run with images", "the blind run"
     check_same_truth(own, rows, names)
