@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from typer.testing import CliRunner
 
 from rs_gpt4v import NAME, records
 from rs_gpt4v.adapt import Adaption
 from rs_gpt4v.adapt_objects import classes_of, occurrence
 from rs_gpt4v.adapt_probes import POSITIVES, presence, relation
+from rs_gpt4v.cli import app
 from rs_gpt4v.object_classes import CONFUSED, in_words
 from rs_gpt4v_builders import CONFIGS, GROUPS
 from rs_gpt4v_builders.sources.reading import AnnotationError
@@ -289,6 +291,48 @@ def test_training_on_probes_is_refused(releases: Path) -> None:
 def test_a_number_of_probes_that_is_none_is_refused(value: Any, reason: str) -> None:
     with pytest.raises(ValueError, match=f"probes_per_image=.*{reason}"):
         datasets.load_dataset(NAME, "probe_presence", sample=True, probes_per_image=value)
+
+
+@pytest.mark.parametrize(
+    ("config", "options"),
+    [("cap_ucm", {}), ("captioning", {}), ("detect_dior", {}), ("folder", {"tasks": ("count",)})],
+)
+def test_a_number_of_probes_is_for_probes_alone(config: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"probes_per_image=5: .*not for '{config}', which has no"):
+        datasets.load_dataset(NAME, config, probes_per_image=5, **options)
+
+
+def said(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [*map(str, arguments)])
+    if result.exception:
+        raise result.exception
+    return result.stdout
+
+
+def test_verbs_take_the_number_of_probes_for_the_configs_that_have_some(
+    releases: Path, tmp_path: Path
+) -> None:
+    where = ("--data-dir", releases, "--probes-per-image", 1)
+    expected: Any = datasets.load_dataset(
+        NAME, "probe_presence", data_dir=str(releases), probes_per_image=1, split="test"
+    )
+    built = said("build", "probe_presence", "cap_sydney", *where)
+    assert f"probe_presence: test {len(expected):,}\n" in built
+    assert "cap_sydney: train" in built
+    with pytest.raises(ValueError, match="not for 'cap_sydney', which has no probes: leave it out"):
+        said("build", "cap_sydney", *where)
+    out = tmp_path / "tasks"
+    said("export", "lmms_eval", out, "probe_presence", "cap_sydney", *where)
+    for config, is_limited in (("probe_presence", True), ("cap_sydney", False)):
+        tasks = [file.read_text() for file in out.glob(f"*{config}*.yaml")]
+        assert {'"probes_per_image": 1' in task for task in tasks} == {is_limited}
+
+
+def test_verbs_take_the_number_of_probes_of_own_boxes(tmp_path: Path) -> None:
+    root = coco(tmp_path / "own", "test", [["ship", "cow"], []], ["ship", "cow", "pig"])
+    where = ("folder", "--data-dir", root, "--tasks", "probe_relation", "--probes-per-image")
+    assert "folder: test 4\n" in said("build", *where, 2)
+    assert "folder: test 2\n" in said("build", *where, 1)
 
 
 def coco(root: Path, split: str, images: list[list[str]], names: list[str]) -> Path:

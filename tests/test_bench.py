@@ -161,6 +161,7 @@ class _Counting:
         ({"seed": 1}, "--seed 0, and this is 1"),
         ({"protocol": "release"}, "--protocol paper, and this is release"),
         ({"max_new_tokens": 5}, "--max-new-tokens 4, and this is 5"),
+        ({"probes_per_image": 1}, "--probes-per-image none, and this is 1"),
         ({"box_format": "qwen_vl"}, "--box-format llava, and this is qwen_vl"),
     ],
 )

@@ -3,7 +3,7 @@
 To add a source, see CONTRIBUTING. Other packages add theirs by `rs_gpt4v_builders.plug_ins`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -122,6 +122,14 @@ OBJECT_SOURCES = (dior.SOURCE, dior.ORIENTED)
 def members(name: str) -> tuple[str, ...]:
     """The configs that the config or group ``name`` is made of."""
     return GROUPS.get(name, (name,))
+
+
+def asks_probes(name: str, tasks: Iterable[str] | None = None) -> bool:
+    """Whether a config or group has probes; "folder" has those of its ``tasks``."""
+    if name == "folder":
+        return not set(tasks or ()).isdisjoint(GROUPS["probes"])
+    probes = (adapt_probes.presence, adapt_probes.relation)
+    return any(config_of(member).adapt in probes for member in members(name))
 
 
 RESERVED = (*CONFIGS, *GROUPS, "folder")

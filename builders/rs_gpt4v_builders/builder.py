@@ -30,6 +30,7 @@ from rs_gpt4v_builders import (
     DEFAULT_CONFIG,
     GROUPS,
     Config,
+    asks_probes,
     config_of,
     members,
     other_names,
@@ -442,14 +443,36 @@ def _check_options(config_name: str, options: dict[str, Any]) -> None:
     for name, kind in _TYPES.items():
         if name in options and type(options[name]) is not kind:
             raise ValueError(f"{name}={options[name]!r}: expected {_TYPE_WORDS[kind]}")
-    if options.get("probes_per_image", 1) < 1:
-        raise ValueError(f"probes_per_image={options['probes_per_image']}: expected 1 or more")
+    _check_probes(config_name, options)
     check_choices(options)
     _conversion(options)
     given = {name: options[name] for name in _OF_FOLDER if name in options}
     if given and config_name != FOLDER:
         raise ValueError(f"{', '.join(given)}: for the config {FOLDER!r}, not {config_name!r}")
     check_folder_options(FolderOptions(**given))
+
+
+def _check_probes(config_name: str, options: Mapping[str, Any]) -> None:
+    number = options.get("probes_per_image")
+    if number is None:
+        return
+    if number < 1:
+        raise ValueError(f"probes_per_image={number}: expected 1 or more")
+    if not asks_probes(config_name, options.get("tasks")):
+        raise ValueError(
+            f"probes_per_image={number}: for {', '.join(GROUPS['probes'])} and for {FOLDER!r} with "
+            f"these among its tasks, not for {config_name!r}, which has no probes: leave it out"
+        )
+
+
+def options_of(config: str, configs: Iterable[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``config`` takes of the options that are given for all ``configs``.
+
+    ``probes_per_image`` is for those with probes. Where none has any it stays, to be refused.
+    """
+    with_probes = [name for name in configs if asks_probes(name, options.get("tasks"))]
+    left_out = "probes_per_image" if with_probes and config not in with_probes else ""
+    return {name: value for name, value in options.items() if name != left_out}
 
 
 def _conversion(options: Mapping[str, Any]) -> Conversion:

@@ -48,6 +48,10 @@ Bands = Annotated[
     str | None,
     typer.Option(help="Bands to use of many-band images: 3,2,1 (red, green, blue) or 1."),
 ]
+ProbesPerImage = Annotated[
+    int | None,
+    typer.Option(min=1, help="Most classes, or pairs, that probes ask about in an image (3)."),
+]
 ExcludeLeaks = Annotated[
     bool, typer.Option("--exclude-leaks", help="Omit training rows whose image is a test image.")
 ]
@@ -416,11 +420,11 @@ def row_options(
     bands: str | None,
     **more: Any,
 ) -> dict[str, Any]:
-    """The options of a verb that reads rows, as ``load_dataset`` takes them."""
+    """The options of a verb that reads rows, as ``load_dataset`` takes them; ``more`` if given."""
     return {
         "data_dir": data_root(data_dir, sample=sample),
         "sample": sample,
         "on_missing": on_missing,
         **conversion(stretch, bands),
-        **more,
+        **{name: value for name, value in more.items() if value is not None},
     }

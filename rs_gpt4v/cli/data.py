@@ -167,6 +167,7 @@ def build(
     exclude_leaks: common.ExcludeLeaks = False,
     stretch: common.Stretch = None,
     bands: common.Bands = None,
+    probes_per_image: common.ProbesPerImage = None,
     num_proc: Annotated[int | None, typer.Option(min=1, help="Number of processes.")] = None,
     *,
     folder: common.FolderOptions,
@@ -179,12 +180,18 @@ def build(
     """
     from datasets import load_dataset
 
+    from rs_gpt4v_builders.builder import options_of
+
     options = common.row_options(
-        data_dir, sample, on_missing, stretch, bands, protocol=protocol, **folder
+        *(data_dir, sample, on_missing, stretch, bands),
+        protocol=protocol,
+        probes_per_image=probes_per_image,
+        **folder,
     )
     for config in configs:
+        own = options_of(config, configs, options)
         rows: Any = load_dataset(
-            NAME, config, num_proc=num_proc, exclude_leaks=exclude_leaks, **options
+            NAME, config, num_proc=num_proc, exclude_leaks=exclude_leaks, **own
         )
         counts = "  ".join(f"{split} {part.num_rows:,}" for split, part in rows.items())
         typer.echo(f"{config}: {counts}")
@@ -432,6 +439,7 @@ def export(
     exclude_leaks: common.ExcludeLeaks = False,
     stretch: common.Stretch = None,
     bands: common.Bands = None,
+    probes_per_image: common.ProbesPerImage = None,
     images: Annotated[
         str, typer.Option(help="How to place images: copy, hardlink or symlink.")
     ] = "copy",
@@ -467,7 +475,10 @@ def export(
         exclude_leaks=exclude_leaks,
         images_from=folder.pop("images", None),
         **common.row_options(
-            data_dir, sample, on_missing, stretch, bands, protocol=protocol, **folder
+            *(data_dir, sample, on_missing, stretch, bands),
+            protocol=protocol,
+            probes_per_image=probes_per_image,
+            **folder,
         ),
     )
     typer.echo(f"Exported: {written}")

@@ -31,6 +31,7 @@ def predict(
     on_missing: common.OnMissing = "raise",
     stretch: common.Stretch = None,
     bands: common.Bands = None,
+    probes_per_image: common.ProbesPerImage = None,
     batch_size: common.BatchSize = 8,
     max_new_tokens: Annotated[
         int | None,
@@ -70,7 +71,10 @@ def predict(
 
     common.keep_inputs([out], [Path(model), Path(adapter) if adapter else None], data_dir)
     options = common.row_options(
-        data_dir, sample, on_missing, stretch, bands, protocol=protocol, **folder
+        *(data_dir, sample, on_missing, stretch, bands),
+        protocol=protocol,
+        probes_per_image=probes_per_image,
+        **folder,
     )
     builder: Any = load_dataset_builder(NAME, config, **options)
     longest = max_new_tokens or longest_reply(out, builder.tasks)

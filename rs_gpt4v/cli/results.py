@@ -38,6 +38,7 @@ def bench(
     on_missing: common.OnMissing = "raise",
     stretch: common.Stretch = None,
     bands: common.Bands = None,
+    probes_per_image: common.ProbesPerImage = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Ask about this many images of each split, drawn.")
     ] = None,
@@ -79,7 +80,10 @@ def bench(
     if server and adapter:
         raise ValueError("--server answers with what it has loaded: leave --adapter out")
     options = common.row_options(
-        data_dir, sample, on_missing, stretch, bands, protocol=protocol, **folder
+        *(data_dir, sample, on_missing, stretch, bands),
+        protocol=protocol,
+        probes_per_image=probes_per_image,
+        **folder,
     )
     log = out / "bench.log"
     out.mkdir(parents=True, exist_ok=True)
@@ -235,6 +239,7 @@ def import_(
     sample: common.Sample = False,
     protocol: common.Protocol = "paper",
     on_missing: common.OnMissing = "raise",
+    probes_per_image: common.ProbesPerImage = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, with all that is left out.")
     ] = False,
@@ -265,7 +270,8 @@ def import_(
     )
     if questions is not None:
         file = imports.with_questions(file, questions)
-    splits = _splits(config, data_dir, sample, on_missing, protocol, box_format, folder)
+    more = {"box_format": box_format, "probes_per_image": probes_per_image, **folder}
+    splits = _splits(config, data_dir, sample, on_missing, protocol, more)
     done = imports.import_results(
         file,
         config,
@@ -293,17 +299,17 @@ def _splits(
     sample: bool,
     on_missing: str,
     protocol: str,
-    box_format: str | None,
-    folder: dict[str, Any],
+    more: dict[str, Any],
 ) -> Any:
     """The rows of the config; None where there are no releases to build them from."""
     from datasets import load_dataset
 
     if data_dir is None and not sample:
         return None
-    options = common.row_options(data_dir, sample, on_missing, None, None, protocol=protocol)
-    codec = {"box_format": box_format} if box_format else {}
-    return load_dataset(NAME, config, **options, **codec, **folder)
+    options = common.row_options(
+        data_dir, sample, on_missing, None, None, protocol=protocol, **more
+    )
+    return load_dataset(NAME, config, **options)
 
 
 def _import_exported(results: Path, out: Path, config: str | None) -> None:

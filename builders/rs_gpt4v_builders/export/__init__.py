@@ -12,6 +12,7 @@ import datasets
 import rs_gpt4v
 from rs_gpt4v.files import locked
 from rs_gpt4v_builders import DEFAULT_CONFIG
+from rs_gpt4v_builders.builder import options_of
 from rs_gpt4v_builders.export import hub, llava, ms_swift, sharegpt, web_dataset
 from rs_gpt4v_builders.export._folder import MARKER, claim, refuse_other
 from rs_gpt4v_builders.export.images import PUT, image_names
@@ -95,7 +96,9 @@ def export(
     placed = options | {"images_from": images_from}
     options |= {"images": images_from} if images_from else {}
     builders = {
-        config: datasets.load_dataset_builder(rs_gpt4v.NAME, config, **options)
+        config: datasets.load_dataset_builder(
+            rs_gpt4v.NAME, config, **options_of(config, configs, options)
+        )
         for config in configs
     }
     root = next(iter(builders.values())).config.data_dir

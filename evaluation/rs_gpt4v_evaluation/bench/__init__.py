@@ -124,6 +124,7 @@ def bench(
         "seed": seed,
         "max_new_tokens": max_new_tokens,
         "box_format": codec,
+        "probes_per_image": options.get("probes_per_image"),
     }
     with locked(out / SETTINGS) if asks.is_main else nullcontext():
         check(out, about)

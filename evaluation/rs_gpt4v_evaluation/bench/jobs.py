@@ -10,7 +10,7 @@ import datasets
 
 from rs_gpt4v import NAME
 from rs_gpt4v_builders import config_of, inventory, members, usable
-from rs_gpt4v_builders.builder import UNUSABLE
+from rs_gpt4v_builders.builder import UNUSABLE, options_of
 from rs_gpt4v_builders.folder.source import NAME as FOLDER
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_evaluation.predict.batches import image_keys
@@ -88,7 +88,7 @@ def test_splits(
     absent: dict[str, str] = {}
     for config in chosen(names):
         try:
-            found = _of_config(config, box_format, options)
+            found = _of_config(config, box_format, options_of(config, chosen(names), options))
             splits += found
             if not found:
                 absent[config] = "it has no test split"

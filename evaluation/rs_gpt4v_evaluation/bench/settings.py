@@ -16,6 +16,7 @@ _FLAGS = {
     "blind_images": "--blind-images",
     "max_new_tokens": "--max-new-tokens",
     "box_format": "--box-format",
+    "probes_per_image": "--probes-per-image",
     "sample": "--sample",
 }
 

@@ -28,6 +28,7 @@ from rs_gpt4v import NAME
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.files import write_text
 from rs_gpt4v.images import open_image
+from rs_gpt4v_builders.builder import options_of
 from rs_gpt4v_builders.export.job import ExportJob
 from rs_gpt4v_evaluation.harnesses.splits import Tested, predicted_by, tested
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, starts
@@ -47,7 +48,10 @@ _PATHS = datasets.List({"bytes": datasets.Value("binary"), "path": datasets.Valu
 def write(job: ExportJob) -> None:
     """Write one YAML file a split."""
     for split in tested(job.configs):
-        write_text(job.out / f"{split.name}.yaml", _yaml(split, job.options))
+        write_text(
+            job.out / f"{split.name}.yaml",
+            _yaml(split, options_of(split.config, job.configs, job.options)),
+        )
 
 
 def _yaml(split: Tested, options: Mapping[str, Any]) -> str:
