@@ -20,7 +20,8 @@ from rs_gpt4v.scoring import quads
 from rs_gpt4v.scoring.detections import NO_BOX, read
 from rs_gpt4v.scoring.matching import find
 from rs_gpt4v_evaluation.object_sizes import AREAS, SHARES, SIZES
-from rs_gpt4v_evaluation.rs_detection.average_precision import without_confidence
+from rs_gpt4v_evaluation.rs_detection.average_precision import AREAS as COCO_AREAS
+from rs_gpt4v_evaluation.rs_detection.average_precision import by_confidence, without_confidence
 from rs_gpt4v_evaluation.rs_detection.measure import measure
 from rs_gpt4v_evaluation.rs_detection.rs_detection import RSDetection
 from rs_gpt4v_evaluation.rs_detection.sums import detection_sums
@@ -389,6 +390,90 @@ def test_areas_of_quadrangles_are_those_of_shapely(two: list[Box]) -> None:
 def test_corners_in_any_order_count_as_their_hull(numbers: list[int]) -> None:
     hull = shapely.convex_hull(shapely.MultiPoint(slow_corners(numbers)))
     assert quads.shared_areas(quads.convex([numbers]))[0] == pytest.approx(hull.area, abs=1e-9)
+
+
+Confident = list[tuple[list[Box], list[Box], list[float]]]
+"""Of each row of one class: the claimed boxes, the true ones, and the claims' confidences."""
+
+
+def slow_confident_ap(rows: Confident, area: tuple[float, float]) -> list[float] | None:
+    """COCO's AP at each threshold, claim by claim; true boxes beyond ``area`` are ignored."""
+    number = sum(not slow_is_beyond(truth, area) for _, true, _ in rows for truth in true)
+    if not number:
+        return None
+    aps = []
+    for step in range(10):
+        ends = [end for row in rows for end in slow_ends(row, 0.5 + 0.05 * step, area)]
+        ends.sort(key=lambda end: -end[0])
+        hits, points = 0, []
+        for claimed, (_, is_hit) in enumerate(ends, 1):
+            hits += is_hit
+            points.append((hits / number, hits / claimed))
+        # A recall of 7 in 10 misses 0.7 of these by a rounding rest, as it does in pycocotools.
+        recalls = np.linspace(0, 1, 101).tolist()
+        reached = [[p for recall, p in points if recall >= r] for r in recalls]
+        aps.append(sum(max(own, default=0.0) for own in reached) / 101)
+    return aps
+
+
+def slow_ends(
+    row: tuple[list[Box], list[Box], list[float]], threshold: float, area: tuple[float, float]
+) -> list[tuple[float, bool]]:
+    """Confidence and whether it is a hit, of each claim that counts."""
+    claimed, true, confidences = row
+    free, ends = set(range(len(true))), []
+    ignored = [slow_is_beyond(truth, area) for truth in true]
+    most = sorted(range(len(claimed)), key=lambda i: -confidences[i])[:100]
+    for i in most:
+        ious = {j: slow_iou(claimed[i], true[j]) for j in free}
+        near = [j for j, iou in ious.items() if iou > threshold - 1e-9]
+        counted = [j for j in near if not ignored[j]] or near
+        if counted:
+            best = max(counted, key=lambda j: (ious[j], j))
+            free.discard(best)
+            if not ignored[best]:
+                ends.append((confidences[i], True))
+        elif not slow_is_beyond(claimed[i], area):
+            ends.append((confidences[i], False))
+    return ends
+
+
+def slow_is_beyond(box: Box, area: tuple[float, float]) -> bool:
+    return not area[0] <= slow_area(slow_corners(box)) <= area[1]
+
+
+@pytest.mark.parametrize("kinds", ["u", "r", "ur"])
+@pytest.mark.parametrize("seed", range(10))
+def test_ap_with_confidences_by_size_is_that_of_the_slow_reference(seed: int, kinds: str) -> None:
+    """pycocotools knows no rotated boxes; this does, and is written from its rules alone."""
+    rng = random.Random(f"{seed}{kinds}")
+    claimed, true, classes = scene(rng, kinds)
+    sure = [[rng.choice((rng.random(), 0.5)) for _ in own] for own in claimed]
+    found = by_confidence(find(claimed, true, [SIDES] * len(true)), classes, sure)
+    rows = [*zip(claimed, true, sure, strict=True)]
+    for size, area in COCO_AREAS.items():
+        of_class = {
+            name: slow_confident_ap(
+                [r for r, n in zip(rows, classes, strict=True) if n == name], area
+            )
+            for name in set(classes)
+        }
+        known = {name: mean(aps) for name, aps in of_class.items() if aps is not None}
+        assert (f"ap{size}" in found) == bool(known)
+        if known:
+            assert found[f"ap{size}"] == pytest.approx(mean(known.values()), abs=1e-9), size
+
+
+def test_what_is_beyond_a_size_neither_counts_as_found_nor_as_false() -> None:
+    small, large = (0, 0, 20, 20), (200, 200, 400, 400)
+    other_small, other_large = (500, 500, 520, 520), (500, 300, 700, 500)
+    true, found = [[small, large]], []
+    for claims in ([small, large], [small, other_large], [other_small, small], [other_small]):
+        sure = [[0.9 - 0.1 * place for place in range(len(claims))]]
+        scores = by_confidence(find([claims], true, [SIDES]), ["ship"], sure)
+        found.append((scores["ap_small"], scores["ap_large"]))
+        assert "ap_medium" not in scores
+    assert found == [(1, 1), (1, 0), (0.5, 0), (0, 0)]
 
 
 # --- pycocotools ---------------------------------------------------------------------------------
