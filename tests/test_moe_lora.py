@@ -343,7 +343,7 @@ def test_with_equal_gates_it_is_the_lora_of_the_experts_mean(
 def test_both_readings_of_the_rank() -> None:
     split, own = MoeLoraConfig(), MoeLoraConfig(rank_per_expert=64)
     assert (split.total_rank, split.scaling) == (128, 2.0)
-    assert (own.total_rank, own.scaling) == (256, 4.0)
+    assert (own.total_rank, own.scaling) == (256, 2.0)
     assert lone_layer("token").moe_lora_A["default"].weight.shape == (8, 32)
     assert lone_layer("token, rank per expert").moe_lora_A["default"].weight.shape == (16, 32)
 

@@ -34,8 +34,8 @@ class MoeLoraConfig(PeftConfig):
         load_balance_coef: Weight of the load-balancing loss, with routing "top_k".
         z_loss_coef: Weight of the router's z-loss, with routing "top_k".
         tasks: Names of the tasks, with routing "task". Their order numbers them.
-        lora_alpha: The update is scaled by ``lora_alpha / r``, or ``lora_alpha / rank_per_expert``
-            (assumed: 256, LLaVA-1.5's).
+        lora_alpha: The update is scaled by ``lora_alpha / r``, or ``lora_alpha / rank_per_expert``.
+            Default: twice that rank (assumed: LLaVA-1.5 has 256 for rank 128).
         lora_dropout: Dropout before the experts; the router sees every feature.
         target_modules: Names of linear layers, or a regular expression; required for LLaVA.
         exclude_modules: Names, or a regular expression, of layers to leave alone.
@@ -53,7 +53,7 @@ class MoeLoraConfig(PeftConfig):
     load_balance_coef: float = 0.01  # Switch Transformer, 2101.03961
     z_loss_coef: float = 0.001  # ST-MoE, 2202.08906
     tasks: list[str] | None = None
-    lora_alpha: float = 256
+    lora_alpha: float | None = None
     lora_dropout: float = 0.0
     target_modules: Any = None
     exclude_modules: Any = None
@@ -69,6 +69,13 @@ class MoeLoraConfig(PeftConfig):
             if isinstance(value := getattr(self, name), list):
                 setattr(self, name, set(value))
         self._check()
+        if self.lora_alpha is None:
+            self.lora_alpha = 2 * (self.rank_per_expert or self.r)
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether its routers have auxiliary losses."""
+        return self.routing == "top_k" and bool(self.load_balance_coef or self.z_loss_coef)
 
     @property
     def total_rank(self) -> int:
@@ -78,7 +85,7 @@ class MoeLoraConfig(PeftConfig):
     @property
     def scaling(self) -> float:
         """Factor of the update: each paper's own, for its reading of the rank."""
-        return self.lora_alpha / (self.rank_per_expert or self.r)
+        return (self.lora_alpha or 0.0) / (self.rank_per_expert or self.r)
 
     def _check(self) -> None:
         if self.num_experts < 1 or self.total_rank < 1 or self.total_rank % self.num_experts:

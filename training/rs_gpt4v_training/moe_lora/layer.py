@@ -52,6 +52,7 @@ class MoeLoraLinear(nn.Module, BaseTunerLayer):
         self.moe_lora_scaling: dict[str, float] = {}
         self.merged_adapters: list[str] = []
         self.merged_tasks: list[list[str] | None] = []
+        self.cast_input_dtype_enabled = True
         self._active_adapter = adapter_name
         self.update_layer(adapter_name, config)
 
@@ -70,8 +71,15 @@ class MoeLoraLinear(nn.Module, BaseTunerLayer):
         self.moe_lora_dropout[adapter_name] = nn.Dropout(config.lora_dropout)
         self.moe_lora_experts[adapter_name] = config.num_experts
         self.moe_lora_scaling[adapter_name] = config.scaling
+        if config.has_losses:
+            self.routing.declaration.add(adapter_name)
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=inference_mode)
+
+    def delete_adapter(self, adapter_name: str) -> None:
+        """Delete an adapter."""
+        super().delete_adapter(adapter_name)
+        self.routing.declaration.remove(adapter_name)
 
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """``x`` [..., in_features] -> [..., out_features]."""
@@ -91,7 +99,11 @@ class MoeLoraLinear(nn.Module, BaseTunerLayer):
     def _update(self, x: torch.Tensor, adapter: str) -> torch.Tensor:
         a: Any = self.moe_lora_A[adapter]
         b: Any = self.moe_lora_B[adapter]
-        x = self._cast_input_dtype(x, a.weight.dtype)
+        # One cast for A and the router, which keep x for backward: autocast would make two.
+        device = x.device.type
+        autocast = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if autocast else a.weight.dtype
+        x = self._cast_input_dtype(x, dtype)
         # Routers are called as modules: sharded training gathers parameters in module hooks.
         gates = self.moe_lora_router[adapter](x, self.routing.current)  # [..., N]
         hidden = a(self.moe_lora_dropout[adapter](x))  # [..., rank]
@@ -132,8 +144,10 @@ class MoeLoraLinear(nn.Module, BaseTunerLayer):
         names = check_adapters_to_merge(self, adapter_names)
         deltas = {name: self.get_delta_weight(name) for name in names if name in self.moe_lora_A}
         for name, delta in deltas.items():
-            if safe_merge and not delta.isfinite().all():
-                raise ValueError(f"adapter {name!r} is broken: its update is not finite")
+            if safe_merge and not (self.get_base_weight() + delta).isfinite().all():
+                raise ValueError(  # PEFT's words, for those who look for them
+                    f"NaNs detected in the merged weights. The adapter {name} seems to be broken"
+                )
             self._add_to_base(delta)
             self.merged_adapters.append(name)
             self.merged_tasks.append(self.routing.task)

@@ -1,6 +1,7 @@
 """Which layers are adapted, and what can be done with the whole adapter."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
@@ -14,10 +15,6 @@ from torch import nn
 from rs_gpt4v_training.moe_lora.config import MoeLoraConfig
 from rs_gpt4v_training.moe_lora.layer import MoeLoraLinear
 from rs_gpt4v_training.moe_lora.router import Routing, use_task
-
-# What TRL looks for in a model's config before it adds the auxiliary loss. The coefficients of
-# MoeLoraConfig have been applied by then, so this one is 1.
-_AUXILIARY = {"output_router_logits": True, "router_aux_loss_coef": 1.0}
 
 
 class MoeLoraModel(BaseTuner):
@@ -43,11 +40,17 @@ class MoeLoraModel(BaseTuner):
         with nullcontext() if task is None else use_task(self.model, task):
             return super().merge_and_unload(progressbar, safe_merge, adapter_names)
 
-    def _prepare_model(self, peft_config: MoeLoraConfig, model: nn.Module) -> None:
+    @contextmanager
+    def _enable_peft_forward_hooks(self, *_args: Any, **kwargs: Any) -> Iterator[None]:
+        if kwargs.get("adapter_names") is not None:
+            raise NotImplementedError(
+                "MoE-LoRA takes no adapter_names= in forward or generate: one adapter serves all "
+                "rows of a batch. Choose it by set_adapter(NAME), and give each its own batches."
+            )
+        yield
+
+    def _prepare_model(self, peft_config: MoeLoraConfig, model: nn.Module) -> None:  # noqa: ARG002
         self.routing = Routing.of(model)
-        weights = (peft_config.load_balance_coef, peft_config.z_loss_coef)
-        if peft_config.routing == "top_k" and any(weights) and hasattr(model, "config"):
-            _text_config(model).update(_AUXILIARY)
 
     def _create_and_replace(
         self,
@@ -88,12 +91,4 @@ class MoeLoraModel(BaseTuner):
     def _unload_and_optionally_merge(self, *args: Any, **kwargs: Any) -> nn.Module:
         model: Any = super()._unload_and_optionally_merge(*args, **kwargs)
         self.routing.remove_from(model)
-        if hasattr(model, "config"):
-            for name in _AUXILIARY:
-                _text_config(model).__dict__.pop(name, None)
         return model
-
-
-def _text_config(model: nn.Module) -> Any:
-    config: Any = model.config
-    return config.get_text_config()

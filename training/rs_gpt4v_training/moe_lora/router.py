@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
+from transformers import PreTrainedConfig
 
 from rs_gpt4v_training.moe_lora.config import MoeLoraConfig
+from rs_gpt4v_training.moe_lora.declaration import Declaration
 
 _ATTRIBUTE = "moe_lora_routing"
 
@@ -20,13 +24,17 @@ class ForwardPass:
     Args:
         tasks: Each row's task: numbers, shape [rows], or names; one stands for all rows.
         mask: 1 where a token is not padding, shape [rows, tokens].
-        counts_losses: Whether the auxiliary losses are wanted.
+        generating: Whether rows may stand for several of one prompt, as beams do.
+        wants_loss: Whether the caller asked for the auxiliary losses.
+        counts_losses: Whether the routers add theirs.
         losses: Those of the routers that have run so far.
         scale: Factor with which `auxiliary_loss` stands in the loss; known once backward began.
     """
 
     tasks: torch.Tensor | list[str] | None = None
     mask: torch.Tensor | None = None
+    generating: bool = False
+    wants_loss: bool = False
     counts_losses: bool = False
     losses: list[torch.Tensor] = field(default_factory=list)
     scale: torch.Tensor | None = None
@@ -36,20 +44,25 @@ class Routing:
     """Follows the base model's forward passes for all routers in it.
 
     The base model takes one more argument, ``tasks``: each row's task, a tensor of shape [rows].
-    A pass is kept until the next one starts, because checkpointed layers run again in backward.
+    A pass is kept until the next one with gradients starts, because checkpointed layers run again
+    in backward, and a trainer's reference model may have been asked in between.
     """
 
     def __init__(self) -> None:
         self.task: list[str] | None = None
-        self.current = ForwardPass()
+        self.current = self.last_with_gradients = ForwardPass()
         self.auxiliary_loss: torch.Tensor | None = None
         self.hooks: list[Any] = []
+        self.arguments: list[str] = []  # names of those that the base model takes by position
+        self.declaration = Declaration(None)
 
     @classmethod
     def of(cls, model: nn.Module) -> "Routing":
         """The one of ``model``, which is hooked to it on first use."""
         if not hasattr(model, _ATTRIBUTE):
             routing = cls()
+            routing.arguments = list(signature(type(model).forward).parameters)[1:]
+            routing.declaration = Declaration(_text_config(model))
             routing.hooks = [
                 model.register_forward_pre_hook(routing.begin, with_kwargs=True),
                 model.register_forward_hook(routing.end),
@@ -59,6 +72,7 @@ class Routing:
 
     def remove_from(self, model: nn.Module) -> None:
         """Unhook; ``model`` is an ordinary model again."""
+        self.declaration.withdraw()
         for hook in self.hooks:
             hook.remove()
         delattr(model, _ATTRIBUTE)
@@ -66,16 +80,17 @@ class Routing:
     def begin(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Note what this pass is about; take out what the base model does not know."""
         tasks = kwargs.pop("tasks", None)
-        wants_loss = kwargs.get("output_router_logits", False)
-        if wants_loss:  # by TRL; False, as the model's own layers have no router
-            kwargs["output_router_logits"] = False
-        mask = kwargs.get("attention_mask")
+        # The base model may have more arguments than the class names (TRL adds some): not strict.
+        arguments = {**dict(zip(self.arguments, args, strict=False)), **kwargs}
+        mask, wants_loss = arguments.get("attention_mask"), arguments.get("output_router_logits")
         self.current = ForwardPass(
             tasks=self.task if tasks is None else tasks,
             mask=mask if isinstance(mask, torch.Tensor) else None,
-            counts_losses=model.training or wants_loss,
+            generating=tasks is None and "use_cache" in kwargs and not model.training,
+            wants_loss=bool(wants_loss),
+            counts_losses=bool(model.training or wants_loss),
         )
-        return args, kwargs
+        return args, self.declaration.without_router_logits(kwargs)
 
     def end(self, _model: nn.Module, _args: tuple[Any, ...], output: Any) -> Any:
         """Hand over the auxiliary losses as transformers' mixtures of experts do.
@@ -84,18 +99,23 @@ class Routing:
         """
         step = self.current
         step.counts_losses = False  # layers that run again in backward have been counted
+        if torch.is_grad_enabled():
+            self.last_with_gradients = step
+        self.current = self.last_with_gradients
         self.auxiliary_loss = None
         if not step.losses:
-            return output
+            return self.declaration.with_zero(output) if step.wants_loss else output
         device = step.losses[-1].device
         mean = torch.stack([loss.to(device) for loss in step.losses]).mean()
         anchor = torch.zeros((), device=device, requires_grad=True)
-        self.auxiliary_loss = _LearnScale.apply(anchor, mean, step)
-        if hasattr(output, "loss"):
-            output.aux_loss = self.auxiliary_loss
-            if output.loss is not None:
-                output.loss = output.loss + self.auxiliary_loss
-        return output
+        loss: Any = _LearnScale.apply(anchor, mean, step)
+        self.auxiliary_loss = loss
+        return self.declaration.with_loss(output, loss)
+
+
+def _text_config(model: nn.Module) -> Any:
+    config = getattr(model, "config", None)
+    return config.get_text_config() if isinstance(config, PreTrainedConfig) else None
 
 
 class _LearnScale(torch.autograd.Function):
@@ -161,8 +181,9 @@ def auxiliary_loss(model: nn.Module) -> torch.Tensor:
 def use_task(model: nn.Module, task: str | list[str]) -> Iterator[None]:
     """Route for ``task`` (one, or one for each row) wherever a forward pass is given no tasks.
 
-    For generation, as ``model.generate`` takes no ``tasks``. In training, pass them to the model:
-    checkpointed layers run again in backward.
+    For generation, as ``model.generate`` takes no ``tasks``; all beams and returned sequences of a
+    row are of its task. In training, pass them to the model: checkpointed layers run again in
+    backward.
 
     Raises:
         ValueError: ``model`` has no MoE-LoRA adapter.
@@ -193,8 +214,27 @@ class TokenRouter(nn.Linear):
         return self.logits(x).softmax(-1)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """R x in float32, where a softmax is safe."""
-        return super().forward(x).float()
+        """R x in float32, so that rounding decides no choice between experts."""
+        return _Logits.apply(x, self.weight)
+
+
+class _Logits(torch.autograd.Function):
+    """R x in float32, also under autocast, without keeping a float32 copy of x for backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, weight)
+        with torch.autocast(x.device.type, enabled=False):
+            return functional.linear(x.float(), weight.float())
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        x, weight = ctx.saved_tensors
+        gradient = gradient.to(x.dtype)
+        with torch.autocast(x.device.type, enabled=False):
+            for_x = gradient @ weight.to(x.dtype) if ctx.needs_input_grad[0] else None
+            for_weight = gradient.flatten(0, -2).T @ x.flatten(0, -2)
+        return for_x, for_weight.to(weight.dtype)
 
 
 class TopKRouter(TokenRouter):
@@ -258,6 +298,8 @@ class TaskRouter(nn.Module):
             ValueError: The pass has no tasks, an unknown one, or a number of them unlike the rows'.
         """
         numbers = self.numbers(step.tasks)
+        if step.generating and len(x) % len(numbers) == 0:  # beams of a row follow one another
+            numbers = numbers.repeat_interleave(len(x) // len(numbers))
         if len(numbers) not in (1, len(x)):
             raise ValueError(f"{len(numbers)} tasks for a batch of {len(x)} rows")
         gates = self.logits[numbers].float().softmax(-1)
