@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.metric import Rules
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions
-from rs_gpt4v_evaluation.report import report
+from rs_gpt4v_evaluation.report import groups, report
 from rs_gpt4v_evaluation.score import METRIC_OF_TASK, score
 from rs_gpt4v_evaluation.score.blind import ImageShare, blind_pairs, image_share
 from rs_gpt4v_evaluation.score.most_frequent import most_frequent
+from rs_gpt4v_evaluation.score.results import results_of
 
 ANSWERS = ["yes", "yes", "no", "yes", "no", "yes"]
 
@@ -159,6 +160,61 @@ def test_a_report_shows_seen_and_blind_with_their_difference(
     assert "blind:grey" not in card
     report([blind, seen], tmp_path / "r.html")
     assert "seen: with the image and with a grey image" in (tmp_path / "r.html").read_text()
+
+
+def without_common_rows(seen: Path, blind: Path) -> None:
+    for path, keeps in ((seen, slice(3)), (blind, slice(3, None))):
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[keeps]))
+
+
+def test_what_the_image_adds_is_left_out_where_no_row_is_in_both(
+    seen: Path, blind: Path, tmp_path: Path
+) -> None:
+    without_common_rows(seen, blind)
+    why = "What the image adds is not known: a blind run and one with images have no row in common"
+    report([seen, blind], tmp_path / "r.md")
+    text = (tmp_path / "r.md").read_text()
+    assert f"seen and blind-grey: {why}." in text
+    assert "All questions (OA)" in text
+    assert "with the image and with" not in text
+    run = CliRunner().invoke(app, ["score", str(seen), str(blind)])
+    assert run.exit_code == 0, run.output
+    assert f"{seen} and {blind}: {why}" in run.output
+    (entry,) = results_of([seen], [blind], folder=tmp_path)["entries"]
+    assert (entry["n"], entry["blind"]) == (3, {})
+    assert entry["notes"] == [f"blind-grey/vqa.jsonl: {why}"]
+
+
+def test_a_task_that_the_common_rows_cannot_score_leaves_the_rest(tmp_path: Path) -> None:
+    """Probes need a present and an absent object; those of one blind image may all be present."""
+    rows = [row(i, "probe") for i in range(4)]
+    seen = write(tmp_path / "a/p.jsonl", rows)
+    blind = write(tmp_path / "b/p.jsonl", rows[1:2], images="none")
+    (entry,) = results_of([seen], [blind])["entries"]
+    assert entry["scores"]["accuracy"] == 1.0
+    assert entry["blind"] == {}
+    assert "What the image adds is not known" in entry["notes"][0]
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [1, 2, 0], [2, 0, 1]])
+def test_a_report_reads_each_file_once(
+    seen: Path, blind: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: list[int]
+) -> None:
+    files = [seen, blind, questions(tmp_path / "blind-none/vqa.jsonl", ANSWERS, images="none")]
+    read: list[Path] = []
+
+    def counting(path: Path) -> Any:
+        read.append(path)
+        return read_predictions(path)
+
+    monkeypatch.setattr(groups, "read_predictions", counting)
+    (group,) = groups.read_groups([files[i] for i in order])
+    assert sorted(read) == sorted(files)
+    blind_labels = [files[i].parent.name for i in order if i]
+    assert group.labels == [*blind_labels, "seen"]
+    assert [share.shown for _, share in group.shares] == [
+        label.removeprefix("blind-") for label in blind_labels
+    ]
 
 
 # --- The constant guess ----------------------------------------------------------------------

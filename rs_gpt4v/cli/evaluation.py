@@ -158,7 +158,7 @@ def score(
     from rs_gpt4v_evaluation.predict.predictions import read_predictions
     from rs_gpt4v_evaluation.score import Rules, comparison, scores_of_files
     from rs_gpt4v_evaluation.score import tables as score_text
-    from rs_gpt4v_evaluation.score.blind import blind_pairs, image_share
+    from rs_gpt4v_evaluation.score.blind import blind_pairs, run_share
 
     rules = Rules(counts, normalise, strict_iou, skip_bad_boxes, areas)
     draws = resamples if intervals else 0
@@ -169,16 +169,15 @@ def score(
         if against
         for result in comparison.comparisons(against, file, rules, resamples)
     ]
-    shares = [
-        ((seen, blind), share)
+    runs = [
+        run_share((seen, blind), read_predictions(seen), read_predictions(blind), rules, resamples)
         for seen, blind in blind_pairs(files)
-        for share in image_share(read_predictions(seen), read_predictions(blind), rules, resamples)
     ]
     if as_json:
         further = [{"against": result} for result in compared] or [{}] * len(scores)
         rows = [{**scored, **more} for scored, more in zip(scores, further, strict=True)]
         for row in rows:
-            row |= score_text.shares_of(row, shares)
+            row |= score_text.shares_of(row, runs)
         typer.echo(json.dumps(rows, indent=2))
         return
     shown: set[str] = set()  # notes are of a file, and so are those of each of its tasks
@@ -188,8 +187,8 @@ def score(
         typer.echo("\n".join(score_text.lines({**scored, "notes": notes})))
     for result in compared:
         typer.echo("\n".join(score_text.comparison_lines(result)))
-    for pair, share in shares:
-        typer.echo("\n".join(score_text.share_lines(pair, share)))
+    for run in runs:
+        typer.echo("\n".join(score_text.share_lines(run)))
     for note in left_out:
         typer.echo(note)
 

@@ -91,12 +91,14 @@ class Group(NamedTuple):
     """The files of one config, split, protocol and task, which are compared with each other.
 
     ``is_part`` says whether other tasks of the same config, split and protocol have groups;
-    ``shares`` how much of a column's scores comes from the image, by its label, for each blind run.
+    ``shares`` how much of a column's scores comes from the image, by its label, for each blind run;
+    ``notes`` why that is not known.
     """
 
     columns: list[Column]
     is_part: bool = False
     shares: Sequence[tuple[str, TaskShare]] = ()
+    notes: Sequence[str] = ()
 
     @property
     def last(self) -> Column:

@@ -17,7 +17,7 @@ from rs_gpt4v_evaluation.predict.predictions import (
 from rs_gpt4v_evaluation.report.columns import Column, Group, is_blind_column, task_column
 from rs_gpt4v_evaluation.report.judged import judged_column
 from rs_gpt4v_evaluation.score import is_scored, score_of, tasks_of, why_not_scored
-from rs_gpt4v_evaluation.score.blind import TaskShare, blind_pairs, image_share
+from rs_gpt4v_evaluation.score.blind import RunShare, blind_pairs, run_share
 
 
 def read_groups(
@@ -29,7 +29,8 @@ def read_groups(
     """The groups of predictions files and of judged ones, in the order of their first files.
 
     Predictions whose replies one of the judged files holds are in its column, and make none of
-    their own. One predictions file is held whole at a time; some 300 bytes a row stay of it.
+    their own. One predictions file is held whole at a time, with its blind runs; some 300 bytes a
+    row stay of it.
 
     Args:
         paths: Predictions files, and files that `rs-gpt4v judge` wrote.
@@ -43,38 +44,26 @@ def read_groups(
     """
     groups: dict[tuple[str, ...], list[Column]] = defaultdict(list)
     unscored = [] if left_out is None else left_out
-    for column in _columns(paths, resamples, rules, unscored):
+    every, runs = _columns(paths, resamples, rules, unscored)
+    for column in every:
         groups[(*_rows(column), column.score["task"])].append(column)
     if not groups:
         raise PredictionFileError(". ".join(unscored))
     parts = Counter(_rows(columns[0]) for columns in groups.values())
-    shares = _shares(paths, resamples, rules)
     return [
-        _group(columns, shares, is_part=parts[_rows(columns[0])] > 1) for columns in groups.values()
+        _group(columns, runs, is_part=parts[_rows(columns[0])] > 1) for columns in groups.values()
     ]
 
 
-Shares = list[tuple[Path, TaskShare]]
-
-
-def _group(columns: list[Column], shares: Shares, *, is_part: bool) -> Group:
+def _group(columns: list[Column], runs: Sequence[RunShare], *, is_part: bool) -> Group:
     """A group, its blind runs first: the last column is what a page is most about."""
     labelled = sorted(_labelled(columns), key=lambda column: not is_blind_column(column))
-    labels = {(Path(c.score["file"]), c.score["task"]): c.label for c in labelled}
-    own = [
-        (labels[seen, share.task], share) for seen, share in shares if (seen, share.task) in labels
-    ]
-    return Group(labelled, is_part=is_part, shares=own)
-
-
-def _shares(paths: Sequence[Path], resamples: int, rules: Rules) -> Shares:
-    """How much of the scores of a file comes from the image, for each blind run beside it."""
-    files = [path for path in paths if not is_judged(path)]
-    return [
-        (seen, share)
-        for seen, blind in blind_pairs(files)
-        for share in image_share(read_predictions(seen), read_predictions(blind), rules, resamples)
-    ]
+    labels = {Path(column.score["file"]): column.label for column in labelled}
+    own = [run for run in runs if {run.seen, run.blind} <= labels.keys()]
+    task = labelled[-1].score["task"]
+    shares = [(labels[run.seen], s) for run in own for s in run.tasks if s.task == task]
+    notes = [f"{labels[run.seen]} and {labels[run.blind]}: {run.note}." for run in own if run.note]
+    return Group(labelled, is_part, shares, notes)
 
 
 def _rows(column: Column) -> tuple[str, str, str]:
@@ -84,24 +73,45 @@ def _rows(column: Column) -> tuple[str, str, str]:
 
 def _columns(
     paths: Sequence[Path], resamples: int, rules: Rules, left_out: list[str]
-) -> Iterator[Column]:
+) -> tuple[list[Column], list[RunShare]]:
+    """The columns of all files in their order, and what the image adds to them."""
     pool: dict[Any, Any] = {}
     judged = {path: judged_lines(path) for path in paths if is_judged(path)}
     answers = {_answer(line, line["answer"]) for lines in judged.values() for line in lines}
-    for path in paths:
-        if path in judged:
-            yield judged_column(judged[path], path, resamples, pool)
-        else:
-            predictions = read_predictions(path)
+    columns = {
+        path: [judged_column(lines, path, resamples, pool)] for path, lines in judged.items()
+    }
+    runs: list[RunShare] = []
+    for read, shares in _read([path for path in paths if path not in judged], rules, resamples):
+        runs += shares
+        for path, predictions in read.items():
             if predictions and _is_in(answers, predictions):
-                continue
-            if predictions and not is_scored(predictions):
+                columns[path] = []
+            elif predictions and not is_scored(predictions):
                 why = f"{path}: {why_not_scored(predictions, str(path))}"
                 if judged:  # but not these replies, or not any more
                     raise PredictionFileError(why)
                 left_out.append(why)
+                columns[path] = []
             else:
-                yield from _predicted(path, predictions, resamples, rules, pool)
+                columns[path] = [*_predicted(path, predictions, resamples, rules, pool)]
+    return [column for path in paths for column in columns[path]], runs
+
+
+def _read(
+    paths: Sequence[Path], rules: Rules, resamples: int
+) -> Iterator[tuple[dict[Path, list[Prediction]], list[RunShare]]]:
+    """Each file once: one with its blind runs, and what these tell of it, or one alone."""
+    pairs = blind_pairs(paths)
+    done: set[Path] = set()
+    for path in dict.fromkeys([*(seen for seen, _ in pairs), *paths]):
+        if path in done:
+            continue
+        own = [pair for pair in pairs if pair[0] == path]
+        read = {file: read_predictions(file) for file in (path, *(blind for _, blind in own))}
+        runs = [run_share(pair, read[path], read[pair[1]], rules, resamples) for pair in own]
+        yield {file: lines for file, lines in read.items() if file not in done}, runs
+        done.update(read)
 
 
 def _is_in(judged: set[Any], predictions: Sequence[Prediction]) -> bool:

@@ -131,7 +131,7 @@ def table(group: Group) -> Table:
         counts=_counts(group.columns),
         facts=_facts(group.columns),
         most_frequent=guess,
-        warnings=_warnings(group.columns),
+        warnings=[*_warnings(group.columns), *group.notes],
         paper=[(printed, _paper_lines(printed)) for printed in beside],
         paper_note=paper.figure_note(scores[0]),
         shares=_share_tables(group),

@@ -86,6 +86,32 @@ class TaskShare(NamedTuple):
     signature: str
 
 
+class RunShare(NamedTuple):
+    """What the image adds to the scores of the file ``seen``, beside its ``blind`` run.
+
+    ``tasks`` are the shares of its tasks; ``note`` says why there are none, "" where there are.
+    """
+
+    seen: Path
+    blind: Path
+    tasks: list[TaskShare]
+    note: str
+
+
+def run_share(
+    files: tuple[Path, Path],
+    seen: Sequence[Prediction],
+    blind: Sequence[Prediction],
+    rules: Rules = DEFAULT_RULES,
+    resamples: int = RESAMPLES,
+) -> RunShare:
+    """`image_share` of what two ``files`` hold; where it cannot be told, the scores stand alone."""
+    try:
+        return RunShare(*files, image_share(seen, blind, rules, resamples), "")
+    except PredictionFileError as error:
+        return RunShare(*files, [], f"What the image adds is not known: {error}")
+
+
 def image_share(
     seen: Sequence[Prediction],
     blind: Sequence[Prediction],

@@ -32,7 +32,7 @@ from rs_gpt4v_evaluation.score import (
     tasks_of,
     unscored,
 )
-from rs_gpt4v_evaluation.score.blind import TaskShare, image_share
+from rs_gpt4v_evaluation.score.blind import RunShare, TaskShare, run_share
 from rs_gpt4v_evaluation.score.most_frequent import most_frequent
 
 FORMAT = 1
@@ -179,7 +179,9 @@ def results_of(
         own = _entries(predictions, file, rules, resamples, folder or Path())
         for blind_file in blind_files:
             if _split(firsts[blind_file]) == _split(firsts[file]):
-                _add_blind(own, predictions, read_predictions(blind_file), rules, resamples)
+                blind = read_predictions(blind_file)
+                pair = file, blind_file
+                _add_blind(own, run_share(pair, predictions, blind, rules, resamples), folder)
         entries += own
     return {"format": FORMAT, "model": model, "entries": entries, "report": None}
 
@@ -239,18 +241,14 @@ def _tasks(predictions: list[Prediction], file: str, rules: Rules) -> list[Task]
     return []
 
 
-def _add_blind(
-    entries: list[Entry],
-    predictions: list[Prediction],
-    blind: list[Prediction],
-    rules: Rules,
-    resamples: int,
-) -> None:
-    """Set beside each of ``entries`` what the same model scores ``blind``, on the same rows."""
-    of_task = {share.task: share for share in image_share(predictions, blind, rules, resamples)}
+def _add_blind(entries: list[Entry], run: RunShare, folder: Path | None) -> None:
+    """Set beside each of ``entries`` what the same model scores blind, on the same rows."""
+    of_task = {share.task: share for share in run.tasks}
     for entry in entries:
         if share := of_task.get(entry["task"]):
             entry["blind"][share.shown] = _blind_run(share)
+        if run.note:
+            entry["notes"].append(f"{relative(run.blind, folder or Path())}: {run.note}")
 
 
 def _blind_run(share: TaskShare) -> BlindRun:

@@ -2,11 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rs_gpt4v_evaluation.score import Score, metric_of
-from rs_gpt4v_evaluation.score.blind import SHOWN, TaskShare
+from rs_gpt4v_evaluation.score.blind import SHOWN, RunShare, TaskShare
 from rs_gpt4v_evaluation.score.comparison import Comparison
 
 _REASONS = 5  # of replies without a box; the most frequent ones
@@ -54,15 +53,11 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
     yield f"  {'signature':24} {comparison['signature']}"
 
 
-Shares = Sequence[tuple[tuple[Path, Path], TaskShare]]
-"""With the files, with the rows' own images and blind, that each is of."""
-
-
-def shares_of(score: Mapping[str, Any], shares: Shares) -> dict[str, Any]:
+def shares_of(score: Mapping[str, Any], runs: Sequence[RunShare]) -> dict[str, Any]:
     """Those of the blind run that a score is of, for JSON; empty of one with images."""
     own = [
         {
-            "seen": str(seen),
+            "seen": str(run.seen),
             "n": share.n,
             "images": share.images,
             "scores": {
@@ -71,15 +66,23 @@ def shares_of(score: Mapping[str, Any], shares: Shares) -> dict[str, Any]:
             "most_frequent": share.guess and share.guess._asdict(),
             "signature": share.signature,
         }
-        for (seen, blind), share in shares
-        if (str(blind), share.task) == (score["file"], score["task"])
+        for run in runs
+        for share in run.tasks
+        if (str(run.blind), share.task) == (score["file"], score["task"])
     ]
     return {"image_share": own} if own else {}
 
 
-def share_lines(files: tuple[Path, Path], share: TaskShare) -> Iterator[str]:
+def share_lines(run: RunShare) -> Iterator[str]:
     """One score a line: with the image, without it, the difference, and what to say of it."""
-    yield f"The image's share: {files[0]} minus {files[1]}"
+    if run.note:
+        yield f"{run.seen} and {run.blind}: {run.note}"
+    for share in run.tasks:
+        yield f"The image's share: {run.seen} minus {run.blind}"
+        yield from _task_lines(share)
+
+
+def _task_lines(share: TaskShare) -> Iterator[str]:
     yield (
         f"  {share.n:,} rows of task {share.task} about {share.images:,} images, seen and blind "
         f"({SHOWN[share.shown]}); 95 % intervals by resampling images"
