@@ -21,6 +21,7 @@ from rs_gpt4v.cli import app
 from rs_gpt4v.object_classes import CONFUSED, in_words
 from rs_gpt4v_builders import CONFIGS, GROUPS
 from rs_gpt4v_builders.sources.reading import AnnotationError
+from rs_gpt4v_builders.usable_records import RecordError
 
 SIZE = 800
 Objects = list[tuple[str, int, int, int]]
@@ -376,6 +377,16 @@ def test_training_images_alone_are_refused(tmp_path: Path) -> None:
     root = coco(tmp_path / "own", "train", [["ship"]], ["ship"])
     with pytest.raises(ValueError, match="nothing but training images, and probes are for eval"):
         own(root)
+
+
+@pytest.mark.parametrize("tasks", [["probe_presence"], ["probe_relation"], ["detection"]])
+def test_images_that_have_no_object_at_all_are_told(tmp_path: Path, tasks: list[str]) -> None:
+    root = coco(tmp_path / "own", "test", [[], []], ["ship", "cow"])
+    files = {"layout": "coco", "data_files": {"test": "test.json"}}
+    with pytest.raises(
+        RecordError, match=r"no record of split 'test' .*, or none with an object to"
+    ):
+        own(root, tasks=tasks, **files)
 
 
 def test_a_class_in_two_spellings_is_named_with_its_images(tmp_path: Path) -> None:

@@ -361,3 +361,50 @@ def test_files_of_dialogues_beside_others_are_left_out_and_named(tmp_path: Path)
         *("--no-image", "--out", tmp_path / "judged.jsonl"),
     )
     assert "2 pairs: 2 requests" in judged
+
+
+@pytest.mark.parametrize(
+    ("task", "changes", "reason"),
+    [
+        ("scene", {"prompt": "Which class is it?"}, "its question lists no classes; expected them"),
+        (
+            "scene",
+            {"references": ["harbour"]},
+            "the reference 'harbour' is none of the 2 classes to choose from: list it, or write",
+        ),
+        (
+            "scene",
+            {"prompt": "Which: airport, bare land, BareLand?"},
+            "its question lists 'bare land' and 'BareLand', one class in two spellings",
+        ),
+        ("probe", {"question_type": "absent"}, "its question_type is 'absent', expected one of"),
+        (
+            "probe",
+            {"question_type": "popular", "references": ["yes"]},
+            "the answer to 'popular' is 'no', its reference 'yes'",
+        ),
+        ("detection", {"question_type": None, "boxes": []}, "it says neither in question_type nor"),
+    ],
+)
+def test_rows_without_a_known_class_are_named_and_left_out_where_asked_for(
+    tmp_path: Path, task: str, changes: dict[str, Any], reason: str
+) -> None:
+    bad = row(3, task, **changes)
+    file = write(tmp_path / "p.jsonl", [row(1, task), row(2, task), bad])
+    with pytest.raises(
+        PredictionFileError, match="p.jsonl, " + re.escape(f"{bad['id']}: {reason}")
+    ):
+        scored(file)
+    (scores,) = scored(file, "--skip-bad-boxes")
+    assert scores["n"] == 2
+    assert reason in scores["skipped"][bad["id"]]
+
+
+def test_rows_of_a_class_in_two_spellings_are_named(tmp_path: Path) -> None:
+    rows = [row(n, "detection", question_type=name) for n, name in enumerate(("ship", "Ship"))]
+    file = write(tmp_path / "p.jsonl", rows)
+    with pytest.raises(
+        PredictionFileError,
+        match=r"p\.jsonl: dior/detection/0 asks for 'ship' and dior/detection/1 for 'Ship': one",
+    ):
+        scored(file)

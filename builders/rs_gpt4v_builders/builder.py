@@ -272,9 +272,11 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
         splits: Any = self.info.splits
         empty = [name for name, split in splits.items() if not split.num_examples]
         if empty and self.config.on_missing == "raise":
+            is_of_boxes = self.config.name == FOLDER or asks_probes(self.config.name)
             raise RecordError(
-                f"{self.config.name}: no record of split {empty[0]!r} in {self.config.data_dir}. "
-                'Complete it, or give on_missing="skip" (on a command '
+                f"{self.config.name}: no record of split {empty[0]!r} in {self.config.data_dir}"
+                + (", or none with an object to ask about. " if is_of_boxes else ". ")
+                + 'Complete it, or give on_missing="skip" (on a command '
                 "line: --on-missing skip) to go on without that split."
                 + (" exclude_leaks=True may have left none." if self.config.exclude_leaks else "")
             )

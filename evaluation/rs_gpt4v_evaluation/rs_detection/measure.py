@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def measure(
     formats = format_of_each(box_format, len(predictions))
     columns = {"predictions": predictions, "references": references, "classes": classes}
     check_rows("rs_detection", sizes, formats, **columns)
-    _check_spellings(classes)
+    _check_spellings("rs_detection: row {} asks for {!r} and row {} for {!r}", classes)
     check_truths("rs_detection", references, sizes)
     replies = [
         read(text, width, height, name)
@@ -101,13 +102,17 @@ def _without_ap(sums: Sums) -> Sums:
     return Sums(sums.rows, scores, sums.binary)
 
 
-def _check_spellings(classes: Sequence[str]) -> None:
-    """Raise where one class has two names: its scores would be halves."""
+def _check_spellings(form: str, classes: Sequence[str], rows: Sequence[str] = ()) -> None:
+    """Raise where one class has two names: its scores would be halves.
+
+    ``form`` takes each row, by its number or its name in ``rows``, and what it asks for.
+    """
     if spellings := two_spellings(dict.fromkeys(classes)):
-        rows = [classes.index(name) for name in spellings]
+        first = (classes.index(name) for name in spellings)
+        pairs = ((rows[n] if rows else n, classes[n]) for n in first)
         raise ValueError(
-            f"rs_detection: row {rows[0]} asks for {spellings[0]!r} and row {rows[1]} for "
-            f"{spellings[1]!r}: one class in two spellings would be scored as two. Write it in one"
+            f"{form.format(*chain.from_iterable(pairs))}: one class in two spellings would be "
+            "scored as two. Write it in one"
         )
 
 
@@ -123,10 +128,12 @@ def class_of(row: Prediction) -> str:
 
 
 def _measure(rows: list[Prediction], rules: Rules) -> Measured:
+    classes = [class_of(row) for row in rows]
+    _check_spellings("{} asks for {!r} and {} for {!r}", classes, [row["id"] for row in rows])
     return measure(
         [row["prediction"] for row in rows],
         [[box["points"] for box in row["boxes"]] for row in rows],
-        [class_of(row) for row in rows],
+        classes,
         [(row["width"], row["height"]) for row in rows],
         [row["dataset"].get("box_format", "") for row in rows],
         strict=rules.strict_iou,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rs_gpt4v.bootstrap import Sums, joined
-from rs_gpt4v.scene_classes import choices, squeezed
+from rs_gpt4v.scene_classes import choices, squeezed, two_spellings
 from rs_gpt4v.scoring.scenes import Abstention, means, read
 from rs_gpt4v_evaluation import metric
 from rs_gpt4v_evaluation.metric import Measured, Metric, Rules
@@ -35,7 +35,8 @@ def measure(
     choice = [tuple(sorted(names)) for names in classes]
     known = {names: set(map(squeezed, names)) for names in set(choice)}
     for row, (own, names) in enumerate(zip(accepted, choice, strict=True)):
-        _check_truths(row, own, known[names])
+        if problem := _unlisted(own, known[names]):
+            raise ValueError(f"rs_scene: row {row}: {problem}")
     # Many rows have one reply to one choice, and each is read once.
     asked = list(zip(predictions, choice, strict=True))
     answer_of = {item: read(*item) for item in set(asked)}
@@ -73,14 +74,13 @@ def score_key(name: str) -> str:
     return "_".join(name.lower().split())
 
 
-def _check_truths(row: int, accepted: list[str], known: set[str]) -> None:
-    """Raise unless the row's references are among its classes, by their letters and digits."""
-    for true in accepted:
-        if squeezed(true) not in known:
-            raise ValueError(
-                f"rs_scene: row {row}: the reference {true!r} is none of the {len(known)} classes "
-                "to choose from"
-            )
+def _unlisted(accepted: Sequence[str], known: set[str]) -> str | None:
+    """Why no reply can be right: a reference is none of the classes, by letters and digits."""
+    other = next((true for true in accepted if squeezed(true) not in known), None)
+    return other and (
+        f"the reference {other!r} is none of the {len(known)} classes to choose from: list it, or "
+        "write it as it is listed"
+    )
 
 
 def _strict_sums(right: list[bool], names: Sequence[str]) -> Sums:
@@ -96,13 +96,19 @@ def _strict_sums(right: list[bool], names: Sequence[str]) -> Sums:
 
 def _measure(rows: list[Prediction], _: Rules) -> Measured:
     names = [choices(row["prompt"]) for row in rows]
-    for row, own in zip(rows, names, strict=True):
-        if len(own) < 2:
-            raise ValueError(
-                f"{row['id']}: its question lists no classes; expected them after a colon, "
-                f"between commas: {row['prompt']!a:.200}"
-            )
     return measure([r["prediction"] for r in rows], [r["references"] for r in rows], names)
+
+
+def _problem(row: Prediction) -> str | None:
+    names = choices(row["prompt"])
+    if len(names) < 2:
+        return (
+            "its question lists no classes; expected them after a colon, between commas: "
+            f"{row['prompt']!a:.200}"
+        )
+    if pair := two_spellings(names):
+        return f"its question lists {pair[0]!r} and {pair[1]!r}, one class in two spellings"
+    return _unlisted(row["references"], set(map(squeezed, names)))
 
 
 METRIC = Metric(
@@ -125,4 +131,5 @@ METRIC = Metric(
     note="Abstentions, which name no one class of the question, are wrong answers.",
     unit="in points",
     unparsed="abstained",
+    problem=_problem,
 )
