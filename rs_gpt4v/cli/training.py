@@ -1,6 +1,6 @@
 """The verb that trains."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,6 +15,10 @@ def train(
         str | None,
         typer.Option(help="Configuration of accelerate: YAML file, or name of an included one."),
     ] = None,
+    method: Annotated[
+        Literal["sft", "grpo"],
+        typer.Option(help="Learn the true answers (sft), or from metrics' scores (grpo)."),
+    ] = "sft",
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Report steps, tokens, memory and errors; do not train."),
@@ -23,6 +27,8 @@ def train(
     """Fine-tune with `accelerate launch`; further flags override the recipe.
 
     Example: `rs-gpt4v train demo_lora --output_dir outputs/lora`
+
+    Rewards: `rs-gpt4v train demo_grpo --method grpo --output_dir outputs/grpo`
     """
     from rs_gpt4v_training.recipe import accelerate_path, recipe_path
 
@@ -31,8 +37,8 @@ def train(
     if dry_run:
         from rs_gpt4v_training.dry_run import dry_run as plan
 
-        typer.echo(plan(arguments, machine))
+        typer.echo(plan(arguments, machine, method))
         return
     from rs_gpt4v_training.launch import launch
 
-    raise typer.Exit(launch(arguments, machine))
+    raise typer.Exit(launch(arguments, machine, method))

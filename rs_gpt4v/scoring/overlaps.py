@@ -55,6 +55,24 @@ def overlaps(
     return Areas(*result)
 
 
+def gious(
+    predicted: Sequence[Points], truths: Sequence[Sequence[float]], sizes: Sequence[Sequence[int]]
+) -> np.ndarray:
+    """Generalised IoU of each pair, in (-1, 1], by which boxes that do not meet differ too.
+
+    It is the IoU less the share of the upright box around both, in the image, that neither covers
+    (Rezatofighi et al., 2019).
+
+    >>> gious([(0, 0, 2, 2), (0, 0, 1, 2)], [(0, 0, 2, 2), (3, 0, 4, 2)], [(9, 9)] * 2).tolist()
+    [1.0, -0.5]
+    """
+    areas = overlaps(predicted, truths, sizes)
+    sides = np.asarray(sizes, float)
+    said, true = ends(predicted, sides), ends(truths, sides)
+    around = np.maximum(said[1], true[1]) - np.minimum(said[0], true[0])
+    return areas.ious + areas.unions / around.prod(1) - 1
+
+
 def _with(count: int, boxes: Sequence[Sequence[float]]) -> list[int]:
     return [row for row, box in enumerate(boxes) if len(box) == count]
 

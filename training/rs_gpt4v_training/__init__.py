@@ -1,1 +1,1 @@
-"""Fine-tuning with TRL's SFTTrainer, straight from the conversation rows."""
+"""Fine-tuning and training by rewards with TRL, straight from the conversation rows."""

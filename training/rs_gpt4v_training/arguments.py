@@ -1,16 +1,20 @@
 """The options of a recipe: the fields of three dataclasses, flat in one YAML file."""
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, ClassVar, Literal, NoReturn, TypeVar, cast
 
-from trl import ModelConfig, SFTConfig, TrlParser
+from trl import GRPOConfig, ModelConfig, SFTConfig, TrlParser
 
 from rs_gpt4v.embedded_model import checkpoint
 from rs_gpt4v_training.batch import accumulation_steps, refuse_other_world
 from rs_gpt4v_training.parts import refuse_unknown_parts
 from rs_gpt4v_training.recipe import RecipeError, check_recipe
+from rs_gpt4v_training.rewards import check_rewards
+
+Options = TypeVar("Options", bound="TrainingArguments | GrpoArguments")
 
 
 def _refuse_below_one(options: Any, *names: str) -> None:
@@ -141,11 +145,8 @@ class DataArguments:
 
 
 @dataclass
-class TrainingArguments(SFTConfig):
-    """`trl.SFTConfig` with the defaults that conversations about images need.
-
-    The loss counts answers only (TRL's default counts image tokens and prompts too), and nothing is
-    cut at 1,024 tokens: one image takes LLaVA-1.5 576.
+class RunOptions:
+    """What every method of training has beside the options of TRL.
 
     Args:
         train: Parts of the model to train, the others are frozen: some of "language", "projector"
@@ -156,43 +157,128 @@ class TrainingArguments(SFTConfig):
             steps follows from it.
         expected_processes: Refuse to start on another number of processes.
         resume: Continue from the last complete checkpoint in ``output_dir``, if there is one.
-        group_by_length: Put rows of similar length into one batch, so that less of it is padding.
     """
 
-    assistant_only_loss: bool = True
-    max_length: int | None = 2048
     train: list[str] = field(default_factory=list)
     projector_learning_rate: float | None = None
     global_batch_size: int | None = None
     expected_processes: int | None = None
     resume: bool = False
+
+
+def _check_options(options: Any) -> None:
+    """Check and complete what TRL looks at afterwards."""
+    _expand(options, "chat_template_path", "resume_from_checkpoint", "deepspeed", "fsdp_config")
+    _refuse_below_one(
+        options,
+        "per_device_train_batch_size",
+        "per_device_eval_batch_size",
+        "global_batch_size",
+        "gradient_accumulation_steps",
+        "max_length",
+    )
+    refuse_unknown_parts(options.train)
+
+
+def _accumulate(options: Any, processes: int) -> None:
+    """Set the accumulation steps that ``global_batch_size`` takes on so many processes."""
+    if options.global_batch_size is not None:
+        if options.gradient_accumulation_steps != 1:
+            raise RecipeError(
+                "give global_batch_size or gradient_accumulation_steps: each decides the other"
+            )
+        options.gradient_accumulation_steps = accumulation_steps(
+            options.global_batch_size, options.per_device_train_batch_size, processes
+        )
+
+
+@dataclass
+class TrainingArguments(RunOptions, SFTConfig):
+    """`trl.SFTConfig` with `RunOptions` and the defaults that conversations about images need.
+
+    The loss counts answers only (TRL's default counts image tokens and prompts too), and nothing is
+    cut at 1,024 tokens: one image takes LLaVA-1.5 576.
+
+    Args:
+        group_by_length: Put rows of similar length into one batch, so that less of it is padding.
+    """
+
+    assistant_only_loss: bool = True
+    max_length: int | None = 2048
     group_by_length: bool = False
 
     def __post_init__(self) -> None:
-        _expand(self, "chat_template_path", "resume_from_checkpoint", "deepspeed", "fsdp_config")
-        _refuse_below_one(
-            self,
-            "per_device_train_batch_size",
-            "per_device_eval_batch_size",
-            "global_batch_size",
-            "gradient_accumulation_steps",
-            "max_length",
-        )
+        _check_options(self)
         super().__post_init__()
-        refuse_unknown_parts(self.train)
         if self.group_by_length:
             self.train_sampling_strategy = "group_by_length"
             # TRL would drop the lengths before the sampler asks for them.
             self.remove_unused_columns = False
         refuse_other_world(self.expected_processes, self.world_size)
-        if self.global_batch_size is not None:
-            if self.gradient_accumulation_steps != 1:
-                raise RecipeError(
-                    "give global_batch_size or gradient_accumulation_steps: each decides the other"
-                )
-            self.gradient_accumulation_steps = accumulation_steps(
-                self.global_batch_size, self.per_device_train_batch_size, self.world_size
+        _accumulate(self, self.world_size)
+
+
+@dataclass
+class GrpoArguments(RunOptions, GRPOConfig):
+    """`trl.GRPOConfig` with `RunOptions` and the rewards.
+
+    Args:
+        rewards: Weights of `rs_gpt4v_training.rewards.REWARDS`; default 1 for each that is a
+            metric's score. As a flag, JSON.
+        counts: How counts are compared: "source", as the authors of a row's source do, "bucket" or
+            "exact".
+        areas: The same of areas.
+        adapter: Folder of a trained adapter to go on with, instead of a new one: of a fine-tuning.
+        max_length: Most tokens of a row with its true answer.
+        chat_template_path: A .jinja file in place of the checkpoint's chat template.
+        log_completions: Print samples of replies with their rewards, and keep all in
+            ``output_dir/completions``.
+        num_completions_to_print: So many at each logging step.
+    """
+
+    rewards: dict[str, float] | str | None = None
+    counts: Literal["source", "bucket", "exact"] = "source"
+    areas: Literal["source", "bucket", "exact"] = "source"
+    adapter: str | None = None
+    max_length: int | None = 2048
+    chat_template_path: str | None = None
+    log_completions: bool = True
+    num_completions_to_print: int | None = 2
+    # The router's top_k has the name; generation_kwargs takes that of sampling.
+    top_k: int = field(default=0, init=False)
+
+    group_by_length: ClassVar[bool] = False  # each row is a group of its replies
+
+    def __post_init__(self) -> None:
+        _check_options(self)
+        _expand(self, "adapter")
+        if isinstance(self.rewards, str):
+            self.rewards = cast("Any", _json("rewards", self.rewards))
+        if self.reward_weights is not None:
+            raise RecipeError("reward_weights: give each reward's weight in rewards instead")
+        self.reward_weights = [*check_rewards(self.rewards).values()]
+        # TRL derives the numbers of replies from it at once, before it knows the processes.
+        _accumulate(self, int(os.environ.get("WORLD_SIZE", "1")))
+        super().__post_init__()
+        refuse_other_world(self.expected_processes, self.world_size)
+        self._refuse_saves_between_generations()
+
+    def _refuse_saves_between_generations(self) -> None:
+        """Replies are not saved, so a run that resumes in the midst of them would make others."""
+        every = cast("int", self.steps_per_generation) * self.num_iterations
+        steps, rest = divmod(every, self.gradient_accumulation_steps)
+        saves = self.save_strategy == "steps" and self.save_steps * self.gradient_accumulation_steps
+        if saves and (rest or self.save_steps % steps):
+            raise RecipeError(
+                f"save_steps {self.save_steps:g}: replies are learned from in {every} batches of "
+                f"{self.gradient_accumulation_steps} a step, and a run can resume only where new "
+                f"ones are made: take a multiple of {steps if not rest else every}"
             )
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each reward."""
+        return check_rewards(self.rewards)
 
 
 @dataclass
@@ -231,12 +317,23 @@ class _Parser(TrlParser):
 
 
 def parse(argv: list[str]) -> tuple[DataArguments, TrainingArguments, ModelArguments]:
+    """`parse_for` of supervised fine-tuning."""
+    return parse_for(TrainingArguments, argv)
+
+
+def parse_for(
+    method: type[Options], argv: list[str]
+) -> tuple[DataArguments, Options, ModelArguments]:
     """Arguments from a recipe (first, if it is no flag) and from flags, which win.
+
+    Args:
+        method: The options of the method of training.
+        argv: The recipe and the flags.
 
     Raises:
         ValueError: An option is unknown, or two exclude each other.
     """
-    kinds: Any = (DataArguments, TrainingArguments, ModelArguments)
+    kinds: Any = (DataArguments, method, ModelArguments)
     if argv and not argv[0].startswith("--"):
         argv = ["--config", str(Path(argv[0]).expanduser()), *argv[1:]]
     if "--config" in argv[:-1]:

@@ -14,16 +14,25 @@ import datasets
 import numpy as np
 import torch
 import yaml
-from peft import get_peft_model
+from peft import PeftConfig, get_peft_model
 from transformers import AutoModelForImageTextToText
 
 from rs_gpt4v_training.adapters import peft_config, quantization_config
-from rs_gpt4v_training.arguments import DataArguments, ModelArguments, TrainingArguments, parse
+from rs_gpt4v_training.arguments import (
+    DataArguments,
+    GrpoArguments,
+    ModelArguments,
+    TrainingArguments,
+    parse_for,
+)
 from rs_gpt4v_training.batch import accumulation_steps
 from rs_gpt4v_training.chat_template import use_trainable_template
+from rs_gpt4v_training.grpo import refuse_unusable
+from rs_gpt4v_training.launch import Method
 from rs_gpt4v_training.parts import freeze_all_but, refuse_untrained_projector
 from rs_gpt4v_training.recipe import RecipeError, processes
 from rs_gpt4v_training.resume import checkpoint_to_resume
+from rs_gpt4v_training.rewards import Rules, refuse_unrewarded
 from rs_gpt4v_training.row_checks import (
     refuse_cut_rows,
     refuse_unlearnable,
@@ -32,6 +41,8 @@ from rs_gpt4v_training.row_checks import (
 )
 from rs_gpt4v_training.rows import load_rows
 from rs_gpt4v_training.sft import load_config, load_processor, with_box_format
+
+Arguments = TrainingArguments | GrpoArguments
 
 _GB = 1024**3
 _BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -114,16 +125,17 @@ class Plan:
     problems: tuple[str, ...]
 
 
-def dry_run(argv: list[str], accelerate_config: Path | None = None) -> str:
+_OPTIONS: dict[Method, type[Any]] = {"sft": TrainingArguments, "grpo": GrpoArguments}
+
+
+def dry_run(argv: list[str], accelerate_config: Path | None = None, method: Method = "sft") -> str:
     """The plan of ``argv`` (recipe and flags as for training), as text."""
     # Without a GPU the recipe's own device would be refused before anything could be said.
-    data, training, model = parse([*argv, "--use_cpu"])
+    data, training, model = parse_for(_OPTIONS[method], [*argv, "--use_cpu"])
     return to_text(plan(data, training, model, Machine.read(accelerate_config)))
 
 
-def plan(
-    data: DataArguments, training: TrainingArguments, model: ModelArguments, machine: Machine
-) -> Plan:
+def plan(data: DataArguments, training: Arguments, model: ModelArguments, machine: Machine) -> Plan:
     """What training with these arguments would take on ``machine``."""
     if data.streaming:
         raise RecipeError("a dry run reads all rows: give --streaming false")
@@ -146,11 +158,13 @@ def plan(
             refuse_unlearnable(part, processor)
         with _collected(problems):
             refuse_cut_rows(part, processor, training.max_length)
+    problems += _unrewarded(data, training, model, rows)
     accumulated = 1
     with _collected(problems):
         accumulated = _accumulated(training, machine)
     batch = training.per_device_train_batch_size * machine.processes * accumulated
     lengths, longest, longest_id = _lengths(rows, processor)
+    replies, reply = _replies(training)
     built = _on_meta(config, training, model, sorted(set(rows["task"])))
     if training.projector_learning_rate is not None:
         with _collected(problems):
@@ -158,7 +172,7 @@ def plan(
     counts = _parameters(built)
     return Plan(
         rows=len(rows),
-        steps=_steps(training, len(rows), batch),
+        steps=_steps(training, len(rows) * replies, batch),
         batch=batch,
         shared=f"{training.per_device_train_batch_size} a device x {machine.processes} processes "
         f"x {accumulated} accumulated",
@@ -168,7 +182,7 @@ def plan(
         longest_id=longest_id,
         parameters=sum(counts),
         trained=counts[1],
-        memory=_memory(counts, config.get_text_config(), training, model, machine, longest),
+        memory=_memory(counts, config.get_text_config(), training, model, machine, longest + reply),
         problems=tuple(problems),
     )
 
@@ -182,7 +196,28 @@ def _collected(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _accumulated(training: TrainingArguments, machine: Machine) -> int:
+def _unrewarded(
+    data: DataArguments, training: Arguments, model: ModelArguments, rows: datasets.Dataset
+) -> list[str]:
+    """What training by rewards would refuse."""
+    problems: list[str] = []
+    if isinstance(training, GrpoArguments):
+        with _collected(problems):
+            refuse_unusable(data, training, model)
+        with _collected(problems):
+            rules = Rules(data.box_format, training.counts, training.areas)
+            refuse_unrewarded(rows, training.weights, rules)
+    return problems
+
+
+def _replies(training: Arguments) -> tuple[int, int]:
+    """How many replies a row gets, and how many tokens come on top of it: none but with rewards."""
+    if isinstance(training, GrpoArguments):
+        return training.num_generations or 1, training.max_completion_length or 0
+    return 1, 0
+
+
+def _accumulated(training: Arguments, machine: Machine) -> int:
     """Micro-batches a step on ``machine``, which need not be the one that this runs on."""
     if training.global_batch_size is None:
         return training.gradient_accumulation_steps
@@ -191,7 +226,7 @@ def _accumulated(training: TrainingArguments, machine: Machine) -> int:
     )
 
 
-def _steps(training: TrainingArguments, rows: int, batch: int) -> int:
+def _steps(training: Arguments, rows: int, batch: int) -> int:
     if training.max_steps > 0:
         return training.max_steps
     return math.ceil(math.ceil(rows / batch) * training.num_train_epochs)
@@ -207,18 +242,25 @@ def _lengths(rows: datasets.Dataset, processor: Any) -> tuple[np.ndarray, int, s
 
 
 def _on_meta(
-    config: Any, training: TrainingArguments, model: ModelArguments, tasks: list[str]
+    config: Any, training: Arguments, model: ModelArguments, tasks: list[str]
 ) -> torch.nn.Module:
     """The model with its adapter, or with all but its trained parts frozen; weightless."""
     with torch.device("meta"):
         built: Any = AutoModelForImageTextToText.from_config(
             config, trust_remote_code=training.trust_remote_code
         )
-        if adapter := peft_config(model, tasks):
+        if adapter := _adapter(training, model, tasks):
             return get_peft_model(built, adapter)
     if training.train:
         freeze_all_but(training.train, built)
     return built
+
+
+def _adapter(training: Arguments, model: ModelArguments, tasks: list[str]) -> Any:
+    """The configuration of the adapter, new or to go on with."""
+    if isinstance(training, GrpoArguments) and training.adapter is not None:
+        return PeftConfig.from_pretrained(training.adapter)
+    return peft_config(model, tasks)
 
 
 def _parameters(model: torch.nn.Module) -> tuple[int, int]:
@@ -232,7 +274,7 @@ def _parameters(model: torch.nn.Module) -> tuple[int, int]:
 def _memory(
     counts: tuple[int, int],
     text_config: Any,
-    training: TrainingArguments,
+    training: Arguments,
     model: ModelArguments,
     machine: Machine,
     longest: int,
@@ -246,7 +288,8 @@ def _memory(
     frozen, trained = counts
     own = _BYTES.get(str(model.dtype).removeprefix("torch."), 4)
     stored = 0.5 if model.load_in_4bit else 1 if model.load_in_8bit else own
-    kept = 4 if model.has_adapter else own
+    adapted = model.has_adapter or getattr(training, "adapter", None) is not None
+    kept = 4 if adapted else own
     state = 1 if "8bit" in str(training.optim) else kept
     layers = text_config.num_hidden_layers
     checkpointed = layers + _VALUES_A_LAYER

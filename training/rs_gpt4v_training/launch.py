@@ -3,16 +3,20 @@
 import os
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 from rs_gpt4v_training.recipe import processes
 
+Method = Literal["sft", "grpo"]
 
-def launch(arguments: list[str], machine: Path | None = None) -> int:
-    """Run `rs_gpt4v_training.sft` with ``arguments``; return the exit status.
+
+def launch(arguments: list[str], machine: Path | None = None, method: Method = "sft") -> int:
+    """Run the module of ``method`` with ``arguments``; return the exit status.
 
     Args:
         arguments: Recipe and flags.
         machine: A configuration file of accelerate.
+        method: "sft" or "grpo".
     """
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -27,7 +31,9 @@ def launch(arguments: list[str], machine: Path | None = None) -> int:
         options += ["--num_cpu_threads_per_process", threads]
     parser = launch_command_parser()
     try:
-        launch_command(parser.parse_args([*options, "-m", "rs_gpt4v_training.sft", *arguments]))
+        launch_command(
+            parser.parse_args([*options, "-m", f"rs_gpt4v_training.{method}", *arguments])
+        )
     except (SystemExit, ChildFailedError, subprocess.CalledProcessError):
         return 1  # the process that failed has said why
     return 0

@@ -12,7 +12,7 @@ from rs_gpt4v import NAME
 from rs_gpt4v_builders import CONFIGS, members
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_training import repository
-from rs_gpt4v_training.arguments import DataArguments, TrainingArguments
+from rs_gpt4v_training.arguments import DataArguments, GrpoArguments, TrainingArguments
 from rs_gpt4v_training.image_cache import image_cache, through_cache
 from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.row_checks import refuse_cut_rows, refuse_unlearnable, token_lengths
@@ -21,7 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 def rows_to_train_on(
-    data: DataArguments, training: TrainingArguments, processor: Any, max_length: int | None
+    data: DataArguments,
+    training: TrainingArguments | GrpoArguments,
+    processor: Any,
+    max_length: int | None,
 ) -> dict[str, Any]:
     """The rows of each split that training asks for, as its options want them.
 

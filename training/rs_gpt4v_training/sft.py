@@ -8,15 +8,16 @@ A recipe holds fields of `rs_gpt4v_training.arguments`; flags override it.
 import gc
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, NamedTuple, TypeVar, cast, get_args
 
 import torch
 import torch.distributed as dist
+import transformers
 from jinja2 import TemplateError
 from transformers import AutoConfig, AutoProcessor
 from trl import SFTTrainer
@@ -25,7 +26,14 @@ from rs_gpt4v.conversation import Task
 from rs_gpt4v.files import refuse_overwriting
 from rs_gpt4v.model_families import box_format, image_options, record_box_format
 from rs_gpt4v_training.adapters import peft_config, quantization_config, train_in_float32
-from rs_gpt4v_training.arguments import DataArguments, ModelArguments, TrainingArguments, parse
+from rs_gpt4v_training.arguments import (
+    DataArguments,
+    GrpoArguments,
+    ModelArguments,
+    Options,
+    TrainingArguments,
+    parse,
+)
 from rs_gpt4v_training.chat_template import use_trainable_template
 from rs_gpt4v_training.collators import PrefixSuffixCollator, Uncut, faster
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
@@ -33,6 +41,8 @@ from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
 from rs_gpt4v_training.pixels import with_tables
 from rs_gpt4v_training.resume import checkpoint_to_resume
 from rs_gpt4v_training.rows import rows_to_train_on
+
+Made = TypeVar("Made", bound="CommonTrainer")
 
 
 @contextmanager
@@ -50,10 +60,10 @@ def plain_errors() -> Iterator[None]:
         raise
 
 
-class Trainer(SFTTrainer):
-    """`trl.SFTTrainer` whose projector may learn at a rate of its own."""
+class CommonTrainer(transformers.Trainer):
+    """What every method's trainer has: a rate of the projector's own, and whole models resumed."""
 
-    args: TrainingArguments
+    args: Any
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """The optimizer, with groups of their own for the projector where its rate is given."""
@@ -75,19 +85,35 @@ class Trainer(SFTTrainer):
         loaded.load_state_dict(saved.state_dict())
 
 
+class Trainer(CommonTrainer, SFTTrainer):
+    """`trl.SFTTrainer` with what is common."""
+
+    args: TrainingArguments
+
+
 @plain_errors()
 def train(data: DataArguments, training: TrainingArguments, model: ModelArguments) -> Trainer:
     """Train as the arguments say, and save the model (or adapter) with its processor."""
+    return run_training(make_trainer, data, training, model)
+
+
+def run_training(
+    make: Callable[[DataArguments, Options, ModelArguments], Made],
+    data: DataArguments,
+    training: Options,
+    model: ModelArguments,
+) -> Made:
+    """Train with the trainer that ``make`` gives, from the last checkpoint if it shall resume."""
     refuse_overwriting([Path(str(training.output_dir))], [Path(str(model.model_name_or_path))])
     checkpoint = training.resume_from_checkpoint or checkpoint_to_resume(
         Path(str(training.output_dir)), resume=training.resume, processes=training.world_size
     )
-    trainer = make_trainer(data, training, model)
+    trainer = make(data, training, model)
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     trainer.save_model()
     trainer.save_state()
     if model.use_moe_lora and trainer.is_world_process_zero() and find_spec("matplotlib"):
-        statistics = _router_statistics(training)
+        statistics = router_statistics(training)
         plot_router_statistics(statistics, statistics.with_suffix(".png"))
     return trainer
 
@@ -97,41 +123,74 @@ def make_trainer(
     data: DataArguments, training: TrainingArguments, model: ModelArguments
 ) -> Trainer:
     """The trainer with its model, rows and collator, ready to train."""
-    source = str(model.model_name_or_path)
-    family = load_config(training, model).model_type
-    processor = load_processor(family, training, model)
-    use_trainable_template(processor, family, given=training.chat_template_path is not None)
-    training.chat_template_path = None  # TRL would read it again, without our marks
-    data = with_box_format(data, family, processor)
-    record_box_format(processor, data.box_format)
-    # None will be cut, and a truncating collator leaves its limit in the saved tokenizer.
-    max_length, training.max_length = training.max_length, None
-    rows = rows_to_train_on(data, training, processor, max_length)
-    quantised = quantization_config(model)
-    tasks = _tasks(rows, data, model)
+    max_length = training.max_length
+    ready = prepare(data, training, model)
+    # None is cut, and a truncating collator leaves its limit in the saved tokenizer.
+    training.max_length = None
     trainer = Trainer(
-        model=source,
-        args=_with_dtype(training, model),
-        train_dataset=rows["train"],
-        eval_dataset=rows.get("validation"),
-        processing_class=processor,
-        data_collator=_collator(processor, family, training),
-        peft_config=peft_config(model, tasks),
-        quantization_config=quantised,
+        model=str(model.model_name_or_path),
+        args=with_dtype(training, model),
+        train_dataset=ready.rows["train"],
+        eval_dataset=ready.rows.get("validation"),
+        processing_class=ready.processor,
+        data_collator=_collator(ready.processor, ready.family, training),
+        peft_config=peft_config(model, ready.tasks),
+        quantization_config=quantization_config(model),
     )
-    if quantised is not None and not training.bf16:
-        train_in_float32(cast("torch.nn.Module", trainer.model))
-    if training.train:
-        freeze_all_but(training.train, cast("torch.nn.Module", trainer.model))
+    set_trained(trainer, model)
     trainer.data_collator = faster(trainer.data_collator)
     if data.streaming and max_length is not None:
         trainer.data_collator = Uncut(trainer.data_collator, max_length)
     if model.use_moe_lora:
-        _show_tasks_to_routers(trainer, tasks)
+        _show_tasks_to_routers(trainer, ready.tasks)
     return trainer
 
 
-def load_config(training: TrainingArguments, model: ModelArguments) -> Any:
+class Ready(NamedTuple):
+    """What a trainer is made of, whatever its method.
+
+    Attributes:
+        family: Of the model.
+        processor: With a template whose answers are marked, and the box format.
+        rows: Of each split.
+        box_format: The codec that writes boxes.
+        tasks: Those that a router may meet.
+    """
+
+    family: str
+    processor: Any
+    rows: dict[str, Any]
+    box_format: str
+    tasks: list[str]
+
+
+def prepare(
+    data: DataArguments,
+    training: TrainingArguments | GrpoArguments,
+    model: ModelArguments,
+    adapter: str | None = None,
+) -> Ready:
+    """The processor, that of ``adapter`` if there is one, and the rows, both checked."""
+    family = load_config(training, model).model_type
+    processor = load_processor(family, training, model, adapter)
+    use_trainable_template(processor, family, given=training.chat_template_path is not None)
+    training.chat_template_path = None  # TRL would read it again, without our marks
+    data = with_box_format(data, family, processor)
+    record_box_format(processor, data.box_format)
+    rows = rows_to_train_on(data, training, processor, training.max_length)
+    return Ready(family, processor, rows, data.box_format, _tasks(rows, data, model))
+
+
+def set_trained(trainer: CommonTrainer, model: ModelArguments) -> None:
+    """Freeze all that the recipe does not train, and train in float32 where bfloat16 is not."""
+    trained = cast("torch.nn.Module", trainer.model)
+    if quantization_config(model) is not None and not trainer.args.bf16:
+        train_in_float32(trained)
+    if trainer.args.train:
+        freeze_all_but(trainer.args.train, trained)
+
+
+def load_config(training: TrainingArguments | GrpoArguments, model: ModelArguments) -> Any:
     """The configuration of the checkpoint."""
     return AutoConfig.from_pretrained(
         str(model.model_name_or_path),
@@ -140,11 +199,16 @@ def load_config(training: TrainingArguments, model: ModelArguments) -> Any:
     )
 
 
-def load_processor(family: str, training: TrainingArguments, model: ModelArguments) -> Any:
+def load_processor(
+    family: str,
+    training: TrainingArguments | GrpoArguments,
+    model: ModelArguments,
+    adapter: str | None = None,
+) -> Any:
     """The processor of the checkpoint, with the recipe's chat template if it names one."""
     processor: Any = AutoProcessor.from_pretrained(
-        str(model.model_name_or_path),
-        revision=model.model_revision,
+        adapter or str(model.model_name_or_path),
+        revision=None if adapter else model.model_revision,
         trust_remote_code=training.trust_remote_code,
         **image_options(family),
     )
@@ -203,7 +267,8 @@ def _collator(processor: Any, family: str, training: TrainingArguments) -> Any:
     return PrefixSuffixCollator(with_tables(processor))
 
 
-def _with_dtype(training: TrainingArguments, model: ModelArguments) -> TrainingArguments:
+def with_dtype(training: Options, model: ModelArguments) -> Options:
+    """``training`` with how TRL shall load the model."""
     given: Any = training.model_init_kwargs or {}
     training.model_init_kwargs = {
         "revision": model.model_revision,
@@ -218,10 +283,11 @@ def _show_tasks_to_routers(trainer: Trainer, tasks: list[str]) -> None:
     """Bring each row's task to the routers, and log what they do with it."""
     trainer.args.remove_unused_columns = False  # TRL would drop the column
     trainer.data_collator = TaskCollator(trainer.data_collator, tasks)
-    trainer.add_callback(RouterStatistics(_router_statistics(trainer.args), tasks))
+    trainer.add_callback(RouterStatistics(router_statistics(trainer.args), tasks))
 
 
-def _router_statistics(training: TrainingArguments) -> Path:
+def router_statistics(training: transformers.TrainingArguments) -> Path:
+    """Where what the routers do is logged."""
     return Path(str(training.output_dir)) / "router_statistics.jsonl"
 
 
@@ -231,8 +297,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run() -> int:
-    """`main`, an expected error being one line; ``RS_GPT4V_TRACEBACK=1`` shows all of it."""
+def run(main: Callable[[], int] = main) -> int:
+    """``main``, an expected error being one line; ``RS_GPT4V_TRACEBACK=1`` shows all of it."""
     expected = (OSError, ValueError, ImportError, TemplateError, torch.OutOfMemoryError)
     try:
         main()

@@ -1,0 +1,207 @@
+"""Training by rewards, from recipe to checkpoint, on a tiny model and TRL's own loop."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import CPU_TRAINING
+
+pytest.importorskip("trl")
+
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from rs_gpt4v.cli import app
+from rs_gpt4v_training.arguments import GrpoArguments, parse_for
+from rs_gpt4v_training.dry_run import dry_run
+from rs_gpt4v_training.grpo import main, make_trainer
+from rs_gpt4v_training.moe_lora import is_moe_lora
+from rs_gpt4v_training.parts import part
+from rs_gpt4v_training.recipe import RecipeError
+from rs_gpt4v_training.sft import main as fine_tune
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_llava: Path, releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    fields = {
+        "datasets": ["vqa_lr", "grounding"],
+        "data_dir": str(releases),
+        "max_rows": 4,
+        "model_name_or_path": str(tiny_llava),
+        "rewards": {"answer": 1, "giou": 1, "format": 0.5, "length": 0.25},
+        "num_generations": 2,
+        "per_device_train_batch_size": 4,
+        "max_completion_length": 4,
+        "max_steps": 2,
+        "learning_rate": 0.01,
+        "logging_steps": 1,
+        **CPU_TRAINING,
+    }
+    path = tmp_path_factory.mktemp("grpo") / "recipe.yaml"
+    path.write_text(json.dumps(fields))  # JSON is YAML
+    return path
+
+
+LORA = ["--use_peft", "--lora_r", "4", "--lora_dropout", "0.1"]
+
+
+def log_of(out: Path) -> list[dict[str, Any]]:
+    log = json.loads((out / "trainer_state.json").read_text())["log_history"]
+    return [entry for entry in log if "reward" in entry]
+
+
+def test_each_kind_of_row_has_its_rewards_in_the_log_and_replies_are_kept(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main([str(recipe), *LORA, "--output_dir", str(out), "--max_steps", "4"]) == 0
+    log = log_of(out)
+    assert len(log) == 4
+    keys = {key for entry in log for key in entry}
+    assert {"rewards/answer/mean", "rewards/giou/hbb", "rewards/length/hbb"} <= keys
+    replies = [pq.read_table(file) for file in sorted((out / "completions").glob("*.parquet"))]
+    assert len(replies) == 4
+    table = replies[0].to_pydict()
+    assert len(table["completion"]) == len(table["reference"]) == 4
+    assert all(table["reference"])
+    assert {"answer", "giou", "format", "length", "advantage"} <= table.keys()
+    assert "Step 1 " in capsys.readouterr().out
+    assert (out / "adapter_model.safetensors").is_file()
+
+
+def test_a_reward_of_length_teaches_to_be_short_or_long(recipe: Path, tmp_path: Path) -> None:
+    """What is rewarded rises."""
+    flags = ["--datasets", "vqa_lr", "--rewards", '{"answer": 0.001, "length": 1}']
+    steps = ["--max_steps", "12", "--num_generations", "8", "--per_device_train_batch_size", "32"]
+    long = ["--max_completion_length", "8", "--learning_rate", "0.003"]
+    main([str(recipe), *flags, *steps, *long, "--output_dir", str(tmp_path / "out")])
+    rewards = [entry["rewards/length/mean"] for entry in log_of(tmp_path / "out")]
+    assert sum(rewards[-3:]) > 1.1 * sum(rewards[:3])
+
+
+@pytest.mark.parametrize("adapter", [[], LORA], ids=["full", "lora"])
+def test_a_resumed_run_equals_an_undisturbed_one(
+    recipe: Path, tmp_path: Path, adapter: list[str]
+) -> None:
+    """Also past the first epoch, whose order of rows is another."""
+    saves = ["--save_strategy", "steps", "--save_steps", "1", "--max_steps", "7", *adapter]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    main([str(recipe), *saves, "--output_dir", str(whole)])
+    cut.mkdir()
+    shutil.copytree(whole / "checkpoint-5", cut / "checkpoint-5")
+    main([str(recipe), *saves, "--output_dir", str(cut), "--resume"])
+    name = "adapter_model.safetensors" if adapter else "model.safetensors"
+    assert (whole / name).read_bytes() == (cut / name).read_bytes()
+    volatile = ("step_time",)
+    logs = [
+        [{k: v for k, v in entry.items() if k not in volatile} for entry in log_of(out)]
+        for out in (whole, cut)
+    ]
+    assert logs[0] == logs[1]
+
+
+def test_two_processes_train_one_model(recipe: Path, tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
+    out = tmp_path / "out"
+    flags = ["--output_dir", str(out), "--expected_processes", "2", "--global_batch_size", "8"]
+    small = ["--per_device_train_batch_size", "2", "--num_generations", "4"]
+    done = subprocess.run(
+        [*launch, "--standalone", "-m", "rs_gpt4v_training.grpo", str(recipe), *flags, *small],
+        env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    log = log_of(out)
+    assert len(log) == 2
+    table = pq.read_table(out / "completions/completions_00001.parquet").to_pydict()
+    questions = [prompt[-1]["content"][-1]["text"] for prompt in table["prompt"]]
+    assert len(questions) == len(table["reference"]) == 8  # of both processes
+    assert questions[0] == questions[3] != questions[4]  # a group may lie on both
+    weights = {"answer": 1, "giou": 1, "format": 0.5, "length": 0.25}
+    rewards = [weight * (value or 0) for name, weight in weights.items() for value in table[name]]
+    assert log[0]["reward"] == pytest.approx(sum(rewards) / 8, abs=1e-6)
+
+
+def test_moe_lora_is_trained_and_its_routers_are_logged(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    main([str(recipe), "--use_moe_lora", "--lora_r", "4", "--output_dir", str(out)])
+    assert is_moe_lora(str(out))
+    assert (out / "router_statistics.jsonl").is_file()
+
+
+def test_the_named_parts_are_trained(recipe: Path, tiny_llava: Path, tmp_path: Path) -> None:
+    main([str(recipe), "--train", "projector", "--output_dir", str(tmp_path / "out")])
+    before, after = (
+        load_file(folder / "model.safetensors") for folder in (tiny_llava, tmp_path / "out")
+    )
+    assert {part(name) for name in before if not before[name].equal(after[name])} == {"projector"}
+
+
+def test_it_goes_on_with_a_fine_tuned_adapter(recipe: Path, tmp_path: Path) -> None:
+    fields = json.loads(recipe.read_text())
+    kept = {k: v for k, v in fields.items() if k not in ("rewards", "num_generations")}
+    del kept["max_completion_length"]
+    own = tmp_path / "sft.yaml"
+    own.write_text(json.dumps(kept))
+    first, second = tmp_path / "first", tmp_path / "second"
+    fine_tune([str(own), *LORA, "--output_dir", str(first)])
+    main([str(recipe), "--adapter", str(first), "--output_dir", str(second)])
+    before, after = (load_file(out / "adapter_model.safetensors") for out in (first, second))
+    assert before.keys() == after.keys()
+    assert any(not before[name].equal(after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--rewards", '{"ious": 1}'], "there is no 'ious'"),
+        (["--rewards", "iou"], "rewards: 'iou' is no JSON"),
+        (["--reward_weights", "1"], "reward_weights: give each reward's weight in rewards"),
+        (["--streaming"], "streaming: rewards are checked"),
+        (["--use_moe_lora", "--routing", "task"], "routing: task needs to be told"),
+        (["--adapter", "x", "--use_peft"], "adapter and use_peft exclude each other"),
+        (["--datasets", "cap_ucm"], "its task, caption, has no reward"),
+        (
+            ["--num_iterations", "2", "--save_strategy", "steps", "--save_steps", "3"],
+            "save_steps 3: .*take a multiple of 2",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    recipe: Path, tmp_path: Path, flags: list[str], message: str
+) -> None:
+    argv = [str(recipe), "--output_dir", str(tmp_path / "out"), *flags]
+    with pytest.raises(RecipeError, match=message):
+        make_trainer(*parse_for(GrpoArguments, argv))
+
+
+def test_a_dry_run_counts_the_replies_and_finds_rows_without_a_reward(recipe: Path) -> None:
+    text = dry_run([str(recipe), "--max_steps", "-1", "--num_train_epochs", "3"], method="grpo")
+    assert "steps       12 of 4 rows" in text  # 8 rows, two replies each, three times
+    assert "nothing found that would fail" in text
+    text = dry_run([str(recipe), "--rewards", '{"answer": 1}'], method="grpo")
+    assert "PROBLEM     dior_rsvg" in text
+    assert "has no reward: add iou or giou" in text
+
+
+def test_the_command_line_launches_it(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rs_gpt4v_training import launch
+
+    seen: list[Any] = []
+    monkeypatch.setattr(launch, "launch", lambda *given: seen.append(given) or 0)
+    result = CliRunner().invoke(app, ["train", str(recipe), "--method", "grpo", "--seed", "3"])
+    assert result.exit_code == 0
+    assert seen == [([str(recipe), "--seed", "3"], None, "grpo")]
