@@ -219,6 +219,15 @@ def test_blind_runs_stand_beside_the_score(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+1", "-x", "@SUM(A1)", "\t=1", " =1"])
+def test_a_name_is_no_formula_in_a_spreadsheet(tmp_path: Path, name: str) -> None:
+    out = made(tmp_path, results(tmp_path / "a.json", name, scores={"pr_50": -0.5}))
+    (line,) = csv.DictReader((out / "board.csv").read_text().splitlines())
+    assert line["model"] == f"'{name}"
+    assert line["score"] == "-0.5"
+    assert scores(out)[0]["model"] == name
+
+
 def test_a_blind_run_alone_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PredictionFileError, match="a blind run: give the same model's replies"):
         made(tmp_path, questions(tmp_path / "a.jsonl", 1, dataset={"images": "none"}))

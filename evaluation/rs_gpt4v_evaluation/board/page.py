@@ -255,8 +255,12 @@ def record(standing: Standing, group: Group) -> dict[str, Any]:
     }
 
 
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")
+"""With which a text becomes a formula in a spreadsheet."""
+
+
 def csv_table(records: Iterable[Mapping[str, Any]]) -> str:
-    """The records' plain values as CSV, a line a score."""
+    """The records' plain values as CSV, a line a score; no text is a formula in a spreadsheet."""
     out = io.StringIO()
     names = [
         *("model", *Column._fields, "name", "score", "low", "high", "rank", "of"),
@@ -268,14 +272,23 @@ def csv_table(records: Iterable[Mapping[str, Any]]) -> str:
     for own in records:
         low, high = own["interval"] or ("", "")
         source = own["source"]
-        writer.writerow(
-            {
-                **own,
-                "low": low,
-                "high": high,
-                "blind_none": next((r["value"] for r in own["blind"] if r["kind"] == "none"), ""),
-                "source": f"{source['title']}, {source['where']}" if source else "",
-                "url": source["url"] if source else "",
-            }
-        )
+        values = {
+            **own,
+            "low": low,
+            "high": high,
+            "blind_none": next((r["value"] for r in own["blind"] if r["kind"] == "none"), ""),
+            "source": f"{source['title']}, {source['where']}" if source else "",
+            "url": source["url"] if source else "",
+        }
+        writer.writerow({name: _no_formula(value) for name, value in values.items()})
     return out.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    """A text behind an apostrophe where a spreadsheet would compute it.
+
+    >>> [_no_formula(value) for value in ("=1+1", " @SUM(A1)", "a-b", -0.5)]
+    ["'=1+1", "' @SUM(A1)", 'a-b', -0.5]
+    """
+    is_formula = isinstance(value, str) and value.lstrip().startswith(_FORMULA)
+    return f"'{value}" if is_formula else value
