@@ -1,6 +1,9 @@
 """Blind runs of models here and of servers: what is asked, and what their files say."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from rs_gpt4v_evaluation.predict import Predictor, describe, predict
 from rs_gpt4v_evaluation.predict.blind import blind_rows
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError, read_predictions
 from rs_gpt4v_evaluation.predict.server import predict_by_server
+from rs_gpt4v_evaluation.predict.turns import each_turn
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +94,54 @@ def test_the_verb_writes_a_blind_file(tiny_llava: Path, releases: Path, tmp_path
         again = CliRunner().invoke(app, [*command, blind])
         assert (again.exit_code == 0) == (blind == "none")
         assert blind == "none" or words in str(again.exception)
+
+
+def test_two_processes_write_the_same_blind_dialogues_as_one(
+    tiny_llava: Path, releases: Path, tmp_path: Path
+) -> None:
+    """Each turn of a dialogue is asked about the other image that all of its turns see."""
+    command = ["predict", str(tiny_llava), "conversation", "--data-dir", str(releases)]
+    command += ["--blind", "other", "--max-new-tokens", "3", "--batch-size", "4", "--out"]
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    run = CliRunner().invoke(app, [*command, str(one)])
+    assert run.exit_code == 0, run.output
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run(
+        [*launch, "-m", "rs_gpt4v.cli", *command, str(two)],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert two.read_bytes() == one.read_bytes()
+    lines = read_predictions(one)
+    assert any(line.get("history") for line in lines)
+    shown: dict[str, set[Any]] = {}
+    for line in lines:
+        dialogue, _, _ = line["id"].partition("#")
+        shown.setdefault(dialogue, set()).add((line["image"], *line.get("shown_images", ())))
+    assert len(lines) > len(shown)
+    for ((own, other),) in shown.values():
+        assert own != other
+
+
+@pytest.mark.parametrize("kind", ["none", "grey", "other"])
+def test_a_dialogue_keeps_its_turns(
+    predictor: Predictor, releases: Path, tmp_path: Path, kind: str
+) -> None:
+    options: Any = {"split": "test", "data_dir": str(releases)}
+    rows = each_turn(datasets.load_dataset(NAME, "conversation", **options))
+    blind = blind_rows(rows, kind)
+    asked: Any = {
+        "seen": (rows, tmp_path / "seen.jsonl"),
+        "blind": (blind, tmp_path / "blind.jsonl"),
+    }
+    about = {"config": "conversation", "split": "test", "protocol": "paper"}
+    for own, out in asked.values():
+        predict(predictor, own, describe(own, **about, box_format="llava"), out, 4)
+    seen, hidden = (read_predictions(out) for _, out in asked.values())
+    for one, other in zip(seen, hidden, strict=True):
+        same = ("id", "prompt", "history", "image", "references")
+        assert [one.get(name) for name in same] == [other.get(name) for name in same]
+    assert [line["prediction"] for line in seen] != [line["prediction"] for line in hidden]
