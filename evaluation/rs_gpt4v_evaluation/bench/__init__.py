@@ -196,7 +196,7 @@ def _write(
         name = PurePath(model["adapter"] or model["name"]).name
         title = f"{name}: one model, every task"
         report(
-            files,
+            [*files, *blind],
             out / PAGE,
             title=title,
             resamples=resamples,

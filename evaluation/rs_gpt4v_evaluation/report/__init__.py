@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rs_gpt4v.files import refuse_overwriting, relative, write_text
 from rs_gpt4v_evaluation.judge.agreement import agreement_in, is_reviews
-from rs_gpt4v_evaluation.report.columns import Column
+from rs_gpt4v_evaluation.report.columns import Group, is_blind_column
 from rs_gpt4v_evaluation.report.examples import PICTURES
 from rs_gpt4v_evaluation.report.groups import is_judged, read_groups
 from rs_gpt4v_evaluation.report.markdown import markdown
@@ -48,7 +48,8 @@ def report(
             rows; 0 for a page without any image.
         resamples: Draws for the 95 % intervals of the scores; 0 for none.
         rules: How replies are compared with the truth, as in `score`.
-        label: What all columns are called, which are of one model then; None for their folders.
+        label: What all columns but blind runs are called, which are of one model then; None for
+            their folders.
         overview: A table of all scores, in place of the figures that a page has otherwise.
         card: Where to write the scores of the last file's model as metadata of a model card too.
 
@@ -72,7 +73,7 @@ def report(
     agreements = agreement_in([*judged, *reviews], resamples)
     left_out: list[str] = []
     groups = [
-        group._replace(columns=[_named(column, out.parent, label) for column in group.columns])
+        _named(group, out.parent, label)
         for group in read_groups(predicted, resamples, rules, left_out)
     ]
     tables = [table(group) for group in groups]
@@ -86,7 +87,15 @@ def report(
     return left_out
 
 
-def _named(column: Column, folder: Path, label: str | None) -> Column:
-    """With its file as seen from the page's ``folder``: moved together, they stay the same."""
-    file = relative(column.score["file"], folder)
-    return column._replace(score={**column.score, "file": file}, label=label or column.label)
+def _named(group: Group, folder: Path, label: str | None) -> Group:
+    """With files as seen from the page's ``folder``: moved together, they stay the same."""
+    columns = [
+        column._replace(
+            score={**column.score, "file": relative(column.score["file"], folder)},
+            label=column.label if is_blind_column(column) else label or column.label,
+        )
+        for column in group.columns
+    ]
+    return group._replace(
+        columns=columns, shares=[(label or own, share) for own, share in group.shares]
+    )

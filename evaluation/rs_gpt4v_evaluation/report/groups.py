@@ -56,14 +56,23 @@ def read_groups(
 
 
 def _group(columns: list[Column], runs: Sequence[RunShare], *, is_part: bool) -> Group:
-    """A group, its blind runs first: the last column is what a page is most about."""
+    """A group, its blind runs first: the last column is what a page is most about.
+
+    A blind run on some of the rows is no column beside all of them: its shares say it all.
+    """
     labelled = sorted(_labelled(columns), key=lambda column: not is_blind_column(column))
     labels = {Path(column.score["file"]): column.label for column in labelled}
     own = [run for run in runs if {run.seen, run.blind} <= labels.keys()]
     task = labelled[-1].score["task"]
     shares = [(labels[run.seen], s) for run in own for s in run.tasks if s.task == task]
     notes = [f"{labels[run.seen]} and {labels[run.blind]}: {run.note}." for run in own if run.note]
-    return Group(labelled, is_part, shares, notes)
+    asked = {column.score["dataset"]["rows"] for column in columns if not is_blind_column(column)}
+    shown = [
+        column
+        for column in labelled
+        if not is_blind_column(column) or {column.score["dataset"]["rows"]} >= asked
+    ]
+    return Group(shown, is_part, shares, notes)
 
 
 def _rows(column: Column) -> tuple[str, str, str]:
