@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from prediction_lines import row, write
 from report_files import (
     AFTER,
     BEFORE,
@@ -321,6 +322,20 @@ def test_nothing_is_wider_than_the_screen(shown: Any, width: int) -> None:
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
     with Image.open(io.BytesIO(shown.screenshot(full_page=True))) as shot:
         assert shot.width == width
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_what_the_image_adds_needs_no_scrolling(page: Any, tmp_path: Path, width: int) -> None:
+    rows = [row(i, prediction=["no", "yes", "yes"][i % 3]) for i in range(20)]
+    files = [
+        write(tmp_path / "a-model-fine-tuned" / "vqa.jsonl", rows),
+        write(tmp_path / "blind-grey" / "vqa.jsonl", rows, images="grey"),
+    ]
+    show(page, made(files, resamples=50), tmp_path)
+    page.set_viewport_size({"width": width, "height": 900})
+    share = page.locator("table.share")
+    expect(share).to_contain_text("worse than guessing, no better with the image than without it")
+    assert share.evaluate("table => table.scrollWidth <= table.parentElement.clientWidth")
 
 
 def test_200_000_rows_are_all_found_and_few_are_drawn(page: Any, tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """A report as Markdown, for a README, an issue or a terminal: the tables, without the pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rs_gpt4v.pages import environment
 from rs_gpt4v_evaluation.report.agreement import NO_AGREEMENTS, Agreements, in_words
 from rs_gpt4v_evaluation.report.paper import PAPER, Beside
-from rs_gpt4v_evaluation.report.tables import Line, PaperLine, Table
+from rs_gpt4v_evaluation.report.tables import Line, PaperLine, ShareLine, ShareTable, Table
 from rs_gpt4v_evaluation.report.training import Training
 
 _SPECIAL = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#"} | {"\n": " ", "\r": " "})
@@ -31,6 +31,7 @@ def markdown(
             grid=_grid,
             scores=_scores,
             beside=_beside,
+            share=_share,
             facts=_facts,
             **in_words(agreements),
         )
@@ -74,6 +75,18 @@ def _beside(table: Table, beside: Beside, lines: Sequence[PaperLine]) -> list[li
     head = ["Method", "paper", *(label + ", difference" * (not why) for label, why in named)]
     body = [[line.method, line.value, *line.cells] for line in lines]
     return [head, *body, ["This report", "", *beside.shown]]
+
+
+def _share(table: ShareTable) -> list[list[str]]:
+    """What the image adds, with the head of the table and with words in a column of their own."""
+    return [[*table.head, ""], *([*_share_cells(line)] for line in table.lines)]
+
+
+def _share_cells(line: ShareLine) -> Iterator[str]:
+    yield from (line.name, line.seen, line.blind)
+    yield f"{line.difference} ({line.interval})" if line.interval else line.difference
+    yield from () if line.guess is None else (line.guess,)
+    yield line.words
 
 
 def _facts(table: Table) -> list[list[str]]:

@@ -54,11 +54,35 @@ class PaperLine(NamedTuple):
     cells: list[str]
 
 
+class ShareLine(NamedTuple):
+    """One score with the image and without it; ``interval`` is that of the difference, or empty.
+
+    ``guess`` is what a constant scores, None where none is known for the task; ``words`` are what
+    is to be said of the score.
+    """
+
+    name: str
+    seen: str
+    blind: str
+    difference: str
+    interval: str
+    guess: str | None
+    words: str
+
+
+class ShareTable(NamedTuple):
+    """How much of a column's scores comes from the image, by one blind run."""
+
+    heading: str
+    head: list[str]
+    lines: list[ShareLine]
+
+
 class Table(NamedTuple):
     """All that a page says of a group in words and numbers.
 
     ``paper`` holds the paper's tables, each with its lines; ``counts`` what stands under the
-    scores, a text a column; ``shares`` a heading and a table for each blind run, head first.
+    scores, a text a column; ``shares`` a table for each blind run.
     """
 
     group: Group
@@ -71,7 +95,7 @@ class Table(NamedTuple):
     warnings: list[str]
     paper: list[tuple[paper.Beside, list[PaperLine]]]
     paper_note: str
-    shares: list[tuple[str, list[list[str]]]]
+    shares: list[ShareTable]
 
     @property
     def labels(self) -> list[str]:
@@ -134,34 +158,33 @@ def table(group: Group) -> Table:
         warnings=[*_warnings(group.columns), *group.notes],
         paper=[(printed, _paper_lines(printed)) for printed in beside],
         paper_note=paper.figure_note(scores[0]),
-        shares=_share_tables(group),
+        shares=[_share_table(group.metric, *own) for own in group.shares],
     )
 
 
-def _share_tables(group: Group) -> list[tuple[str, list[list[str]]]]:
-    """Of each blind run a heading, and a table with its head: seen, blind, their difference."""
-    return [
-        (
-            f"{label}: with the image and with {SHOWN[share.shown]}, {share.n:,} rows",
-            [*_share_lines(group.metric, share)],
-        )
-        for label, share in group.shares
-    ]
+def _share_table(metric: Metric, label: str, share: TaskShare) -> ShareTable:
+    difference = ", ".join(filter(None, ("seen minus blind", metric.unit)))
+    return ShareTable(
+        f"{label}: with the image and with {SHOWN[share.shown]}, {share.n:,} rows",
+        ["", "seen", "blind", difference, *([share.guess.name] if share.guess else [])],
+        [*_share_lines(metric, share)],
+    )
 
 
-def _share_lines(metric: Metric, share: TaskShare) -> Iterator[list[str]]:
-    difference = f"seen minus blind {metric.unit}".strip()
-    yield ["", "seen", "blind", difference, share.guess.name if share.guess else "guess", ""]
+def _share_lines(metric: Metric, share: TaskShare) -> Iterator[ShareLine]:
     for key, name in metric.names(share.scores).items():
         own, is_share = share.scores[key], metric.is_share(key)
         factor, digits = (100, 1) if is_share else (1, 3)
-        change = signed(factor * own.difference, digits)
-        if own.low is not None and own.high is not None:
-            change += (
-                f" ({signed(factor * own.low, digits)} to {signed(factor * own.high, digits)})"
-            )
-        values = [shown(value, is_share) for value in (own.seen, own.blind)]
-        yield [name, *values, change, shown(own.guess, is_share), own.words]
+        ends = [signed(factor * end, digits) for end in (own.low, own.high) if end is not None]
+        yield ShareLine(
+            name,
+            seen=shown(own.seen, is_share),
+            blind=shown(own.blind, is_share),
+            difference=signed(factor * own.difference, digits),
+            interval=" to ".join(ends),
+            guess=shown(own.guess, is_share) if share.guess else None,
+            words=own.words,
+        )
 
 
 def score_names(columns: Sequence[Column]) -> dict[str, str]:
