@@ -88,6 +88,44 @@ def test_scores_are_shares_of_all_replies(image: Path) -> None:
     ]
 
 
+def test_a_wrong_number_makes_a_reply_wrong_and_numbers_alone_are_judged(image: Path) -> None:
+    numbers = {"classes": [], "denied": [], "counts": ["None."], "denied_counts": []}
+    alone: list[Any] = [{"claims": numbers}, {"claims": numbers | {"denied_counts": ["None."]}}]
+    rows = [*claims("Five ships.", where=scene(1, image)), *alone]
+    marks = METRIC.marks(rows, METRIC.measure(rows, DEFAULT_RULES))
+    assert [(mark.right, mark.value) for mark in marks] == [(False, 0), (True, None), (False, None)]
+
+
+def test_the_share_of_replies_alone_is_paired_as_yes_or_no(image: Path) -> None:
+    texts = ["Two ships.", "A bridge, a dam and an airplane.", "Trees."]
+    sums = METRIC.measure(claims(*texts, where=scene(1, image)), DEFAULT_RULES).sums
+    assert {name: sums.rows[:, at].sum(1).tolist() for name, at in sums.binary.items()} == {
+        "chair_s": [0, 1, 0]
+    }
+
+
+@pytest.mark.parametrize(("asked", "denied"), [("ships", 0), ("bridges", 1)])
+def test_a_number_alone_is_of_what_was_asked(image: Path, asked: str, denied: int) -> None:
+    """Two ships and no bridge are there."""
+    found = named(f"How many {asked} are there?", "There are **two**.", scene(1, image))
+    assert (len(found.counts), len(found.denied_counts)) == (1, denied)
+
+
+def test_each_reply_is_judged_by_the_boxes_of_its_own_image(image: Path, tmp_path: Path) -> None:
+    other = tmp_path / "00002.png"
+    scenes = [scene(1, image), replace(scene(2, other), key="00002")]  # two ships, three ships
+    replies = [Reply(n, "dior", str(n), "?", "Three ships.") for n in ("a", "b", "c")]
+    replies = [
+        r._replace(image=str(where))
+        for r, where in zip(replies, (image, other, tmp_path / "00003.png"), strict=True)
+    ]
+    first, second, unknown = named_in(replies, scenes)
+    assert first is not None
+    assert second is not None
+    assert unknown is None
+    assert (len(first.denied_counts), len(second.denied_counts)) == (1, 0)
+
+
 def test_nothing_named_has_no_share(image: Path) -> None:
     found = METRIC.measure(claims("Trees.", where=scene(1, image)), DEFAULT_RULES)
     assert found.sums.total() == {"chair_s": 0}

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from conftest import SHARED, needs_shared
+from generating import scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from review_queue import candidate, write_queue
@@ -25,11 +26,15 @@ from rs_gpt4v.conversation import FEATURES
 from rs_gpt4v.reviews import ReviewsError
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_generation.candidates import EmptyQueueError, digest, read_queue
+from rs_gpt4v_generation.chair import Scenes
+from rs_gpt4v_generation.checks import FACTUAL
 from rs_gpt4v_generation.principles import turns as texts
 from rs_gpt4v_generation.principles.catalogue import PRINCIPLES
 from rs_gpt4v_generation.principles.complexity import complexity
+from rs_gpt4v_generation.principles.correctness import correctness
 from rs_gpt4v_generation.principles.diversity import distinct_n, diversity, frequent, skeleton
 from rs_gpt4v_generation.principles.forms import form
+from rs_gpt4v_generation.principles.known_boxes import checked
 from rs_gpt4v_generation.principles.measure import Measured, Report, measure, report
 from rs_gpt4v_generation.principles.page import write_page
 from rs_gpt4v_generation.principles.pairs import pair
@@ -483,6 +488,64 @@ def test_a_queue_is_measured_as_rows_are(tmp_path: Path) -> None:
     for measured_by in (diversity, richness, complexity, robustness, unity):
         assert measured_by(queued) == measured_by(same)
     assert (queued.rows, queued.images, queued.count) == (2, 1, 4)
+
+
+# Dialogues about images with known boxes
+
+
+def test_dialogues_about_images_with_boxes_are_checked_against_them(tmp_path: Path) -> None:
+    image = tmp_path / "00001.png"
+    of_image = {"images": [{"path": str(image), "bytes": None}], "source": "rs_gpt4v_instruct"}
+    dialogues = {
+        "right": ["Two ships lie left of a harbor.", "There is no bridge."],
+        "wrong": ["There are two ships.", "The image shows a bridge."],
+        "undecided": ["It is a quiet place.", "The sea is calm."],
+        "elsewhere": ["There are nine bridges.", "There are nine bridges."],
+    }
+    rows = [
+        {
+            "id": name,
+            "task": "conversation",
+            **of_image,
+            "messages": [
+                {"role": "system", "content": "You see an image with nine airplanes."},
+                *(
+                    {"role": role, "content": text}
+                    for answer in answers
+                    for role, text in (("user", "What is there?"), ("assistant", answer))
+                ),
+            ],
+        }
+        for name, answers in dialogues.items()
+    ]
+    rows[3]["images"] = [{"path": str(tmp_path / "00002.png"), "bytes": None}]
+    features = datasets.Features({name: FEATURES[name] for name in rows[0]})
+    made = datasets.Dataset(pa.Table.from_pylist(rows, schema=features.arrow_schema))
+    found = [*checked(made, Scenes([scene(1, image)]))]  # two ships and a harbor
+    results = {
+        one["id"]: {(v["check"], v["turn"], v["result"]) for v in one["verdicts"]} for one in found
+    }
+    assert list(results) == ["right", "wrong", "undecided"]
+    assert ("counts", 0, "pass") in results["right"]
+    assert "fail" not in {result for *_, result in results["right"]}
+    assert {r for r in results["wrong"] if "fail" in r} == {("presence", 1, "fail")}
+    assert results["undecided"] == set()
+    of_all = correctness(found, {})
+    assert (of_all.checked, of_all.clean) == (2, 0.5)
+
+
+def test_only_dialogues_are_checked_and_only_beside_dior(releases: Path, tmp_path: Path) -> None:
+    options: Any = {"data_dir": str(releases)}
+    talks, scenes = report(["conversation", "cap_ucm"], **options).measured
+    assert talks.correctness is not None
+    assert 0 < talks.correctness.checked <= talks.rows
+    assert set(talks.correctness.checks) <= FACTUAL
+    assert scenes.correctness is None
+    for release in releases.iterdir():
+        if not release.name.startswith("DIOR") or release.name == "DIOR_RSVG":
+            (tmp_path / release.name).symlink_to(release)
+    found = report(["conversation"], absent_allowed=True, data_dir=str(tmp_path), on_missing="skip")
+    assert [one.correctness for one in found.measured] == [None]
 
 
 # Page, tables, verb

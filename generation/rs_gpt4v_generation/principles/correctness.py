@@ -1,22 +1,22 @@
-"""Correctness: what the checks and the reviewers say of generated dialogues."""
+"""Correctness: what the checks and the reviewers say of dialogues."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
-from rs_gpt4v_generation.candidates import Candidate, checks_with, tally
+from rs_gpt4v_generation.candidates import checks_with, tally
 from rs_gpt4v_generation.checks import Check, Result
 from rs_gpt4v_generation.review.reconcile import Outcome
 
 
 @dataclass(frozen=True, slots=True)
 class Correctness:
-    """Of the generated dialogues of one product.
+    """Of the dialogues of one generated product, or of one config.
 
     Attributes:
         checked: Dialogues that checks have looked at.
-        clean: Share of these in which no check fails; none where there are none.
+        clean: Share of these in which no check fails; None where there are none.
         checks: For each check, in the order of the checks, its verdicts by result.
         outcomes: Dialogues by what the reviewers settled; empty without reviews.
     """
@@ -27,8 +27,13 @@ class Correctness:
     outcomes: dict[str, int]
 
 
-def correctness(candidates: Sequence[Candidate], outcomes: Mapping[str, Outcome]) -> Correctness:
-    """The correctness of ``candidates``; ``outcomes`` are by id, none where nobody reviewed."""
+def correctness(
+    candidates: Sequence[Mapping[str, Any]], outcomes: Mapping[str, Outcome]
+) -> Correctness:
+    """The correctness of dialogues; ``outcomes`` are by id, none where nobody reviewed.
+
+    ``candidates`` have the ``id`` and ``verdicts`` of a `rs_gpt4v_generation.candidates.Candidate`.
+    """
     counted = tally(verdict for candidate in candidates for verdict in candidate["verdicts"])
     known = list(get_args(Check))
     order = [*known, *sorted(counted.keys() - set(known))]

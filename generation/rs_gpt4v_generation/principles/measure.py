@@ -1,7 +1,8 @@
 """The six principles of each config and each generated product, measured."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from rs_gpt4v_builders.folder.dialogue_texts import read_dialogue_texts
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_builders.stats.composition import by_task
 from rs_gpt4v_generation.candidates import Queue, read_queue
+from rs_gpt4v_generation.chair import Scenes
 from rs_gpt4v_generation.principles.complexity import Complexity, complexity
 from rs_gpt4v_generation.principles.correctness import Correctness, correctness
 from rs_gpt4v_generation.principles.diversity import Diversity, diversity
+from rs_gpt4v_generation.principles.known_boxes import TASKS, boxed_scenes, checked
 from rs_gpt4v_generation.principles.richness import Richness, richness
 from rs_gpt4v_generation.principles.robustness import Robustness, robustness
 from rs_gpt4v_generation.principles.turns import Origin, Turns, of_queue, of_rows, of_texts
@@ -31,8 +34,8 @@ from rs_gpt4v_generation.review.reconcile import Outcome, outcomes
 class Measured:
     """The principles of one config's split or one generated product.
 
-    The first six are as in `rs_gpt4v_generation.principles.turns.Turns`. Only generated dialogues
-    have a ``correctness``.
+    The first six are as in `rs_gpt4v_generation.principles.turns.Turns`. ``correctness`` have
+    generated dialogues, and those about images whose boxes are known.
     """
 
     name: str
@@ -72,7 +75,7 @@ def measure(turns: Turns, settled: Mapping[str, Outcome], resamples: int = 0) ->
     ``resamples`` draws of the images give the intervals; 0 gives none.
     """
     turns = replace(turns, resamples=resamples)
-    generated = turns.origin == "generated"
+    is_checked = turns.origin == "generated" or turns.candidates
     return Measured(
         name=turns.name,
         origin=turns.origin,
@@ -82,7 +85,7 @@ def measure(turns: Turns, settled: Mapping[str, Outcome], resamples: int = 0) ->
         images=turns.images,
         unity=unity(turns),
         diversity=diversity(turns),
-        correctness=correctness(turns.candidates, settled) if generated else None,
+        correctness=correctness(turns.candidates, settled) if is_checked else None,
         richness=richness(turns),
         complexity=complexity(turns),
         robustness=robustness(turns),
@@ -101,6 +104,8 @@ def report(
     **options: Any,
 ) -> Report:
     """Measure the split of each config, and each product of each queue.
+
+    Dialogues of configs are checked against the boxes of DIOR where these are in the data root.
 
     Args:
         configs: Configs or groups, of which each member is measured apart.
@@ -152,15 +157,28 @@ def _published(beside: Mapping[str, Path], split: str, left_out: dict[str, str])
 def _turns_of(
     names: list[str], split: str, absent: dict[str, str] | None, options: dict[str, Any]
 ) -> Iterator[Turns]:
+    scenes = cache(partial(boxed_scenes, options))  # read once, and only for dialogues
     for name in tqdm(names, desc="Measuring", unit="config", leave=False, disable=None):
         rows = _rows(name, split, options)
         if not isinstance(rows, Exception):
             for part, of_task in by_task(f"{name}/{split}", rows).items():
-                yield of_rows(part, of_task)
+                yield replace(of_rows(part, of_task), candidates=_checked(part, of_task, scenes))
         elif absent is None:
             raise rows
         else:
             absent[name] = str(rows)
+
+
+def _checked(
+    name: str, rows: datasets.Dataset, scenes: Callable[[], Scenes | None]
+) -> tuple[Mapping[str, Any], ...]:
+    """What the boxes say of dialogues; nothing of other tasks, or where no boxes are known."""
+    known = scenes() if rows[0]["task"] in TASKS else None
+    if known is None:
+        return ()
+    return tuple(
+        tqdm(checked(rows, known), f"Checking {name}", len(rows), leave=False, disable=None)
+    )
 
 
 def _rows(name: str, split: str, options: dict[str, Any]) -> datasets.Dataset | Exception:

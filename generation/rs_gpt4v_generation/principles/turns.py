@@ -7,7 +7,7 @@ thousand distinct answers.
 # pyarrow makes its compute functions at import time, unseen by type checkers.
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,7 +88,8 @@ class Turns:
         instructions: What the user says, as it stands.
         questions: The same without the templates' words around a source's own question.
         answers: What the assistant says.
-        candidates: The generated dialogues themselves.
+        candidates: The ids and verdicts of those dialogues that were checked: of all that were
+            generated, and of those whose images have known boxes.
         resamples: How many draws of the images give an interval; 0: no intervals.
     """
 
@@ -103,7 +104,7 @@ class Turns:
     instructions: Texts
     questions: Texts
     answers: Texts
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[Mapping[str, Any], ...] = ()
     resamples: int = 0
 
     @property
