@@ -31,6 +31,17 @@ that of PostScript would run it as a program."""
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".gif")
 """The usual names of `FORMATS`, in lower case."""
 
+
+def stem(name: str) -> str:
+    """The name of an image without its suffix, where that is one of `SUFFIXES`, in any case.
+
+    >>> stem("tiles/A.TIF"), stem("scale_1.5")
+    ('tiles/A', 'scale_1.5')
+    """
+    before, suffix = os.path.splitext(name)  # noqa: PTH122 - a name, maybe no path here
+    return before if suffix.lower() in SUFFIXES else name
+
+
 MOST_PIXELS = 178_956_970
 """Where Pillow itself stops decoding, and so `datasets`: 537 MB as RGB."""
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from rs_gpt4v.images import SUFFIXES
+from rs_gpt4v.images import stem
 from rs_gpt4v_builders import members, usable
 from rs_gpt4v_builders.audit.findings import (
     Audit,
@@ -287,13 +287,9 @@ def _known(position: Mapping[str, int], stated: Mapping[str, Known], cache: Path
 
 def _stems(names: Iterable[tuple[int, str]]) -> Any:
     """Columns ``image`` and ``stem``: the file's name without folder, suffix and case."""
-    rows = [(image, _stem(name)) for image, name in names]
+    files = ((image, name.replace("\\", "/").rpartition("/")[2]) for image, name in names)
+    rows = [(image, stem(file).lower()) for image, file in files]
     return pd.DataFrame(rows, columns=["image", "stem"])
-
-
-def _stem(name: str) -> str:
-    stem, suffix = os.path.splitext(name.replace("\\", "/").rpartition("/")[2].lower())  # noqa: PTH122
-    return stem if suffix in SUFFIXES else stem + suffix
 
 
 def _by_name(named: Any, others: Any) -> Any:

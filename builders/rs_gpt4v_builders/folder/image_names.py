@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path, PureWindowsPath
 
 from rs_gpt4v.files import relative
-from rs_gpt4v.images import SUFFIXES
+from rs_gpt4v.images import SUFFIXES, stem
 from rs_gpt4v_builders.image_checks import EMBEDDED
 from rs_gpt4v_builders.sources.dialogues import ItemError
 
@@ -23,11 +23,11 @@ class ImageFiles:
         self._by_stem: dict[str, list[str]] = {}
         for inside, names in walk(folder):
             for path in (inside + name for name in names if name.lower().endswith(SUFFIXES)):
-                self._by_stem.setdefault(_stem(path), []).append(path)
+                self._by_stem.setdefault(stem(path).lower(), []).append(path)
 
     def find(self, name: str) -> list[str]:
         """What a name may mean, by its case and suffix too if there are several."""
-        found = self._by_stem.get(_stem(name), [])
+        found = self._by_stem.get(stem(name).lower(), [])
         if len(found) < 2:
             return found
         same = [path for path in found if path.lower() == name.lower()]
@@ -62,11 +62,6 @@ def with_part(path: Path, old: str, new: str) -> Path:
     if old in parts:
         parts[len(parts) - 1 - parts[::-1].index(old)] = new
     return Path(*parts)
-
-
-def _stem(name: str) -> str:
-    stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122
-    return stem if suffix in SUFFIXES else name.lower()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import datasets
 
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.conversation import whole_columns
-from rs_gpt4v.images import SUFFIXES
+from rs_gpt4v.images import stem
 from rs_gpt4v_evaluation.imports.boxes import TrueBoxes
 from rs_gpt4v_evaluation.imports.questions import normal, own_keys
 
@@ -142,9 +142,7 @@ def _parts(name: str) -> list[str]:
 
 
 def _stem(name: str) -> str:
-    last = _parts(name)[-1]
-    stem, dot, suffix = last.rpartition(".")
-    return stem if dot and f".{suffix.lower()}" in SUFFIXES else last
+    return stem(_parts(name)[-1])
 
 
 def _suffix(name: str) -> str:
