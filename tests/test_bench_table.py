@@ -62,7 +62,7 @@ def test_a_line_a_config_and_one_more_for_each_further_blind_run(results: Result
         "blind: the same model with no image, on at most 4 images of each split.",
         "blind: the same model with a grey image, on at most 4 images of each split.",
         "image's share: how much more the same rows score with their image.",
-        "Worse than always giving the most frequent answer: vqa_lr.",
+        "Worse than guessing: vqa_lr.",
         "No better with the image than without it: vqa_lr.",
     ]
 

@@ -6,18 +6,21 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rs_gpt4v_evaluation.metric import Metric
 from rs_gpt4v_evaluation.report.page import Overview
 from rs_gpt4v_evaluation.report.tables import TASKS, signed
-from rs_gpt4v_evaluation.rs_judge.measure import METRIC as JUDGE
-from rs_gpt4v_evaluation.score import METRICS
-from rs_gpt4v_evaluation.score.blind import SHOWN
+from rs_gpt4v_evaluation.score import METRIC_OF_NAME
+from rs_gpt4v_evaluation.score.blind import (
+    MAYBE_CHANCE,
+    NO_BETTER,
+    SHOWN,
+    WORSE_THAN_GUESSING,
+    remark_on,
+)
 from rs_gpt4v_evaluation.score.results import Entry, Results
 
 if TYPE_CHECKING:
     from rs_gpt4v_evaluation.bench import Bench
 
-_METRICS: dict[str, Metric] = {metric.name: metric for metric in (*METRICS, JUDGE)}
 _HEAD = ("", "n", "score", "95 % interval", "blind", "image's share")
 _LEFT = (0, 3, 5)
 """Columns of text, or of numbers in brackets; the others are numbers."""
@@ -57,13 +60,13 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 def _heading(entry: Entry) -> str:
     key = entry["measure"]
-    return f"{TASKS[entry['task']]}: {_METRICS[entry['metric']].names([key])[key]}"
+    return f"{TASKS[entry['task']]}: {METRIC_OF_NAME[entry['metric']].names([key])[key]}"
 
 
 def _rows(entry: Entry, indent: str = "") -> Iterator[tuple[str, ...]]:
     """The entry, and below it each blind run but the first."""
     key = entry["measure"]
-    share = _METRICS[entry["metric"]].is_share(key)
+    share = METRIC_OF_NAME[entry["metric"]].is_share(key)
     seen: tuple[str, ...] = (
         f"{indent}{name(entry)}",
         f"{entry['n']:,}",
@@ -121,12 +124,10 @@ def _remarks(entry: Entry) -> Iterator[str]:
     """What a reader must not miss of the score that stands for all."""
     key, guess = entry["measure"], entry["most_frequent"]
     if guess and entry["scores"][key] < guess["scores"].get(key, 0):
-        yield "Worse than always giving the most frequent answer"
+        yield WORSE_THAN_GUESSING.capitalize()
     gaps = [run["difference"][key] for run in entry["blind"].values()]
-    if any(gap["value"] <= 0 for gap in gaps):
-        yield "No better with the image than without it"
-    elif any(gap["interval"] and gap["interval"][0] <= 0 for gap in gaps):
-        yield "The image's share may be chance"
+    said = {remark_on(gap["value"], gap["interval"] and gap["interval"][0]) for gap in gaps}
+    yield from [text.capitalize() for text in (NO_BETTER, MAYBE_CHANCE) if text in said][:1]
 
 
 def _drawn(entry: Entry) -> tuple[int, int]:

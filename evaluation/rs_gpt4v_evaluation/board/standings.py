@@ -13,12 +13,8 @@ from typing import Any, NamedTuple
 
 from rs_gpt4v_evaluation.board.published import PublishedTable, Source
 from rs_gpt4v_evaluation.predict.predictions import UNVERIFIED
-from rs_gpt4v_evaluation.rs_chair.measure import METRIC as CHAIR
-from rs_gpt4v_evaluation.rs_judge.measure import METRIC as JUDGE
-from rs_gpt4v_evaluation.score import METRICS
+from rs_gpt4v_evaluation.score import METRIC_OF_NAME
 from rs_gpt4v_evaluation.score.results import BlindRun, Entry, Model
-
-_METRICS = {metric.name: metric for metric in (*METRICS, JUDGE, CHAIR)}
 
 VERIFIED = "verified"
 UNVERIFIED_ROWS = "rows not verified"
@@ -103,7 +99,7 @@ def is_merit(column: Column) -> bool:
     >>> is_merit(Column(False, "claims", "detail", "test", "paper", "rs_chair", "chair_s"))
     False
     """
-    metric = _METRICS.get(column.metric)
+    metric = METRIC_OF_NAME.get(column.metric)
     return metric is None or not column.measure.startswith(metric.neutral)
 
 
@@ -173,13 +169,13 @@ def _column(about: Mapping[str, Any], measure: str) -> Column:
 
 def _label(metric: str, measure: str) -> str | None:
     """What a reader calls a score; None if it is none of ours."""
-    known = _METRICS.get(metric)
+    known = METRIC_OF_NAME.get(metric)
     name = known.names([measure])[measure] if known else measure
     return None if name == measure else name
 
 
 def _is_share(metric: str, measure: str) -> bool:
-    known = _METRICS.get(metric)
+    known = METRIC_OF_NAME.get(metric)
     return known is not None and known.is_share(measure)
 
 

@@ -35,6 +35,9 @@ METRICS = (
 )
 """Those that need no judge."""
 
+METRIC_OF_NAME = {metric.name: metric for metric in (*METRICS, rs_judge.METRIC, CHAIR)}
+"""All, by their names."""
+
 METRIC_OF_TASK = {task: metric for metric in METRICS for task in metric.tasks}
 _CLAIMS = "claims"  # of free texts of any task, once `rs-gpt4v chair` has read them
 _ONE_A_FILE = ("model", "adapter", "weights", "decoding", "dataset")

@@ -56,10 +56,19 @@ class ImageShare(NamedTuple):
     def _remarks(self) -> Iterator[str]:
         if self.guess is not None and self.seen < self.guess:
             yield WORSE_THAN_GUESSING
-        if self.difference <= 0:
-            yield NO_BETTER
-        elif self.low is not None and self.low <= 0:
-            yield MAYBE_CHANCE
+        if remark := remark_on(self.difference, self.low):
+            yield remark
+
+
+def remark_on(difference: float, low: float | None) -> str:
+    """What is to be said of seen minus blind, where ``low`` begins its interval; "" if nothing.
+
+    >>> remark_on(0.0, None), remark_on(0.2, -0.1), remark_on(0.2, 0.1)
+    ('no better with the image than without it', 'the difference may be chance', '')
+    """
+    if difference <= 0:
+        return NO_BETTER
+    return MAYBE_CHANCE if low is not None and low <= 0 else ""
 
 
 class TaskShare(NamedTuple):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from typing_extensions import NotRequired, TypedDict
 
 from rs_gpt4v.files import InvalidFileError, read_json, relative
-from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
+from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     Limit,
     Prediction,
@@ -32,7 +32,7 @@ from rs_gpt4v_evaluation.score import (
     tasks_of,
     unscored,
 )
-from rs_gpt4v_evaluation.score.blind import RunShare, TaskShare, run_share
+from rs_gpt4v_evaluation.score.blind import RunShare, TaskShare, run_of, run_share
 from rs_gpt4v_evaluation.score.most_frequent import most_frequent
 
 FORMAT = 1
@@ -178,7 +178,7 @@ def results_of(
         predictions = read_predictions(file)
         own = _entries(predictions, file, rules, resamples, folder or Path())
         for blind_file in blind_files:
-            if _split(firsts[blind_file]) == _split(firsts[file]):
+            if run_of(firsts[blind_file]) == run_of(firsts[file]):
                 blind = read_predictions(blind_file)
                 pair = file, blind_file
                 _add_blind(own, run_share(pair, predictions, blind, rules, resamples), folder)
@@ -191,11 +191,6 @@ def _first(file: Path) -> Prediction:
     if first is None:
         raise PredictionFileError(f"{file} holds no prediction")
     return first
-
-
-def _split(prediction: Prediction) -> tuple[str, str, str]:
-    dataset = prediction["dataset"]
-    return dataset["config"], dataset["split"], dataset["protocol"]
 
 
 def _model(first: Prediction) -> Model:
@@ -267,34 +262,51 @@ def _blind_run(share: TaskShare) -> BlindRun:
 
 
 def _entry(task: Task, score: Score, name: str, rules: Rules) -> Entry:
-    measured, dataset = task.measured, score["dataset"]
+    measured = task.measured
     guess = most_frequent(task.metric, task.rows, rules)
     return {
-        "config": dataset["config"],
-        "task": task.name,
-        "split": dataset["split"],
-        "protocol": dataset["protocol"],
-        "metric": task.metric.name,
-        "measure": task.metric.headline,
-        "n": score["n"],
-        "rows": dataset["rows"],
-        "images": len(set(images(task.rows))),
-        "limit": dataset.get("limit"),
-        "missing": score["missing"],
-        "fingerprint": dataset["fingerprint"],
-        "truth": truth(task.rows),
-        "sample": any(is_sample(row["image"]) for row in task.rows),
-        "box_format": dataset.get("box_format"),
-        "verified": True,
+        **_unscored(task.name, task.metric, task.rows, score["missing"], name),
         "scores": measured.sums.total(),
         "intervals": score["intervals"],
         "counts": {f"n_{kind}": n for kind, n in measured.n.items()} | dict(measured.counts),
         "rule": score["rule"],
         "signature": score["signature"],
-        "predictions": name,
         "notes": score["notes"],
-        "blind": {},
         "most_frequent": guess and {"scores": guess.scores, "answers": guess.answers},
+    }
+
+
+def _unscored(
+    task: str, metric: Metric, rows: Sequence[Prediction], missing: int, name: str
+) -> Entry:
+    """An entry of what is known of rows before they are scored."""
+    dataset = rows[0]["dataset"]
+    return {
+        "config": dataset["config"],
+        "task": task,
+        "split": dataset["split"],
+        "protocol": dataset["protocol"],
+        "metric": metric.name,
+        "measure": metric.headline,
+        "n": len(rows),
+        "rows": dataset["rows"],
+        "images": len(set(images(rows))),
+        "limit": dataset.get("limit"),
+        "missing": missing,
+        "fingerprint": dataset["fingerprint"],
+        "truth": truth(rows),
+        "sample": any(is_sample(row["image"]) for row in rows),
+        "box_format": dataset.get("box_format"),
+        "verified": True,
+        "scores": {},
+        "intervals": {},
+        "counts": {},
+        "rule": {},
+        "signature": "",
+        "predictions": name,
+        "notes": [],
+        "blind": {},
+        "most_frequent": None,
     }
 
 
@@ -312,35 +324,12 @@ def truth(rows: Sequence[Prediction]) -> str:
 
 def _unjudged(predictions: list[Prediction], name: str, absent: int) -> Iterator[Entry]:
     """Of each task that a judge scores: an entry without scores, which says how to get them."""
-    dataset = predictions[0]["dataset"]
     for task in dict.fromkeys(prediction["task"] for prediction in predictions):
         if task not in rs_judge.GROUPS:
             continue
         rows = [prediction for prediction in predictions if prediction["task"] == task]
         yield {
-            "config": dataset["config"],
-            "task": task,
-            "split": dataset["split"],
-            "protocol": dataset["protocol"],
-            "metric": rs_judge.METRIC.name,
-            "measure": rs_judge.METRIC.headline,
-            "n": len(rows),
-            "rows": dataset["rows"],
-            "images": len(set(images(rows))),
-            "limit": dataset.get("limit"),
-            "missing": absent,
-            "fingerprint": dataset["fingerprint"],
-            "truth": truth(rows),
-            "sample": any(is_sample(row["image"]) for row in rows),
-            "box_format": dataset.get("box_format"),
-            "verified": True,
-            "scores": {},
-            "intervals": {},
-            "counts": {},
-            "rule": {},
+            **_unscored(task, rs_judge.METRIC, rows, absent, name),
             "signature": "not judged",
-            "predictions": name,
             "notes": unscored([task], name),
-            "blind": {},
-            "most_frequent": None,
         }
