@@ -400,6 +400,24 @@ def test_rows_without_a_known_class_are_named_and_left_out_where_asked_for(
     assert reason in scores["skipped"][bad["id"]]
 
 
+def test_the_scores_of_classes_with_long_names_are_in_one_column(tmp_path: Path) -> None:
+    name = "rectangular farmland of a very long name"
+    rows = [
+        row(n, "scene", prompt=f"Which: airport, {name}?", references=[true], prediction=str(n))
+        for n, true in enumerate(("airport", name) * 4)
+    ]
+    files = [
+        write(tmp_path / f"{folder}.jsonl", [r | {"model": folder} for r in rows])
+        for folder in ("a", "b")
+    ]
+    said = run("score", files[0], "--against", files[1]).splitlines()
+    shown = [re.match(r"  (?:accuracy|aa|oa)\w* +(?=[+-]?0\.0000)", line) for line in said]
+    ends = {match.end() - 1 for match in shown if match}
+    assert ends == {2 + len("accuracy_" + name.replace(" ", "_"))}
+    (further,) = [line for line in said if "other reasons" in line]
+    assert further == "  3 abstained for 3 other reasons: --json lists them"
+
+
 def test_rows_of_a_class_in_two_spellings_are_named(tmp_path: Path) -> None:
     rows = [row(n, "detection", question_type=name) for n, name in enumerate(("ship", "Ship"))]
     file = write(tmp_path / "p.jsonl", rows)
