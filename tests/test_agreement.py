@@ -366,3 +366,17 @@ def test_a_report_shows_it_where_both_exist(files: tuple[Path, Path], tmp_path: 
     assert text.count("judge-a and") == 3  # its head, and the warning of the few
     with pytest.raises(ValueError, match="reviews files alone"):
         made([reviews])
+
+
+def test_reviews_of_other_answers_are_left_out_of_a_report(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    others = scored(answered(tmp_path / "x", ["Another answer."]), {"Another answer.": 5})
+    queue = tmp_path / "queue.jsonl"
+    review_queue([files[0]], queue, number=5)
+    reviews = decided(queue, from_score)
+    for name in ("report.md", "report.html"):
+        text = made([others, reviews], name)
+        assert "ann: 5 decisions do not count, as the judged files have no such answer" in text
+        assert "Can the judge be trusted?" in text
+        assert "Kappa is 1" not in text

@@ -117,25 +117,19 @@ def agreement(
             "file of a second judge, or a reviews file (rs-gpt4v agreement JUDGED --queue QUEUE)"
         )
     if not found:
-        raise ValueError(_NOTHING + " ".join(notes))
+        raise ValueError(" ".join(["no two raters have an answer in common.", *notes]))
     return found, notes
 
 
 def agreement_in(files: Sequence[Path], resamples: int) -> tuple[list[Agreement], list[str]]:
-    """The same of files among which there may be one judge alone, or two about other answers.
+    """The same of files of which no two need to have an answer in common.
 
     Raises:
         PredictionFileError: A judged file is damaged.
         ReviewsError: A reviews file is damaged.
-        ValueError: People decided on no answer that is in the judged files.
     """
-    raters, found, notes = _found(files, DEFAULT_LEVELS, resamples)
-    if not found and any(rater.kind == "person" for rater in raters):
-        raise ValueError(_NOTHING + " ".join(notes))
+    _, found, notes = _found(files, DEFAULT_LEVELS, resamples)
     return found, notes
-
-
-_NOTHING = "no two raters have an answer in common. "
 
 
 def _found(
