@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rs_gpt4v_evaluation.report.page import Overview
-from rs_gpt4v_evaluation.report.tables import TASKS, signed
+from rs_gpt4v_evaluation.report.tables import TASKS, gain
 from rs_gpt4v_evaluation.score import METRIC_OF_NAME
 from rs_gpt4v_evaluation.score.blind import (
     MAYBE_CHANCE,
@@ -75,11 +75,10 @@ def _rows(entry: Entry, indent: str = "") -> Iterator[tuple[str, ...]]:
     )
     for kind, run in entry["blind"].items():
         gap = run["difference"][key]
-        change = signed(100 * gap["value"], 1) if share else signed(gap["value"], 3)
         yield (
             *seen,
             f"{kind} {_number(run['scores'][key], share)}",
-            f"{change} {_interval(gap['interval'], share)}",
+            f"{gain(gap['value'], share)} {_interval(gap['interval'], share)}",
         )
         seen = ("",) * len(seen)
     if not entry["blind"]:

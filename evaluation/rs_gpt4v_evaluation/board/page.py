@@ -26,7 +26,7 @@ from rs_gpt4v_evaluation.board.standings import (
     in_words,
     is_merit,
 )
-from rs_gpt4v_evaluation.report.tables import NONE, TASKS, signed
+from rs_gpt4v_evaluation.report.tables import TASKS, gain, interval_text
 from rs_gpt4v_evaluation.score.blind import SHOWN, WORSE_THAN_GUESSING, ImageShare
 
 _HERE = Path(__file__).parent
@@ -178,12 +178,7 @@ def score(standing: Standing) -> str:
 
 def interval(standing: Standing) -> str:
     """The limits of the interval in the score's unit; "" if there is none."""
-    if standing.interval is None:
-        return ""
-    low, high = standing.interval
-    if standing.is_percent:
-        return f"{100 * low:.1f}{NONE}{100 * high:.1f}"
-    return f"{low:.3f}{NONE}{high:.3f}"
+    return interval_text(standing.interval, standing.is_percent)
 
 
 def basis(standing: Standing) -> str:
@@ -196,16 +191,15 @@ def basis(standing: Standing) -> str:
 def blind(standing: Standing, run: Without) -> tuple[str, str]:
     """What the model scores without the image, and what it gains with the image."""
     text = f"{score(standing._replace(value=run.value))}, {SHOWN.get(run.kind, run.kind)}"
-    scale, digits = (100, 1) if standing.is_percent else (1, 3)
-    gain = f"{signed(scale * run.difference, digits)} with the image"
+    change = f"{gain(run.difference, standing.is_percent)} with the image"
     low, high = run.interval or (None, None)
-    if low is not None and high is not None:
-        gain += f", {signed(scale * low, digits)} to {signed(scale * high, digits)}"
+    if run.interval:
+        change += ", " + " to ".join(gain(end, standing.is_percent) for end in run.interval)
     share = ImageShare(
         standing.value, run.value, run.difference, low, high, None, is_merit(standing.column)
     )
     rows = "" if run.n == standing.n else f"{run.n:,} rows"
-    return text, "; ".join(filter(None, (gain, share.words, rows)))
+    return text, "; ".join(filter(None, (change, share.words, rows)))
 
 
 _WIDTH = 150

@@ -92,7 +92,7 @@ def charts(table: Table) -> Charts:
     """The charts of the group of ``table``."""
     group = table.group
     return Charts(
-        bars=_bars(table) if table.is_vqa else [],
+        bars=_bars(table) if table.has_most_frequent else [],
         lengths=_lengths(group) if group.metric.name == "rs_caption" else None,
         histograms=_histograms(group) if group.metric.name == "rs_grounding" else [],
         confusions=[*filter(None, map(_confusion, group.columns))]

@@ -49,7 +49,7 @@ def _escaped(text: object) -> str:
 
 def _scores(table: Table) -> list[list[str]]:
     """The score table with its head, a list of cells a line."""
-    extra = ["n"] * table.has_n + ["most frequent answer"] * table.is_vqa
+    extra = ["n"] * table.has_n + ["most frequent answer"] * table.has_most_frequent
     difference = [" ".join(("difference", table.group.metric.unit)).strip()]
     has_difference = table.headline.difference is not None
     head = ["", *extra, *table.labels, *(difference if has_difference else [])]
@@ -57,7 +57,7 @@ def _scores(table: Table) -> list[list[str]]:
 
 
 def _cells(line: Line, table: Table) -> list[str]:
-    extra = [line.n or ""] * table.has_n + [line.most_frequent or ""] * table.is_vqa
+    extra = [line.n or ""] * table.has_n + [line.most_frequent or ""] * table.has_most_frequent
     cells = [
         f"{cell} ({interval})" if interval else cell
         for cell, interval in zip(line.cells, line.intervals, strict=True)

@@ -103,8 +103,8 @@ class Table(NamedTuple):
         return self.group.labels
 
     @property
-    def is_vqa(self) -> bool:
-        """Whether the rows are questions, which have a most frequent answer."""
+    def has_most_frequent(self) -> bool:
+        """Whether the rows have a most frequent answer, as questions and scenes do."""
         return self.most_frequent is not None
 
     @property
@@ -122,7 +122,7 @@ class Table(NamedTuple):
         """What guesses without looking at the image, where scores are below one of these."""
         if not any(any(line.is_worse) for line in self.lines):
             return []
-        named = ["the most frequent answer"] if self.is_vqa else []
+        named = ["the most frequent answer"] if self.has_most_frequent else []
         return named + [column.label for column in self.group.columns if is_guess(column)]
 
     @property
@@ -174,13 +174,12 @@ def _share_table(metric: Metric, label: str, share: TaskShare) -> ShareTable:
 def _share_lines(metric: Metric, share: TaskShare) -> Iterator[ShareLine]:
     for key, name in metric.names(share.scores).items():
         own, is_share = share.scores[key], metric.is_share(key)
-        factor, digits = (100, 1) if is_share else (1, 3)
-        ends = [signed(factor * end, digits) for end in (own.low, own.high) if end is not None]
+        ends = [gain(end, is_share) for end in (own.low, own.high) if end is not None]
         yield ShareLine(
             name,
             seen=shown(own.seen, is_share),
             blind=shown(own.blind, is_share),
-            difference=signed(factor * own.difference, digits),
+            difference=gain(own.difference, is_share),
             interval=" to ".join(ends),
             guess=shown(own.guess, is_share) if share.guess else None,
             words=own.words,
@@ -207,7 +206,7 @@ def _line(
         n=_n([rows_of(key, column.score) for column in columns]),
         most_frequent=shown(guess.scores.get(key), share) if guess else None,
         cells=[shown(value, share) for value in values],
-        intervals=[_interval(c.score["intervals"].get(key), share) for c in columns],
+        intervals=[interval_text(c.score["intervals"].get(key), share) for c in columns],
         difference=_difference(values, share),
         is_total=key in metric.totals,
         is_worse=[
@@ -242,10 +241,10 @@ def shown(value: Any, share: bool) -> str:
     return f"{100 * value:.1f}\u00a0%" if share else f"{value:.3f}"
 
 
-def _interval(limits: tuple[float, float] | None, share: bool) -> str:
+def interval_text(limits: tuple[float, float] | None, share: bool) -> str:
     """The limits of an interval in the score's digits, without its unit; "" if there is none.
 
-    >>> _interval((0.25, 0.5), True).split(NONE), _interval(None, True)
+    >>> interval_text((0.25, 0.5), True).split(NONE), interval_text(None, True)
     (['25.0', '50.0'], '')
     """
     if limits is None:
@@ -264,7 +263,15 @@ def _difference(values: Sequence[Any], share: bool) -> str | None:
         return None
     if None in values:
         return NONE
-    change = values[1] - values[0]
+    return gain(values[1] - values[0], share)
+
+
+def gain(change: float, share: bool) -> str:
+    """A difference of scores with its sign, in percentage points for shares.
+
+    >>> gain(0.125, True), gain(0.125, False)
+    ('+12.5', '+0.125')
+    """
     return signed(100 * change, 1) if share else signed(change, 3)
 
 
