@@ -40,6 +40,7 @@ def of(text: str, where: Scene) -> Named:
         ("Five ships and three airplanes.", {"ship", "airplane"}, {"airplane"}, 2, 2),
         ("There are no airplanes; many trees stand by the water.", set(), set(), 0, 0),
         ("An airplane is probably behind the harbor.", {"harbor"}, set(), 0, 0),
+        ("There are probably five ships.", {"ship"}, set(), 0, 0),
         ("A quiet place with trees.", set(), set(), 0, 0),
         ("", set(), set(), 0, 0),
     ],
@@ -286,6 +287,7 @@ def test_a_report_shows_what_captions_make_up_beside_their_scores(
     assert "33.3" in line
     assert "0.0" in line
     assert "CIDEr" in text
+    assert "Lower is better. Boxes decide what is there" in text
     run("report", *files, "--out", tmp_path / "report.html", "--model-card", tmp_path / "card.md")
     assert "CHAIR-i" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "type: chair_s" in (tmp_path / "card.md").read_text(encoding="utf-8")

@@ -184,8 +184,8 @@ METRIC = Metric(
     neutral=("yes_rate",),
     by_type=tuple(f"{name}_" for name in SCORES),
     heading="Score",
-    note="Each kind of negative is scored with its positives; a yes rate far above 50 % is a model "
-    "that affirms whatever it is asked.",
+    note="Each kind of negative, whose number is n, is scored with its positives; a yes rate far "
+    "above 50 % is a model that affirms whatever it is asked.",
     unit="in points",
     unparsed="that say neither yes nor no",
     problem=_problem,
