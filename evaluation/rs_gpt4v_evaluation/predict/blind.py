@@ -64,19 +64,19 @@ def blind_rows(rows: datasets.Dataset, images: str, seed: int = 0) -> datasets.D
         raise ValueError("no row has an image: a blind run would be the same run again")
     sizes = zip(rows["width"], rows["height"], strict=True)
     if images == "none":
-        said = [[_own(image) for image in of_row] for of_row in own]
+        hidden = [[_own(image) for image in of_row] for of_row in own]
         shown: list[list[Any]] = [[] for _ in own]
     else:
-        said = [[*_sized(of_row, *size)] for of_row, size in zip(own, sizes, strict=True)]
+        hidden = [[*_sized(of_row, *size)] for of_row, size in zip(own, sizes, strict=True)]
         shown = (
-            [[_grey_file(one["width"], one["height"]) for one in of_row] for of_row in said]
+            [[_grey_file(one["width"], one["height"]) for one in of_row] for of_row in hidden]
             if images == "grey"
             else _others(own, list(rows["id"]), seed)
         )
     others: Any = shown
     column: Any = [
         {"images": images, "seed": seed if images == "other" else None, "own": of_row}
-        for of_row in said
+        for of_row in hidden
     ]
     order = rows.column_names
     return (
