@@ -41,6 +41,7 @@ def of(text: str, where: Scene) -> Named:
         ("There are no airplanes; many trees stand by the water.", set(), set(), 0, 0),
         ("An airplane is probably behind the harbor.", {"harbor"}, set(), 0, 0),
         ("There are probably five ships.", {"ship"}, set(), 0, 0),
+        ("There aren\N{RIGHT SINGLE QUOTATION MARK}t any bridges.", set(), set(), 0, 0),
         ("A quiet place with trees.", set(), set(), 0, 0),
         ("", set(), set(), 0, 0),
     ],
