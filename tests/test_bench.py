@@ -21,6 +21,7 @@ from rs_gpt4v_builders import CONFIGS
 from rs_gpt4v_builders.sources import sydney_captions
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_evaluation.bench import Bench, bench
+from rs_gpt4v_evaluation.bench.jobs import reasons
 from rs_gpt4v_evaluation.bench.settings import SettingsError
 from rs_gpt4v_evaluation.board.make import board
 from rs_gpt4v_evaluation.predict import Predictor
@@ -261,6 +262,36 @@ def test_an_unknown_blind_run_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match="a blind run shows none, grey, other, not gray"):
         run(predictor, tmp_path, releases, blind=("none", "gray"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--blind", "foo", "--sample"], "a blind run shows none, grey, other, not foo"),
+        (["cap_umc", "--sample"], "no source or config 'cap_umc'"),
+        ([], "no data root: give data_dir"),
+        (["cap_ucm", "--data-dir", "{}"], "UCM-Captions is not at"),
+        (["--data-dir", "{}"], "there is no release in"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_before_a_model_is_loaded(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RS_GPT4V_DATA", raising=False)
+    arguments = [text.format(tmp_path) for text in arguments]
+    command = ["bench", "no/such-model", *arguments, "--out", str(tmp_path / "bench")]
+    error = CliRunner().invoke(app, command).exception
+    assert said in str(error)
+    assert not (tmp_path / "bench").exists()
+
+
+def test_a_reason_is_said_once_for_all_its_configs() -> None:
+    absent = {
+        "cap_ucm": "it is not there",
+        "vqa_rsivqa": "no test split",
+        "vqa_lr": "it is not there",
+    }
+    assert reasons(absent) == ["cap_ucm, vqa_lr: it is not there", "vqa_rsivqa: no test split"]
 
 
 def test_two_machines_write_the_same_as_one(

@@ -52,7 +52,7 @@ def test_a_file_of_one_kind_is_not_resumed_as_another(
     assert all(line["image"] not in line.get("shown_images", ()) for line in lines)
     assert [line["image"] for line in lines] == [image.filename for (image,) in rows["images"]]
     for kind in ("none", "grey", "seen", "other, seed 1"):
-        with pytest.raises(PredictionFileError, match="holds predictions with dataset"):
+        with pytest.raises(PredictionFileError, match=r"with dataset \{'images.*, not \{"):
             predict(predictor, asked[kind], about(asked[kind]), out)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from rs_gpt4v.cli import app
+from rs_gpt4v.cli import app, main
 from rs_gpt4v.cli.common import data_root
 from rs_gpt4v_builders.export import FORMATS
 from rs_gpt4v_evaluation.harnesses import HARNESSES
@@ -76,6 +76,22 @@ def test_expected_errors_are_one_line(tmp_path: Path) -> None:
     error = done.stderr.strip().splitlines()[-1]
     assert error.startswith(f"Error: UCM-Captions is not at {tmp_path}")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["score", "board"])
+def test_a_file_that_is_not_there_is_named(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["rs-gpt4v", verb, "nowhere.jsonl"])
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err == "Error: nowhere.jsonl: there is no such file or folder\n"
+
+
+def test_an_unknown_blind_run_is_refused_before_the_model_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a blind run shows none, grey, other, not foo"):
+        run("predict", "no/such-model", "cap_ucm", "--blind", "foo", "--out", tmp_path / "p.jsonl")
 
 
 @pytest.mark.parametrize("name", ["nowhere", "file"])

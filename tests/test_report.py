@@ -186,6 +186,21 @@ def test_sample_is_named_as_such(files: list[Path], tmp_path: Path) -> None:
     assert "Embedded synthetic sample" in made([written(tmp_path / "a/cap_ucm.jsonl", lines)])
 
 
+@pytest.mark.parametrize("page", ["report.html", "report.md"])
+def test_tables_of_the_sample_are_named_beside_others(
+    files: list[Path], tmp_path: Path, page: str
+) -> None:
+    folder = tmp_path / "rs_gpt4v_sample_1" / "UCM"
+    lines = [line(0, folder, task="caption", references=["A road."], prediction="A road.")]
+    report([*files, written(tmp_path / "a/cap_ucm.jsonl", lines)], tmp_path / page)
+    banner = next(
+        text
+        for text in (tmp_path / page).read_text("utf-8").replace("\\", "").splitlines()
+        if "Embedded synthetic sample" in text
+    )
+    assert "Embedded synthetic sample (cap_ucm, test):" in banner
+
+
 def test_no_predictions_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least one predictions file"):
         report([], tmp_path / "report.html")

@@ -109,7 +109,19 @@ def test_a_file_of_two_models_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path / "p.jsonl", "rsvqa_hr", [("count", "1", "1"), ("count", "1", "1")], 2)
     one, two = file.read_text().splitlines()
     file.write_text(one + "\n" + two.replace('"weights": "w"', '"weights": "v"') + "\n")
-    with pytest.raises(PredictionFileError, match="differ in weights"):
+    with pytest.raises(PredictionFileError, match="differ in weights: 'w' and 'v'"):
+        score(file)
+
+
+def test_the_files_of_two_models_put_together_are_named_as_such(tmp_path: Path) -> None:
+    file = write(tmp_path / "p.jsonl", "rsvqa_hr", [("count", "1", "1")], 1)
+    one = file.read_text()
+    file.write_text(one + one.replace('"weights": "w"', '"weights": "v"'))
+    with pytest.raises(
+        PredictionFileError,
+        match=r"line 2: the id .* is in an earlier line with another weights: 'w' and 'v'. "
+        "One file holds one model's replies",
+    ):
         score(file)
 
 

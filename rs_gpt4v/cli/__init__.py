@@ -54,6 +54,8 @@ def main() -> None:
         if os.environ.get("RS_GPT4V_TRACEBACK") or not isinstance(error, expected):
             raise
         text = str(error)
+        if isinstance(error, FileNotFoundError) and error.strerror and error.filename is not None:
+            text = f"{error.filename}: there is no such file or folder"
         if isinstance(error, ImportError) and error.name:
             extra = "plot" if error.name == "matplotlib" else "all"
             text += f'. This verb needs an extra: pip install "rs-gpt4v[{extra}]"'

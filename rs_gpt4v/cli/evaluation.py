@@ -65,11 +65,12 @@ def predict(
     """
     from datasets import load_dataset, load_dataset_builder
 
-    from rs_gpt4v_evaluation.predict.blind import blind_rows
+    from rs_gpt4v_evaluation.predict.blind import blind_rows, check_shown
     from rs_gpt4v_evaluation.predict.predictions import describe, longest_reply
     from rs_gpt4v_evaluation.predict.turns import each_turn
 
     common.keep_inputs([out], [Path(model), Path(adapter) if adapter else None], data_dir)
+    check_shown([blind] if blind else [])
     options = common.row_options(
         *(data_dir, sample, on_missing, stretch, bands),
         protocol=protocol,

@@ -85,6 +85,8 @@ def bench(
         probes_per_image=probes_per_image,
         **folder,
     )
+    blind = blind or ["none"]
+    benches.check_asked(configs or (), blind, options)
     log = out / "bench.log"
     out.mkdir(parents=True, exist_ok=True)
     with screen(3 if server else 4, log) as shows, _warnings() as said:
@@ -95,7 +97,7 @@ def bench(
             out,
             configs or (),
             limit=limit,
-            blind=blind or ("none",),
+            blind=blind,
             blind_images=blind_images,
             seed=seed,
             batch_size=batch_size,

@@ -19,6 +19,7 @@ from rs_gpt4v_evaluation.bench.jobs import (
     Draw,
     Job,
     Split,
+    check_asked,
     count,
     jobs,
     test_splits,
@@ -30,13 +31,12 @@ from rs_gpt4v_evaluation.bench.table import overview
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predict.predictions import parts
 from rs_gpt4v_evaluation.report import report
-from rs_gpt4v_evaluation.score.blind import SHOWN
 from rs_gpt4v_evaluation.score.results import Model, Results, read_results, results_of
 
 if TYPE_CHECKING:
     from rs_gpt4v_evaluation.predict import Predictor
 
-__all__ = ["BLIND_IMAGES", "Bench", "bench"]
+__all__ = ["BLIND_IMAGES", "Bench", "bench", "check_asked"]
 
 BLIND_IMAGES = 100
 PAGE, RESULTS = "report.html", "results.json"
@@ -110,8 +110,7 @@ def bench(
         ValueError: There is no test split to ask, or a server's box format is not known.
         InUseError: Another run writes into ``out``.
     """
-    if unknown := set(blind) - SHOWN.keys():
-        raise ValueError(f"a blind run shows {', '.join(SHOWN)}, not {', '.join(sorted(unknown))}")
+    check_asked(configs, blind, options)
     asks = answerer(model, batch_size)
     options = {"protocol": "paper", "sample": False, **options}
     codec = box_format or asks.box_format

@@ -10,11 +10,16 @@ import datasets
 
 from rs_gpt4v import NAME
 from rs_gpt4v_builders import config_of, inventory, members, usable
-from rs_gpt4v_builders.builder import UNUSABLE, options_of
+from rs_gpt4v_builders.builder import (
+    DATA_ROOT_VARIABLE,
+    UNUSABLE,
+    NoDataRootError,
+    options_of,
+)
 from rs_gpt4v_builders.folder.source import NAME as FOLDER
-from rs_gpt4v_builders.sources.source import SourceNotFoundError
+from rs_gpt4v_builders.sources.source import SourceNotFoundError, not_found
 from rs_gpt4v_evaluation.predict.batches import image_keys
-from rs_gpt4v_evaluation.predict.blind import blind_rows
+from rs_gpt4v_evaluation.predict.blind import blind_rows, check_shown
 from rs_gpt4v_evaluation.predict.predictions import Limit, PredictedRows, describe, longest
 from rs_gpt4v_evaluation.predict.turns import each_turn
 from rs_gpt4v_evaluation.score import METRIC_OF_TASK
@@ -66,6 +71,39 @@ def chosen(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(member for name in names for member in members(name)))
 
 
+def check_asked(names: Sequence[str], blind: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Refuse at once what is wrong in names, before a model is loaded and any release is read.
+
+    Args:
+        names: Configs and groups; none for all that are there.
+        blind: What blind runs show.
+        options: Of `load_dataset("rs_gpt4v", ...)`.
+
+    Raises:
+        ValueError: There is no config or no blind run of a name.
+        NoDataRootError: Nothing says where the releases are.
+        SourceNotFoundError: A named config's release is absent, or all are.
+    """
+    check_shown(blind)
+    configs = [config for config in chosen(names) if config != FOLDER]
+    if options.get("sample") or not configs:
+        return
+    if (data_dir := options.get("data_dir")) is None:
+        raise NoDataRootError(
+            f"no data root: give data_dir (--data-dir), set {DATA_ROOT_VARIABLE}, or take the "
+            "sample (--sample) to try without data"
+        )
+    root = Path(data_dir)
+    for config in names:
+        if config in configs and config_of(config).source.find(root) is None:
+            raise not_found(config_of(config).source, root)
+    if not any(config_of(config).source.find(root) for config in configs):
+        raise SourceNotFoundError(
+            f"there is no release in {root}: `rs-gpt4v sources --data-dir {root}` says which "
+            "folders are expected there, and where to get them"
+        )
+
+
 _ABSENT = "the release is not there (rs-gpt4v sources says where to get it)"
 
 
@@ -99,9 +137,16 @@ def test_splits(
             absent[config] = _ABSENT if is_absent else str(error)
         advance()
     if not splits:
-        reasons = "; ".join(f"{config}: {why}" for config, why in absent.items())
-        raise ValueError(f"there is no test split to ask: {reasons}")
+        raise ValueError(f"there is no test split to ask: {'; '.join(reasons(absent))}")
     return splits, absent
+
+
+def reasons(absent: Mapping[str, str]) -> list[str]:
+    """Why configs are not asked: each reason once, after its configs."""
+    by_reason: dict[str, list[str]] = {}
+    for config, reason in absent.items():
+        by_reason.setdefault(reason, []).append(config)
+    return [f"{', '.join(own)}: {reason}" for reason, own in by_reason.items()]
 
 
 def count(names: Sequence[str]) -> int:

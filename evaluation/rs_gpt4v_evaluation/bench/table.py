@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rs_gpt4v_evaluation.bench.jobs import reasons
 from rs_gpt4v_evaluation.report.page import Overview
 from rs_gpt4v_evaluation.report.tables import TASKS, gain
 from rs_gpt4v_evaluation.score import METRIC_OF_NAME
@@ -99,7 +100,7 @@ def _interval(ends: tuple[float, float] | None, share: bool) -> str:
     if ends is None:
         return ""
     low, high = (f"{100 * end:.1f}" if share else f"{end:.3f}" for end in ends)
-    return f"[{low}, {high}]"
+    return f"[{low}, {high}]".replace("-", "\N{MINUS SIGN}")
 
 
 def _notes(results: Results) -> Iterator[str]:
@@ -136,10 +137,7 @@ def _drawn(entry: Entry) -> tuple[int, int]:
 
 def ending(found: "Bench", out: Path) -> Iterator[str]:
     """What was left out, where the results are, and what to do next."""
-    by_reason: dict[str, list[str]] = {}
-    for config, reason in found.absent.items():
-        by_reason.setdefault(reason, []).append(config)
-    yield from (f"Not asked: {', '.join(own)}: {reason}." for reason, own in by_reason.items())
+    yield from (f"Not asked: {reason}." for reason in reasons(found.absent))
     if found.failed:
         yield f"{len(found.failed):,} rows have no reply; run the same command to ask again:"
         yield from found.failed

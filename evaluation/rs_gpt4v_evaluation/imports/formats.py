@@ -1,7 +1,7 @@
 """The layouts in which others write a model's replies, and how each is recognised.
 
 A format is what an item of the file (a JSON object, or a row of a table) calls its parts. It is
-recognised by the names that its writer always writes; docs/evaluation.md says which code that is.
+recognised by the names that its writer always writes; docs/imports.md says which code that is.
 """
 
 import math

@@ -26,7 +26,7 @@ class ResultsFile(NamedTuple):
 def read_results(
     path: Path, name: str | None = None, fields: Mapping[str, str] | None = None
 ) -> ResultsFile:
-    """Read a file of results; see docs/evaluation.md for the formats.
+    """Read a file of results; see docs/imports.md for the formats.
 
     An item that cannot be read fails itself alone.
 

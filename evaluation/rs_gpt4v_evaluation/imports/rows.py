@@ -35,6 +35,11 @@ class Rows:
         self._boxes = TrueBoxes(rows, CODECS[codec]) if _BOXES & {*self.tasks} else None
         self.by_id = {own: row for row, own in enumerate(self.ids)}
 
+    @property
+    def has_boxes(self) -> bool:
+        """Whether a true answer is read in a format of boxes."""
+        return self._boxes is not None
+
     def __len__(self) -> int:
         return len(self.ids)
 

@@ -32,7 +32,7 @@ def lines(done: Import) -> Iterator[str]:
     """The summary of an import, a line at a time."""
     file = done.file
     n = len(file.results) + len(file.unreadable)
-    yield f"{n:,} results in the format {file.format.name} ({file.format.writer})"
+    yield f"{n:,} results in the format {file.format.name}"
     if done.rows is None:
         yield "rows: not compared with ours, which --data-dir would do"
     else:
@@ -74,7 +74,7 @@ def _matched(matches: Matches, rows: Rows) -> Iterator[str]:
     if matches.otherwise:
         yield (
             f"stated otherwise than in our rows: {len(matches.otherwise):,} (matched all the same; "
-            "is it the same release?)"
+            f"is it the same release{', and the right --box-format' if rows.has_boxes else ''}?)"
         )
         yield from (f"  {each.where}: {each.reason}" for each in matches.otherwise[:_SHOWN])
 

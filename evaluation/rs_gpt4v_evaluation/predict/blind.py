@@ -6,7 +6,7 @@ What a model scores then it owes to the words of the questions, not to the image
 import filecmp
 import io
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -37,6 +37,17 @@ _FEATURE = {
 _GREY = 128
 
 
+def check_shown(kinds: Iterable[str]) -> None:
+    """Refuse what no blind run shows; at once, where a model is still to be loaded.
+
+    Raises:
+        ValueError: A kind is none of `Shown`.
+    """
+    shown = get_args(Shown)
+    if unknown := [kind for kind in kinds if kind not in shown]:
+        raise ValueError(f"a blind run shows {', '.join(shown)}, not {', '.join(unknown)}")
+
+
 def blind_rows(rows: datasets.Dataset, images: str, seed: int = 0) -> datasets.Dataset:
     """``rows`` with other ``images``, and the column `BLIND`; all else, ids too, stays as it is.
 
@@ -56,8 +67,7 @@ def blind_rows(rows: datasets.Dataset, images: str, seed: int = 0) -> datasets.D
     Raises:
         ValueError: ``images`` is none of these, no row has an image, or there is no other image.
     """
-    if images not in get_args(Shown):
-        raise ValueError(f"a blind run shows {', '.join(get_args(Shown))}, not {images!r}")
+    check_shown([images])
     undecoded: Any = rows.select_columns("images").with_format("arrow")
     own: list[list[dict[str, Any]]] = undecoded[:]["images"].to_pylist()
     if not any(own):

@@ -39,6 +39,9 @@ class Limit(TypedDict):
     rows: Annotated[int, Ge(0)]
 
 
+ONE_A_FILE = ("model", "adapter", "weights", "decoding", "dataset")
+"""What is the same in all lines of a file."""
+
 UNVERIFIED = "unverified"
 """The fingerprint of imported rows that were not compared with ours."""
 
@@ -139,12 +142,32 @@ def read_predictions(path: Path) -> list[Prediction]:
         _share(prediction, last, seen)
         # Two runs at once, as earlier versions let them, wrote the same lines.
         if whole.setdefault(prediction["id"], prediction) != prediction:
-            raise PredictionFileError(
-                f"{path}, line {i}: the id {prediction['id']} is in an earlier line with another "
-                "reply: take one of the two lines out, or predict anew"
-            )
+            raise PredictionFileError(f"{path}, line {i}: {_differs(whole, prediction)}")
         last = prediction
     return list(whole.values())
+
+
+def what_differs(one: Any, other: Any) -> tuple[str, str]:
+    """Two values, for a message; of two objects, what is the same in them is left out."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+        one, other = ({key: own[key] for key in keys if key in own} for own in (one, other))
+    return f"{one!r:.200}", f"{other!r:.200}"
+
+
+def _differs(earlier: Mapping[str, Prediction], later: Prediction) -> str:
+    first = earlier[later["id"]]
+    for name in ONE_A_FILE:
+        if first[name] != later[name]:
+            return (
+                f"the id {later['id']} is in an earlier line with another {name}: "
+                f"{' and '.join(what_differs(first[name], later[name]))}. One file holds one "
+                "model's replies to one split: put those of each in a file of its own"
+            )
+    return (
+        f"the id {later['id']} is in an earlier line with another reply: take one of the two "
+        "lines out, or predict anew"
+    )
 
 
 def first_prediction(path: Path) -> Prediction | None:
@@ -319,8 +342,9 @@ def longest(tasks: Iterable[str]) -> int:
 def _check_same(file: Path, prediction: Prediction, constants: dict[str, Any]) -> None:
     for name, value in constants.items():
         if prediction[name] != value:
+            held, given = what_differs(prediction[name], value)
             raise PredictionFileError(
-                f"{file} holds predictions with {name} {prediction[name]!r}, not {value!r}. "
+                f"{file} holds predictions with {name} {held}, not {given}. "
                 "Give another file, or delete this one."
             )
 

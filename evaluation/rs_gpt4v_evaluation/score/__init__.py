@@ -7,11 +7,13 @@ from typing import Any, NamedTuple, TypedDict
 from rs_gpt4v.bootstrap import Sums, intervals
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
+    ONE_A_FILE,
     PredictedRows,
     Prediction,
     PredictionFileError,
     is_verified,
     read_predictions,
+    what_differs,
 )
 from rs_gpt4v_evaluation.rs_caption import measure as rs_caption
 from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
@@ -40,7 +42,6 @@ METRIC_OF_NAME = {metric.name: metric for metric in (*METRICS, rs_judge.METRIC, 
 
 METRIC_OF_TASK = {task: metric for metric in METRICS for task in metric.tasks}
 _CLAIMS = "claims"  # of free texts of any task, once `rs-gpt4v chair` has read them
-_ONE_A_FILE = ("model", "adapter", "weights", "decoding", "dataset")
 
 
 class Score(TypedDict):
@@ -265,10 +266,11 @@ def check_one_model(predictions: list[Prediction], file: str) -> None:
         raise PredictionFileError(f"{file} holds no prediction")
     first = predictions[0]
     for prediction in predictions:
-        for name in _ONE_A_FILE:
+        for name in ONE_A_FILE:
             if prediction[name] != first[name]:
                 raise PredictionFileError(
-                    f"{file}: {first['id']} and {prediction['id']} differ in {name}. "
+                    f"{file}: {first['id']} and {prediction['id']} differ in {name}: "
+                    f"{' and '.join(what_differs(first[name], prediction[name]))}. "
                     "One file holds one model's replies to one split: score them apart."
                 )
 
