@@ -90,7 +90,7 @@ def test_the_verb_writes_a_blind_file(tiny_llava: Path, releases: Path, tmp_path
     run = CliRunner().invoke(app, [*command, "none"])
     assert run.exit_code == 0, run.output
     assert read_predictions(out)[0]["dataset"].get("images") == "none"
-    for blind, words in (("black", "not 'black'"), ("none", "not {"), ("other", "not {")):
+    for blind, words in (("black", "not black"), ("none", "not {"), ("other", "not {")):
         again = CliRunner().invoke(app, [*command, blind])
         assert (again.exit_code == 0) == (blind == "none")
         assert blind == "none" or words in str(again.exception)
