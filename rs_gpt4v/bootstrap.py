@@ -170,7 +170,7 @@ def paired(
 
 def _difference(sums: Sums, ours: np.ndarray, theirs: np.ndarray) -> dict[str, np.ndarray]:
     old, new = sums.scores(ours), sums.scores(theirs)
-    return {name: new[name] - old[name] for name in old}
+    return {name: new[name] - old[name] for name in old if name in new}
 
 
 def _swapped(

@@ -196,6 +196,44 @@ def test_a_task_that_the_common_rows_cannot_score_leaves_the_rest(tmp_path: Path
     assert "What the image adds is not known" in entry["notes"][0]
 
 
+def claiming(number: int, *classes: str) -> dict[str, Any]:
+    own = {"classes": list(classes), "denied": [], "counts": [], "denied_counts": []}
+    return row(number, "detail", claims=own)
+
+
+def test_claims_that_one_run_alone_has_are_left_out(tmp_path: Path) -> None:
+    asked = [row(i) for i in range(4)]
+    plain = [row(i, "detail") for i in range(2)]
+    claimed = [claiming(i, "ship") for i in range(2)]
+    for number, (seen, blind) in enumerate(((plain, claimed), (claimed, plain))):
+        files = [
+            write(tmp_path / f"a{number}" / "p.jsonl", [*asked, *seen]),
+            write(tmp_path / f"b{number}" / "p.jsonl", [*asked, *blind], images="none"),
+        ]
+        ours, theirs = map(read_predictions, files)
+        shares = image_share(ours, theirs, resamples=0)
+        assert [share.task for share in shares] == ["vqa"]
+        report(files, tmp_path / "r.md")
+
+
+def test_a_blind_run_that_names_nothing_has_no_share_of_what_is_made_up(tmp_path: Path) -> None:
+    seen = write(tmp_path / "a.jsonl", [claiming(i, "ship") for i in range(3)])
+    blind = write(tmp_path / "b.jsonl", [claiming(i) for i in range(3)], images="none")
+    (share,) = image_share(read_predictions(seen), read_predictions(blind), resamples=20)
+    assert set(share.scores) == {"chair_s"}
+    seen = write(tmp_path / "a.jsonl", [claiming(i) for i in range(3)])
+    blind = write(tmp_path / "b.jsonl", [claiming(i, "ship") for i in range(3)], images="none")
+    (share,) = image_share(read_predictions(seen), read_predictions(blind), resamples=20)
+    assert set(share.scores) == {"chair_s"}
+
+
+def test_notes_of_results_name_files_as_seen_from_their_folder(tmp_path: Path) -> None:
+    file = write(tmp_path / "predictions" / "all.jsonl", [row(0), row(1), row(0, "detail")])
+    for entry in results_of([file], folder=tmp_path)["entries"]:
+        (note,) = entry["notes"]
+        assert "rs-gpt4v judge predictions/all.jsonl" in note
+
+
 @pytest.mark.parametrize("order", [[0, 1, 2], [1, 2, 0], [2, 0, 1]])
 def test_a_report_reads_each_file_once(
     seen: Path, blind: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: list[int]

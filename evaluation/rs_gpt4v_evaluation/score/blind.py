@@ -156,8 +156,17 @@ def image_share(
         return []
     names = "the run with images", "the blind run"
     check_same_truth(own, rows, names)
-    pairs = zip(tasks_of(own, names[0], rules), tasks_of(rows, names[1], rules), strict=True)
-    return [_of_task(*pair, shown, rules, resamples, seed) for pair in pairs]
+    of_name = {task.name: task for task in tasks_of(own, names[0], rules)}
+    return [
+        _of_task(of_name[task.name], task, shown, rules, resamples, seed)
+        for task in tasks_of(rows, names[1], rules)
+        if task.name in of_name and _ids(of_name[task.name]) == _ids(task)
+    ]
+
+
+def _ids(task: Task) -> list[str]:
+    """Of its rows; "claims" are those that `rs-gpt4v chair` has read, which one file may lack."""
+    return [row["id"] for row in task.rows]
 
 
 def blind_pairs(files: Sequence[Path]) -> list[tuple[Path, Path]]:
@@ -224,6 +233,7 @@ def _of_task(
             is_merit=not key.startswith(seen.metric.neutral),
         )
         for key in after
+        if key in before  # replies that name nothing have no share of what is made up
     }
     signature = (
         f"image_share|{shown}|n:{len(seen.rows)}|images:{len(set(about))}|{seen.measured.signature}"

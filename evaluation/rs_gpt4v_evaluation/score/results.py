@@ -222,7 +222,7 @@ def _entries(
     name = relative(file, folder)
     absent = predictions[0]["dataset"]["rows"] - len(predictions)
     scored = [
-        _entry(task, score_of(task, str(file), absent, resamples), name, rules)
+        _entry(task, score_of(task, name, absent, resamples), name, rules)
         for task in _tasks(predictions, str(file), rules)
     ]
     return [*scored, *_unjudged(predictions, name, absent)]
