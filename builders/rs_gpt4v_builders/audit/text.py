@@ -129,7 +129,7 @@ def compared_with(item: Compared) -> str:
 def _compared_text(audit: Audit) -> str:
     tests = ", ".join(f"{item.part} {item.images:,}" for item in audit.repeats)
     heads = [coverage(audit), *map(compared_with, audit.compared), f"Images: {tests}"]
-    table = _table("In the test splits", _COMPARED, map(_compared_row, audit.overlaps))
+    table = _table("Found in test splits", _COMPARED, map(_compared_row, audit.overlaps))
     absent = [f"{config} was not compared: {why}" for config, why in audit.absent.items()]
     examples = [line for item in audit.overlaps for line in _examples(item)]
     return "\n\n".join([*filter(None, heads), table, *filter(None, ["\n".join(examples)]), *absent])
