@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -102,14 +103,14 @@ def _without_ap(sums: Sums) -> Sums:
     return Sums(sums.rows, scores, sums.binary)
 
 
-def _check_spellings(form: str, classes: Sequence[str], rows: Sequence[str] = ()) -> None:
+def _check_spellings(form: str, classes: Sequence[str], rows: Sequence[Any] = ()) -> None:
     """Raise where one class has two names: its scores would be halves.
 
-    ``form`` takes each row, by its number or its name in ``rows``, and what it asks for.
+    ``form`` takes each row, by its number or its id in ``rows``, and what it asks for.
     """
     if spellings := two_spellings(dict.fromkeys(classes)):
         first = (classes.index(name) for name in spellings)
-        pairs = ((rows[n] if rows else n, classes[n]) for n in first)
+        pairs = ((rows[n]["id"] if rows else n, classes[n]) for n in first)
         raise ValueError(
             f"{form.format(*chain.from_iterable(pairs))}: one class in two spellings would be "
             "scored as two. Write it in one"
@@ -129,7 +130,7 @@ def class_of(row: Prediction) -> str:
 
 def _measure(rows: list[Prediction], rules: Rules) -> Measured:
     classes = [class_of(row) for row in rows]
-    _check_spellings("{} asks for {!r} and {} for {!r}", classes, [row["id"] for row in rows])
+    _check_spellings("{} asks for {!r} and {} for {!r}", classes, rows)
     return measure(
         [row["prediction"] for row in rows],
         [[box["points"] for box in row["boxes"]] for row in rows],
