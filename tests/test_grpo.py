@@ -172,7 +172,7 @@ def test_it_goes_on_with_a_fine_tuned_adapter(recipe: Path, tmp_path: Path) -> N
         (["--reward_weights", "1"], "reward_weights: give each reward's weight in rewards"),
         (["--streaming"], "streaming: rewards are checked"),
         (["--use_moe_lora", "--routing", "task"], "routing: task needs to be told"),
-        (["--adapter", "x", "--use_peft"], "adapter and use_peft exclude each other"),
+        (["--adapter", "x"], "adapter: x holds no adapter_config.json: fine-tune"),
         (["--datasets", "cap_ucm"], "its task, caption, has no reward"),
         (
             ["--num_iterations", "2", "--save_strategy", "steps", "--save_steps", "3"],
@@ -186,6 +186,13 @@ def test_what_does_not_go_together_is_refused(
     argv = [str(recipe), "--output_dir", str(tmp_path / "out"), *flags]
     with pytest.raises(RecipeError, match=message):
         make_trainer(*parse_for(GrpoArguments, argv))
+
+
+def test_an_adapter_to_go_on_with_is_all_that_is_trained(recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    argv = [str(recipe), "--output_dir", str(tmp_path / "out"), "--adapter", str(tmp_path)]
+    with pytest.raises(RecipeError, match="adapter and use_peft exclude each other"):
+        make_trainer(*parse_for(GrpoArguments, [*argv, "--use_peft"]))
 
 
 def test_a_dry_run_counts_the_replies_and_finds_rows_without_a_reward(recipe: Path) -> None:

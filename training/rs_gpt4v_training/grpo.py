@@ -8,6 +8,7 @@ holds fields of `rs_gpt4v_training.arguments`; flags override it.
 """
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -111,6 +112,11 @@ def refuse_unusable(data: DataArguments, training: GrpoArguments, model: ModelAr
         raise RecipeError(
             "routing: task needs to be told each row's task in every pass, and those that make "
             "replies are not: take routing: token"
+        )
+    if training.adapter and not (Path(training.adapter) / "adapter_config.json").is_file():
+        raise RecipeError(
+            f"adapter: {training.adapter} holds no adapter_config.json: fine-tune one first, "
+            "or leave it out for a new one"
         )
     given = {
         "use_peft": model.use_peft,
