@@ -43,6 +43,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureW
 TASKS = ["caption", "vqa"]
 CASES: dict[str, dict[str, Any]] = {
     "token": {"routing": "token"},
+    "token, losses": {"routing": "token", "load_balance_coef": 0.1, "z_loss_coef": 0.01},
     "token, one expert": {"routing": "token", "num_experts": 1},
     "token, rank per expert": {"routing": "token", "rank_per_expert": 4},
     "top-1 of 4": {"routing": "top_k", "top_k": 1},
@@ -453,7 +454,7 @@ def test_the_loss_of_the_model_holds_the_mean_over_its_layers() -> None:
     model.eval()
     without = model(**batch("top-2 of 4"), labels=labels).loss.item()
     assert with_losses == pytest.approx(without + output.aux_loss.item(), abs=1e-6)
-    with pytest.raises(ValueError, match="only routing"):
+    with pytest.raises(ValueError, match="had no auxiliary losses"):
         auxiliary_loss(adapted("token"))
 
 

@@ -390,3 +390,45 @@ def test_a_copy_declares_its_losses_on_its_own_config() -> None:
     other.delete_adapter("default")
     assert not hasattr(other.config, "output_router_logits")
     assert hasattr(model.config, "output_router_logits")
+
+
+# Load balance without a choice of experts
+
+
+def test_a_token_router_has_no_losses_unless_asked() -> None:
+    assert not config("token").has_losses
+    assert not config("task", tasks=["vqa"], load_balance_coef=0.1).has_losses
+    assert config("token", load_balance_coef=0.1).has_losses
+    assert config().has_losses
+    assert not hasattr(adapted("token").config, "output_router_logits")
+
+
+def test_the_load_of_a_token_router_is_its_mean_gate() -> None:
+    model = adapted("token", load_balance_coef=0.1, target_modules=r".*0.self_attn.q_proj").train()
+    (layer,) = layers(model)
+    seen: list[torch.Tensor] = []
+    layer.moe_lora_router["default"].register_forward_hook(lambda _m, _a, gates: seen.append(gates))
+    mask = torch.ones_like(ids())
+    mask[1, 3:] = 0
+    model(input_ids=ids(), attention_mask=mask)
+    mean = seen[0][mask.bool()].mean(0)
+    torch.testing.assert_close(auxiliary_loss(model), 0.1 * 4 * mean.square().sum())
+
+
+def test_the_balance_loss_evens_a_token_routers_load() -> None:
+    x = torch.randn(1, 64, 32, generator=torch.Generator().manual_seed(0))
+    loads = {}
+    for coefficient in (0.0, 1.0):
+        layer = layers(adapted("token", load_balance_coef=coefficient))[0]
+        router = layer.moe_lora_router["default"].train()
+        router.weight.data[0] += x.mean((0, 1)) * 20
+        optimizer = torch.optim.Adam([router.weight], lr=0.05)
+        for _ in range(300):
+            step = ForwardPass(counts_losses=True, scale=torch.ones(()))
+            gates = router(x, step)
+            optimizer.zero_grad()
+            (0.0 * gates.sum()).backward()
+            optimizer.step()
+        loads[coefficient] = gates.mean((0, 1)).max().item()
+    assert loads[0.0] > 0.5
+    assert loads[1.0] < 0.3

@@ -294,8 +294,8 @@ class ModelArguments(ModelConfig):
     rank_per_expert: int | None = None
     routing: Literal["token", "top_k", "task"] = "token"
     top_k: int = 2
-    load_balance_coef: float = 0.01
-    z_loss_coef: float = 0.001
+    load_balance_coef: float | None = None
+    z_loss_coef: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

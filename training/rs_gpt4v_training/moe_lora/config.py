@@ -31,8 +31,9 @@ class MoeLoraConfig(PeftConfig):
             experts for each token. "top_k": the same, but only the ``top_k`` largest, rescaled to a
             sum of one. "task": one weight vector for each task, the same for all its tokens.
         top_k: Experts that each token uses, with routing "top_k".
-        load_balance_coef: Weight of the load-balancing loss, with routing "top_k".
-        z_loss_coef: Weight of the router's z-loss, with routing "top_k".
+        load_balance_coef: Weight of the load-balancing loss, with routing "top_k" (default 0.01) or
+            "token" (default 0, no such loss).
+        z_loss_coef: Weight of the router's z-loss; default 0.001 and 0.
         tasks: Names of the tasks, with routing "task". Their order numbers them.
         lora_alpha: The update is scaled by ``lora_alpha / r``, or ``lora_alpha / rank_per_expert``.
             Default: twice that rank (assumed: LLaVA-1.5 has 256 for rank 128).
@@ -50,8 +51,8 @@ class MoeLoraConfig(PeftConfig):
     rank_per_expert: int | None = None
     routing: Routing = "token"
     top_k: int = 2
-    load_balance_coef: float = 0.01  # Switch Transformer, 2101.03961
-    z_loss_coef: float = 0.001  # ST-MoE, 2202.08906
+    load_balance_coef: float | None = None
+    z_loss_coef: float | None = None
     tasks: list[str] | None = None
     lora_alpha: float | None = None
     lora_dropout: float = 0.0
@@ -71,11 +72,16 @@ class MoeLoraConfig(PeftConfig):
         self._check()
         if self.lora_alpha is None:
             self.lora_alpha = 2 * (self.rank_per_expert or self.r)
+        sparse = self.routing == "top_k"
+        if self.load_balance_coef is None:
+            self.load_balance_coef = 0.01 if sparse else 0.0  # Switch Transformer, 2101.03961
+        if self.z_loss_coef is None:
+            self.z_loss_coef = 0.001 if sparse else 0.0  # ST-MoE, 2202.08906
 
     @property
     def has_losses(self) -> bool:
         """Whether its routers have auxiliary losses."""
-        return self.routing == "top_k" and bool(self.load_balance_coef or self.z_loss_coef)
+        return self.routing != "task" and bool(self.load_balance_coef or self.z_loss_coef)
 
     @property
     def total_rank(self) -> int:

@@ -173,7 +173,10 @@ def auxiliary_loss(model: nn.Module) -> torch.Tensor:
     """
     loss = _routing_in(model).auxiliary_loss
     if loss is None:
-        raise ValueError('only routing "top_k" has auxiliary losses, in a training forward pass')
+        raise ValueError(
+            "the last forward pass had no auxiliary losses: they are those of training passes with "
+            'routing "top_k", or "token" with load_balance_coef or z_loss_coef'
+        )
     return loss
 
 
@@ -204,18 +207,59 @@ def _routing_in(model: nn.Module) -> Routing:
 
 
 class TokenRouter(nn.Linear):
-    """g(x) = softmax(R x): weights for each token, from all its features."""
+    """g(x) = softmax(R x): weights for each token, from all its features.
+
+    With N experts, load_balance_coef · N · Σ_i f_i P_i + z_loss_coef · mean(logsumexp(R x)²) joins
+    the loss, f_i the load of expert i and P_i its mean softmax, over the tokens that are not
+    padding. The first term is 1 times its weight where the load is even. The load is the mean gate
+    here, the share of choices for `TopKRouter`.
+    """
 
     def __init__(self, in_features: int, config: MoeLoraConfig) -> None:
         super().__init__(in_features, config.num_experts, bias=False)  # R: [num_experts, in]
+        self.load_balance_coef = config.load_balance_coef or 0.0
+        self.z_loss_coef = config.z_loss_coef or 0.0
 
-    def forward(self, x: torch.Tensor, step: ForwardPass) -> torch.Tensor:  # noqa: ARG002
-        """Gates of ``x`` [..., in_features]: [..., num_experts], float32, a sum of one."""
-        return self.logits(x).softmax(-1)
+    def forward(self, x: torch.Tensor, step: ForwardPass) -> torch.Tensor:
+        """Gates of ``x`` [..., in_features]: [..., num_experts], float32, a sum of one.
+
+        Adds the losses to ``step``.
+        """
+        logits = self.logits(x)
+        probabilities = logits.softmax(-1)
+        gates = self.gates(probabilities)
+        if not (self.load_balance_coef or self.z_loss_coef):
+            return gates
+        loss = self._loss(logits, probabilities, gates, token_mask(x, step))
+        if step.counts_losses:
+            step.losses.append(loss.detach())
+        return _AddLoss.apply(gates, loss, step) if self.training else gates
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         """R x in float32, so that rounding decides no choice between experts."""
         return _Logits.apply(x, self.weight)
+
+    def gates(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """Those of tokens with these ``probabilities``, both [..., num_experts]."""
+        return probabilities
+
+    def loads(self, gates: torch.Tensor) -> torch.Tensor:
+        """What each expert has of each token, a sum of one: [..., num_experts]."""
+        return gates.detach()
+
+    def _loss(
+        self,
+        logits: torch.Tensor,
+        probabilities: torch.Tensor,
+        gates: torch.Tensor,
+        mask: torch.Tensor,
+    ) -> torch.Tensor:
+        weights = (mask / mask.sum().clamp(min=1)).flatten()  # [tokens], of a mean
+        load = weights @ self.loads(gates).flatten(0, -2)  # f: [num_experts]
+        mean = weights @ probabilities.flatten(0, -2)  # P: [num_experts]
+        balance = len(mean) * (load @ mean)
+        z = weights @ logits.logsumexp(-1).square().flatten()
+        return self.load_balance_coef * balance + self.z_loss_coef * z
 
 
 class _Logits(torch.autograd.Function):
@@ -238,46 +282,21 @@ class _Logits(torch.autograd.Function):
 
 
 class TopKRouter(TokenRouter):
-    """g(x) = the k largest of softmax(R x), over their sum; zero elsewhere.
-
-    With N experts, load_balance_coef · N · Σ_i f_i P_i + z_loss_coef · mean(logsumexp(R x)²) joins
-    the loss, f_i the share of choices that fell on expert i and P_i its mean softmax, over the
-    tokens that are not padding. The first term is 1 times its weight where the load is even.
-    """
+    """g(x) = the k largest of softmax(R x), over their sum; zero elsewhere."""
 
     def __init__(self, in_features: int, config: MoeLoraConfig) -> None:
         super().__init__(in_features, config)
         self.top_k = config.top_k
-        self.load_balance_coef, self.z_loss_coef = config.load_balance_coef, config.z_loss_coef
 
-    def forward(self, x: torch.Tensor, step: ForwardPass) -> torch.Tensor:
-        """As `TokenRouter.forward`; adds the losses to ``step``."""
-        logits = self.logits(x)
-        probabilities = logits.softmax(-1)
+    def gates(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """Those of tokens with these ``probabilities``, both [..., num_experts]."""
         kept, experts = probabilities.topk(self.top_k, dim=-1)
         gates = torch.zeros_like(probabilities)
-        gates = gates.scatter(-1, experts, kept / kept.sum(-1, keepdim=True))
-        if not (self.load_balance_coef or self.z_loss_coef):
-            return gates
-        loss = self._loss(logits, probabilities, gates, token_mask(x, step))
-        if step.counts_losses:
-            step.losses.append(loss.detach())
-        return _AddLoss.apply(gates, loss, step) if self.training else gates
+        return gates.scatter(-1, experts, kept / kept.sum(-1, keepdim=True))
 
-    def _loss(
-        self,
-        logits: torch.Tensor,
-        probabilities: torch.Tensor,
-        gates: torch.Tensor,
-        mask: torch.Tensor,
-    ) -> torch.Tensor:
-        weights = (mask / mask.sum().clamp(min=1)).flatten()  # [tokens], of a mean
-        chosen = (gates.detach() > 0).float() / self.top_k
-        share = weights @ chosen.flatten(0, -2)  # f: [num_experts]
-        mean = weights @ probabilities.flatten(0, -2)  # P: [num_experts]
-        balance = len(mean) * (share @ mean)
-        z = weights @ logits.logsumexp(-1).square().flatten()
-        return self.load_balance_coef * balance + self.z_loss_coef * z
+    def loads(self, gates: torch.Tensor) -> torch.Tensor:
+        """The share of each token's choices: [..., num_experts]."""
+        return (gates.detach() > 0).float() / self.top_k
 
 
 class TaskRouter(nn.Module):
