@@ -7,9 +7,43 @@ import torch
 from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from peft.utils import resolve_quantization_backend
 from torch import nn
+from torch.autograd.function import once_differentiable
 
 from rs_gpt4v_training.moe_lora.config import MoeLoraConfig
 from rs_gpt4v_training.moe_lora.router import ROUTERS, ForwardPass, Routing, TaskRouter
+
+
+class _DroppedProduct(torch.autograd.Function):
+    """W dropout(x): keeps x, which the router and the other layers that read it keep too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, p: float) -> torch.Tensor:
+        dropped, mask = torch.native_dropout(x, p, train=True)
+        ctx.save_for_backward(x, weight, mask)
+        ctx.scale = 1 / (1 - p) if p < 1 else 0.0
+        return nn.functional.linear(dropped, weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        x, weight, mask = ctx.saved_tensors
+        (gradient,) = gradients
+        of_x = of_weight = None
+        if ctx.needs_input_grad[0]:
+            of_x = (gradient @ weight).mul_(mask).mul_(ctx.scale)
+        if ctx.needs_input_grad[1]:
+            dropped = x.mul(mask).mul_(ctx.scale)
+            of_weight = gradient.flatten(0, -2).T @ dropped.flatten(0, -2)
+        return of_x, of_weight, None
+
+
+class _DroppingLinear(nn.Linear):
+    """A linear layer with dropout before it; called as a module, as sharded training asks."""
+
+    def forward(self, input: torch.Tensor, dropout: float = 0.0) -> torch.Tensor:
+        if not (dropout and self.training):
+            return super().forward(input)
+        return _DroppedProduct.apply(input, self.weight.to(input.dtype), dropout)
 
 
 class MoeLoraLinear(nn.Module, BaseTunerLayer):
@@ -61,7 +95,7 @@ class MoeLoraLinear(nn.Module, BaseTunerLayer):
     ) -> None:
         """Add an adapter."""
         rank = config.total_rank
-        a = nn.Linear(self.in_features, rank, bias=False)  # A: [rank, in], N blocks of rows
+        a = _DroppingLinear(self.in_features, rank, bias=False)  # A: [rank, in], N blocks of rows
         b = nn.Linear(rank, self.out_features, bias=False)  # B: [out, rank], N blocks of columns
         nn.init.kaiming_uniform_(a.weight, a=math.sqrt(5))
         if config.init_weights:
@@ -106,7 +140,7 @@ class MoeLoraLinear(nn.Module, BaseTunerLayer):
         x = self._cast_input_dtype(x, dtype)
         # Routers are called as modules: sharded training gathers parameters in module hooks.
         gates = self.moe_lora_router[adapter](x, self.routing.current)  # [..., N]
-        hidden = a(self.moe_lora_dropout[adapter](x))  # [..., rank]
+        hidden = a(x, self.moe_lora_dropout[adapter].p)  # [..., rank]
         return b(self._weigh(hidden, gates, adapter))
 
     def _weigh(self, hidden: torch.Tensor, gates: torch.Tensor, adapter: str) -> torch.Tensor:
