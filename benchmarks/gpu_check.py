@@ -96,13 +96,13 @@ def _train_step(config: Any, rows: int, text: int, *, tiny: bool) -> tuple[float
     if DEVICE == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    model: Any = get_peft_model(_llava(tiny=tiny), config)
+    model: Any = get_peft_model(llava(tiny=tiny), config)
     model.enable_input_require_grads()
     model.gradient_checkpointing_enable({"use_reentrant": False})
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4)
-    batch = _batch(model.config, rows, text)
+    batch = make_batch(model.config, rows, text)
 
     def step() -> None:
         with torch.autocast(DEVICE, torch.bfloat16):
@@ -117,7 +117,7 @@ def _train_step(config: Any, rows: int, text: int, *, tiny: bool) -> tuple[float
     return statistics.median(taken), peak
 
 
-def _llava(*, tiny: bool) -> LlavaForConditionalGeneration:
+def llava(*, tiny: bool) -> LlavaForConditionalGeneration:
     """LLaVA-1.5-7B's shape, or a small one, with random weights in bfloat16."""
     if tiny:
         shape = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
@@ -149,7 +149,8 @@ def _llava(*, tiny: bool) -> LlavaForConditionalGeneration:
         torch.set_default_dtype(before)
 
 
-def _batch(config: Any, rows: int, text: int) -> dict[str, torch.Tensor]:
+def make_batch(config: Any, rows: int, text: int) -> dict[str, torch.Tensor]:
+    """Rows of an image and words, of which the words are learned."""
     side = config.vision_config.image_size
     image = torch.full((rows, config.image_seq_length), config.image_token_index)
     words = torch.randint(5, 900, (rows, text))

@@ -23,6 +23,12 @@ def train(
         bool,
         typer.Option("--dry-run", help="Report steps, tokens, memory and errors; do not train."),
     ] = False,
+    gpu_memory: Annotated[
+        float | None,
+        typer.Option(
+            help="With --dry-run: GB of each GPU. Default: of the GPUs found here.", min=0
+        ),
+    ] = None,
 ) -> None:
     """Fine-tune with `accelerate launch`; further flags override the recipe.
 
@@ -37,7 +43,7 @@ def train(
     if dry_run:
         from rs_gpt4v_training.dry_run import dry_run as plan
 
-        typer.echo(plan(arguments, machine, method))
+        typer.echo(plan(arguments, machine, method, gpu_memory))
         return
     from rs_gpt4v_training.launch import launch
 

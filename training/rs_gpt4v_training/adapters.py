@@ -1,5 +1,6 @@
 """The adapter that a recipe asks for, LoRA or MoE-LoRA, and the quantised weights under it."""
 
+import re
 from typing import Any, cast
 
 import torch
@@ -66,6 +67,11 @@ def quantization_config(model: ModelArguments) -> Any:
         )
     config.llm_int8_skip_modules = _NOT_QUANTISED
     return config
+
+
+def is_quantised(name: str) -> bool:
+    """Whether the linear layer ``name`` is among those that `quantization_config` speaks of."""
+    return not any(re.match(pattern, name) for pattern in _NOT_QUANTISED)
 
 
 def train_in_float32(model: torch.nn.Module) -> None:

@@ -1,6 +1,7 @@
 """What a training run takes and where it would fail, before anything is loaded.
 
-The model is built from its configuration on torch's meta device, so a 7B model needs no memory.
+The model is built from its configuration on torch's meta device, and takes a step on a batch of the
+longest row without values, so a 7B model needs no memory.
 """
 
 import math
@@ -14,10 +15,12 @@ import datasets
 import numpy as np
 import torch
 import yaml
+from jinja2 import TemplateError
 from peft import PeftConfig, get_peft_model
 from transformers import AutoModelForImageTextToText
 
-from rs_gpt4v_training.adapters import peft_config, quantization_config
+from rs_gpt4v_training.activations import step_bytes
+from rs_gpt4v_training.adapters import is_quantised, peft_config, quantization_config
 from rs_gpt4v_training.arguments import (
     DataArguments,
     GrpoArguments,
@@ -29,6 +32,7 @@ from rs_gpt4v_training.batch import accumulation_steps
 from rs_gpt4v_training.chat_template import use_trainable_template
 from rs_gpt4v_training.grpo import refuse_unusable
 from rs_gpt4v_training.launch import Method
+from rs_gpt4v_training.moe_lora import TaskCollator
 from rs_gpt4v_training.parts import freeze_all_but, refuse_untrained_projector
 from rs_gpt4v_training.recipe import RecipeError, processes
 from rs_gpt4v_training.resume import checkpoint_to_resume
@@ -40,16 +44,13 @@ from rs_gpt4v_training.row_checks import (
     token_lengths,
 )
 from rs_gpt4v_training.rows import load_rows
-from rs_gpt4v_training.sft import load_config, load_processor, with_box_format
+from rs_gpt4v_training.sft import collator, load_config, load_processor, with_box_format
 
 Arguments = TrainingArguments | GrpoArguments
 
 _GB = 1024**3
-_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _ADAM_STATES = 2
-# Korthikanti et al. 2022 (arXiv 2205.05198), equation 2, without the part that fused attention
-# does not keep: 34 bytes a token and hidden unit of a layer at two bytes a value.
-_VALUES_A_LAYER = 17
+_NF4 = 0.5 + 4 / 64  # bytes a weight; each block of 64 has a factor of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +61,45 @@ class Machine:
         processes: One a GPU.
         shares_states: Gradients and optimizer are shared out over the GPUs (ZeRO-2).
         shares_weights: Weights are too (ZeRO-3, FSDP).
+        gpu_memory: Gigabytes of each GPU; None: not known.
     """
 
     processes: int = 1
     shares_states: bool = False
     shares_weights: bool = False
+    gpu_memory: float | None = None
 
     @classmethod
-    def read(cls, config: Path | None) -> "Machine":
-        """From a configuration file of accelerate; one GPU without one."""
+    def read(cls, config: Path | None, gpu_memory: float | None = None) -> "Machine":
+        """From a configuration file of accelerate; one GPU without one.
+
+        ``gpu_memory`` is by default that of the smallest GPU of this machine, if it has any.
+        """
+        gpu_memory = gpu_memory or _smallest_gpu()
         if config is None:
-            return cls()
+            return cls(gpu_memory=gpu_memory)
         fields = yaml.safe_load(config.read_text(encoding="utf-8"))
         stage = (fields.get("deepspeed_config") or {}).get("zero_stage", 0)
         fsdp = fields.get("distributed_type") == "FSDP"
-        return cls(processes(config), stage >= 2 or fsdp, stage >= 3 or fsdp)
+        return cls(processes(config), stage >= 2 or fsdp, stage >= 3 or fsdp, gpu_memory)
+
+
+def _smallest_gpu() -> float | None:
+    gpus = range(torch.cuda.device_count())
+    sizes = [torch.cuda.get_device_properties(gpu).total_memory / _GB for gpu in gpus]
+    return min(sizes, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Gigabytes on one GPU; CUDA itself and fragments come on top, a tenth or so."""
+    """Gigabytes on one GPU; CUDA itself and fragments come on top, a tenth or so.
+
+    Args:
+        weights: Of the model and its adapter.
+        gradients: Of what is trained.
+        optimizer: What Adam holds.
+        activations: The most that forward and backward take beside, for a batch of the longest row.
+    """
 
     weights: float
     gradients: float
@@ -88,8 +108,13 @@ class Memory:
 
     @property
     def total(self) -> float:
-        """All of it."""
-        return self.weights + self.gradients + self.optimizer + self.activations
+        """All of it, as far as it is known."""
+        return self.static + (0 if math.isnan(self.activations) else self.activations)
+
+    @property
+    def static(self) -> float:
+        """What does not depend on the batch."""
+        return self.weights + self.gradients + self.optimizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +133,7 @@ class Plan:
         parameters: Of the model and its adapter.
         trained: Those that are trained.
         memory: An estimate.
+        gpu_memory: Gigabytes that there are of it on each GPU; None: not known.
         problems: What would fail, each with what to do.
     """
 
@@ -122,17 +148,26 @@ class Plan:
     parameters: int
     trained: int
     memory: Memory
+    gpu_memory: float | None
     problems: tuple[str, ...]
 
 
 _OPTIONS: dict[Method, type[Any]] = {"sft": TrainingArguments, "grpo": GrpoArguments}
 
 
-def dry_run(argv: list[str], accelerate_config: Path | None = None, method: Method = "sft") -> str:
-    """The plan of ``argv`` (recipe and flags as for training), as text."""
+def dry_run(
+    argv: list[str],
+    accelerate_config: Path | None = None,
+    method: Method = "sft",
+    gpu_memory: float | None = None,
+) -> str:
+    """The plan of ``argv`` (recipe and flags as for training), as text.
+
+    ``gpu_memory`` is that of each GPU in gigabytes; default: of the GPUs here.
+    """
     # Without a GPU the recipe's own device would be refused before anything could be said.
     data, training, model = parse_for(_OPTIONS[method], [*argv, "--use_cpu"])
-    return to_text(plan(data, training, model, Machine.read(accelerate_config)))
+    return to_text(plan(data, training, model, Machine.read(accelerate_config, gpu_memory)))
 
 
 def plan(data: DataArguments, training: Arguments, model: ModelArguments, machine: Machine) -> Plan:
@@ -163,13 +198,24 @@ def plan(data: DataArguments, training: Arguments, model: ModelArguments, machin
     with _collected(problems):
         accumulated = _accumulated(training, machine)
     batch = training.per_device_train_batch_size * machine.processes * accumulated
-    lengths, longest, longest_id = _lengths(rows, processor)
+    lengths, longest, index = _lengths(rows, processor)
     replies, reply = _replies(training)
-    built = _on_meta(config, training, model, sorted(set(rows["task"])))
+    tasks = sorted(set(rows["task"]))
+    built = _on_meta(config, training, model, tasks)
     if training.projector_learning_rate is not None:
         with _collected(problems):
             refuse_untrained_projector(built)
     counts = _parameters(built)
+    static = _static(built, training, model, machine)
+    collate = collator(processor, config.model_type, training)
+    if model.use_moe_lora:
+        collate = TaskCollator(collate, tasks)
+    activations, unknown = math.nan, []
+    with _collected(unknown):
+        activations = _activations(built, collate, rows[index], training, reply)
+    problems += [] if problems else unknown  # a row that cannot be trained on has been named
+    memory = Memory(*static, activations)
+    problems += _too_much(memory, training, model, machine)
     return Plan(
         rows=len(rows),
         steps=_steps(training, len(rows) * replies, batch),
@@ -179,10 +225,11 @@ def plan(data: DataArguments, training: Arguments, model: ModelArguments, machin
         median=int(np.median(lengths)),
         percentile_95=int(np.percentile(lengths, 95)),
         longest=longest,
-        longest_id=longest_id,
+        longest_id=rows.select_columns(["id"])[index]["id"],
         parameters=sum(counts),
         trained=counts[1],
-        memory=_memory(counts, config.get_text_config(), training, model, machine, longest + reply),
+        memory=memory,
+        gpu_memory=machine.gpu_memory,
         problems=tuple(problems),
     )
 
@@ -232,13 +279,13 @@ def _steps(training: Arguments, rows: int, batch: int) -> int:
     return math.ceil(math.ceil(rows / batch) * training.num_train_epochs)
 
 
-def _lengths(rows: datasets.Dataset, processor: Any) -> tuple[np.ndarray, int, str]:
-    """Every row's tokens, nearly; and the longest row's, exactly, with its id."""
+def _lengths(rows: datasets.Dataset, processor: Any) -> tuple[np.ndarray, int, int]:
+    """Every row's tokens, nearly; and the longest row's, exactly, with its index."""
     lengths = token_lengths(rows, processor)
     first = np.argsort(-lengths, kind="stable")[:20]
     exact = {int(i): token_count(rows[int(i)], processor) for i in first}
     longest = max(exact, key=exact.__getitem__)
-    return lengths, exact[longest], rows.select_columns(["id"])[longest]["id"]
+    return lengths, exact[longest], longest
 
 
 def _on_meta(
@@ -247,7 +294,7 @@ def _on_meta(
     """The model with its adapter, or with all but its trained parts frozen; weightless."""
     with torch.device("meta"):
         built: Any = AutoModelForImageTextToText.from_config(
-            config, trust_remote_code=training.trust_remote_code
+            config, trust_remote_code=training.trust_remote_code, dtype=_dtype(config, model)
         )
         if adapter := _adapter(training, model, tasks):
             return get_peft_model(built, adapter)
@@ -263,6 +310,13 @@ def _adapter(training: Arguments, model: ModelArguments, tasks: list[str]) -> An
     return peft_config(model, tasks)
 
 
+def _dtype(config: Any, model: ModelArguments) -> torch.dtype:
+    """The type that the weights are loaded as."""
+    name = str(model.dtype).removeprefix("torch.")
+    given = config.dtype if name == "auto" else getattr(torch, name, None)
+    return given or torch.float32
+
+
 def _parameters(model: torch.nn.Module) -> tuple[int, int]:
     """How many are frozen, and how many are trained."""
     counts = {False: 0, True: 0}
@@ -271,40 +325,88 @@ def _parameters(model: torch.nn.Module) -> tuple[int, int]:
     return counts[False], counts[True]
 
 
-def _memory(
-    counts: tuple[int, int],
-    text_config: Any,
-    training: Arguments,
-    model: ModelArguments,
-    machine: Machine,
-    longest: int,
-) -> Memory:
-    """An estimate for batches of the longest row.
+def _activations(
+    built: torch.nn.Module, collate: Any, row: dict[str, Any], training: Arguments, more: int
+) -> float:
+    """Gigabytes of a batch of ``row``s, each with ``more`` tokens.
 
-    Frozen weights have the model's type or 4 or 8 bits; adapters are float32, trained weights of
-    the model itself keep its type; Adam holds two values of that type for each, or of one byte.
-    A checkpointed layer keeps its input; one layer at a time is computed again.
+    Raises:
+        RecipeError: The model's code asks for values, or its processor refuses the row.
     """
-    frozen, trained = counts
-    own = _BYTES.get(str(model.dtype).removeprefix("torch."), 4)
-    stored = 0.5 if model.load_in_4bit else 1 if model.load_in_8bit else own
-    adapted = model.has_adapter or getattr(training, "adapter", None) is not None
-    kept = 4 if adapted else own
-    state = 1 if "8bit" in str(training.optim) else kept
-    layers = text_config.num_hidden_layers
-    checkpointed = layers + _VALUES_A_LAYER
-    values = checkpointed if training.gradient_checkpointing else layers * _VALUES_A_LAYER
-    width = 2 if training.bf16 or training.fp16 else 4
-    tokens = training.per_device_train_batch_size * longest
+    try:
+        batch = dict(collate([row] * training.per_device_train_batch_size))
+        shape = batch["input_ids"].shape
+        for name, values in batch.items():
+            if values.shape == shape and more:
+                batch[name] = torch.cat([values, values[:, -1:].expand(-1, more)], 1)
+        return step_bytes(built, batch, training) / _GB
+    except (RuntimeError, ValueError, TemplateError) as error:
+        raise RecipeError(
+            "the memory of activations cannot be told, as this model does not take a step without "
+            f"values: {str(error).strip() or type(error).__name__}"
+        ) from error
+
+
+def _static(
+    built: torch.nn.Module, training: Arguments, model: ModelArguments, machine: Machine
+) -> tuple[float, float, float]:
+    """Gigabytes of weights, gradients and optimizer; Adam holds two values for each weight."""
+    trained = [p for p in built.parameters() if p.requires_grad]
+    weights = sum(map(_size, built.parameters())) - _saved_by_bits(built, model)
+    gradients = sum(map(_size, trained))
+    state = sum(p.numel() for p in trained) if "8bit" in str(training.optim) else gradients
     shared = machine.processes if machine.shares_states else 1
-    return Memory(
-        weights=(frozen * stored + trained * kept)
-        / (machine.processes if machine.shares_weights else 1)
-        / _GB,
-        gradients=trained * kept / shared / _GB,
-        optimizer=trained * state * _ADAM_STATES / shared / _GB,
-        activations=tokens * text_config.hidden_size * width * values / _GB,
+    return (
+        weights / (machine.processes if machine.shares_weights else 1) / _GB,
+        gradients / shared / _GB,
+        state * _ADAM_STATES / shared / _GB,
     )
+
+
+def _size(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _saved_by_bits(built: torch.nn.Module, model: ModelArguments) -> float:
+    """The bytes that 4 or 8 bits save on the linear layers of the language model."""
+    if not (model.load_in_4bit or model.load_in_8bit):
+        return 0.0
+    stored = _NF4 if model.load_in_4bit else 1
+    weights = [
+        module.weight
+        for name, module in built.named_modules()
+        if isinstance(module, torch.nn.Linear) and is_quantised(name)
+    ]
+    return sum(w.numel() * (w.element_size() - stored) for w in weights if not w.requires_grad)
+
+
+def _too_much(
+    memory: Memory, training: Arguments, model: ModelArguments, machine: Machine
+) -> list[str]:
+    """Why it does not fit the GPUs, and what to do; none if it does, or if nothing is known."""
+    if machine.gpu_memory is None or memory.total <= machine.gpu_memory:
+        return []
+    advice = []
+    if memory.static < machine.gpu_memory:
+        if not training.gradient_checkpointing:
+            advice.append("gradient_checkpointing: true")
+        if training.per_device_train_batch_size > 1:
+            advice.append("a smaller per_device_train_batch_size")
+    if not machine.shares_weights:
+        advice.append("several GPUs that share the model (--accelerate zero3 or fsdp2)")
+    if not (model.has_adapter or getattr(training, "adapter", None)):
+        advice.append("an adapter (use_peft: true)")
+    elif not model.load_in_4bit:
+        advice.append("weights of four bits (load_in_4bit: true)")
+    least = (
+        f"weights, gradients and optimizer alone are {memory.static:.1f} GB"
+        if memory.static >= machine.gpu_memory
+        else f"activations are {memory.activations:.1f} GB of them"
+    )
+    return [
+        f"about {memory.total:.1f} GB a GPU do not fit {machine.gpu_memory:.1f} GB: {least}. "
+        f"Take {', or '.join(advice) or 'a smaller model or GPUs with more memory'}"
+    ]
 
 
 def to_text(plan: Plan) -> str:
@@ -320,8 +422,21 @@ def to_text(plan: Plan) -> str:
             f"({plan.trained / plan.parameters:.2%})",
             f"memory      about {memory.total:.1f} GB a GPU: weights {memory.weights:.1f}, "
             f"gradients {memory.gradients:.1f}, optimizer {memory.optimizer:.1f}, activations "
-            f"{memory.activations:.1f} for a batch of the longest row",
+            f"{_known(memory.activations)} for a batch of the longest row",
             *(f"PROBLEM     {problem}" for problem in plan.problems),
-            *([] if plan.problems else ["nothing found that would fail"]),
+            *([] if plan.problems else [_fine(plan)]),
         ]
     )
+
+
+def _fine(plan: Plan) -> str:
+    if plan.gpu_memory is not None:
+        return f"nothing found that would fail on GPUs of {plan.gpu_memory:.1f} GB"
+    return (
+        "nothing found that would fail, if the memory is there: there is no GPU here; "
+        "--gpu-memory GB tells whether one of that size is enough"
+    )
+
+
+def _known(gigabytes: float) -> str:
+    return "unknown" if math.isnan(gigabytes) else f"{gigabytes:.1f}"

@@ -21,6 +21,7 @@ import transformers
 from jinja2 import TemplateError
 from transformers import AutoConfig, AutoProcessor
 from trl import SFTTrainer
+from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from rs_gpt4v.conversation import Task
 from rs_gpt4v.files import refuse_overwriting
@@ -265,6 +266,16 @@ def _collator(processor: Any, family: str, training: TrainingArguments) -> Any:
         return None
     training.assistant_only_loss = False  # no marks are asked for: the collator labels the answers
     return PrefixSuffixCollator(with_tables(processor))
+
+
+def collator(processor: Any, family: str, training: Options) -> Any:
+    """What makes the batches, tasks aside."""
+    trl = DataCollatorForVisionLanguageModeling(
+        processor,
+        assistant_only_loss=getattr(training, "assistant_only_loss", True),
+        pad_to_multiple_of=getattr(training, "pad_to_multiple_of", None),
+    )
+    return _collator(processor, family, cast("Any", training)) or faster(trl)
 
 
 def with_dtype(training: Options, model: ModelArguments) -> Options:

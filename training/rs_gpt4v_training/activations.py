@@ -1,0 +1,180 @@
+"""The memory that a training step takes beside weights, gradients and optimizer.
+
+The model's own forward and backward pass run on a batch of the true shape, as the trainer runs
+them, with parameters that have a shape and a type but no values. So nothing here knows a family.
+"""
+
+import warnings
+import weakref
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
+from transformers import TrainingArguments
+from trl.trainer import add_fused_lm_head
+
+_CPU = torch.device("cpu")
+_MASKABLE = {
+    torch.ops.aten.index.Tensor,
+    torch.ops.aten.index_put.default,
+    torch.ops.aten.index_put_.default,
+}
+
+
+class Weightless(FakeTensorMode):
+    """Inside, what is made of a weightless tensor is weightless; all else is computed.
+
+    So parameters and hidden states have no values, while numbers of tokens, places of images and
+    masks do, which models look at.
+
+    Attributes:
+        live: Bytes of the tensors made so far that are still there.
+        peak: The most that there were at a time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(allow_non_fake_inputs=True)
+        self.live = self.peak = 0
+        self._is_inside = False  # an operation that consists of others
+
+    def take_weight(self, model: torch.nn.Module) -> None:
+        """Make the parameters and buffers of ``model``, on the meta device, weightless."""
+        memo: dict[int, FakeTensor] = {}
+        apply: Any = model._apply  # pyright: ignore[reportPrivateUsage]
+        apply(lambda t: memo.setdefault(id(t), FakeTensor(self, t.detach(), _CPU)))
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Run ``func``, and count what it allocates."""
+        kwargs = kwargs or {}
+        if self._is_inside:
+            return super().__torch_dispatch__(func, types, args, kwargs)
+        given = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+        known = {_key(x) for x in given}
+        if any(isinstance(x, FakeTensor) for x in given):
+            result = self._without_values(func, types, args, kwargs)
+        else:
+            result = func(*args, **kwargs)
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor) and _key(tensor) not in known:
+                self._count(tensor.untyped_storage())
+        return result
+
+    def _without_values(self, func: Any, types: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+        if func in _MASKABLE:
+            args = (args[0], _numbers(args[1]), *args[2:])
+        self._is_inside = True
+        try:
+            return super().__torch_dispatch__(func, types, args, kwargs)
+        finally:
+            self._is_inside = False
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        size = storage.nbytes()
+        self.live += size
+        self.peak = max(self.peak, self.live)
+        weakref.finalize(storage, self._free, size)
+
+    def _free(self, size: int) -> None:
+        self.live -= size
+
+
+def _numbers(indices: Any) -> list[Any]:
+    """``indices`` with numbers for masks: how many a mask picks is not known without values."""
+    numbers: list[Any] = []
+    for index in indices:
+        if index is not None and index.dtype == torch.bool:
+            numbers += index.nonzero(as_tuple=True)
+        else:
+            numbers.append(index)
+    return numbers
+
+
+def _key(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
+
+
+class _FusedDropout(TorchFunctionMode):
+    """Dropout as on a GPU, which keeps a byte for each value; on a CPU it keeps a number."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.nn.functional.dropout:
+            return _dropout(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def _dropout(
+    input: torch.Tensor,
+    p: float = 0.5,
+    training: bool = True,
+    inplace: bool = False,  # noqa: ARG001
+) -> torch.Tensor:
+    return torch.native_dropout(input, p, train=True)[0] if training and p else input
+
+
+def ready_to_train(model: Any, training: TrainingArguments) -> None:
+    """Set ``model`` up as TRL's trainer does."""
+    if isinstance(model, PeftModel) and training.gradient_checkpointing:
+        model.enable_input_require_grads()
+    if training.gradient_checkpointing:
+        model.gradient_checkpointing_enable(training.gradient_checkpointing_kwargs)
+    base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    add_fused_lm_head(base, outputs=("log_probs", "entropy", "is_top1"))
+    model.train()
+
+
+def _loss(model: Any, batch: dict[str, Any], training: TrainingArguments) -> torch.Tensor:
+    half = torch.float16 if training.fp16 else torch.bfloat16
+    options = {"fused_lm_head": True}
+    if getattr(model.config.get_text_config(), "output_router_logits", False):
+        options["output_router_logits"] = True  # as TRL asks for losses of routers
+    with torch.autocast("cpu", half, enabled=training.bf16 or training.fp16):
+        return model(**batch, **options).loss
+
+
+def step_bytes(model: Any, batch: dict[str, Any], training: TrainingArguments) -> int:
+    """The most memory that forward and backward take at a time, gradients of parameters aside.
+
+    Args:
+        model: On the meta device, as it is trained; it is of no use afterwards.
+        batch: What the collator made.
+        training: The trainer's options.
+    """
+    weightless = Weightless()
+    weightless.take_weight(model)
+    ready_to_train(model, training)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.register_post_accumulate_grad_hook(_drop_gradient)
+    with weightless, _FusedDropout(), warnings.catch_warnings():
+        # Of torch, as it looks at all of a tensor with values before it makes it weightless.
+        warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+        _loss(model, batch, training).backward()
+    return weightless.peak
+
+
+def _drop_gradient(parameter: torch.Tensor) -> None:
+    parameter.grad = None
+
+
+def kept_bytes(model: Any, batch: dict[str, Any], training: TrainingArguments) -> int:
+    """What the forward pass of ``model``, with values or without, keeps for the backward pass."""
+    ready_to_train(model, training)
+    own = {_key(tensor) for tensor in (*model.parameters(), *model.buffers())}
+    kept: dict[int, torch.UntypedStorage] = {}  # held, so that no number is given away again
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if _key(tensor) not in own:
+            kept[_key(tensor)] = tensor.untyped_storage()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), _FusedDropout():
+        _loss(model, batch, training)
+    return sum(storage.nbytes() for storage in kept.values())
