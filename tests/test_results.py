@@ -26,7 +26,7 @@ def group(folder: Path, **changes: Any) -> Path:
 def test_each_task_of_a_group_has_an_entry_of_its_own(tmp_path: Path) -> None:
     found = results_of([group(tmp_path)], folder=tmp_path)
     entries = {entry["task"]: entry for entry in found["entries"]}
-    assert [*entries] == [*TASKS, "conversation", "detail"]
+    assert {*entries} == {*TASKS, "conversation", "detail"}
     measures = {task: entry["measure"] for task, entry in entries.items()}
     assert measures == {
         "vqa": "oa",
@@ -46,6 +46,63 @@ def test_each_task_of_a_group_has_an_entry_of_its_own(tmp_path: Path) -> None:
     assert entries["vqa"]["counts"] == {"n_presence": 2, "empty": 0}
     assert entries["detail"]["scores"] == {}
     assert "rs-gpt4v judge all.jsonl" in entries["detail"]["notes"][0]
+
+
+SOURCES = {"caption": ("rsicd", "ucm_captions"), "vqa": ("rsvqa_lr", "rsvqa_hr")}
+
+
+def of_configs(**changes: Any) -> dict[str, list[dict[str, Any]]]:
+    """Rows of four configs, of two tasks."""
+    names = ("cap_rsicd", "cap_ucm", "vqa_lr", "vqa_hr")
+    pairs = [(task, source) for task, own in SOURCES.items() for source in own]
+    return {
+        name: [row(n, task, source=source, **changes) for n in range(3)]
+        for name, (task, source) in zip(names, pairs, strict=True)
+    }
+
+
+def test_each_config_of_a_group_has_the_entry_that_a_file_of_it_has(tmp_path: Path) -> None:
+    seen, without = of_configs(), of_configs(prediction="no")
+
+    def entries(folder: Path, given: dict[str, list[Any]], blind: dict[str, list[Any]]) -> Any:
+        files = [write(folder / f"{n}.jsonl", r, config=n) for n, r in given.items()]
+        shown = {"images": "none"}
+        others = [write(folder / f"b-{n}.jsonl", r, config=n, **shown) for n, r in blind.items()]
+        found = results_of(files, others, resamples=20, folder=folder)["entries"]
+        return {(own["config"], own["task"]): own for own in found}
+
+    def mixed(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        return {"all": [one for own in zip(*rows.values(), strict=True) for one in own]}
+
+    each = entries(tmp_path / "each", seen, without)
+    group = entries(tmp_path / "group", mixed(seen), mixed(without))
+    half = entries(tmp_path / "half", mixed(seen), without)
+    assert {config for config, _ in group} == set(seen)
+    for name, entry in each.items():
+        assert entry["blind"]["none"]["n"] == 3
+        for found in (group, half):
+            assert found[name] | {"predictions": entry["predictions"]} == entry
+
+
+def test_a_missing_row_of_a_group_may_be_of_any_config(tmp_path: Path) -> None:
+    rows = [one for own in of_configs().values() for one in own]
+    found = results_of([write(tmp_path / "p.jsonl", rows[:-1], rows=len(rows))])["entries"]
+    assert [(e["n"], e["rows"], e["missing"]) for e in found] == [(3, 4, 1)] * 3 + [(2, 3, 1)]
+
+
+def test_rows_that_are_of_no_known_config_keep_the_name_of_their_group(tmp_path: Path) -> None:
+    probes = [row(n, "probe") for n in range(4)]
+    for name, lines in (("probes", probes), ("vqa", [row(1, source="own")])):
+        (entry,) = results_of([write(tmp_path / f"{name}.jsonl", lines, config=name)])["entries"]
+        assert entry["config"] == name
+
+
+@pytest.mark.parametrize("said", ["red", "Crimson.", "crimson"])
+def test_every_accepted_answer_is_right(tmp_path: Path, said: str) -> None:
+    asked = {"source": "own", "question_type": "colour", "image": None}
+    lines = [row(1, **asked, references=["red", "crimson"], prediction=said)]
+    (entry,) = results_of([write(tmp_path / "p.jsonl", lines)])["entries"]
+    assert entry["scores"]["oa"] == 1
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:

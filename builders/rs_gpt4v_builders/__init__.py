@@ -124,6 +124,30 @@ def members(name: str) -> tuple[str, ...]:
     return GROUPS.get(name, (name,))
 
 
+def members_by_rows(name: str) -> dict[tuple[str, str], str]:
+    """The configs of the config or group ``name``, by the source and the task of their rows.
+
+    Presence and relation probes are of one source and task: they are told apart by no row, and
+    are left out where both are there.
+    """
+    configs: dict[tuple[str, str], list[str]] = {}
+    for member in members(name):
+        config = config_of(member)
+        task = _TASKS.get(config.adapt, config.adapt.__name__)
+        configs.setdefault((config.source.name, task), []).append(member)
+    return {key: own[0] for key, own in configs.items() if len(own) == 1}
+
+
+_TASKS: dict[Callable[..., pa.Table], str] = {
+    adapt.captions: "caption",
+    adapt.questions: "vqa",
+    adapt_objects.scenes: "scene",
+    adapt_probes.presence: "probe",
+    adapt_probes.relation: "probe",
+}
+"""The task of a function's rows, where it has another name."""
+
+
 def asks_probes(name: str, tasks: Iterable[str] | None = None) -> bool:
     """Whether a config or group has probes; "folder" has those of its ``tasks``."""
     if name == "folder":

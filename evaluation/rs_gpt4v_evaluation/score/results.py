@@ -12,6 +12,7 @@ from typing import Any, Literal
 from typing_extensions import NotRequired, TypedDict
 
 from rs_gpt4v.files import InvalidFileError, read_json, relative
+from rs_gpt4v_builders import GROUPS, members_by_rows
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     Limit,
@@ -158,6 +159,8 @@ def results_of(
 ) -> Results:
     """The results of the predictions in ``files``, which are of one model.
 
+    Rows of a group's file are of its configs: each has entries of its own, as from a file of it.
+
     Args:
         files: Predictions files.
         blind_files: Those of the same model without the rows' own images.
@@ -171,18 +174,17 @@ def results_of(
     """
     if not files:
         raise ValueError("results need at least one predictions file")
-    firsts = {file: _first(file) for file in (*files, *blind_files)}
-    model = _one({file: _model(first) for file, first in firsts.items()})
+    model = _one({file: _model(_first(file)) for file in (*files, *blind_files)})
+    blind = [(file, rows) for file in blind_files for rows in _of_configs(file)]
     entries: list[Entry] = []
     for file in files:
-        predictions = read_predictions(file)
-        own = _entries(predictions, file, rules, resamples, folder or Path())
-        for blind_file in blind_files:
-            if run_of(firsts[blind_file]) == run_of(firsts[file]):
-                blind = read_predictions(blind_file)
-                pair = file, blind_file
-                _add_blind(own, run_share(pair, predictions, blind, rules, resamples), folder)
-        entries += own
+        for predictions in _of_configs(file):
+            own = _entries(predictions, file, rules, resamples, folder or Path())
+            for blind_file, rows in blind:
+                if run_of(rows[0]) == run_of(predictions[0]):
+                    pair = file, blind_file
+                    _add_blind(own, run_share(pair, predictions, rows, rules, resamples), folder)
+            entries += own
     return {"format": FORMAT, "model": model, "entries": entries, "report": None}
 
 
@@ -191,6 +193,31 @@ def _first(file: Path) -> Prediction:
     if first is None:
         raise PredictionFileError(f"{file} holds no prediction")
     return first
+
+
+def _of_configs(file: Path) -> list[list[Prediction]]:
+    """The predictions in ``file`` by config, as if each config of a group had a file of its own.
+
+    Of missing rows nobody knows which config they are of: each lacks them all.
+    """
+    predictions = read_predictions(file)
+    check_one_model(predictions, str(file))
+    dataset = predictions[0]["dataset"]
+    if dataset["config"] not in GROUPS:
+        return [predictions]
+    configs = members_by_rows(dataset["config"])
+    by_config: dict[str, list[Prediction]] = {}
+    for row in predictions:
+        config = configs.get((row["source"], row["task"]), dataset["config"])
+        by_config.setdefault(config, []).append(row)
+    absent = dataset["rows"] - len(predictions)
+    return [_as_rows_of(config, rows, absent) for config, rows in by_config.items()]
+
+
+def _as_rows_of(config: str, rows: Sequence[Prediction], absent: int) -> list[Prediction]:
+    described: Any = {**rows[0]["dataset"], "config": config, "rows": len(rows) + absent}
+    copies: list[Any] = [{**row, "dataset": described} for row in rows]
+    return copies
 
 
 def _model(first: Prediction) -> Model:
