@@ -75,9 +75,7 @@ def is_degenerate(points: Sequence[float]) -> bool:
     (True, True)
     """
     x_min, y_min, x_max, y_max = to_hbb(points)
-    width, height = x_max - x_min, y_max - y_min
-    covered = abs(width * height) if len(points) == 4 else area(points)
-    return not covered > 1e-9 * max(width, height) ** 2
+    return not area(points) > 1e-9 * max(x_max - x_min, y_max - y_min) ** 2
 
 
 def iou(a: Sequence[float], b: Sequence[float]) -> float:

@@ -107,6 +107,20 @@ def test_kept_without_values_is_what_is_kept_with_them(
     assert weightless.peak > true - sum(map(size, batch.values()))
 
 
+@pytest.mark.parametrize("method", ["full", "lora", "moe_lora", "top_k"])
+def test_a_step_with_dropout_takes_less_with_checkpointing(method: str) -> None:
+    taken = {}
+    for checkpointing in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tiny_families, "hf", WithoutProcessors())
+            model, _ = tiny_families.BUILDERS["internvl"]()
+        ids = torch.tensor([list(range(5, 405))] * 3)
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
+        bare = made(model, method, "meta")
+        taken[checkpointing] = step_bytes(bare, batch, options(checkpointing))
+    assert 0 < taken[True] < taken[False]
+
+
 def size(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage().nbytes()
 

@@ -153,7 +153,7 @@ def test_other_data_stay_and_the_column_says_what_is_shown(folder: Path) -> None
 
 
 def test_what_cannot_be_blind_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match="shows none, grey, other, not 'black'"):
+    with pytest.raises(ValueError, match="shows none, grey, other, not black"):
         blind_rows(rows(folder, ["a"]), "black")
     with pytest.raises(ValueError, match="no row has an image"):
         blind_rows(rows(folder, ["", ""]), "none")

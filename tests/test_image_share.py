@@ -229,9 +229,9 @@ def test_a_blind_run_that_names_nothing_has_no_share_of_what_is_made_up(tmp_path
 
 def test_notes_of_results_name_files_as_seen_from_their_folder(tmp_path: Path) -> None:
     file = write(tmp_path / "predictions" / "all.jsonl", [row(0), row(1), row(0, "detail")])
-    for entry in results_of([file], folder=tmp_path)["entries"]:
-        (note,) = entry["notes"]
-        assert "rs-gpt4v judge predictions/all.jsonl" in note
+    questions, dialogues = results_of([file], folder=tmp_path)["entries"]
+    assert questions["notes"] == []
+    assert "rs-gpt4v judge predictions/all.jsonl" in dialogues["notes"][0]
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [1, 2, 0], [2, 0, 1]])

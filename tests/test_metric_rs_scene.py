@@ -231,7 +231,7 @@ def test_the_classes_are_those_of_the_question(tmp_path: Path) -> None:
 def test_a_question_without_classes_is_named(tmp_path: Path) -> None:
     file = write(tmp_path / "p.jsonl", [row(0, "scene", prompt="What is it?")])
     with pytest.raises(
-        PredictionFileError, match=r"p\.jsonl: rsicd_scenes/scene/0: its question l"
+        PredictionFileError, match=r"p\.jsonl, rsicd_scenes/scene/0: its question l"
     ):
         score(file)
 

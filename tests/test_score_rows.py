@@ -354,7 +354,7 @@ def test_files_of_dialogues_beside_others_are_left_out_and_named(tmp_path: Path)
         assert f"{dialogues}: Rows of detail have no one right answer" in said
         with pytest.raises(PredictionFileError, match="Rows of detail have no one right answer"):
             run(verb[0], dialogues, *verb[1:])
-        with pytest.raises(PredictionFileError, match=r"detail\.jsonl: .*detail\.jsonl: "):
+        with pytest.raises(PredictionFileError, match="Rows of detail have no one right answer"):
             run(verb[0], dialogues, dialogues, *verb[1:])
     judged = run(
         *("judge", questions, dialogues, "--judge-model", "j", "--dry-run"),

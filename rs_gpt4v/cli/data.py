@@ -313,7 +313,9 @@ def audit(
     from rs_gpt4v_builders.audit.page import write_page
     from rs_gpt4v_builders.audit.text import to_json, to_text
 
-    common.keep_inputs([hashes or out], [against, against_images], data_dir, configs or ())
+    compared = None if against is None or against.is_dir() else against
+    common.keep_inputs([hashes or out], [compared, against_images], data_dir, configs or ())
+    common.keep_inputs([out], [], against)
     options = common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol)
     if hashes:
         if against:

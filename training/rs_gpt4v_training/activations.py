@@ -7,11 +7,11 @@ them, with parameters that have a shape and a type but no values. So nothing her
 import warnings
 import weakref
 from typing import Any
+from unittest import mock
 
 import torch
 from peft import PeftModel
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 from transformers import TrainingArguments
 from trl.trainer import add_fused_lm_head
@@ -98,25 +98,19 @@ def _key(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage()._cdata  # pyright: ignore[reportPrivateUsage]
 
 
-class _FusedDropout(TorchFunctionMode):
-    """Dropout as on a GPU, which keeps a byte for each value; on a CPU it keeps a number."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func is torch.nn.functional.dropout:
-            return _dropout(*args, **kwargs)
-        return func(*args, **kwargs)
-
-
 def _dropout(
     input: torch.Tensor,
     p: float = 0.5,
     training: bool = True,
     inplace: bool = False,  # noqa: ARG001
 ) -> torch.Tensor:
+    """As on a GPU, which keeps a byte for each value; on a CPU it keeps a number."""
     return torch.native_dropout(input, p, train=True)[0] if training and p else input
+
+
+def _fused_dropout() -> Any:
+    """A `TorchFunctionMode` would not reach checkpointed layers, which run again in backward."""
+    return mock.patch.object(torch.nn.functional, "dropout", _dropout)
 
 
 def ready_to_train(model: Any, training: TrainingArguments) -> None:
@@ -153,7 +147,7 @@ def step_bytes(model: Any, batch: dict[str, Any], training: TrainingArguments) -
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.register_post_accumulate_grad_hook(_drop_gradient)
-    with weightless, _FusedDropout(), warnings.catch_warnings():
+    with weightless, _fused_dropout(), warnings.catch_warnings():
         # Of torch, as it looks at all of a tensor with values before it makes it weightless.
         warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
         _loss(model, batch, training).backward()
@@ -175,6 +169,6 @@ def kept_bytes(model: Any, batch: dict[str, Any], training: TrainingArguments) -
             kept[_key(tensor)] = tensor.untyped_storage()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), _FusedDropout():
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), _fused_dropout():
         _loss(model, batch, training)
     return sum(storage.nbytes() for storage in kept.values())

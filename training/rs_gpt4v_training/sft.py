@@ -268,7 +268,7 @@ def _collator(processor: Any, family: str, training: TrainingArguments) -> Any:
     return PrefixSuffixCollator(with_tables(processor))
 
 
-def collator(processor: Any, family: str, training: Options) -> Any:
+def collator(processor: Any, family: str, training: TrainingArguments | GrpoArguments) -> Any:
     """What makes the batches, tasks aside."""
     trl = DataCollatorForVisionLanguageModeling(
         processor,
@@ -308,11 +308,11 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def run(main: Callable[[], int] = main) -> int:
-    """``main``, an expected error being one line; ``RS_GPT4V_TRACEBACK=1`` shows all of it."""
+def run(entry: Callable[[], int] | None = None) -> int:
+    """``entry`` or `main`: an expected error is one line, all with ``RS_GPT4V_TRACEBACK=1``."""
     expected = (OSError, ValueError, ImportError, TemplateError, torch.OutOfMemoryError)
     try:
-        main()
+        (entry or main)()
     except expected as error:
         if os.environ.get("RS_GPT4V_TRACEBACK"):
             raise

@@ -1,5 +1,6 @@
 """Which images of one set are in another: the same file, bytes or pixels, or nearly the same."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def near_pairs(images: Images, left: np.ndarray, right: np.ndarray) -> pd.DataFr
 def _one_of_each(images: Images, positions: np.ndarray) -> np.ndarray:
     """Of images with equal pixels the first, and none that is all of one grey."""
     first = positions[np.sort(np.unique(images.pixels[positions], return_index=True)[1])]
-    looks = images.looks[first].reshape(len(first), -1)
+    looks = images.looks[first].reshape(len(first), math.prod(images.looks.shape[1:]))
     return first[(looks.any(axis=1) if _is_hash(images.looks) else np.ptp(looks, axis=1) > 0)]
 
 
