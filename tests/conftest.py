@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import warnings
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,18 @@ def tuned(releases: Path) -> Path:
         if not out.is_dir():
             main([str(recipe_path("demo_lora")), "--disable_tqdm", "true", *given])
     return out
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, which looks at pages of our own."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("needs chromium")
+    with playwright.sync_playwright() as driver:
+        # Without a sandbox: containers often have none.
+        options = ["--no-sandbox", "--disable-gpu"]
+        browser = driver.chromium.launch(executable_path=chromium, args=options)
+        yield browser
+        browser.close()
