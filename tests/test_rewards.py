@@ -110,6 +110,43 @@ def test_an_oriented_box_is_rewarded_by_its_oriented_overlap() -> None:
 
 
 @pytest.mark.parametrize(
+    ("reply", "graded", "exact"),
+    [
+        ("[0.00, 0.00, 0.10, 0.10]", 2 / 3, 2 / 3),  # one of two, as it is
+        ("[0.00, 0.00, 0.10, 0.10], [0.50, 0.50, 0.60, 0.60]", 1, 1),
+        ("[0.00, 0.00, 0.10, 0.04]", 2 / 3 * 4 / 9, 0),  # an IoU of 0.4 reaches four of nine
+        ("[0.00, 0.00, 0.10, 0.04], [0.50, 0.50, 0.60, 0.57]", (4 + 3 / 2) / 9, 1 / 2),
+        ("[0.00, 0.00, 0.10, 0.04], [0.00, 0.00, 0.10, 0.04]", 1 / 2 * 4 / 9, 0),  # counts once
+        ("[0.20, 0.20, 0.30, 0.30]", 0, 0),
+        ("There are none.", 0, 0),
+        ("I cannot tell.", 0, 0),
+    ],
+)
+@pytest.mark.parametrize("kind", ["hbb", "obb"])
+def test_boxes_that_are_nearly_right_have_a_part_of_the_graded_reward(
+    reply: str, graded: float, exact: float, kind: str
+) -> None:
+    pytest.importorskip("shapely")
+    boxes = [[0.0, 0, 10, 10], [50.0, 50, 60, 60]]
+    row = box_row([], kind, "detection")
+    corners = [[a, b, c, b, c, d, a, d] for a, b, c, d in boxes]
+    row["boxes"] = [
+        {"label": "ship", "points": points, "kind": kind}
+        for points in (boxes if kind == "hbb" else corners)
+    ]
+    names = ("graded_detection", "detection")
+    found = [REWARDS[name].score(reply, row, RULES) for name in names]
+    assert found == pytest.approx([graded, exact])
+
+
+@pytest.mark.parametrize(("reply", "reward"), [("There are none.", 1), ("[0.1, 0.1, 0.2, 0.2]", 0)])
+def test_where_no_object_is_a_denial_alone_is_right(reply: str, reward: float) -> None:
+    row = box_row([], task="detection") | {"boxes": []}
+    names = ("graded_detection", "detection")
+    assert [REWARDS[name].score(reply, row, RULES) for name in names] == [reward] * 2
+
+
+@pytest.mark.parametrize(
     ("task", "reply", "reward"),
     [
         ("grounding", "It is at [0.10, 0.10, 0.20, 0.20].", 1),
@@ -151,7 +188,7 @@ def test_wrong_rewards_are_named(rewards: Any, message: str) -> None:
 
 
 def test_without_rewards_a_recipe_has_those_that_are_scores() -> None:
-    assert set(check_rewards(None)) == {"answer", "scene", "iou", "detection"}
+    assert set(check_rewards(None)) == {"answer", "scene", "iou", "graded_detection"}
 
 
 @pytest.mark.parametrize(

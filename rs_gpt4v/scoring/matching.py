@@ -17,8 +17,9 @@ from rs_gpt4v.scoring.overlaps import ends
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """Of the IoU."""
+GRADES = np.linspace(0.1, 0.9, 9)
+"""Of the IoU in `graded_f1`; that of `row_f1` is the fifth."""
 
-_LOWEST = 0.5  # pairs that overlap less never count
 _SLACK = 1e-6
 _PAIRS_AT_ONCE = 1 << 20  # bounds memory
 
@@ -62,7 +63,7 @@ class Found(NamedTuple):
     Attributes:
         claimed: Of the replies.
         true: Of the images.
-        near: All pairs that overlap by half.
+        near: All pairs that overlap enough.
         taken: Those that are taken, see the module.
     """
 
@@ -76,6 +77,7 @@ def find(
     claimed: Sequence[Sequence[Sequence[float]]],
     true: Sequence[Sequence[Sequence[float]]],
     sizes: Sequence[Sequence[int]],
+    least: float = THRESHOLDS[0],
 ) -> Found:
     """Boxes already read beside the true ones of the same rows.
 
@@ -83,10 +85,11 @@ def find(
         claimed: The boxes of each row's reply, in pixels.
         true: The true boxes of each row, in pixels.
         sizes: Width and height of each row's image, in pixels.
+        least: The IoU of a pair that counts, at least.
     """
     sides = np.asarray(sizes, float).reshape(-1, 2)
     ours, theirs = (_all_boxes(column, sides) for column in (claimed, true))
-    near = _overlapping(ours, theirs, sides)
+    near = _overlapping(ours, theirs, sides, least)
     return Found(ours, theirs, near, _best_first(near, ours, theirs))
 
 
@@ -102,8 +105,8 @@ def _all_boxes(of_rows: Sequence[Sequence[Sequence[float]]], sides: np.ndarray) 
     return Boxes(points, rows, upright, corners, around, areas)
 
 
-def _overlapping(claimed: Boxes, true: Boxes, sides: np.ndarray) -> Pairs:
-    """The pairs of a claimed and a true box of one row that overlap by `_LOWEST` or nearly so.
+def _overlapping(claimed: Boxes, true: Boxes, sides: np.ndarray, least: float) -> Pairs:
+    """The pairs of a claimed and a true box of one row that overlap by ``least`` or nearly so.
 
     As in `rs_grounding`, a pair is compared in the truth's kind: against an upright truth a rotated
     claim counts as the upright box around what of it is in the image.
@@ -112,14 +115,14 @@ def _overlapping(claimed: Boxes, true: Boxes, sides: np.ndarray) -> Pairs:
     firsts = np.cumsum(counts) - counts
     partners = counts[claimed.rows]
     chunks = [
-        _near(claimed, true, np.arange(start, end), partners, firsts)
+        _near(claimed, true, np.arange(start, end), partners, firsts, least)
         for start, end in _chunks(partners)
     ]
     parts = [np.concatenate(part) for part in zip(*chunks, strict=True)] or [np.zeros(0, int)] * 3
     near = Pairs(parts[0], parts[1], parts[2].astype(float))
     rotated = np.flatnonzero(~true.upright[near.true])
     near.ious[rotated] = _rotated_ious(claimed, true, near, rotated, sides)
-    return Pairs(*(column[near.ious > _LOWEST - _SLACK] for column in near))
+    return Pairs(*(column[near.ious > least - _SLACK] for column in near))
 
 
 def _chunks(partners: np.ndarray) -> list[tuple[int, int]]:
@@ -130,7 +133,12 @@ def _chunks(partners: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _near(
-    claimed: Boxes, true: Boxes, chosen: np.ndarray, partners: np.ndarray, firsts: np.ndarray
+    claimed: Boxes,
+    true: Boxes,
+    chosen: np.ndarray,
+    partners: np.ndarray,
+    firsts: np.ndarray,
+    least: float,
 ) -> Pairs:
     """The pairs of the ``chosen`` claims that may overlap enough, by the boxes' upright ends."""
     own = partners[chosen]
@@ -146,7 +154,7 @@ def _near(
     upright = (claimed.ends[1, first] - claimed.ends[0, first]).prod(1)
     areas = np.where(true.upright[second], upright, claimed.areas[first]) + true.areas[second]
     # An IoU of a half is a shared third of both areas; hulls share no more than their ends do.
-    near = shared >= areas * (_LOWEST / (1 + _LOWEST)) * (1 - _SLACK)
+    near = shared >= areas * (least / (1 + least)) * (1 - _SLACK)
     return Pairs(first[near], second[near], (shared / np.maximum(areas - shared, 1e-300))[near])
 
 
@@ -179,16 +187,29 @@ def _best_first(pairs: Pairs, claimed: Boxes, true: Boxes) -> Pairs:
     return Pairs(*(column[np.array(taken, int)] for column in pairs))
 
 
-def hits(found: Found, *, strict: bool = False) -> list[np.ndarray]:
-    """Which pairs reach each of `THRESHOLDS`."""
+def hits(
+    found: Found, thresholds: np.ndarray = THRESHOLDS, *, strict: bool = False
+) -> list[np.ndarray]:
+    """Which of the pairs that are taken reach each of ``thresholds``."""
     compares = np.greater if strict else np.greater_equal
     ious = found.taken.ious.round(9)  # else a rounding rest tells a box from its mirror image
-    return [compares(ious, threshold) for threshold in THRESHOLDS.round(9)]
+    return [compares(ious, threshold) for threshold in thresholds.round(9)]
 
 
 def row_f1(found: Found, denies: np.ndarray, *, strict: bool = False) -> np.ndarray:
     """The F1 of each row; where no object is there, 1 if the reply says so and else 0."""
-    first = hits(found, strict=strict)[0]
-    rows = found.true.rows, found.claimed.rows, found.claimed.rows[found.taken.claimed[first]]
+    return _f1(found, denies, hits(found, strict=strict)[0])
+
+
+def graded_f1(found: Found, denies: np.ndarray) -> np.ndarray:
+    """The mean of each row's F1 over the IoUs `GRADES`: a box that is nearly right gets a part.
+
+    ``found`` needs the pairs of all of them: ``find(..., least=GRADES[0])``.
+    """
+    return np.mean([_f1(found, denies, reached) for reached in hits(found, GRADES)], axis=0)
+
+
+def _f1(found: Found, denies: np.ndarray, reached: np.ndarray) -> np.ndarray:
+    rows = found.true.rows, found.claimed.rows, found.claimed.rows[found.taken.claimed[reached]]
     true, claimed, hit = (np.bincount(some, minlength=len(denies)) for some in rows)
     return np.where(true > 0, 2 * hit / np.maximum(true + claimed, 1), denies)

@@ -4,6 +4,7 @@ import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 from typing import Any, NamedTuple, get_args
 
@@ -14,7 +15,7 @@ from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v.conversation import Task, whole_columns
 from rs_gpt4v.scene_classes import choices
 from rs_gpt4v.scoring import answers, detections, scenes
-from rs_gpt4v.scoring.matching import find, row_f1
+from rs_gpt4v.scoring.matching import GRADES, Found, find, graded_f1, row_f1
 from rs_gpt4v.scoring.overlaps import gious, overlaps
 from rs_gpt4v_training.recipe import RecipeError
 
@@ -66,12 +67,14 @@ def _giou(reply: str, row: Row, rules: Rules) -> float:
     return _overlap(reply, row, rules, lambda *columns: (1 + gious(*columns)) / 2)
 
 
-def _detection(reply: str, row: Row, rules: Rules) -> float:
+def _f1(
+    reply: str, row: Row, rules: Rules, score: Callable[[Found, np.ndarray], np.ndarray]
+) -> float:
     size = row["width"], row["height"]
     claimed = detections.read(reply, *size, rules.box_format)
     truths = [box["points"] for box in row["boxes"]]
-    found = find([claimed.boxes], [truths], [size])
-    return float(row_f1(found, np.array([claimed.denies]))[0])
+    found = find([claimed.boxes], [truths], [size], least=GRADES[0])
+    return float(score(found, np.array([claimed.denies]))[0])
 
 
 def _format(reply: str, row: Row, rules: Rules) -> float:
@@ -92,7 +95,7 @@ class Reward(NamedTuple):
     Attributes:
         tasks: Of the rows that get it.
         score: From a reply, its row and the rules.
-        default: Whether a recipe that names none has it: each that is a metric's score.
+        default: Whether a recipe that names none has it: one for each task, a score of its metric.
     """
 
     tasks: tuple[str, ...]
@@ -104,7 +107,8 @@ REWARDS = {
     "answer": Reward(("vqa",), _answer),
     "scene": Reward(("scene",), _scene),
     "iou": Reward(("grounding",), _iou),
-    "detection": Reward(("detection",), _detection),
+    "graded_detection": Reward(("detection",), partial(_f1, score=graded_f1)),
+    "detection": Reward(("detection",), partial(_f1, score=row_f1), default=False),
     "giou": Reward(("grounding",), _giou, default=False),
     "format": Reward(("grounding", "detection"), _format, default=False),
     "length": Reward(get_args(Task), _length, default=False),
@@ -114,6 +118,8 @@ REWARDS = {
 - answer: 1 for an answer that `rs_vqa` counts as right: counts and areas by each source's rule.
 - scene: 1 for a reply that `rs_scene` reads as the true class.
 - iou: the overlap of `rs_grounding`, with an upright or a rotated truth.
+- graded_detection: the mean of the F1 of `rs_detection` over IoUs from 0.1 to 0.9, where F1@0.5
+  alone is 0 for all replies until a box is half right.
 - detection: the F1@0.5 of `rs_detection`.
 - giou: (1 + GIoU) / 2, which tells also of boxes that do not meet how far off they are.
 - format: 1 for a reply that the box format reads.
