@@ -6,7 +6,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint c
 # Threads that spin while they wait slow a busy machine down tenfold.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test check fix
+.PHONY: demo test check fix docs
 
 demo: .venv/demo-ready
 	@$(BIN)/rs-gpt4v demo
@@ -23,6 +23,10 @@ check: .venv/test-ready
 fix: .venv/test-ready
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+docs: .venv/test-ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "Open build/site/index.html"
 
 .venv/demo-ready: pyproject.toml constraints.txt
 	@echo "Installing PyTorch and the rest into .venv: once, some minutes and gigabytes."
