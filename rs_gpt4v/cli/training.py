@@ -1,8 +1,11 @@
-"""The verb that trains."""
+"""The verbs that train, and that tell and merge what was trained."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from rs_gpt4v.cli.common import TrustRemoteCode
 
 app = typer.Typer()
 
@@ -48,3 +51,41 @@ def train(
     from rs_gpt4v_training.launch import launch
 
     raise typer.Exit(launch(arguments, machine, method))
+
+
+@app.command()
+def card(
+    folder: Annotated[Path, typer.Argument(help="Adapter or model that training saved.")],
+    results: Annotated[Path, typer.Option(help="Folder or results.json of rs-gpt4v bench.")],
+) -> None:
+    """Write a bench's scores into the README.md of an adapter or model.
+
+    Example: `rs-gpt4v card outputs/demo/demo_lora --results outputs/bench`
+    """
+    from rs_gpt4v_evaluation.bench.card import write_scores
+
+    typer.echo(f"Scores written to {write_scores(folder, results)}")
+
+
+@app.command()
+def merge(
+    adapter: Annotated[str, typer.Argument(help="Adapter: a folder or a Hub name.")],
+    out: Annotated[Path, typer.Option(help="New folder for the merged checkpoint.")],
+    model: Annotated[
+        str | None, typer.Option(help="Its base model; default: the one that it names.")
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option(help="Of the weights, such as bfloat16; auto: the base's.")
+    ] = "auto",
+    trust_remote_code: TrustRemoteCode = False,
+) -> None:
+    """Merge an adapter into its model; MoE-LoRA with routing task: one model for each task.
+
+    Example: `rs-gpt4v merge outputs/demo/demo_lora --model embedded --out outputs/merged`
+    """
+    from rs_gpt4v_training import merge as write
+
+    made = write(adapter, out, model, dtype=dtype, trust_remote_code=trust_remote_code)
+    for folder in made:
+        typer.echo(f"Merged: {folder}")
+    typer.echo(f"Next: rs-gpt4v predict {made[0]} ..., or vllm serve {made[0]}")

@@ -94,6 +94,7 @@ def make_trainer(data: DataArguments, training: GrpoArguments, model: ModelArgum
         peft_config=peft_config(model, ready.tasks),
         quantization_config=quantization_config(model),
     )
+    trainer.conversations = ready.rows["train"]
     set_trained(trainer, model)
     if model.use_moe_lora:
         trainer.add_callback(RouterStatistics(router_statistics(training)))

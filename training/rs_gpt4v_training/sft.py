@@ -35,6 +35,7 @@ from rs_gpt4v_training.arguments import (
     TrainingArguments,
     parse,
 )
+from rs_gpt4v_training.card import write_card
 from rs_gpt4v_training.chat_template import use_trainable_template
 from rs_gpt4v_training.collators import PrefixSuffixCollator, Uncut, faster
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
@@ -65,6 +66,8 @@ class CommonTrainer(transformers.Trainer):
     """What every method's trainer has: a rate of the projector's own, and whole models resumed."""
 
     args: Any
+    conversations: Any = None
+    """The rows to train on, as they were read."""
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """The optimizer, with groups of their own for the projector where its rate is given."""
@@ -113,6 +116,8 @@ def run_training(
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     trainer.save_model()
     trainer.save_state()
+    if trainer.is_world_process_zero():
+        write_card(trainer, data, training, model, trainer.conversations)
     if model.use_moe_lora and trainer.is_world_process_zero() and find_spec("matplotlib"):
         statistics = router_statistics(training)
         plot_router_statistics(statistics, statistics.with_suffix(".png"))
@@ -138,6 +143,7 @@ def make_trainer(
         peft_config=peft_config(model, ready.tasks),
         quantization_config=quantization_config(model),
     )
+    trainer.conversations = ready.rows["train"]
     set_trained(trainer, model)
     trainer.data_collator = faster(trainer.data_collator)
     if data.streaming and max_length is not None:

@@ -1,7 +1,8 @@
 """The scores as the metadata of a model card on the Hub (``model-index``)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
@@ -53,23 +54,52 @@ def _model(column: Column) -> tuple[str, str | None, str | None]:
 
 
 def _results(column: Column) -> Iterator[EvalResult]:
-    """One result a score. The fingerprint of the rows stands as the dataset's revision."""
-    score, task = column.score, column.rows[0].task
-    dataset = score["dataset"]
+    dataset = column.score["dataset"]
     sources = " + ".join(dict.fromkeys(row.source for row in column.rows))
-    for key, name in score_names([column]).items():
+    yield from eval_results(
+        column.rows[0].task,
+        f"{sources} ({dataset['protocol']} protocol)",
+        dataset,
+        column.metric,
+        column.scores,
+        score_names([column]),
+        column.score["signature"],
+    )
+
+
+def eval_results(
+    task: str,
+    dataset_name: str,
+    dataset: Mapping[str, Any],
+    metric: Metric,
+    scores: Mapping[str, float],
+    names: Mapping[str, str],
+    signature: str,
+) -> Iterator[EvalResult]:
+    """One result a score. The fingerprint of the rows stands as the dataset's revision.
+
+    Args:
+        task: Of the rows.
+        dataset_name: For people.
+        dataset: The config, split, protocol, fingerprint and number of the rows.
+        metric: Which scored.
+        scores: By their keys.
+        names: The name of each score to tell, by its key.
+        signature: Of the scores.
+    """
+    for key, name in names.items():
         yield EvalResult(
             task_type=_TASKS.get(task, "image-text-to-text"),
             dataset_type=NAME,
-            dataset_name=f"{sources} ({dataset['protocol']} protocol)",
+            dataset_name=dataset_name,
             dataset_config=dataset["config"],
             dataset_split=dataset["split"],
             dataset_revision=dataset["fingerprint"],
             dataset_args={"protocol": dataset["protocol"], "rows": dataset["rows"]},
-            metric_type=_metric_type(column.metric, key),
+            metric_type=_metric_type(metric, key),
             metric_name=name,
-            metric_value=round(column.scores[key], 6),
-            metric_args={"signature": score["signature"]},
+            metric_value=round(scores[key], 6),
+            metric_args={"signature": signature},
             verified=False,
         )
 

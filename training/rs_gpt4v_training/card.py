@@ -1,0 +1,176 @@
+"""README.md of what training saved: what it is, how to load it, what it was trained on and how."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields
+from enum import Enum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from datasets import Dataset
+from huggingface_hub import ModelCard, ModelCardData
+
+from rs_gpt4v import embedded_model
+from rs_gpt4v.conversation import fingerprint, whole_columns
+from rs_gpt4v_training.arguments import DataArguments, ModelArguments
+
+_TEMPLATE = Path(__file__).with_name("card.md.jinja")
+_VERSIONS = ("rs-gpt4v", "torch", "transformers", "trl", "peft", "datasets")
+# What a run leaves out of its recipe: places and secrets of this machine, how it shows its
+# progress, and what transformers derives from other options.
+_NOT_A_RECIPE = {
+    "accelerator_config",
+    "activation_checkpointing",
+    "adapter",
+    "data_dir",
+    "dataloader_pin_memory",
+    "dataloader_num_workers",
+    "ddp_find_unused_parameters",
+    "debug",
+    "disable_tqdm",
+    "expected_processes",
+    "logging_dir",
+    "model_init_kwargs",
+    "output_dir",
+    "remove_unused_columns",
+    "report_to",
+    "resume",
+    "resume_from_checkpoint",
+    "run_name",
+    "use_cpu",
+}
+
+
+def write_card(
+    trainer: Any, data: DataArguments, training: Any, model: ModelArguments, rows: Any
+) -> None:
+    """Write README.md into ``output_dir``: TRL's and PEFT's leave the data and most else out.
+
+    Args:
+        trainer: The trainer, done.
+        data: Its arguments, and so ``training`` and ``model``.
+        training: As said.
+        model: As said.
+        rows: The conversations that it was trained on.
+    """
+    folder = Path(str(training.output_dir))
+    base = _base(model)
+    on_hub = base != embedded_model.NAME and not Path(base).exists()
+    card = ModelCard.from_template(
+        ModelCardData(
+            base_model=base if on_hub else None,
+            library_name="peft" if model.has_adapter else "transformers",
+            pipeline_tag="image-text-to-text",
+            tags=["remote-sensing", "rs-gpt4v", _slug(model), trainer._tag_names[-1]],
+        ),
+        template_path=str(_TEMPLATE),
+        name=folder.name,
+        folder=folder,
+        method=_method(model, training),
+        base=f"[{base}](https://huggingface.co/{base})" if on_hub else f"`{base}`",
+        base_argument=f', base="{base}"' if model.has_adapter and not on_hub else "",
+        model_argument=base if model.has_adapter else folder,
+        adapter_argument=f" --adapter {folder}" if model.has_adapter else "",
+        is_adapter=model.has_adapter,
+        is_moe_lora=model.use_moe_lora,
+        data_text=_data_text(data, rows),
+        row_counts=[*_row_counts(rows)],
+        versions=", ".join(f"{name} {version(name)}" for name in _VERSIONS),
+        recipe=_recipe(base, data, training, model),
+        **_run(trainer),
+    )
+    card.save(folder / "README.md")
+
+
+def _base(model: ModelArguments) -> str:
+    """The model that was trained, by the name that it has anywhere if it has one."""
+    name = str(model.model_name_or_path)
+    return embedded_model.NAME if name == str(embedded_model.FOLDER) else name
+
+
+def _recipe(base: str, *options: Any) -> str:
+    """The fields of ``options`` that differ from their defaults, as YAML, without tokens."""
+    given = {name: value for one in options for name, value in _given(one)}
+    if "global_batch_size" in given:
+        given.pop("gradient_accumulation_steps", None)
+    given |= {"model_name_or_path": base}
+    return yaml.safe_dump(given, sort_keys=False, allow_unicode=True).strip()
+
+
+def _given(options: Any) -> Iterator[tuple[str, Any]]:
+    for field in fields(options):
+        value = _plain(getattr(options, field.name))
+        is_left_out = field.name in _NOT_A_RECIPE or "token" in field.name.split("_")
+        if not is_left_out and value != _plain(_default(field)) and value not in (None, [], {}):
+            yield field.name, value
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _plain(value: Any) -> Any:
+    """As YAML holds it: transformers makes enumerations of some texts."""
+    return value.value if isinstance(value, Enum) else json.loads(json.dumps(value, default=str))
+
+
+def _slug(model: ModelArguments) -> str:
+    if model.use_moe_lora:
+        return "moe-lora"
+    return "lora" if model.use_peft else "full"
+
+
+def _method(model: ModelArguments, training: Any) -> str:
+    """Such as "A MoE-LoRA adapter (4 experts, routing: token, rank 128)"."""
+    if model.use_moe_lora:
+        rank = f"rank {model.rank_per_expert} each" if model.rank_per_expert else ""
+        options = [f"{model.num_experts} experts", rank or f"rank {model.lora_r} in all"]
+        return f"A MoE-LoRA adapter ({', '.join(options)}, routing by {model.routing})"
+    if model.use_peft:
+        return f"A LoRA adapter (rank {model.lora_r})"
+    parts = " and ".join(training.train)
+    return f"A fine-tuning of the {parts}" if parts else "A full fine-tuning"
+
+
+def _data_text(data: DataArguments, rows: Any) -> str:
+    """Which rows: the configs, and what decides their wording and number."""
+    names = ", ".join(f"`{name}`" for name in data.datasets)
+    where = "of the embedded synthetic sample" if data.sample else f"{data.protocol} protocol"
+    if data.repository is not None:
+        where = "of rows that were built before"
+    if not isinstance(rows, Dataset):
+        return f"{names}, {where}. The rows were streamed, so they were not counted."
+    return f"{names}, {where}: {len(rows):,} rows with fingerprint `{fingerprint(rows)}`."
+
+
+def _row_counts(rows: Any) -> Iterator[tuple[str, str, int]]:
+    if isinstance(rows, Dataset) and {"source", "task"} <= set(rows.column_names):
+        columns = whole_columns(rows, "source", "task")
+        pairs = Counter(zip(columns["source"], columns["task"], strict=True))
+        yield from ((source, task, count) for (source, task), count in sorted(pairs.items()))
+
+
+def _run(trainer: Any) -> dict[str, Any]:
+    """What the run came to."""
+    state = trainer.state
+    trained, total = _parameters(trainer.model)
+    losses = [entry["train_loss"] for entry in state.log_history if "train_loss" in entry]
+    return {
+        "trained": f"{trained:,}",
+        "total": f"{total:,}",
+        "steps": f"{state.global_step:,}",
+        "epochs": f" ({state.epoch:.3g} epochs)" if state.epoch else "",
+        "loss": f", with a mean loss of {losses[-1]:.4f}" if losses else "",
+    }
+
+
+def _parameters(model: Any) -> tuple[int, int]:
+    """How many are trained, and how many there are."""
+    if hasattr(model, "get_nb_trainable_parameters"):  # PEFT's; it knows packed weights too
+        return model.get_nb_trainable_parameters()
+    # ZeRO-3 leaves each process an empty tensor, which knows its size.
+    sizes = [(getattr(p, "ds_numel", p.numel()), p.requires_grad) for p in model.parameters()]
+    return sum(size for size, is_trained in sizes if is_trained), sum(size for size, _ in sizes)
