@@ -21,6 +21,7 @@ VERBS = (
     "download",
     "check",
     "build",
+    "show",
     "stats",
     "principles",
     "export",

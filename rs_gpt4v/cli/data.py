@@ -1,4 +1,4 @@
-"""Verbs on data: sources, download, build, stats, audit, principles, export."""
+"""Verbs on data: sources, download, check, build, show, stats, audit, principles, export."""
 
 import json
 import shlex
@@ -195,6 +195,86 @@ def build(
         )
         counts = "  ".join(f"{split} {part.num_rows:,}" for split, part in rows.items())
         typer.echo(f"{config}: {counts}")
+
+
+@app.command()
+@common.with_folder_options
+def show(
+    configs: Annotated[
+        list[str],
+        typer.Argument(help="Configs or groups, such as cap_ucm grounding; or predictions files."),
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Figure to write (.png, .jpg, .webp, .pdf or .svg).")
+    ] = Path("figure.png"),
+    split: Annotated[
+        str | None, typer.Option(help="Split to read; default: test, else train.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, max=200, help="Rows to draw.")] = 8,
+    ids: Annotated[
+        list[str] | None, typer.Option(help="Id of a row to draw; repeatable, in this order.")
+    ] = None,
+    across: Annotated[
+        int, typer.Option(min=1, max=12, help="Rows side by side; 4 are as wide as a page's text.")
+    ] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Which rows are drawn.")] = 0,
+    data_dir: common.DataDir = None,
+    sample: common.Sample = False,
+    protocol: common.Protocol = "paper",
+    on_missing: common.OnMissing = "raise",
+    stretch: common.Stretch = None,
+    bands: common.Bands = None,
+    probes_per_image: common.ProbesPerImage = None,
+    *,
+    folder: common.FolderOptions,
+) -> None:
+    """Draw rows as a figure for a paper: images with their boxes, questions and answers.
+
+    Example: `rs-gpt4v show cap_ucm vqa_lr grounding --sample --out figure.png`
+
+    Replies beside the truth: `rs-gpt4v show before/vqa_lr.jsonl after/vqa_lr.jsonl --out a.pdf`
+    """
+    from rs_gpt4v_builders.figure import check_suffix, panel, write_figure
+    from rs_gpt4v_builders.pick import pick, pool, rows_of_ids
+
+    check_suffix(out)
+    files = [Path(name) for name in configs if name.endswith(".jsonl")]
+    common.keep_inputs([out], files, data_dir, configs)
+    if files:
+        from rs_gpt4v_evaluation.predict.panels import panels
+
+        if len(files) < len(configs):
+            raise ValueError("show configs or predictions files (.jsonl), not both")
+        write_figure(panels(files, rows, seed, ids), out, across)
+    else:
+        options = common.row_options(
+            *(data_dir, sample, on_missing, stretch, bands),
+            protocol=protocol,
+            probes_per_image=probes_per_image,
+            **folder,
+        )
+        splits = _splits(configs, split, options)
+        chosen = rows_of_ids(splits, ids) if ids else pick([*map(pool, splits)], rows, seed)
+        write_figure([panel(row) for row in chosen], out, across)
+    typer.echo(f"Figure: {out}")
+
+
+def _splits(configs: list[str], split: str | None, options: dict[str, Any]) -> list[Any]:
+    """The rows of each config, the configs of groups by themselves."""
+    from datasets import load_dataset
+
+    from rs_gpt4v_builders import members
+    from rs_gpt4v_builders.builder import options_of
+
+    names = dict.fromkeys(member for config in configs for member in members(config))
+    chosen = []
+    for name in names:
+        loaded: Any = load_dataset(NAME, name, **options_of(name, names, options))
+        wanted = split or ("test" if "test" in loaded else "train")
+        if wanted not in loaded:
+            raise ValueError(f"{name} has no split {wanted!r}; it has {', '.join(loaded)}")
+        chosen.append(loaded[wanted])
+    return chosen
 
 
 @app.command()
