@@ -12,9 +12,10 @@ import pytest
 import yaml
 from typer.main import get_command
 
+import rs_gpt4v
 from rs_gpt4v.cli import app
 from rs_gpt4v_builders import CONFIGS, GROUPS
-from rs_gpt4v_builders.card import filled
+from rs_gpt4v_builders.card import PAPER, filled
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -72,8 +73,18 @@ def test_pinned_torch_is_that_of_the_readme() -> None:
     assert pinned[0] in README
 
 
+def test_citation_file_has_the_version_and_the_paper_s_authors() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["version"] == rs_gpt4v.__version__
+    (paper,) = cited["references"]
+    names = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
+    bibtex = " ".join(PAPER.split())
+    assert f"author={{{' and '.join(names)}}}" in bibtex
+    assert f"title={{{paper['title']}}}".lower() in bibtex.lower()
+
+
 def test_files_that_the_docs_link_to_exist() -> None:
-    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 

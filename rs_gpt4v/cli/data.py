@@ -28,6 +28,9 @@ def sources(
     data_dir: common.DataDir = None,
     citations: Annotated[bool, typer.Option("--citations", help="Show their BibTeX.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    croissant: Annotated[
+        Path | None, typer.Option(help="Folder for a Croissant file (metadata) of each source.")
+    ] = None,
 ) -> None:
     """Show which releases are found, what is missing, and where to get it.
 
@@ -39,6 +42,13 @@ def sources(
     if root and not root.is_dir():
         raise FileNotFoundError(f"{root} is no folder: give the releases' parent with --data-dir")
     items = inventory.inventory(root, inventory.choose(names) if names else None)
+    if croissant:
+        from rs_gpt4v.files import write_text
+        from rs_gpt4v_builders.croissant import of_source
+
+        for item in items:
+            path = croissant / f"{item.source.name}.json"
+            write_text(path, json.dumps(of_source(item.source), indent=1) + "\n")
     if as_json:
         typer.echo(json.dumps(inventory.to_json(items), indent=2))
     else:

@@ -10,9 +10,11 @@ from datasets.info import DatasetInfosDict
 from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
+import rs_gpt4v
 from rs_gpt4v.conversation import FEATURES
-from rs_gpt4v_builders import DEFAULT_CONFIG, config_of, members, usable
+from rs_gpt4v_builders import DEFAULT_CONFIG, config_of, members, sources_of, usable
 from rs_gpt4v_builders.card import LIMITS, PAPER, USE, sources_table
+from rs_gpt4v_builders.croissant import of_rows
 from rs_gpt4v_builders.export.images import FOLDER
 from rs_gpt4v_builders.export.job import ExportJob, image_paths
 from rs_gpt4v_builders.folder.source import NAME as OWN
@@ -26,6 +28,10 @@ _TASKS = {
     "detection": "object-detection",
     "scenes": "image-classification",
 }
+_TAGS = ["remote-sensing", "earth-observation", "instruction-tuning", "vision-language"]
+_IN_SHORT = "Conversations about remote-sensing images, in one instruction-following schema."
+_SYNTHETIC_IN_SHORT = f"{_IN_SHORT} Synthetic: drawn by a program, to try code without data."
+_PAPER_URL = "https://arxiv.org/abs/2406.12479"
 _PAPER_ENTRY = PAPER.split(",")[0]
 _SIZES = (1_000, 10_000, 100_000, 1_000_000)
 _SIZE_NAMES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M")
@@ -34,6 +40,23 @@ _SIZE_NAMES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M")
 def card(job: ExportJob) -> str:
     """The README.md of the repository."""
     return f"---\n{_head(job)}\n---\n\n{_text(job)}"
+
+
+def croissant(job: ExportJob) -> dict[str, Any]:
+    """The same for machines: croissant.json."""
+    own = _is_own(job)
+    return of_rows(
+        job.out,
+        {name: job.out / f"{name}.parquet" for name, _ in job.splits()},
+        sorted(job.names.values()),
+        [] if own else sources_of(*_configs(job)),
+        name=_title(job),
+        description=_SYNTHETIC_IN_SHORT if job.sample else _IN_SHORT,
+        url=None if own else _PAPER_URL,
+        citeAs=None if own else "\n\n".join(_citations(_configs(job))),
+        keywords=_TAGS + ["synthetic"] * job.sample,
+        version=rs_gpt4v.__version__,
+    )
 
 
 def _head(job: ExportJob) -> DatasetCardData:
@@ -45,8 +68,7 @@ def _head(job: ExportJob) -> DatasetCardData:
         language="en",
         task_categories=_task_categories(job),
         size_categories=_SIZE_NAMES[bisect.bisect_right(_SIZES, rows)],
-        tags=["remote-sensing", "earth-observation", "instruction-tuning", "vision-language"]
-        + ["synthetic"] * job.sample,
+        tags=_TAGS + ["synthetic"] * job.sample,
     )
     configs = {config: _data_files(job, config) for config in job.configs}
     MetadataConfigs(configs).to_dataset_card_data(head)
@@ -116,6 +138,7 @@ def _text(job: ExportJob) -> str:
         return _OWN_TEXT.format(title=_title(job), rows=_rows(job), left_out=_left_out(job))
     return _TEXT.format(
         synthetic=_SYNTHETIC if job.sample else "",
+        url=_PAPER_URL,
         config=next(iter(job.configs)),
         sources=sources_table(_configs(job)),
         rows=_rows(job),
@@ -176,7 +199,7 @@ _TEXT = """# RS-GPT4V
 {synthetic}
 Conversations about remote-sensing images, unified from published datasets into one
 instruction-following schema, after RS-GPT4V (Xu et al., 2024,
-[arXiv 2406.12479](https://arxiv.org/abs/2406.12479)); written by `rs-gpt4v export hub`.
+[arXiv 2406.12479]({url})); written by `rs-gpt4v export hub`.
 
 ```python
 from datasets import load_dataset

@@ -3,6 +3,7 @@
 On disk::
 
     README.md                  the card; its head says which files are which config and split
+    croissant.json             the same for machines
     <config>-<split>.parquet   the rows; ``images_file_names`` names files below
     images/
 
@@ -10,6 +11,7 @@ On disk::
 ``images_file_names``, by path, and all other columns are ours as they are.
 """
 
+import json
 from pathlib import Path
 
 import datasets
@@ -20,7 +22,7 @@ from huggingface_hub import HfApi
 from rs_gpt4v.conversation import SCHEMA
 from rs_gpt4v.files import UNFINISHED, replacing
 from rs_gpt4v_builders.export._folder import LOCK, MARKER
-from rs_gpt4v_builders.export._hub_card import card
+from rs_gpt4v_builders.export._hub_card import card, croissant
 from rs_gpt4v_builders.export.job import ExportJob
 
 _PARQUET_SCHEMA = pa.schema(
@@ -32,10 +34,13 @@ _PARQUET_SCHEMA = pa.schema(
 
 
 def write(job: ExportJob) -> None:
-    """Write images, Parquet files, and last the card."""
+    """Write images, Parquet files, and last the descriptions."""
     job.store_images()
     for name, rows in job.splits():
         _write_parquet(job, rows, name)
+    description = json.dumps(croissant(job), indent=1, ensure_ascii=False) + "\n"
+    with replacing(job.out / "croissant.json") as file:
+        file.write(description.encode())
     with replacing(job.out / "README.md") as file:
         file.write(card(job).encode())
 
