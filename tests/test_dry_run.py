@@ -27,6 +27,7 @@ from rs_gpt4v_training.arguments import parse
 from rs_gpt4v_training.dry_run import Machine, Plan, dry_run, plan, to_text
 from rs_gpt4v_training.recipe import accelerate_path
 from rs_gpt4v_training.row_checks import token_count, token_lengths
+from rs_gpt4v_training.sft import make_trainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning"),
@@ -100,6 +101,7 @@ def test_rows_steps_and_batch(tiny_llava: Path, releases: Path) -> None:
 def no_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Activations are none: seven billion parameters take a step in seconds."""
     monkeypatch.setattr(rs_gpt4v_training.dry_run, "step_bytes", lambda *_: 0)
+    monkeypatch.setattr(rs_gpt4v_training.dry_run, "freeze_without_gradient", lambda *_: None)
 
 
 @pytest.mark.usefixtures("no_step")
@@ -140,6 +142,13 @@ def test_full_training_of_seven_billion_does_not_fit_one_gpu(
     assert not planned(argv, Machine.read(accelerate_path("zero3"), 80)).problems
     assert not planned([*argv, "--use_peft", "true", "--lora_r", "8"], one).problems
     assert not planned(argv, Machine.read(accelerate_path("single_gpu"), 141)).problems
+
+
+def test_what_gets_no_gradient_is_not_counted(tiny_llava: Path, releases: Path) -> None:
+    argv = arguments(tiny_llava, releases, bf16=False, max_rows=4)
+    trained = [*make_trainer(*parse([*argv, "--use_cpu"])).model.parameters()]
+    count = sum(parameter.numel() for parameter in trained if parameter.requires_grad)
+    assert planned(argv).trained == count < sum(parameter.numel() for parameter in trained)
 
 
 def test_activations_too_large_are_told_apart(

@@ -6,7 +6,7 @@ them, with parameters that have a shape and a type but no values. So nothing her
 
 import warnings
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import torch
@@ -133,8 +133,21 @@ def _loss(model: Any, batch: dict[str, Any], training: TrainingArguments) -> tor
         return model(**batch, **options).loss
 
 
-def step_bytes(model: Any, batch: dict[str, Any], training: TrainingArguments) -> int:
-    """The most memory that forward and backward take at a time, gradients of parameters aside.
+class Step(NamedTuple):
+    """What a step without values tells.
+
+    Attributes:
+        bytes: The most memory that forward and backward take at a time, gradients of parameters
+            aside.
+        without_gradient: Names of the parameters that are to be trained and get no gradient.
+    """
+
+    bytes: int
+    without_gradient: list[str]
+
+
+def weightless_step(model: Any, batch: dict[str, Any], training: TrainingArguments) -> Step:
+    """A forward and a backward pass of ``model``.
 
     Args:
         model: On the meta device, as it is trained; it is of no use afterwards.
@@ -144,18 +157,25 @@ def step_bytes(model: Any, batch: dict[str, Any], training: TrainingArguments) -
     weightless = Weightless()
     weightless.take_weight(model)
     ready_to_train(model, training)
+    unreached = {id(p): name for name, p in model.named_parameters() if p.requires_grad}
+
+    def drop_gradient(parameter: torch.Tensor) -> None:
+        parameter.grad = None
+        unreached.pop(id(parameter), None)
+
     for parameter in model.parameters():
         if parameter.requires_grad:
-            parameter.register_post_accumulate_grad_hook(_drop_gradient)
+            parameter.register_post_accumulate_grad_hook(drop_gradient)
     with weightless, _fused_dropout(), warnings.catch_warnings():
         # Of torch, as it looks at all of a tensor with values before it makes it weightless.
         warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
         _loss(model, batch, training).backward()
-    return weightless.peak
+    return Step(weightless.peak, list(unreached.values()))
 
 
-def _drop_gradient(parameter: torch.Tensor) -> None:
-    parameter.grad = None
+def step_bytes(model: Any, batch: dict[str, Any], training: TrainingArguments) -> int:
+    """The bytes of `weightless_step`."""
+    return weightless_step(model, batch, training).bytes
 
 
 def kept_bytes(model: Any, batch: dict[str, Any], training: TrainingArguments) -> int:

@@ -16,11 +16,9 @@ import numpy as np
 import torch
 import yaml
 from jinja2 import TemplateError
-from peft import PeftConfig, get_peft_model
-from transformers import AutoModelForImageTextToText
 
 from rs_gpt4v_training.activations import step_bytes
-from rs_gpt4v_training.adapters import is_quantised, peft_config, quantization_config
+from rs_gpt4v_training.adapters import is_quantised, quantization_config
 from rs_gpt4v_training.arguments import (
     DataArguments,
     GrpoArguments,
@@ -30,10 +28,11 @@ from rs_gpt4v_training.arguments import (
 )
 from rs_gpt4v_training.batch import accumulation_steps
 from rs_gpt4v_training.chat_template import use_trainable_template
+from rs_gpt4v_training.gradients import Arguments, freeze_without_gradient, on_meta
 from rs_gpt4v_training.grpo import refuse_unusable
 from rs_gpt4v_training.launch import Method
 from rs_gpt4v_training.moe_lora import TaskCollator
-from rs_gpt4v_training.parts import freeze_all_but, refuse_untrained_projector
+from rs_gpt4v_training.parts import refuse_untrained_projector
 from rs_gpt4v_training.recipe import RecipeError, processes
 from rs_gpt4v_training.resume import checkpoint_to_resume
 from rs_gpt4v_training.rewards import Rules, refuse_unrewarded
@@ -45,8 +44,6 @@ from rs_gpt4v_training.row_checks import (
 )
 from rs_gpt4v_training.rows import load_rows
 from rs_gpt4v_training.sft import collator, load_config, load_processor, with_box_format
-
-Arguments = TrainingArguments | GrpoArguments
 
 _GB = 1024**3
 _ADAM_STATES = 2
@@ -201,15 +198,16 @@ def plan(data: DataArguments, training: Arguments, model: ModelArguments, machin
     lengths, longest, index = _lengths(rows, processor)
     replies, reply = _replies(training)
     tasks = sorted(set(rows["task"]))
-    built = _on_meta(config, training, model, tasks)
+    collate = collator(processor, config.model_type, training)
+    if model.use_moe_lora:
+        collate = TaskCollator(collate, tasks)
+    built = on_meta(config, training, model, tasks)
+    freeze_without_gradient(built, config, training, model, tasks, collate)
     if training.projector_learning_rate is not None:
         with _collected(problems):
             refuse_untrained_projector(built)
     counts = _parameters(built)
     static = _static(built, training, model, machine)
-    collate = collator(processor, config.model_type, training)
-    if model.use_moe_lora:
-        collate = TaskCollator(collate, tasks)
     activations, unknown = math.nan, []
     with _collected(unknown):
         activations = _activations(built, collate, rows[index], training, reply)
@@ -286,35 +284,6 @@ def _lengths(rows: datasets.Dataset, processor: Any) -> tuple[np.ndarray, int, i
     exact = {int(i): token_count(rows[int(i)], processor) for i in first}
     longest = max(exact, key=exact.__getitem__)
     return lengths, exact[longest], longest
-
-
-def _on_meta(
-    config: Any, training: Arguments, model: ModelArguments, tasks: list[str]
-) -> torch.nn.Module:
-    """The model with its adapter, or with all but its trained parts frozen; weightless."""
-    with torch.device("meta"):
-        built: Any = AutoModelForImageTextToText.from_config(
-            config, trust_remote_code=training.trust_remote_code, dtype=_dtype(config, model)
-        )
-        if adapter := _adapter(training, model, tasks):
-            return get_peft_model(built, adapter)
-    if training.train:
-        freeze_all_but(training.train, built)
-    return built
-
-
-def _adapter(training: Arguments, model: ModelArguments, tasks: list[str]) -> Any:
-    """The configuration of the adapter, new or to go on with."""
-    if isinstance(training, GrpoArguments) and training.adapter is not None:
-        return PeftConfig.from_pretrained(training.adapter)
-    return peft_config(model, tasks)
-
-
-def _dtype(config: Any, model: ModelArguments) -> torch.dtype:
-    """The type that the weights are loaded as."""
-    name = str(model.dtype).removeprefix("torch.")
-    given = config.dtype if name == "auto" else getattr(torch, name, None)
-    return given or torch.float32
 
 
 def _parameters(model: torch.nn.Module) -> tuple[int, int]:

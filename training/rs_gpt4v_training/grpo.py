@@ -95,7 +95,7 @@ def make_trainer(data: DataArguments, training: GrpoArguments, model: ModelArgum
         quantization_config=quantization_config(model),
     )
     trainer.conversations = ready.rows["train"]
-    set_trained(trainer, model)
+    set_trained(trainer, model, ready)
     if model.use_moe_lora:
         trainer.add_callback(RouterStatistics(router_statistics(training)))
     return trainer

@@ -38,6 +38,7 @@ from rs_gpt4v_training.arguments import (
 from rs_gpt4v_training.card import write_card
 from rs_gpt4v_training.chat_template import use_trainable_template
 from rs_gpt4v_training.collators import PrefixSuffixCollator, Uncut, faster
+from rs_gpt4v_training.gradients import freeze_without_gradient
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
 from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
 from rs_gpt4v_training.pixels import with_tables
@@ -144,7 +145,7 @@ def make_trainer(
         quantization_config=quantization_config(model),
     )
     trainer.conversations = ready.rows["train"]
-    set_trained(trainer, model)
+    set_trained(trainer, model, ready)
     trainer.data_collator = faster(trainer.data_collator)
     if data.streaming and max_length is not None:
         trainer.data_collator = Uncut(trainer.data_collator, max_length)
@@ -157,18 +158,23 @@ class Ready(NamedTuple):
     """What a trainer is made of, whatever its method.
 
     Attributes:
-        family: Of the model.
+        config: Of the model.
         processor: With a template whose answers are marked, and the box format.
         rows: Of each split.
         box_format: The codec that writes boxes.
         tasks: Those that a router may meet.
     """
 
-    family: str
+    config: Any
     processor: Any
     rows: dict[str, Any]
     box_format: str
     tasks: list[str]
+
+    @property
+    def family(self) -> str:
+        """Of the model."""
+        return self.config.model_type
 
 
 def prepare(
@@ -178,23 +184,31 @@ def prepare(
     adapter: str | None = None,
 ) -> Ready:
     """The processor, that of ``adapter`` if there is one, and the rows, both checked."""
-    family = load_config(training, model).model_type
+    config = load_config(training, model)
+    family = config.model_type
     processor = load_processor(family, training, model, adapter)
     use_trainable_template(processor, family, given=training.chat_template_path is not None)
     training.chat_template_path = None  # TRL would read it again, without our marks
     data = with_box_format(data, family, processor)
     record_box_format(processor, data.box_format)
     rows = rows_to_train_on(data, training, processor, training.max_length)
-    return Ready(family, processor, rows, data.box_format, _tasks(rows, data, model))
+    return Ready(config, processor, rows, data.box_format, _tasks(rows, data, model))
 
 
-def set_trained(trainer: CommonTrainer, model: ModelArguments) -> None:
-    """Freeze all that the recipe does not train, and train in float32 where bfloat16 is not."""
+def set_trained(trainer: CommonTrainer, model: ModelArguments, ready: Ready) -> None:
+    """Freeze all that the recipe does not train, and train in float32 where bfloat16 is not.
+
+    What gets no gradient is not trained either.
+    """
     trained = cast("torch.nn.Module", trainer.model)
     if quantization_config(model) is not None and not trainer.args.bf16:
         train_in_float32(trained)
     if trainer.args.train:
         freeze_all_but(trainer.args.train, trained)
+    collate = collator(ready.processor, ready.family, trainer.args)
+    if model.use_moe_lora:
+        collate = TaskCollator(collate, ready.tasks)
+    freeze_without_gradient(trained, ready.config, trainer.args, model, ready.tasks, collate)
 
 
 def load_config(training: TrainingArguments | GrpoArguments, model: ModelArguments) -> Any:
