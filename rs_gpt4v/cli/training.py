@@ -1,11 +1,16 @@
-"""The verbs that train, and that tell and merge what was trained."""
+"""The verbs that train, make what DPO and KTO train on, and tell and merge what was trained."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from rs_gpt4v.cli.common import TrustRemoteCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rs_gpt4v.preferences import Preferences
 
 app = typer.Typer()
 
@@ -89,3 +94,64 @@ def merge(
     for folder in made:
         typer.echo(f"Merged: {folder}")
     typer.echo(f"Next: rs-gpt4v predict {made[0]} ..., or vllm serve {made[0]}")
+
+
+@app.command()
+def preferences(
+    out: Annotated[Path, typer.Option(help="Folder to write; recipes name it as preferences.")],
+    queues: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Candidates of generate, each with the reviews files beside it."),
+    ] = None,
+    judged: Annotated[
+        list[Path] | None,
+        typer.Option(help="File of `judge --against`; repeatable."),
+    ] = None,
+    reviews: Annotated[
+        list[Path] | None,
+        typer.Option(help="Reviews file, in place of those beside the one queue; repeatable."),
+    ] = None,
+    final_say: Annotated[
+        Path | None, typer.Option(help="Reviews file that settles what the others differ on.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="What image paths in queues start from; default: the queue.")
+    ] = None,
+) -> None:
+    """Make pairs (DPO) and labelled replies (KTO) of reviews, checks and judged answers.
+
+    Reviewers' edits are better than what they edited; what nobody reviewed is good or bad where
+    the checks are sure. Example: `rs-gpt4v preferences outputs/generated/candidates.jsonl --judged
+    outputs/compared.jsonl --out outputs/preferences`, then `rs-gpt4v train demo_dpo --method dpo
+    --preferences outputs/preferences --output_dir outputs/dpo`
+    """
+    from rs_gpt4v.preferences import summary
+    from rs_gpt4v_builders.preferences import write
+
+    if not (queues or judged):
+        raise ValueError("nothing to read: give candidates files, or --judged FILE")
+    if (reviews or final_say) and len(queues or []) != 1:
+        raise ValueError("--reviews and --final-say are about one queue: give just that one")
+    parts = [*_decided(queues or [], reviews, final_say, images), *_judged(judged or [])]
+    typer.echo(summary(write(parts, out)))
+    typer.echo(f"written to {out}")
+
+
+def _decided(
+    queues: list[Path], reviews: list[Path] | None, final_say: Path | None, images: Path | None
+) -> "Iterator[Preferences]":
+    from rs_gpt4v_generation.preferences import preferences as of_queue
+    from rs_gpt4v_generation.review.decisions import reviews_beside
+
+    for queue in queues:
+        beside = [file for file in reviews_beside(queue) if file != final_say]
+        files = beside if reviews is None else reviews
+        names = ", ".join(str(file) for file in files) or "no reviews"
+        typer.echo(f"{queue}: {names}", err=True)
+        yield of_queue(queue, files, final_say, images)
+
+
+def _judged(files: list[Path]) -> "Iterator[Preferences]":
+    from rs_gpt4v_evaluation.judge.preferences import preferences as of_judged
+
+    yield from map(of_judged, files)

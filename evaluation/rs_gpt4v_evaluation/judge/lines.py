@@ -87,12 +87,26 @@ class ScoredPair(MadeBy):
     judge: JudgeDescription
 
 
+class Answers(TypedDict):
+    """Of the two models."""
+
+    a: str
+    b: str
+
+
 class ComparedPair(TypedDict):
-    """A line of ``rs-gpt4v judge --against``: a question, and which answer is better."""
+    """A line of ``rs-gpt4v judge --against``: a question, and which answer is better.
+
+    Earlier versions wrote neither the question nor the answers.
+    """
 
     id: Annotated[str, MinLen(1)]
     group: _Group
     image: str | None
+    further_images: NotRequired[list[str]]
+    history: NotRequired[list[Message]]
+    prompt: NotRequired[str]
+    answers: NotRequired[Answers]
     verdicts: Annotated[list[ChoiceVerdict], MinLen(2)]
     judge: JudgeDescription
     a: MadeBy

@@ -35,6 +35,20 @@ class Pair:
     def image(self) -> str | None:
         return self.images[0] if self.images else None
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What a line of verdicts says of the question."""
+        return {
+            "id": self.id,
+            "source": self.source,
+            "group": self.question.group,
+            "image": self.image,
+            **({"further_images": list(self.images[1:])} if self.images[1:] else {}),
+            "history": self.question.history,
+            "prompt": self.question.question,
+            "references": self.question.references,
+        }
+
 
 def read_pairs(files: Sequence[Path]) -> list[Pair]:
     """The pairs of all ``files``, in their order; a turn of a dialogue is a pair of its own.

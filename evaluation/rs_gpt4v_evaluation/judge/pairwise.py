@@ -95,9 +95,13 @@ def compare_files(a: Sequence[Path], b: Sequence[Path], out: Path, judge: Judge)
         "unmatched": len(ours) + len(theirs) - 2 * len(pairs),
     }
     lines = [
-        {"id": own.id, "group": own.question.group, "image": own.image, "verdicts": verdicts}
-        | constants
-        for (own, _), verdicts in zip(pairs, judged.verdicts, strict=True)
+        {
+            **own.asked,
+            "answers": {"a": own.answer, "b": other.answer},
+            "verdicts": verdicts,
+            **constants,
+        }
+        for (own, other), verdicts in zip(pairs, judged.verdicts, strict=True)
     ]
     write_json_lines(out, lines)
     return judged.summaries
@@ -184,14 +188,16 @@ def comparison(path: Path) -> Comparison:
 
 def _duel(lines: Iterable[Mapping[str, Any]]) -> Duel:
     whole = [line for line in lines if all(verdict["value"] for verdict in line["verdicts"])]
-    shares = [_shares(line["verdicts"]) for line in whole]
+    shares = [shares_of_a(line["verdicts"]) for line in whole]
     means = [fmean(own) for own in shares]
     by_image: dict[str, list[float]] = {}
     for line, mean in zip(whole, means, strict=True):
         by_image.setdefault(line["image"] or line["id"], []).append(mean - 0.5)
     # What the order of the answers did, in the verdicts for which the judge was asked.
     asked = [line["verdicts"] for line in whole if line["verdicts"][0]["status"] == "judged"]
-    turned = [pair for own in map(_shares, asked) for pair in zip(own[::2], own[1::2], strict=True)]
+    turned = [
+        pair for own in map(shares_of_a, asked) for pair in zip(own[::2], own[1::2], strict=True)
+    ]
     flips = sum(ours != other for ours, other in turned)
     chosen = [verdict["value"] for own in asked for verdict in own if verdict["value"] != "tie"]
     return {
@@ -209,7 +215,7 @@ def _duel(lines: Iterable[Mapping[str, Any]]) -> Duel:
     }
 
 
-def _shares(verdicts: Sequence[Verdict]) -> list[float]:
+def shares_of_a(verdicts: Sequence[Verdict]) -> list[float]:
     """A's share of each verdict: 1, 0, or 0.5 for a tie; A's answer is first in every other one."""
     return [
         0.5

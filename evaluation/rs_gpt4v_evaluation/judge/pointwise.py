@@ -98,14 +98,7 @@ def judge_files(files: Sequence[Path], out: Path, judge: Judge) -> list[Summary]
     judged = ask(cases_of(pairs, judge), "score", judge)
     lines = [
         {
-            "id": pair.id,
-            "source": pair.source,
-            "group": pair.question.group,
-            "image": pair.image,
-            **({"further_images": list(pair.images[1:])} if pair.images[1:] else {}),
-            "history": pair.question.history,
-            "prompt": pair.question.question,
-            "references": pair.question.references,
+            **pair.asked,
             "answer": pair.answer,
             "verdicts": verdicts,
             "judge": judged.judge.described("score"),

@@ -78,6 +78,7 @@ def _candidate(key: str, line: ScoredPair, image: str, size: tuple[int, int]) ->
     spoken = [message for message in line["history"] if message["role"] != "system"]
     return {
         "id": key,
+        "split": line["dataset"]["split"],
         "image": str(Path(image).absolute()),
         "width": size[0],
         "height": size[1],

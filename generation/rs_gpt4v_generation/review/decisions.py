@@ -1,5 +1,6 @@
 """The reviews file that a reviewer is working on: one JSON object a line, only ever appended to."""
 
+import glob
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,16 @@ from rs_gpt4v.reviews import Decision, ReviewsError, read_decisions
 def now() -> str:
     """The time as decisions state it."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def reviews_path(queue: Path, reviewer: str) -> Path:
+    """Where a reviewer's decisions on a queue are, unless another file is named."""
+    return queue.with_name(f"{queue.name}.reviews.{reviewer}.jsonl")
+
+
+def reviews_beside(queue: Path) -> list[Path]:
+    """The reviews files of a queue that are at their `reviews_path`, sorted."""
+    return sorted(queue.parent.glob(f"{glob.escape(queue.name)}.reviews.*.jsonl"))
 
 
 class ReviewsFile:

@@ -61,7 +61,9 @@ class ReviewReport:
     conflicts: Path | None
 
 
-class _Settled(NamedTuple):
+class Settled(NamedTuple):
+    """A candidate, what became of it, and the decisions about it."""
+
     candidate: Candidate
     outcome: Outcome
     decisions: list[Decision]
@@ -95,11 +97,11 @@ def reconcile(
     digests = {row["id"]: digest(row) for row in queue.candidates}
     current = _current(decisions, digests)
     last_word = current.pop(next(reversed(current))) if final_say else {}
-    settled = [_settle(row, list(current.values()), last_word) for row in queue.candidates]
-    write_json_lines(out, (_final(row) for row in settled if row.outcome in ("accepted", "edited")))
+    rows = [_settle(row, list(current.values()), last_word) for row in queue.candidates]
+    write_json_lines(out, (_final(row) for row in rows if row.outcome in ("accepted", "edited")))
     return ReviewReport(
-        outcomes={row.candidate["id"]: row.outcome for row in settled},
-        decided_by_one=sum(len(_decisive(row.decisions)) == 1 for row in settled),
+        outcomes={row.candidate["id"]: row.outcome for row in rows},
+        decided_by_one=sum(len(_decisive(row.decisions)) == 1 for row in rows),
         agreement=[compare(*pair) for pair in combinations(current.items(), 2)],
         changed={
             name: [id_ for id_, row in decided.items() if digests.get(id_, row["of"]) != row["of"]]
@@ -108,24 +110,37 @@ def reconcile(
         unknown={name: sorted(decided.keys() - digests) for name, decided in decisions.items()},
         unreadable=queue.problems,
         final=out,
-        conflicts=_write_conflicts(out, settled),
+        conflicts=_write_conflicts(out, rows),
     )
 
 
 def outcomes(queue: Queue, files: Sequence[Path]) -> dict[str, Outcome]:
-    """The outcome of each candidate by its id, as `reconcile` settles it.
+    """The outcome of each candidate by its id, as `settled`."""
+    return {row.candidate["id"]: row.outcome for row in settled(queue, files)}
+
+
+def settled(queue: Queue, files: Sequence[Path], final_say: Path | None = None) -> list[Settled]:
+    """What becomes of each candidate, as `reconcile` settles it.
 
     Args:
         queue: As read.
         files: Reviews files, one a reviewer; decisions about other candidates do not count.
+        final_say: As in `reconcile`.
 
     Raises:
         OSError: A file cannot be read.
         ReviewsError: A file is broken, or two are of one reviewer.
     """
     digests = {row["id"]: digest(row) for row in queue.candidates}
-    reviews = list(_current(_by_reviewer(files), digests).values())
-    return {row["id"]: _settle(row, reviews, {}).outcome for row in queue.candidates}
+    current = _current(_by_reviewer([*files, final_say] if final_say else files), digests)
+    last_word = current.pop(next(reversed(current))) if final_say else {}
+    return [_settle(row, list(current.values()), last_word) for row in queue.candidates]
+
+
+def final_messages(edited: Settled) -> list[Message]:
+    """The corrected dialogue."""
+    edit = next(row for row in reversed(edited.decisions) if row["decision"] == "edit")
+    return edit.get("messages", [])
 
 
 def compare(
@@ -178,14 +193,14 @@ def _by_reviewer(files: Sequence[Path]) -> dict[str, dict[str, Decision]]:
 
 def _settle(
     candidate: Candidate, reviews: list[dict[str, Decision]], last_word: dict[str, Decision]
-) -> _Settled:
+) -> Settled:
     id_ = candidate["id"]
     decisions = [decided[id_] for decided in reviews if id_ in decided]
     if id_ not in last_word:
-        return _Settled(candidate, _outcome(decisions), decisions)
+        return Settled(candidate, _outcome(decisions), decisions)
     last = last_word[id_]
     decisive = _decisive([last])
-    return _Settled(candidate, _outcome(decisive or decisions), [*decisions, last])
+    return Settled(candidate, _outcome(decisive or decisions), [*decisions, last])
 
 
 def _outcome(decisions: list[Decision]) -> Outcome:
@@ -206,11 +221,10 @@ def _words(decision: Decision) -> tuple[str, list[Message] | None]:
     return decision["decision"], decision.get("messages")
 
 
-def _final(settled: _Settled) -> dict[str, Any]:
+def _final(settled: Settled) -> dict[str, Any]:
     row: dict[str, Any] = settled.candidate | {"reviews": [_review(d) for d in settled.decisions]}
     if settled.outcome == "edited":
-        edit = next(row for row in reversed(settled.decisions) if row["decision"] == "edit")
-        row |= {"messages": edit.get("messages"), "generated": settled.candidate["messages"]}
+        row |= {"messages": final_messages(settled), "generated": settled.candidate["messages"]}
     return row
 
 
@@ -220,7 +234,7 @@ def _review(decision: Decision) -> dict[str, Any]:
     return {key: value for key, value in decision.items() if key in kept}
 
 
-def _write_conflicts(out: Path, settled: list[_Settled]) -> Path | None:
+def _write_conflicts(out: Path, settled: list[Settled]) -> Path | None:
     conflicts = [row for row in settled if row.outcome == "conflicting"]
     path = _conflicts_path(out)
     if not conflicts:

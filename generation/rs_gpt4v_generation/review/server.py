@@ -21,7 +21,7 @@ from rs_gpt4v.local_server import (
     page_file,
 )
 from rs_gpt4v_generation.candidates import read_queue, with_images
-from rs_gpt4v_generation.review.decisions import opened
+from rs_gpt4v_generation.review.decisions import opened, reviews_path
 from rs_gpt4v_generation.review.session import BadRequestError, Filter, ReviewSession, UnknownError
 
 LONGEST_SIDE = 4096
@@ -66,7 +66,7 @@ def reviewing(
     """
     if not re.fullmatch(r"[\w.-]+", reviewer):
         raise ValueError(f"--reviewer {reviewer!r}: use letters, digits, dots and dashes alone")
-    path = out or queue_file.with_name(f"{queue_file.name}.reviews.{reviewer}.jsonl")
+    path = out or reviews_path(queue_file, reviewer)
     refuse_overwriting([path], [queue_file])
     queue = with_images(read_queue(queue_file), images)
     with opened(path, reviewer) as reviews:
