@@ -85,7 +85,7 @@ def llava_next() -> tuple[Any, Any]:
     return hf.LlavaNextForConditionalGeneration(config), processor
 
 
-def _idefics(bos: str) -> Any:
+def idefics_tokenizer(bos: str) -> Any:
     places = [f"<row_{row}_col_{col}>" for row in range(1, 7) for col in range(1, 7)]
     return tokenizer(
         "<global-img>",
@@ -98,7 +98,7 @@ def _idefics(bos: str) -> Any:
 
 
 def idefics3() -> tuple[Any, Any]:
-    tok = _idefics("<|begin_of_text|>")
+    tok = idefics_tokenizer("<|begin_of_text|>")
     processor = hf.Idefics3Processor(
         hf.Idefics3ImageProcessorPil(),
         tok,
@@ -115,7 +115,7 @@ def idefics3() -> tuple[Any, Any]:
 
 
 def smolvlm() -> tuple[Any, Any]:
-    tok = _idefics("<|im_start|>")
+    tok = idefics_tokenizer("<|im_start|>")
     tiles = {"size": {"longest_edge": 112}, "max_image_size": {"longest_edge": 56}}
     processor = hf.SmolVLMProcessor(
         hf.SmolVLMImageProcessor(**tiles),
@@ -133,7 +133,7 @@ def smolvlm() -> tuple[Any, Any]:
     return hf.SmolVLMForConditionalGeneration(config), processor
 
 
-def _qwen() -> tuple[Any, dict[str, int]]:
+def qwen_tokenizer() -> tuple[Any, dict[str, int]]:
     ids = {
         "image_token_id": "<|image_pad|>",
         "video_token_id": "<|video_pad|>",
@@ -145,7 +145,7 @@ def _qwen() -> tuple[Any, dict[str, int]]:
 
 
 def qwen2_vl() -> tuple[Any, Any]:
-    tok, ids = _qwen()
+    tok, ids = qwen_tokenizer()
     processor = hf.Qwen2VLProcessor(
         hf.Qwen2VLImageProcessor(min_pixels=784, max_pixels=3136),
         tok,
@@ -161,7 +161,7 @@ def qwen2_vl() -> tuple[Any, Any]:
 
 
 def qwen2_5_vl() -> tuple[Any, Any]:
-    tok, ids = _qwen()
+    tok, ids = qwen_tokenizer()
     processor = hf.Qwen2_5_VLProcessor(
         hf.Qwen2VLImageProcessor(min_pixels=784, max_pixels=3136),
         tok,
@@ -184,7 +184,7 @@ def qwen2_5_vl() -> tuple[Any, Any]:
 
 
 def qwen3_vl() -> tuple[Any, Any]:
-    tok, ids = _qwen()
+    tok, ids = qwen_tokenizer()
     processor = hf.Qwen3VLProcessor(
         hf.Qwen2VLImageProcessor(patch_size=16, min_pixels=1024, max_pixels=4096),
         tok,

@@ -201,7 +201,8 @@ def set_trained(trainer: CommonTrainer, model: ModelArguments, ready: Ready) -> 
     What gets no gradient is not trained either.
     """
     trained = cast("torch.nn.Module", trainer.model)
-    if quantization_config(model) is not None and not trainer.args.bf16:
+    is_packed = quantization_config(model) is not None and not trainer.args.bf16
+    if trainer.args.fp16 or is_packed:  # the scaler of float16 training asks for float32
         train_in_float32(trained)
     if trainer.args.train:
         freeze_all_but(trainer.args.train, trained)
