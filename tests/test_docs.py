@@ -76,6 +76,7 @@ def test_pinned_torch_is_that_of_the_readme() -> None:
 def test_citation_file_has_the_version_and_the_paper_s_authors() -> None:
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert cited["version"] == rs_gpt4v.__version__
+    assert f'\nversion = "{cited["version"]}"\n' in (ROOT / "pyproject.toml").read_text()
     (paper,) = cited["references"]
     names = [f"{author['family-names']}, {author['given-names']}" for author in paper["authors"]]
     bibtex = " ".join(PAPER.split())

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -11,14 +12,24 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
+def build(target: str, out: Path, source: Path = ROOT) -> Path:
+    """The built ``target``, "wheel" or "sdist"."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target]
+    subprocess.run([*command, "--directory", str(out)], cwd=source, check=True, capture_output=True)
+    (built,) = out.glob("*.whl" if target == "wheel" else "*.tar.gz")
+    return built
+
+
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path) -> Path:
     """A folder as site-packages would be after installing the wheel."""
-    built = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
-    subprocess.run([*command, "--directory", str(built)], cwd=ROOT, check=True, capture_output=True)
-    folder = built / "site-packages"
-    zipfile.ZipFile(next(built.glob("*.whl"))).extractall(folder)
+    folder = wheel.parent / "site-packages"
+    zipfile.ZipFile(wheel).extractall(folder)
     return folder
 
 
@@ -35,6 +46,31 @@ def test_nothing_but_our_packages_is_installed(installed: Path) -> None:
     assert list(installed.glob("rs_gpt4v_training/recipes/*.yaml"))
     page = installed / "rs_gpt4v_generation/review/page"
     assert {path.suffix for path in page.iterdir()} == {".html", ".css", ".js"}
+
+
+def test_wheel_is_small_and_has_all_that_the_repository_keeps_in_its_packages(wheel: Path) -> None:
+    assert wheel.stat().st_size < 12e6
+    listed = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    kept = {
+        path.removeprefix(root)
+        for root in ("builders/", "generation/", "training/", "evaluation/", "")
+        for path in listed
+        if path.removeprefix(root).startswith("rs_gpt4v")
+    }
+    assert kept <= set(zipfile.ZipFile(wheel).namelist())
+
+
+def test_sdist_gives_the_same_wheel_and_holds_nothing_else(wheel: Path, tmp_path: Path) -> None:
+    sdist = build("sdist", tmp_path)
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+        archive.extractall(tmp_path, filter="data")
+    assert {"LICENSE", "CITATION.cff", "README.md"} <= names
+    assert not [
+        name for name in names if name.startswith(("tests", "docs", "benchmarks", "shared"))
+    ]
+    again = build("wheel", tmp_path / "wheel", tmp_path / sdist.name.removesuffix(".tar.gz"))
+    assert again.read_bytes() == wheel.read_bytes()
 
 
 def test_wheel_loads_data(installed: Path, releases: Path, tmp_path: Path) -> None:
