@@ -7,6 +7,8 @@ matrix are small random models of the Hub; models of the same classes, made here
 so no network is needed.
 
     python benchmarks/peft_suites.py peft-0.21.2/tests [--suite decoder] [-k EXPRESSION]
+
+`--method lora` puts PEFT's LoRA in our place: what fails for it too is not ours.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +25,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from rs_gpt4v_training.moe_lora import MoeLoraConfig
@@ -44,7 +48,31 @@ TARGETS: dict[str, dict[str, Any]] = {
     "5": {"target_modules": ["lin0"], "modules_to_save": ["lin1"]},
     "6": {"target_modules": ["lin0"], "lora_alpha": 4, "lora_dropout": 0.1},
 }
-SMALL: dict[str, Any] = {"r": 8, "num_experts": 4}
+
+
+@dataclass
+class Method:
+    """A PEFT method in the matrices.
+
+    Args:
+        config: Its class of options.
+        kinds: Options of each of its kinds.
+        initialised: The option that, if false, starts from random weights.
+    """
+
+    config: type
+    kinds: dict[str, dict[str, Any]]
+    initialised: str
+
+
+METHODS = {
+    "moe_lora": Method(
+        MoeLoraConfig,
+        {name: {"r": 8, "num_experts": 4, **options} for name, options in ROUTINGS.items()},
+        "init_weights",
+    ),
+    "lora": Method(LoraConfig, {"LoRA": {"r": 8}}, "init_lora_weights"),
+}
 
 # What we refuse on purpose: such a failure is counted apart.
 REFUSALS = (
@@ -70,7 +98,10 @@ DECODERS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "peft-internal-testing/tiny-random-GPT2LMHeadModel": ("gpt2", _GPT),
     "peft-internal-testing/tiny-random-GPTJForCausalLM": ("gptj", {**_GPT, "rotary_dim": 4}),
-    "trl-internal-testing/tiny-random-LlamaForCausalLM": ("llama", _LLAMA_LIKE),
+    "trl-internal-testing/tiny-random-LlamaForCausalLM": (
+        "llama",
+        {**_LLAMA_LIKE, "num_key_value_heads": 4},
+    ),
     "peft-internal-testing/tiny-dummy-qwen2": ("qwen2", _LLAMA_LIKE),
     "hf-internal-testing/tiny-random-Gemma3ForCausalLM": (
         "gemma3_text",
@@ -82,11 +113,11 @@ DECODERS: dict[str, tuple[str, dict[str, Any]]] = {
 class OurCases:
     """A pytest plugin: puts our cases in the place of PEFT's, and counts what became of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, method: Method) -> None:
+        self.method = method
         self.changed: set[str] = set()
-        self.outcomes: Counter[tuple[str, str]] = Counter()
-        self.failures: list[str] = []
-        self.reasons: Counter[str] = Counter()
+        self.outcomes: Counter[tuple[str, str]] = Counter()  # of (suite, outcome)
+        self.reasons: Counter[tuple[str, str, str]] = Counter()  # of (outcome, test, message)
 
     def pytest_pycollect_makeitem(self, collector: Any, name: str, obj: Any) -> None:  # noqa: ARG002
         """Change the lists of cases before the first test of a module is made."""
@@ -95,58 +126,75 @@ class OurCases:
             return
         self.changed.add(module.__name__)
         if hasattr(module, "TEST_CASES"):
-            module.TEST_CASES[:] = custom_cases()
-            module.ALL_PEFT_CONFIG_CLASSES[:] = [MoeLoraConfig]
+            module.TEST_CASES[:] = custom_cases(self.method)
+            module.MULTIPLE_ACTIVE_ADAPTERS_TEST_CASES[:] = pairs_of_adapters(self.method)
+            module.ALL_PEFT_CONFIG_CLASSES[:] = [self.method.config]
         elif hasattr(module, "ALL_CONFIGS"):
-            module.ALL_CONFIGS[:] = decoder_cases()
+            module.ALL_CONFIGS[:] = decoder_cases(self.method)
+            # A list of the methods that adapt GPT-2's layers, as ours does.
+            common: Any = sys.modules["peft_tests.testing_common"]
+            common._skip_if_conv1d_not_supported = lambda *_args: None
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Leave out the tests that are about other methods by name."""
-        ours = [item for item in items if _config_class(item) is MoeLoraConfig]
-        items[:] = ours
+        items[:] = [item for item in items if _config_class(item) is self.method.config]
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Count one test."""
         if report.when != "call" and report.outcome == "passed":
             return
-        suite, outcome = Path(report.fspath).name, report.outcome
+        outcome, message = report.outcome, ""
         if report.skipped:
-            self.reasons[f"skipped: {report.longrepr[2]}"] += 1
+            message = report.longrepr[2].removeprefix("Skipped: ")
         elif report.failed:
             crash = getattr(report.longrepr, "reprcrash", None)
-            message = crash.message.splitlines()[0] if crash else str(report.longrepr)
-            refusal = next((text for text in REFUSALS if message.startswith(text)), None)
-            if refusal:
+            message = (crash.message if crash else str(report.longrepr)).splitlines()[0]
+            if message.startswith(REFUSALS):
                 outcome = "refused"
-                self.reasons[f"refused: {refusal}"] += 1
-            else:
-                self.failures.append(f"{report.nodeid.split('::', 1)[1]}: {message}")
-        self.outcomes[suite, outcome] += 1
+        self.outcomes[Path(report.fspath).name, outcome] += 1
+        if message:
+            test = report.nodeid.split("::")[-1].split("[")[0]
+            self.reasons[outcome, test, message] += 1
 
     def pytest_collectreport(self, report: Any) -> None:
         """Show why a suite could not be read."""
         if report.failed:
-            self.failures.append(f"{report.nodeid}: {report.longrepr}")
+            self.reasons["unread", report.nodeid, str(report.longrepr)] += 1
 
 
 def _config_class(item: Any) -> Any:
     return item.callspec.params.get("config_cls") if hasattr(item, "callspec") else None
 
 
-def custom_cases() -> list[tuple[str, str, type, dict[str, Any]]]:
-    """Every routing with every choice of layers that PEFT's MLP has for LoRA."""
+def custom_cases(method: Method) -> list[tuple[str, str, type, dict[str, Any]]]:
+    """Every kind with every choice of layers that PEFT's MLP has for LoRA."""
     return [
-        (f"Vanilla MLP {number} MoE-LoRA {name}", "MLP", MoeLoraConfig, {**SMALL, **options, **at})
-        for name, options in ROUTINGS.items()
+        (f"Vanilla MLP {number} {name}", "MLP", method.config, {**options, **at})
+        for name, options in method.kinds.items()
         for number, at in TARGETS.items()
     ]
 
 
-def decoder_cases() -> list[tuple[type, dict[str, Any]]]:
-    """Every routing, with PEFT's default layers of each decoder."""
+def pairs_of_adapters(method: Method) -> list[tuple[str, str, type, Any, Any]]:
+    """Two adapters of the same kind on the same layer, and on different ones."""
     return [
-        (MoeLoraConfig, {**SMALL, **options, "task_type": "CAUSAL_LM", "target_modules": None})
-        for options in ROUTINGS.values()
+        (
+            f"{name} {second}",
+            "no other",
+            method.config,
+            {**options, method.initialised: False, "target_modules": ["lin0"]},
+            {**options, method.initialised: False, "target_modules": [second]},
+        )
+        for name, options in method.kinds.items()
+        for second in ("lin0", "lin1")
+    ]
+
+
+def decoder_cases(method: Method) -> list[tuple[type, dict[str, Any]]]:
+    """Every kind, with PEFT's default layers of each decoder."""
+    return [
+        (method.config, {**options, "task_type": "CAUSAL_LM", "target_modules": None})
+        for options in method.kinds.values()
     ]
 
 
@@ -174,7 +222,7 @@ def do_without_diffusers() -> None:
     """PEFT's shared file imports it for tests of images, which are not run here."""
     if find_spec("diffusers") is None:
         stand_in: Any = ModuleType("diffusers")
-        stand_in.StableDiffusionPipeline = None
+        stand_in.StableDiffusionPipeline = type("StableDiffusionPipeline", (), {})
         sys.modules["diffusers"] = stand_in
 
 
@@ -190,13 +238,14 @@ def give_every_pass_the_task() -> None:
 
 
 def main() -> int:
-    """Print a table, and each test that failed."""
+    """Print how many tests had each outcome, and why each did not pass."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("tests", type=Path, help="folder tests/ of PEFT's source")
     parser.add_argument("--suite", choices=list(SUITES), action="append", help="default: both")
+    parser.add_argument("--method", choices=list(METHODS), default="moe_lora")
     parser.add_argument("-k", default="", metavar="EXPRESSION", help="pytest's, for some tests")
     args = parser.parse_args()
-    tests, cases = args.tests.resolve(), OurCases()
+    tests, cases = args.tests.resolve(), OurCases(METHODS[args.method])
     do_without_diffusers()
     give_every_pass_the_task()
     with tempfile.TemporaryDirectory() as name:
@@ -213,9 +262,8 @@ def main() -> int:
             for outcome in ("passed", "failed", "refused", "skipped")
         )
         print(f"{suite}: {counts}")
-    for reason, count in cases.reasons.most_common():
-        print(f"  {count} {reason}")
-    print(*cases.failures, sep="\n")
+    for (outcome, test, message), count in sorted(cases.reasons.items()):
+        print(f"{count:5} {outcome} {test}: {message}")
     return 0
 
 

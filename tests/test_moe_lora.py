@@ -25,6 +25,7 @@ from peft import (
 from torch import nn
 from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForImageTextToText, LlamaConfig, LlamaForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 from rs_gpt4v_training.moe_lora import (
     MoeLoraConfig,
@@ -301,6 +302,23 @@ def test_quantised_layers_are_adapted() -> None:
     model: Any = get_peft_model(base, config("token"))
     model(**batch("token"), labels=batch("token")["input_ids"]).loss.backward()
     assert all(layer.moe_lora_A["default"].weight.grad.any() for layer in layers(model))
+
+
+@pytest.mark.parametrize("case", ROUTINGS)
+def test_conv1d_is_adapted_as_the_linear_layer_that_it_is(case: str) -> None:
+    """GPT-2's layer, whose weight is that of a linear layer transposed."""
+    linear, conv1d = nn.Linear(32, 24), Conv1D(24, 32)
+    conv1d.load_state_dict({"weight": linear.weight.T, "bias": linear.bias})
+    options = config(case, target_modules=["0"], task_type=None)
+    expected, model = (get_peft_model(nn.Sequential(base), options) for base in (linear, conv1d))
+    adapter = {k: v for k, v in expected.state_dict().items() if "moe_lora" in k}
+    assert not model.load_state_dict(adapter, strict=False).unexpected_keys
+    x = torch.randn(2, 3, 32)
+    with use_task(expected, "vqa"), use_task(model, "vqa"):
+        torch.testing.assert_close(model(x), expected(x))
+        if case == "task":
+            model.merge_adapter()
+            torch.testing.assert_close(model(x), expected(x))
 
 
 def test_layers_that_are_not_linear_are_named() -> None:

@@ -8,6 +8,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from peft.utils import resolve_quantization_backend
 from torch import nn
 from torch.autograd.function import once_differentiable
+from transformers.pytorch_utils import Conv1D
 
 from rs_gpt4v_training.moe_lora.config import MoeLoraConfig
 from rs_gpt4v_training.moe_lora.router import ROUTERS, ForwardPass, Routing, TaskRouter
@@ -76,7 +77,9 @@ class MoeLoraLinear(nn.Module, BaseTunerLayer):
         self.base_layer = base_layer
         base: Any = self.get_base_layer()
         self.quantization_backend = resolve_quantization_backend(base, **kwargs)
-        self.in_features, self.out_features = base.in_features, base.out_features
+        conv1d = isinstance(base, Conv1D)  # GPT-2's linear layer, whose W is [in, out]
+        self.in_features = base.nx if conv1d else base.in_features
+        self.out_features = base.nf if conv1d else base.out_features
         self.routing = routing
         self.moe_lora_A = nn.ModuleDict()
         self.moe_lora_B = nn.ModuleDict()
@@ -150,7 +153,7 @@ class MoeLoraLinear(nn.Module, BaseTunerLayer):
         return (blocks * weights.unsqueeze(-1)).flatten(-2)
 
     def get_delta_weight(self, adapter: str, task: list[str] | None = None) -> torch.Tensor:
-        """S B (g ⊙ A), [out, in], for the one ``task``; default: that of `use_task`.
+        """S B (g ⊙ A), in W's shape, for the one ``task``; default: that of `use_task`.
 
         Raises:
             NotImplementedError: The gates depend on the token, so no one matrix does the same.
@@ -165,7 +168,8 @@ class MoeLoraLinear(nn.Module, BaseTunerLayer):
         a: Any = self.moe_lora_A[adapter]
         b: Any = self.moe_lora_B[adapter]
         gates = router(a.weight[:1], ForwardPass(tasks=task or self.routing.task))  # [1, N]
-        return b.weight @ self._weigh(a.weight.T, gates, adapter).T
+        delta = b.weight @ self._weigh(a.weight.T, gates, adapter).T  # [out, in]
+        return delta.T if isinstance(self.get_base_layer(), Conv1D) else delta
 
     @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:

@@ -11,6 +11,7 @@ from peft.utils import (
     resolve_quantization_backend,
 )
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from rs_gpt4v_training.moe_lora.config import MoeLoraConfig
 from rs_gpt4v_training.moe_lora.layer import MoeLoraLinear
@@ -68,7 +69,8 @@ class MoeLoraModel(BaseTuner):
         kwargs = get_quantization_kwargs(self)
         base = target.get_base_layer() if isinstance(target, BaseTunerLayer) else target
         backend = resolve_quantization_backend(base, **kwargs)
-        if not isinstance(base, nn.Linear) and getattr(backend, "layer_type", None) != "linear":
+        linear = isinstance(base, nn.Linear | Conv1D)
+        if not linear and getattr(backend, "layer_type", None) != "linear":
             raise TypeError(
                 f"MoE-LoRA adapts linear layers, but {current_key} is of type "
                 f"{type(base).__name__}: leave it out of target_modules"
