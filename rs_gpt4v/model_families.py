@@ -17,6 +17,7 @@ paligemma   norm1000      as its checkpoint says; its own <loc0000> tokens have 
 ==========  ============  =======================================================================
 """
 
+import importlib
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -88,6 +89,31 @@ def box_format(model_type: str, processor: Any) -> str:
     # LLaVA-NeXT's processor has a do_pad too, which pads the batch.
     pads = model_type == "llava" and getattr(processor.image_processor, "do_pad", False)
     return "llava_padded" if pads else FAMILIES[model_type].box_format
+
+
+def pad_to_square(processor: Any, model_type: str) -> None:
+    """Let ``processor`` pad images to a square, in its mean colour, before it resizes them.
+
+    So LLaVA-1.5 was trained; `llava-1.5-7b-hf` cuts the longer side instead. It is saved with the
+    processor, and boxes are then those of the square (`box_format`).
+
+    Raises:
+        ValueError: The model is no LLaVA-1.5, or its images are not resized as CLIP's.
+    """
+    images = processor.image_processor
+    name = type(images).__name__.replace("CLIP", "Llava")
+    if model_type != "llava" or name not in {"LlavaImageProcessor", "LlavaImageProcessorPil"}:
+        raise ValueError(
+            f"image_aspect: pad is LLaVA-1.5's, with images resized as CLIP's; this is a "
+            f"{model_type} model with {type(images).__name__}: leave it out"
+        )
+    settings = {
+        key: value
+        for key, value in images.to_dict().items()
+        if key not in {"image_processor_type", "processor_class"}
+    }
+    kind: Any = getattr(importlib.import_module("transformers"), name)
+    processor.image_processor = kind(**settings | {"do_pad": True})
 
 
 def record_box_format(processor: Any, name: str) -> None:

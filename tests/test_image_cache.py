@@ -1,6 +1,7 @@
 """The cache of resized images: the same tensors, made with less work."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,13 @@ def clip_llava(tiny_llava: Path) -> Any:
     return processor
 
 
+def padding() -> LlavaImageProcessorPil:
+    """LLaVA-1.5's, which pads to a square in the mean colour first."""
+    crop = {"height": SIDE, "width": SIDE}
+    return LlavaImageProcessorPil(size={"shortest_edge": SIDE}, crop_size=crop, do_pad=True)
+
+
+@pytest.mark.parametrize("pads", [False, True], ids=["cut", "padded"])
 @pytest.mark.parametrize(
     ("name", "width", "height", "mode"),
     [
@@ -87,13 +95,15 @@ def clip_llava(tiny_llava: Path) -> Any:
     ],
 )
 def test_clip_makes_the_same_tensors_of_a_copy(
-    cache: ImageCache, tmp_path: Path, name: str, width: int, height: int, mode: str
+    tmp_path: Path, name: str, width: int, height: int, mode: str, pads: bool
 ) -> None:
     path = write(tmp_path / name, width, height, mode)
-    processor = Processor(clip())
+    processor = Processor(padding() if pads else clip())
+    cache = replace(image_cache(SIDE, processor), folder=tmp_path / "cache")
     copy = cache.add(path)
     with Image.open(copy) as image:
         assert min(image.size) == SIDE
+        assert image.height == image.width or not pads
     quick = with_tables(processor)
     assert torch.equal(quick.pixels(copy), processor.pixels(path))
     assert torch.equal(quick.pixels(path), processor.pixels(path))
@@ -124,8 +134,8 @@ def test_whose_tensors_are_kept() -> None:
     assert keeps_tensors(Processor(clip()), SIDE)
     assert not keeps_tensors(Processor(clip()), SIDE + 1)
     assert not keeps_tensors(Processor(CLIPImageProcessorPil(size={"height": 9, "width": 9})), 9)
-    padding = LlavaImageProcessorPil(size={"shortest_edge": SIDE}, do_pad=True)
-    assert not keeps_tensors(Processor(padding), SIDE)
+    assert keeps_tensors(Processor(padding()), SIDE)
+    assert not keeps_tensors(Processor(clip(do_pad=True)), SIDE)
 
 
 def test_small_images_are_enlarged_only_where_the_processor_would() -> None:
@@ -136,6 +146,12 @@ def test_small_images_are_enlarged_only_where_the_processor_would() -> None:
     assert at_most.resized(image).size == (20, 31)
     assert at_most.resized(Image.new("RGB", (200, 100))).size == (96, 48)
     assert larger.folder != at_most.folder
+
+
+def test_padded_copies_are_files_of_their_own(tmp_path: Path) -> None:
+    path = write(tmp_path / "wide.png", 100, 60)
+    cut, padded = (image_cache(SIDE, Processor(kind())) for kind in (clip, padding))
+    assert cut.path(path) != padded.path(path)
 
 
 @needs_tifffile

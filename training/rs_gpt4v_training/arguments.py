@@ -283,12 +283,17 @@ class GrpoArguments(RunOptions, GRPOConfig):
 
 @dataclass
 class ModelArguments(ModelConfig):
-    """`trl.ModelConfig`, and the options of MoE-LoRA; see `MoeLoraConfig`.
+    """`trl.ModelConfig`, how images are fitted, and the options of MoE-LoRA; see `MoeLoraConfig`.
+
+    ``image_aspect: pad`` pads images to a square before they are resized, as LLaVA-1.5 does; by
+    default the checkpoint decides, and `llava-1.5-7b-hf` cuts off what the square in the middle
+    leaves out. It is saved with what is trained, so predictions do the same.
 
     With ``use_moe_lora``, ``lora_r`` is the rank of all experts together, and the other ``lora_*``
     options (alpha, dropout, target modules, modules to save) mean what they mean for LoRA.
     """
 
+    image_aspect: Literal["pad"] | None = None
     use_moe_lora: bool = False
     num_experts: int = 4
     rank_per_expert: int | None = None

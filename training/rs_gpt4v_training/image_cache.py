@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from rs_gpt4v.files import replacing
 from rs_gpt4v.images import open_image
+from rs_gpt4v_training.pixels import padding_colour, square
 from rs_gpt4v_training.recipe import RecipeError
 
 
@@ -35,11 +36,13 @@ class ImageCache:
         folder: Where the copies are; several processes may share it.
         side: The shorter side of a copy, in pixels; the other keeps the ratio, rounded down.
         enlarge: Whether an image with a shorter side below ``side`` is enlarged, or keeps its size.
+        padding: The colour with which an image is padded to a square first; None: it is not.
     """
 
     folder: Path
     side: int
     enlarge: bool
+    padding: tuple[int, ...] | None = None
 
     def path(self, image: str) -> Path:
         """Where the copy of the file ``image`` is, or will be.
@@ -49,6 +52,8 @@ class ImageCache:
         """
         file = os.stat(image)  # noqa: PTH116  (called for every image)
         key = f"{image}\n{file.st_size}\n{file.st_mtime_ns}\n{self.side}\n{self.enlarge}"
+        if self.padding is not None:
+            key += f"\n{self.padding}"
         name = hashlib.sha256(key.encode()).hexdigest()
         return self.folder / name[:2] / f"{name}.ppm"
 
@@ -66,6 +71,8 @@ class ImageCache:
     def resized(self, image: Image.Image) -> Image.Image:
         """``image`` in RGB and in the cache's size, as CLIP's PIL processor resizes it."""
         rgb = image.convert("RGB")
+        if self.padding is not None:
+            rgb = square(rgb, self.padding)
         short, long = sorted(rgb.size)
         if short == self.side or (short < self.side and not self.enlarge):
             return rgb
@@ -80,9 +87,10 @@ def image_cache(side: int, processor: Any) -> ImageCache:
     Small images are enlarged only where the processor would do just that.
     """
     enlarge = keeps_tensors(processor, side)
+    padding = padding_colour(processor.image_processor) if enlarge else None
     folder = f"{side}px" if enlarge else f"at_most_{side}px"
     root = Path(datasets.config.HF_DATASETS_CACHE)
-    return ImageCache(root / "rs_gpt4v_images" / folder, side, enlarge)
+    return ImageCache(root / "rs_gpt4v_images" / folder, side, enlarge, padding)
 
 
 def keeps_tensors(processor: Any, side: int) -> bool:
@@ -94,7 +102,8 @@ def keeps_tensors(processor: Any, side: int) -> bool:
     size = dict(processor.image_processor.size)
     given = {name: pixels for name, pixels in size.items() if pixels is not None}
     pads = bool(getattr(processor.image_processor, "do_pad", False))
-    return given == {"shortest_edge": side} and not pads
+    known = not pads or padding_colour(processor.image_processor) is not None
+    return given == {"shortest_edge": side} and known
 
 
 def through_cache(rows: datasets.Dataset, cache: ImageCache) -> datasets.Dataset:

@@ -36,12 +36,29 @@ def _left(image: np.ndarray, *_: Any, **__: Any) -> np.ndarray:
 
 
 def _only_resizes(images: Any) -> bool:
-    """Whether all that ``images`` does before it crops is to resize: to one size, or one side."""
+    """Whether all that ``images`` does before it crops is to pad to a square and to resize."""
     is_clip = type(images).__name__ in {"CLIPImageProcessorPil", "LlavaImageProcessorPil"}
     size = {name for name, pixels in dict(images.size).items() if pixels is not None}
     known_size = size in ({"shortest_edge"}, {"height", "width"})
-    pads = bool(getattr(images, "do_pad", False))
-    return is_clip and known_size and images.do_resize and images.do_convert_rgb and not pads
+    other_pad = bool(getattr(images, "do_pad", False)) and padding_colour(images) is None
+    return is_clip and known_size and images.do_resize and images.do_convert_rgb and not other_pad
+
+
+def padding_colour(images: Any) -> tuple[int, ...] | None:
+    """With what LLaVA's image processor pads to a square; None where it does not."""
+    pads = type(images).__name__ == "LlavaImageProcessorPil" and images.do_pad
+    return tuple(int(255 * mean) for mean in images.image_mean) if pads else None
+
+
+def square(image: Image.Image, colour: tuple[int, ...]) -> Image.Image:
+    """``image``, of RGB, in the middle of a square of ``colour``."""
+    width, height = image.size
+    if width == height:
+        return image
+    side = max(width, height)
+    padded = Image.new("RGB", (side, side), colour)
+    padded.paste(image, ((side - width) // 2, (side - height) // 2))
+    return padded
 
 
 @dataclass
@@ -57,7 +74,12 @@ class _Resizing:
         """``image`` as uint8 of shape (3, height, width)."""
         if not _is_rgb(image):
             options |= {"size": size, "resample": resample}
-            return self.images.resize(self.images.process_image(image, **options), size, resample)
+            pixels = self.images.process_image(image, **options)
+            if (colour := padding_colour(self.images)) is not None:
+                pixels = self.images.pad_to_square(pixels, colour)
+            return self.images.resize(pixels, size, resample)
+        if (colour := padding_colour(self.images)) is not None:
+            image = square(image, colour)
         height, width = size.height, size.width
         if size.shortest_edge:
             shape = np.broadcast_to(np.uint8(0), (3, image.height, image.width))

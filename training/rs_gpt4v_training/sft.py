@@ -25,7 +25,7 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from rs_gpt4v.conversation import Task
 from rs_gpt4v.files import refuse_overwriting
-from rs_gpt4v.model_families import box_format, image_options, record_box_format
+from rs_gpt4v.model_families import box_format, image_options, pad_to_square, record_box_format
 from rs_gpt4v_training.adapters import peft_config, quantization_config, train_in_float32
 from rs_gpt4v_training.arguments import (
     DataArguments,
@@ -234,6 +234,8 @@ def load_processor(
         trust_remote_code=training.trust_remote_code,
         **image_options(family),
     )
+    if model.image_aspect == "pad":
+        pad_to_square(processor, family)
     if training.chat_template_path is not None:
         processor.chat_template = Path(training.chat_template_path).read_text(encoding="utf-8")
     return processor
