@@ -13,10 +13,12 @@ import sys
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from rs_gpt4v.files import InvalidFileError, parse_json
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -117,16 +119,16 @@ class Handler(BaseHTTPRequestHandler):
         """Called by the standard library."""
         self._respond(self.post)
 
-    def json(self, what: str) -> dict[str, Any]:
-        """The object that was sent; ``what`` is what errors call it.
+    def json(self, what: str, schema: type[T]) -> T:
+        """The object of ``schema`` that was sent; ``what`` is what errors call it.
 
         Raises:
-            RefusedError: It is too long, or no object of JSON.
+            RefusedError: It is too long, or not like that.
         """
         if self.headers.get_content_type() != "application/json":
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"{what} is JSON")
         try:
-            return parse_json(self.body(_LARGEST_JSON), dict[str, Any], what)
+            return parse_json(self.body(_LARGEST_JSON), schema, what)
         except InvalidFileError as error:
             raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from error
 

@@ -27,6 +27,7 @@ VERBS = (
     "export",
     "train",
     "predict",
+    "chat",
     "import",
     "score",
     "report",

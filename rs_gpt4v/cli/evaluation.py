@@ -1,4 +1,4 @@
-"""Verbs on models and their predictions: predict, score, report, judge."""
+"""Verbs on models and their predictions: predict, chat, score, report, chair, judge."""
 
 import json
 from pathlib import Path
@@ -104,6 +104,70 @@ def predict(
     elif server:
         endpoint = common.endpoint(model, server, concurrency)
         _ask(endpoint, rows, described, out, longest)
+
+
+@app.command()
+def chat(
+    model: Annotated[str, typer.Argument(help="Checkpoint: a folder or a Hub name.")],
+    adapter: common.Adapter = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest reply in tokens.")] = 512,
+    box_format: common.BoxFormat = "auto",
+    stretch: common.Stretch = None,
+    bands: common.Bands = None,
+    examples: Annotated[bool, typer.Option(help="Offer examples of the sample.")] = True,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 0,
+    host: Annotated[
+        str,
+        typer.Option(help="Address to listen at; 0.0.0.0: let other machines use the page too."),
+    ] = "127.0.0.1",
+    browser: Annotated[bool, typer.Option("--browser", help="Open the page in a browser.")] = False,
+    trust_remote_code: common.TrustRemoteCode = False,
+) -> None:
+    """Try a model on a local page: drop an image, ask, and see its boxes drawn.
+
+    Example: `rs-gpt4v chat embedded --adapter outputs/lora`
+    """
+    from rs_gpt4v.images import Conversion
+    from rs_gpt4v.local_server import HOST
+    from rs_gpt4v_evaluation.chat.server import ChatServer
+    from rs_gpt4v_evaluation.chat.session import ChatSession, sample_examples
+
+    conversion = Conversion(**common.conversion(stretch, bands))
+    predictor = load_predictor(model, adapter, max_new_tokens, trust_remote_code)
+    codec = _codec(predictor, box_format)
+    rows = sample_examples(codec) if examples else []
+    session = ChatSession(predictor, codec, conversion, rows)
+    with ChatServer(session, port, host) as server:
+        if host != HOST:
+            typer.secho(
+                f"--host {host}: who has the address below and reaches this machine can use the "
+                "model and see what is sent, for nothing is encrypted.",
+                err=True,
+                fg=typer.colors.YELLOW,
+            )
+        for line in ("", f"  {server.url}", "", "Ctrl+C stops."):
+            typer.echo(line)
+        if browser:
+            typer.launch(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo("\nStopped.")
+
+
+def _codec(predictor: "Predictor", box_format: str) -> str | None:
+    """The codec that reads the model's boxes; None where its family is not known."""
+    from rs_gpt4v.box_codecs import CODECS
+    from rs_gpt4v.model_families import UnknownFamilyError
+
+    if box_format not in ("auto", *CODECS):
+        raise ValueError(f"--box-format {box_format}: expected auto, {', '.join(CODECS)}")
+    if box_format != "auto":
+        return box_format
+    try:
+        return predictor.box_format
+    except UnknownFamilyError:
+        return None
 
 
 def load_predictor(

@@ -7,6 +7,7 @@ from dataclasses import fields
 from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
 from rs_gpt4v.files import refuse_overwriting
@@ -115,7 +116,7 @@ class _Handler(Handler):
         if path != "decide":
             raise nothing_at(path)
         with _refusals():
-            return as_json(self.server.session.decide(self.json("the decision")))
+            return as_json(self.server.session.decide(self.json("the decision", dict[str, Any])))
 
 
 def _index(text: str) -> int:
