@@ -16,6 +16,8 @@ pytest.importorskip("trl")
 import tiny_families
 
 from rs_gpt4v_training.arguments import parse
+from rs_gpt4v_training.parts import PARTS
+from rs_gpt4v_training.recipe import recipe_path
 from rs_gpt4v_training.sft import make_trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
@@ -90,6 +92,13 @@ def test_the_log_says_what_is_not_trained(
         "not trained, as no gradient gets there: model.vision_tower.encoder.layers.1, "
         "model.vision_tower.post_layernorm"
     ) in said
+
+
+def test_the_papers_recipe_has_either_reading() -> None:
+    argv = [str(recipe_path("llava15_7b_full")), "--output_dir", "x", "--use_cpu"]
+    assert parse(argv)[1].train == ["language", "projector"]
+    assert parse([*argv, "--train", "language", "projector", "vision"])[1].train == [*PARTS]
+    assert parse(argv)[1].tf32 is None  # which the recipe has, and a CPU has not
 
 
 ON_FSDP2 = """

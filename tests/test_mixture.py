@@ -16,6 +16,7 @@ from PIL import Image
 
 pytest.importorskip("trl")
 
+import torch
 from transformers import AutoProcessor
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
@@ -27,6 +28,7 @@ from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.repository import COLUMNS
 from rs_gpt4v_training.row_checks import TooLongError, token_count
 from rs_gpt4v_training.rows import load_rows, stream_rows
+from rs_gpt4v_training.sampling import LengthSampler
 from rs_gpt4v_training.sft import make_trainer, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
@@ -163,6 +165,34 @@ def test_rows_of_like_length_share_a_batch(
         sampler: Any = trainer._get_train_sampler(rows)
         assert sorted(sampler) == list(range(len(rows)))
     assert spreads[True] < 0.5 * spreads[False]
+
+
+@pytest.mark.parametrize("images", [0, 37, 200])
+def test_rows_with_images_and_without_are_in_batches_of_their_own(images: int) -> None:
+    rng = np.random.default_rng(1)
+    has_image = rng.permutation(np.arange(200) < images)
+    lengths = rng.integers(10, 300, 200) + 576 * has_image
+    sampler = LengthSampler(lengths, has_image, batch=8, seed=0)
+    order = np.array([*sampler])
+    assert sorted(order) == list(range(200))
+    batches = order[: 24 * 8].reshape(24, 8)
+    mixed = [batch for batch in batches if len(set(has_image[batch])) > 1]
+    assert len(mixed) <= 1  # what fills no batch of its own
+    spread = np.mean([np.ptp(lengths[batch]) for batch in batches])
+    assert spread < 0.3 * np.mean([np.ptp(lengths[rows]) for rows in np.split(np.arange(192), 24)])
+    longest = lengths[batches].max(1)
+    assert 0.2 < np.mean(np.diff(longest) > 0) < 0.8  # in random order, not from long to short
+
+
+def test_the_order_is_that_of_the_seed_and_the_epoch_alone() -> None:
+    lengths, has_image = np.arange(50), np.ones(50, bool)
+    one, other = (LengthSampler(lengths, has_image, batch=4, seed=3) for _ in range(2))
+    torch.rand(5)  # as a process does that has trained
+    assert [*one] == [*other]
+    one.set_epoch(1)
+    assert [*one] != [*other]
+    other.set_epoch(1)
+    assert [*one] == [*other]
 
 
 # Streams

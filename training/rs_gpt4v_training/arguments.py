@@ -178,6 +178,8 @@ def _check_options(options: Any) -> None:
         "max_length",
     )
     refuse_unknown_parts(options.train)
+    if options.use_cpu:
+        options.tf32 = None  # a matter of GPUs, and refused elsewhere
 
 
 def _accumulate(options: Any, processes: int) -> None:
@@ -200,7 +202,8 @@ class TrainingArguments(RunOptions, SFTConfig):
     cut at 1,024 tokens: one image takes LLaVA-1.5 576.
 
     Args:
-        group_by_length: Put rows of similar length into one batch, so that less of it is padding.
+        group_by_length: Put rows of similar length into one batch, so that less of it is padding,
+            and rows with images and without into batches of their own.
     """
 
     assistant_only_loss: bool = True
@@ -211,7 +214,6 @@ class TrainingArguments(RunOptions, SFTConfig):
         _check_options(self)
         super().__post_init__()
         if self.group_by_length:
-            self.train_sampling_strategy = "group_by_length"
             # TRL would drop the lengths before the sampler asks for them.
             self.remove_unused_columns = False
         refuse_other_world(self.expected_processes, self.world_size)

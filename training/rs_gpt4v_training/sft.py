@@ -44,6 +44,7 @@ from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
 from rs_gpt4v_training.pixels import with_tables
 from rs_gpt4v_training.resume import checkpoint_to_resume
 from rs_gpt4v_training.rows import rows_to_train_on
+from rs_gpt4v_training.sampling import length_sampler
 
 Made = TypeVar("Made", bound="CommonTrainer")
 
@@ -91,9 +92,15 @@ class CommonTrainer(transformers.Trainer):
 
 
 class Trainer(CommonTrainer, SFTTrainer):
-    """`trl.SFTTrainer` with what is common."""
+    """`trl.SFTTrainer` with what is common, and batches of rows of similar length."""
 
     args: TrainingArguments
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if not self.args.group_by_length:
+            return super()._get_train_sampler(train_dataset)
+        batch = self.args.train_batch_size * self.args.world_size
+        return length_sampler(train_dataset or self.train_dataset, batch, self.args.seed)
 
 
 @plain_errors()
