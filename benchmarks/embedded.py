@@ -1,12 +1,14 @@
 """What the embedded model learns from the sample, beside what guessing and blind runs score.
 
     python benchmarks/embedded.py [--tasks objects] [--out outputs/embedded] [--seeds 0 1 2]
+        [-- --load_balance_coef 0.01]
 
 For every seed and adapter, fine-tunes by the recipe of the tasks and answers the sample's test rows
 three times: with their own image, with a grey one, and with another image of the split. A score
 shows sight only where it is above those of the guess and of the blind runs. Writes ``table.md`` in
 OUT and prints it; shares are in percent, of several seeds the mean and, in brackets, the least and
 the greatest. What is in OUT already is not done again, so that an interrupted run continues.
+Options after ``--`` are added to the recipe's.
 """
 
 import argparse
@@ -102,6 +104,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--adapters", nargs="+", default=list(ADAPTERS), choices=ADAPTERS)
     parser.add_argument("--steps", type=int, help="instead of the recipes'")
     parser.add_argument("--rows", type=int, help="of each test split, to try this script")
+    parser.add_argument("options", nargs="*", help="of the training, after --")
     given = parser.parse_args(argv)
     tasks = TASKS[given.tasks]
     given.out.mkdir(parents=True, exist_ok=True)
@@ -122,7 +125,8 @@ def main(argv: list[str] | None = None) -> None:
         recipe = f"{tasks.recipe}_{ADAPTERS[name]}"
         folders = {seed: given.out / f"{name}-{seed}" for seed in given.seeds}
         adapters = {
-            folder: train(recipe, seed, folder, given.steps) for seed, folder in folders.items()
+            folder: train(recipe, seed, folder, given.steps, given.options)
+            for seed, folder in folders.items()
         }
         columns |= answered(asked, name, adapters, tasks.tokens)
     text = table(columns) + "\n\n" + "\n".join(costs(given.out, given.adapters, given.seeds)) + "\n"
@@ -139,7 +143,7 @@ def few(splits: Any, count: int | None) -> Any:
     return splits
 
 
-def train(recipe: str, seed: int, out: Path, steps: int | None) -> Path:
+def train(recipe: str, seed: int, out: Path, steps: int | None, options: Iterable[str]) -> Path:
     """The folder, in ``out``, of the adapter that the recipe trains with ``seed``."""
     folder = out / "adapter"
     if (folder / "adapter_config.json").is_file():
@@ -148,6 +152,7 @@ def train(recipe: str, seed: int, out: Path, steps: int | None) -> Path:
     command = [sys.executable, "-m", "rs_gpt4v.cli", "train", recipe, "--resume"]
     command += ["--output_dir", str(folder), "--seed", str(seed)]
     command += ["--max_steps", str(steps)] if steps else []
+    command += options
     log = out / "train.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as file:
@@ -225,12 +230,18 @@ def shown(each: list[float], label: str) -> str:
 
 
 def costs(out: Path, adapters: list[str], seeds: list[int]) -> Iterable[str]:
-    """What each fine-tuning took."""
+    """What each fine-tuning took, and how routers used the experts in its last steps."""
     for name in adapters:
         states = [out / f"{name}-{seed}" / "adapter" / "trainer_state.json" for seed in seeds]
         logs = [json.loads(state.read_text(encoding="utf-8")) for state in states]
         taken = ", ".join(f"{log['log_history'][-1]['train_runtime']:.0f}" for log in logs)
         yield f"* {name}: {logs[0]['max_steps']} steps in {taken} s (seeds {seeds})."
+        for key in ("router_entropy", "router_max_load"):
+            last = [
+                [entry[key] for entry in log["log_history"] if key in entry][-1:] for log in logs
+            ]
+            if all(last):
+                yield f"* {name}: {key} {', '.join(f'{value:.3f}' for (value,) in last)}."
 
 
 if __name__ == "__main__":
