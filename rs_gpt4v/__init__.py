@@ -4,11 +4,16 @@
 heavy itself: the registration runs when `datasets` is imported, before or after this package.
 """
 
-import wrapt
+import sys
+
+import rs_gpt4v_startup  # noqa: F401 - waits for `datasets`
 
 __version__ = "0.1.0"
 
 NAME = "rs_gpt4v"
 """What ``load_dataset`` calls this package's data."""
 
-wrapt.register_post_import_hook("rs_gpt4v.registration:register", "datasets")
+if "datasets" in sys.modules:
+    from rs_gpt4v.registration import register
+
+    register()

@@ -34,7 +34,9 @@ def installed(wheel: Path) -> Path:
 
 
 def test_nothing_but_our_packages_is_installed(installed: Path) -> None:
-    packages = {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")}
+    entries = {path.name for path in installed.iterdir() if not path.name.endswith(".dist-info")}
+    packages = entries - {"rs_gpt4v.pth", "rs_gpt4v_startup.py"}
+    assert len(entries) == len(packages) + 2
     assert packages == {
         "rs_gpt4v",
         "rs_gpt4v_builders",
@@ -84,6 +86,70 @@ def test_wheel_loads_data(installed: Path, releases: Path, tmp_path: Path) -> No
     said = subprocess.check_output(command, cwd=tmp_path, env=environment, text=True).split()
     assert said[0] == str(installed / "rs_gpt4v/__init__.py")
     assert int(said[1]) > 0
+
+
+def started(code: str, installed: Path, cwd: Path) -> str:
+    """What Python prints that has ``installed`` as one of its site-packages."""
+    site = cwd / "site"
+    site.mkdir(exist_ok=True)
+    # Python imports sitecustomize at its start; addsitedir reads .pth files.
+    (site / "sitecustomize.py").write_text(f"import site; site.addsitedir({str(installed)!r})\n")
+    environment = os.environ | {"PYTHONPATH": str(site)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, cwd=cwd, env=environment, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "import importlib.util; importlib.util.find_spec('datasets')",  # as transformers looks
+        "import rs_gpt4v",
+    ],
+)
+def test_the_name_is_known_without_an_import(
+    before: str, installed: Path, releases: Path, tmp_path: Path
+) -> None:
+    code = (
+        f"{before}\nfrom datasets import load_dataset\nimport sys\n"
+        f"rows = load_dataset('rs_gpt4v', 'cap_ucm', split='test', data_dir={str(releases)!r})\n"
+        "print(rows[0]['id'], any('AfterDatasets' in repr(f) for f in sys.meta_path))"
+    )
+    said = started(code, installed, tmp_path).splitlines()[-1].split()
+    assert said[0].startswith("ucm_captions/test/")
+    assert said[1] == "False"  # it has gone
+
+
+def test_nothing_else_is_imported_at_the_start(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; new = {m for m in sys.modules if m.startswith('rs_gpt4v')}\n"
+        "import json, xml.dom, http.client\nprint(sorted(new))"
+    )
+    assert started(code, installed, tmp_path) == "['rs_gpt4v_startup']"
+
+
+def test_datasets_works_where_the_package_is_half_removed(installed: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for name in ("rs_gpt4v.pth", "rs_gpt4v_startup.py"):
+        (alone / name).write_bytes((installed / name).read_bytes())
+    code = (
+        "import sys; sys.modules['rs_gpt4v'] = None\n"  # an import of it fails
+        "import datasets; print(datasets.load_dataset.__name__)"
+    )
+    assert started(code, alone, tmp_path) == "load_dataset"
+
+
+def test_an_editable_install_has_the_same_start(tmp_path: Path) -> None:
+    code = f"from hatchling.build import build_editable; build_editable({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    (built,) = tmp_path.glob("*.whl")
+    names = sorted(name for name in zipfile.ZipFile(built).namelist() if "/" not in name)
+    assert names == ["_rs_gpt4v.pth", "rs_gpt4v.pth"]
 
 
 def test_wheel_loads_metrics(installed: Path, tmp_path: Path) -> None:

@@ -56,6 +56,19 @@ def test_unknown_config_names_the_nearest() -> None:
         datasets.load_dataset(rs_gpt4v.NAME, "vqa_hrr")
 
 
+@pytest.mark.parametrize("name", ["rs-gpt4v", "RS_GPT4V", "RS-GPT4V", "rsgpt4v", "rs_gpt4v "])
+def test_other_spellings_of_the_name_are_told_at_once(name: str) -> None:
+    with pytest.raises(ValueError, match='expected the name "rs_gpt4v"'):
+        datasets.load_dataset(name, "vqa_hr")
+
+
+def test_a_folder_of_such_a_name_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rs-gpt4v").mkdir()
+    (tmp_path / "rs-gpt4v/train.json").write_text('{"x": 1}\n')
+    monkeypatch.chdir(tmp_path)
+    assert datasets.load_dataset("rs-gpt4v", split="train")["x"][:] == [1]
+
+
 def test_unknown_option_value_names_the_choices() -> None:
     with pytest.raises(ValueError, match=r"protocol='papr': expected one of paper, release"):
         datasets.load_dataset(rs_gpt4v.NAME, "vqa_hr", protocol="papr")
