@@ -14,6 +14,7 @@ from conftest import CPU_TRAINING
 
 pytest.importorskip("trl")
 
+from grpo_processes import train_with_fixed_replies
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -22,6 +23,7 @@ from rs_gpt4v_training.arguments import GrpoArguments, parse_for
 from rs_gpt4v_training.dry_run import dry_run
 from rs_gpt4v_training.grpo import main, make_trainer
 from rs_gpt4v_training.moe_lora import is_moe_lora
+from rs_gpt4v_training.moe_lora.router import ForwardPass, TaskRouter
 from rs_gpt4v_training.parts import part
 from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.sft import main as fine_tune
@@ -111,35 +113,106 @@ def test_a_resumed_run_equals_an_undisturbed_one(
     assert logs[0] == logs[1]
 
 
-def test_two_processes_train_one_model(recipe: Path, tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    out = tmp_path / "out"
-    flags = ["--output_dir", str(out), "--expected_processes", "2", "--global_batch_size", "8"]
-    small = ["--per_device_train_batch_size", "2", "--num_generations", "4"]
+def test_two_processes_learn_what_one_does_from_the_same_replies_and_resume(
+    recipe: Path, tmp_path: Path
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    flags = ["--num_generations", "4", "--global_batch_size", "8", *LORA, "--lora_dropout", "0"]
+    flags += ["--per_device_train_batch_size"]
+    train_with_fixed_replies(str(recipe), one, [*flags, "4"])
     done = subprocess.run(
-        [*launch, "--standalone", "-m", "rs_gpt4v_training.grpo", str(recipe), *flags, *small],
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc_per_node", "2", str(Path(__file__).with_name("grpo_processes.py"))),
+            *(str(recipe), str(two), "--expected_processes", "2", *flags, "4"),
+        ],
         env=os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    log = log_of(out)
-    assert len(log) == 2
-    table = pq.read_table(out / "completions/completions_00001.parquet").to_pydict()
-    questions = [prompt[-1]["content"][-1]["text"] for prompt in table["prompt"]]
-    assert len(questions) == len(table["reference"]) == 8  # of both processes
-    assert questions[0] == questions[3] != questions[4]  # a group may lie on both
-    weights = {"answer": 1, "giou": 1, "format": 0.5, "length": 0.25}
-    rewards = [weight * (value or 0) for name, weight in weights.items() for value in table[name]]
-    assert log[0]["reward"] == pytest.approx(sum(rewards) / 8, abs=1e-6)
+    same = ("loss", "reward", "reward_std", "grad_norm", "completions/mean_length")
+    logs = [[[entry[key] for key in same] for entry in log_of(out / "fixed")] for out in (one, two)]
+    assert len(logs[0]) == 2
+    for own, other in zip(*logs, strict=True):
+        assert own == pytest.approx(other, rel=1e-4, abs=1e-6)
+    assert logs[0][0][-1] > 0  # something is learned
+    weights = [load_file(out / "fixed/adapter_model.safetensors") for out in (one, two)]
+    for name, values in weights[0].items():
+        assert values.allclose(weights[1][name], atol=1e-5), name
+    tables = [
+        pq.read_table(out / "fixed/completions/completions_00001.parquet").to_pydict()
+        for out in (one, two)
+    ]
+    assert tables[0]["reference"] == tables[1]["reference"]  # of both processes
+    assert len(set(tables[1]["reference"][:4])) == 1  # a question's replies
+    name = "adapter_model.safetensors"
+    assert (two / "whole" / name).read_bytes() == (two / "cut" / name).read_bytes()
+    assert log_of(two / "whole")[1]["loss"] == log_of(two / "cut")[1]["loss"]
 
 
-def test_moe_lora_is_trained_and_its_routers_are_logged(recipe: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("routing", ["token", "top_k"])
+def test_moe_lora_is_trained_and_its_routers_are_logged(
+    recipe: Path, tmp_path: Path, routing: str
+) -> None:
     out = tmp_path / "out"
-    main([str(recipe), "--use_moe_lora", "--lora_r", "4", "--output_dir", str(out)])
+    flags = ["--use_moe_lora", "--lora_r", "4", "--routing", routing]
+    main([str(recipe), *flags, "--output_dir", str(out)])
     assert is_moe_lora(str(out))
     assert (out / "router_statistics.jsonl").is_file()
+    losses = [entry["aux_loss"] for entry in log_of(out) if "aux_loss" in entry]
+    assert len(losses) == (2 if routing == "top_k" else 0)
+    assert all(0.01 < loss < 0.1 for loss in losses)  # load_balance_coef times about 1
+
+
+def test_each_reply_is_routed_by_its_rows_task(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In generation, in the passes before and in those that are learned from; in any chunks."""
+    argv = [str(recipe), "--output_dir", str(tmp_path / "out"), "--use_moe_lora", "--lora_r", "4"]
+    accumulated = ["--gradient_accumulation_steps", "2", "--beta", "0.1"]
+    flags = ["--routing", "task", "--num_iterations", "2", *accumulated]
+    trainer = make_trainer(*parse_for(GrpoArguments, [*argv, *flags]))
+    assert trainer.tasks == ["grounding", "vqa"]
+    model: Any = trainer.model
+    (router, *_) = (module for module in model.modules() if isinstance(module, TaskRouter))
+    passes: list[tuple[list[list[int]], list[int]]] = []
+    of_prompt: dict[tuple[int, ...], int] = {}
+    pad = trainer.processing_class.tokenizer.pad_token_id
+
+    def without_padding(ids: list[int]) -> tuple[int, ...]:
+        return tuple(number for number in ids if number != pad)
+
+    def note_rows(_model: Any, _args: Any, inputs: dict[str, Any]) -> None:
+        passes.append((inputs["input_ids"].tolist(), []))
+
+    def note_tasks(_router: Any, inputs: tuple[Any, ForwardPass]) -> None:
+        passes[-1][1].extend(router.numbers(inputs[1].tasks).tolist())
+
+    score = trainer._generate_and_score_completions
+
+    def scored(inputs: list[dict[str, Any]]) -> Any:
+        batch = score(inputs)
+        for ids, row in zip(batch["prompt_ids"].tolist(), inputs, strict=True):
+            of_prompt[without_padding(ids)] = trainer.tasks.index(row["task"])
+        return batch
+
+    monkeypatch.setattr(trainer, "_generate_and_score_completions", scored)
+    model.get_base_model().register_forward_pre_hook(note_rows, with_kwargs=True)
+    router.register_forward_pre_hook(note_tasks)
+    trainer.train()
+    whole = [(rows, tasks) for rows, tasks in passes if len(rows[0]) > 1]  # not a next token's
+    assert {0, 1} == set(of_prompt.values())
+    assert len(whole) > 8
+    for rows, tasks in whole:
+        known = [
+            next(task for prompt, task in of_prompt.items() if ids[: len(prompt)] == prompt)
+            for ids in map(without_padding, rows)
+        ]
+        assert tasks in ([], known)  # of the reference, whose adapter is off, no router is asked
+    logged = json.loads((tmp_path / "out/router_statistics.jsonl").read_text().splitlines()[-1])
+    assert {task for layer in logged["layers"].values() for task in layer} == {"grounding", "vqa"}
 
 
 def test_the_named_parts_are_trained(recipe: Path, tiny_llava: Path, tmp_path: Path) -> None:
@@ -171,7 +244,6 @@ def test_it_goes_on_with_a_fine_tuned_adapter(recipe: Path, tmp_path: Path) -> N
         (["--rewards", "iou"], "rewards: 'iou' is no JSON"),
         (["--reward_weights", "1"], "reward_weights: give each reward's weight in rewards"),
         (["--streaming"], "streaming: rewards are checked"),
-        (["--use_moe_lora", "--routing", "task"], "routing: task needs to be told"),
         (["--adapter", "x"], "adapter: x holds no adapter_config.json: fine-tune"),
         (["--datasets", "cap_ucm"], "its task, caption, has no reward"),
         (

@@ -22,7 +22,14 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.predict import Predictor
-from rs_gpt4v_training.arguments import DataArguments, GrpoArguments, parse, parse_for
+from rs_gpt4v_training.arguments import (
+    DataArguments,
+    DpoArguments,
+    GrpoArguments,
+    KtoArguments,
+    parse,
+    parse_for,
+)
 from rs_gpt4v_training.chat_template import LLAVA15
 from rs_gpt4v_training.moe_lora import is_moe_lora, use_task
 from rs_gpt4v_training.parts import PARTS, part
@@ -337,6 +344,11 @@ def _length(row: dict[str, Any], processor: Any) -> int:
 def test_shipped_recipes_are_valid() -> None:
     for path in sorted(recipe_path("demo_lora").parent.glob("*.yaml")):
         argv = [str(path), "--output_dir", "out", "--use_cpu"]
+        if path.stem == "demo_dpo":
+            data, training, _ = parse_for(KtoArguments, argv)
+            data, training, _ = parse_for(DpoArguments, argv)
+            assert training.preferences
+            continue
         if path.stem == "demo_grpo":
             data, training, _ = parse_for(GrpoArguments, argv)
             assert training.rewards

@@ -24,8 +24,11 @@ def train(
         typer.Option(help="Configuration of accelerate: YAML file, or name of an included one."),
     ] = None,
     method: Annotated[
-        Literal["sft", "grpo"],
-        typer.Option(help="Learn the true answers (sft), or from metrics' scores (grpo)."),
+        Literal["sft", "grpo", "dpo", "kto"],
+        typer.Option(
+            help="Learn the true answers (sft), from metrics' scores (grpo), or from preferences "
+            "between replies (dpo, kto)."
+        ),
     ] = "sft",
     dry_run: Annotated[
         bool,
@@ -43,6 +46,9 @@ def train(
     Example: `rs-gpt4v train demo_lora --output_dir outputs/lora`
 
     Rewards: `rs-gpt4v train demo_grpo --method grpo --output_dir outputs/grpo`
+
+    Preferences: `rs-gpt4v train demo_dpo --method dpo --preferences outputs/preferences
+    --output_dir outputs/dpo`
     """
     from rs_gpt4v_training.recipe import accelerate_path, recipe_path
 

@@ -4,9 +4,9 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NoReturn, TypeVar, cast
+from typing import Any, ClassVar, Literal, NoReturn, TypeAlias, TypeVar, cast
 
-from trl import GRPOConfig, ModelConfig, SFTConfig, TrlParser
+from trl import DPOConfig, GRPOConfig, KTOConfig, ModelConfig, SFTConfig, TrlParser
 
 from rs_gpt4v.embedded_model import checkpoint
 from rs_gpt4v_training.batch import accumulation_steps, refuse_other_world
@@ -14,7 +14,7 @@ from rs_gpt4v_training.parts import refuse_unknown_parts
 from rs_gpt4v_training.recipe import RecipeError, check_recipe
 from rs_gpt4v_training.rewards import check_rewards
 
-Options = TypeVar("Options", bound="TrainingArguments | GrpoArguments")
+Options = TypeVar("Options", bound="Arguments")
 
 
 def _refuse_below_one(options: Any, *names: str) -> None:
@@ -221,18 +221,32 @@ class TrainingArguments(RunOptions, SFTConfig):
 
 
 @dataclass
-class GrpoArguments(RunOptions, GRPOConfig):
-    """`trl.GRPOConfig` with `RunOptions` and the rewards.
+class FurtherOptions(RunOptions):
+    """What methods have that train a model further.
 
     Args:
-        rewards: Weights of `rs_gpt4v_training.rewards.REWARDS`; default 1 for each that is a
-            metric's score. As a flag, JSON.
+        adapter: Folder of a trained adapter to go on with, instead of a new one: of a fine-tuning.
+        max_length: Most tokens of a row with its answer.
+        chat_template_path: A .jinja file in place of the checkpoint's chat template.
+    """
+
+    adapter: str | None = None
+    max_length: int | None = 2048
+    chat_template_path: str | None = None
+
+    group_by_length: ClassVar[bool] = False  # replies belong together, by question
+
+
+@dataclass
+class GrpoArguments(FurtherOptions, GRPOConfig):
+    """`trl.GRPOConfig` with `FurtherOptions` and the rewards.
+
+    Args:
+        rewards: Weights of `rs_gpt4v_training.rewards.REWARDS`; default 1 for one of each task. As
+            a flag, JSON.
         counts: How counts are compared: "source", as the authors of a row's source do, "bucket" or
             "exact".
         areas: The same of areas.
-        adapter: Folder of a trained adapter to go on with, instead of a new one: of a fine-tuning.
-        max_length: Most tokens of a row with its true answer.
-        chat_template_path: A .jinja file in place of the checkpoint's chat template.
         log_completions: Print samples of replies with their rewards, and keep all in
             ``output_dir/completions``.
         num_completions_to_print: So many at each logging step.
@@ -241,15 +255,10 @@ class GrpoArguments(RunOptions, GRPOConfig):
     rewards: dict[str, float] | str | None = None
     counts: Literal["source", "bucket", "exact"] = "source"
     areas: Literal["source", "bucket", "exact"] = "source"
-    adapter: str | None = None
-    max_length: int | None = 2048
-    chat_template_path: str | None = None
     log_completions: bool = True
     num_completions_to_print: int | None = 2
     # The router's top_k has the name; generation_kwargs takes that of sampling.
     top_k: int = field(default=0, init=False)
-
-    group_by_length: ClassVar[bool] = False  # each row is a group of its replies
 
     def __post_init__(self) -> None:
         _check_options(self)
@@ -281,6 +290,38 @@ class GrpoArguments(RunOptions, GRPOConfig):
     def weights(self) -> dict[str, float]:
         """The weight of each reward."""
         return check_rewards(self.rewards)
+
+
+@dataclass
+class PreferenceOptions(FurtherOptions):
+    """What DPO and KTO have.
+
+    Args:
+        preferences: Folder of `rs-gpt4v preferences`, or a repository of that form.
+    """
+
+    preferences: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_options(self)
+        _expand(self, "adapter", "preferences")
+        super().__post_init__()  # pyright: ignore[reportAttributeAccessIssue] - of TRL's options
+        refuse_other_world(self.expected_processes, cast("Any", self).world_size)
+        _accumulate(self, cast("Any", self).world_size)
+
+
+@dataclass
+class DpoArguments(PreferenceOptions, DPOConfig):
+    """`trl.DPOConfig` with `PreferenceOptions`."""
+
+
+@dataclass
+class KtoArguments(PreferenceOptions, KTOConfig):
+    """`trl.KTOConfig` with `PreferenceOptions`."""
+
+
+Arguments: TypeAlias = TrainingArguments | GrpoArguments | DpoArguments | KtoArguments
+"""The options of a method."""
 
 
 @dataclass

@@ -16,6 +16,7 @@ from huggingface_hub import ModelCard, ModelCardData
 from rs_gpt4v import embedded_model
 from rs_gpt4v.conversation import fingerprint, whole_columns
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments
+from rs_gpt4v_training.moe_lora import is_moe_lora
 
 _TEMPLATE = Path(__file__).with_name("card.md.jinja")
 _VERSIONS = ("rs-gpt4v", "torch", "transformers", "trl", "peft", "datasets")
@@ -35,6 +36,7 @@ _NOT_A_RECIPE = {
     "logging_dir",
     "model_init_kwargs",
     "output_dir",
+    "preferences",
     "remove_unused_columns",
     "report_to",
     "resume",
@@ -58,25 +60,26 @@ def write_card(
     """
     folder = Path(str(training.output_dir))
     base = _base(model)
+    is_adapter = model.has_adapter or bool(getattr(training, "adapter", None))
     on_hub = base != embedded_model.NAME and not Path(base).exists()
     card = ModelCard.from_template(
         ModelCardData(
             base_model=base if on_hub else None,
-            library_name="peft" if model.has_adapter else "transformers",
+            library_name="peft" if is_adapter else "transformers",
             pipeline_tag="image-text-to-text",
-            tags=["remote-sensing", "rs-gpt4v", _slug(model), trainer._tag_names[-1]],
+            tags=["remote-sensing", "rs-gpt4v", _slug(model, training), trainer._tag_names[-1]],
         ),
         template_path=str(_TEMPLATE),
         name=folder.name,
         folder=folder,
         method=_method(model, training),
         base=f"[{base}](https://huggingface.co/{base})" if on_hub else f"`{base}`",
-        base_argument=f', base="{base}"' if model.has_adapter and not on_hub else "",
-        model_argument=base if model.has_adapter else folder,
-        adapter_argument=f" --adapter {folder}" if model.has_adapter else "",
-        is_adapter=model.has_adapter,
-        is_moe_lora=model.use_moe_lora,
-        data_text=_data_text(data, rows),
+        base_argument=f', base="{base}"' if is_adapter and not on_hub else "",
+        model_argument=base if is_adapter else folder,
+        adapter_argument=f" --adapter {folder}" if is_adapter else "",
+        is_adapter=is_adapter,
+        is_moe_lora=_slug(model, training) == "moe-lora",
+        data_text=_data_text(data, training, rows),
         row_counts=[*_row_counts(rows)],
         versions=", ".join(f"{name} {version(name)}" for name in _VERSIONS),
         recipe=_recipe(base, data, training, model),
@@ -117,9 +120,11 @@ def _plain(value: Any) -> Any:
     return value.value if isinstance(value, Enum) else json.loads(json.dumps(value, default=str))
 
 
-def _slug(model: ModelArguments) -> str:
+def _slug(model: ModelArguments, training: Any) -> str:
     if model.use_moe_lora:
         return "moe-lora"
+    if folder := getattr(training, "adapter", None):
+        return "moe-lora" if is_moe_lora(folder) else "lora"
     return "lora" if model.use_peft else "full"
 
 
@@ -129,14 +134,18 @@ def _method(model: ModelArguments, training: Any) -> str:
         rank = f"rank {model.rank_per_expert} each" if model.rank_per_expert else ""
         options = [f"{model.num_experts} experts", rank or f"rank {model.lora_r} in all"]
         return f"A MoE-LoRA adapter ({', '.join(options)}, routing by {model.routing})"
+    if folder := getattr(training, "adapter", None):
+        return f"{'A MoE-LoRA' if is_moe_lora(folder) else 'An'} adapter, trained further,"
     if model.use_peft:
         return f"A LoRA adapter (rank {model.lora_r})"
     parts = " and ".join(training.train)
     return f"A fine-tuning of the {parts}" if parts else "A full fine-tuning"
 
 
-def _data_text(data: DataArguments, rows: Any) -> str:
+def _data_text(data: DataArguments, training: Any, rows: Any) -> str:
     """Which rows: the configs, and what decides their wording and number."""
+    if getattr(training, "preferences", None):
+        return f"{len(rows):,} preferences, as `rs-gpt4v preferences` wrote them."
     names = ", ".join(f"`{name}`" for name in data.datasets)
     where = "of the embedded synthetic sample" if data.sample else f"{data.protocol} protocol"
     if data.repository is not None:

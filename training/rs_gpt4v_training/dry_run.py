@@ -16,23 +16,34 @@ import numpy as np
 import torch
 import yaml
 from jinja2 import TemplateError
+from peft import PeftModel
 
 from rs_gpt4v_training.activations import step_bytes
 from rs_gpt4v_training.adapters import is_quantised, quantization_config
 from rs_gpt4v_training.arguments import (
+    Arguments,
     DataArguments,
+    DpoArguments,
     GrpoArguments,
+    KtoArguments,
     ModelArguments,
     TrainingArguments,
     parse_for,
 )
 from rs_gpt4v_training.batch import accumulation_steps
 from rs_gpt4v_training.chat_template import use_trainable_template
-from rs_gpt4v_training.gradients import Arguments, freeze_without_gradient, on_meta
+from rs_gpt4v_training.gradients import freeze_without_gradient, on_meta
 from rs_gpt4v_training.grpo import refuse_unusable
 from rs_gpt4v_training.launch import Method
 from rs_gpt4v_training.moe_lora import TaskCollator
 from rs_gpt4v_training.parts import refuse_untrained_projector
+from rs_gpt4v_training.policy import tasks_of_routers
+from rs_gpt4v_training.preference import refuse_unusable as refuse_unpreferred
+from rs_gpt4v_training.preference_rows import (
+    dialogues,
+    refuse_unlearnable_replies,
+    stored_rows,
+)
 from rs_gpt4v_training.recipe import RecipeError, processes
 from rs_gpt4v_training.resume import checkpoint_to_resume
 from rs_gpt4v_training.rewards import Rules, refuse_unrewarded
@@ -149,7 +160,12 @@ class Plan:
     problems: tuple[str, ...]
 
 
-_OPTIONS: dict[Method, type[Any]] = {"sft": TrainingArguments, "grpo": GrpoArguments}
+_OPTIONS: dict[Method, type[Any]] = {
+    "sft": TrainingArguments,
+    "grpo": GrpoArguments,
+    "dpo": DpoArguments,
+    "kto": KtoArguments,
+}
 
 
 def dry_run(
@@ -183,25 +199,27 @@ def plan(data: DataArguments, training: Arguments, model: ModelArguments, machin
     given = training.chat_template_path is not None
     with _collected(problems):
         use_trainable_template(processor, config.model_type, given=given)
-    rows = load_rows(data, "train", training.seed)
+    rows = _dialogues(data, training, model, "train")
     evaluated = training.eval_strategy != "no"
-    for part in (rows, *([load_rows(data, "validation", training.seed)] if evaluated else [])):
+    validation = [_dialogues(data, training, model, "validation")] if evaluated else []
+    for part in (rows, *validation):
         with _collected(problems):
             refuse_unlearnable(part, processor)
         with _collected(problems):
             refuse_cut_rows(part, processor, training.max_length)
-    problems += _unrewarded(data, training, model, rows)
+    problems += _unsuitable(data, training, model, rows, processor)
     accumulated = 1
     with _collected(problems):
         accumulated = _accumulated(training, machine)
     batch = training.per_device_train_batch_size * machine.processes * accumulated
     lengths, longest, index = _lengths(rows, processor)
     replies, reply = _replies(training)
+    of_a_row = 2 if isinstance(training, DpoArguments) else 1
     tasks = sorted(set(rows["task"]))
     collate = collator(processor, config.model_type, training)
-    if model.use_moe_lora:
-        collate = TaskCollator(collate, tasks)
     built = on_meta(config, training, model, tasks)
+    if known := tasks_of_routers(built, {"train": rows}):
+        collate = TaskCollator(collate, known)
     freeze_without_gradient(built, config, training, model, tasks, collate)
     if training.projector_learning_rate is not None:
         with _collected(problems):
@@ -210,13 +228,14 @@ def plan(data: DataArguments, training: Arguments, model: ModelArguments, machin
     static = _static(built, training, model, machine)
     activations, unknown = math.nan, []
     with _collected(unknown):
-        activations = _activations(built, collate, rows[index], training, reply)
+        at_once = training.per_device_train_batch_size * of_a_row
+        activations = _activations(built, collate, [rows[index]] * at_once, training, reply)
     problems += [] if problems else unknown  # a row that cannot be trained on has been named
     memory = Memory(*static, activations)
     problems += _too_much(memory, training, model, machine)
     return Plan(
-        rows=len(rows),
-        steps=_steps(training, len(rows) * replies, batch),
+        rows=len(rows) // of_a_row,
+        steps=_steps(training, len(rows) // of_a_row * replies, batch),
         batch=batch,
         shared=f"{training.per_device_train_batch_size} a device x {machine.processes} processes "
         f"x {accumulated} accumulated",
@@ -241,10 +260,26 @@ def _collected(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _unrewarded(
-    data: DataArguments, training: Arguments, model: ModelArguments, rows: datasets.Dataset
+def _dialogues(
+    data: DataArguments, training: Arguments, model: ModelArguments, split: str
+) -> datasets.Dataset:
+    """The rows of a split; of preferences, a row for each reply."""
+    if not isinstance(training, DpoArguments | KtoArguments):
+        return load_rows(data, split, training.seed)
+    refuse_unpreferred(data, training, model)  # without them there are no rows
+    config = "pairs" if isinstance(training, DpoArguments) else "labels"
+    rows = stored_rows(data, training, config, split)
+    return datasets.concatenate_datasets(dialogues(rows, f"{config}/{split}", config))
+
+
+def _unsuitable(
+    data: DataArguments,
+    training: Arguments,
+    model: ModelArguments,
+    rows: datasets.Dataset,
+    processor: Any,
 ) -> list[str]:
-    """What training by rewards would refuse."""
+    """What training by rewards or preferences would refuse."""
     problems: list[str] = []
     if isinstance(training, GrpoArguments):
         with _collected(problems):
@@ -252,6 +287,9 @@ def _unrewarded(
         with _collected(problems):
             rules = Rules(data.box_format, training.counts, training.areas)
             refuse_unrewarded(rows, training.weights, rules)
+    if isinstance(training, DpoArguments | KtoArguments):
+        with _collected(problems):
+            refuse_unlearnable_replies(processor)
     return problems
 
 
@@ -295,15 +333,19 @@ def _parameters(model: torch.nn.Module) -> tuple[int, int]:
 
 
 def _activations(
-    built: torch.nn.Module, collate: Any, row: dict[str, Any], training: Arguments, more: int
+    built: torch.nn.Module,
+    collate: Any,
+    rows: list[dict[str, Any]],
+    training: Arguments,
+    more: int,
 ) -> float:
-    """Gigabytes of a batch of ``row``s, each with ``more`` tokens.
+    """Gigabytes of a batch of ``rows``, each with ``more`` tokens.
 
     Raises:
         RecipeError: The model's code asks for values, or its processor refuses the row.
     """
     try:
-        batch = dict(collate([row] * training.per_device_train_batch_size))
+        batch = dict(collate(rows))
         shape = batch["input_ids"].shape
         for name, values in batch.items():
             if values.shape == shape and more:
@@ -322,6 +364,8 @@ def _static(
     """Gigabytes of weights, gradients and optimizer; Adam holds two values for each weight."""
     trained = [p for p in built.parameters() if p.requires_grad]
     weights = sum(map(_size, built.parameters())) - _saved_by_bits(built, model)
+    if isinstance(training, DpoArguments | KtoArguments) and not isinstance(built, PeftModel):
+        weights *= 2  # the model that it started from stays beside it
     gradients = sum(map(_size, trained))
     state = sum(p.numel() for p in trained) if "8bit" in str(training.optim) else gradients
     shared = machine.processes if machine.shares_states else 1

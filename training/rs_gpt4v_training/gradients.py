@@ -14,12 +14,10 @@ from transformers import AutoModelForImageTextToText
 
 from rs_gpt4v_training.activations import weightless_step
 from rs_gpt4v_training.adapters import peft_config
-from rs_gpt4v_training.arguments import GrpoArguments, ModelArguments, TrainingArguments
+from rs_gpt4v_training.arguments import Arguments, ModelArguments
 from rs_gpt4v_training.parts import freeze_all_but, part
 
 logger = logging.getLogger(__name__)
-
-Arguments = TrainingArguments | GrpoArguments
 
 
 def on_meta(
@@ -43,8 +41,10 @@ def on_meta(
 
 def _adapter(training: Arguments, model: ModelArguments, tasks: list[str]) -> Any:
     """The configuration of the adapter, new or to go on with."""
-    if isinstance(training, GrpoArguments) and training.adapter is not None:
-        return PeftConfig.from_pretrained(training.adapter)
+    if (folder := getattr(training, "adapter", None)) is not None:
+        saved = PeftConfig.from_pretrained(folder)
+        saved.inference_mode = False  # as it is saved, nothing would be trained
+        return saved
     return peft_config(model, tasks)
 
 

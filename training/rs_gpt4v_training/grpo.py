@@ -8,18 +8,20 @@ holds fields of `rs_gpt4v_training.arguments`; flags override it.
 """
 
 import sys
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import datasets
-from peft import PeftModel
+import torch
+from torch import nn
 from trl import GRPOTrainer
-from trl.trainer.utils import RepeatSampler, create_model_from_path
+from trl.trainer.utils import RepeatSampler
 
 from rs_gpt4v.conversation import whole_columns
 from rs_gpt4v_training.adapters import peft_config, quantization_config
 from rs_gpt4v_training.arguments import DataArguments, GrpoArguments, ModelArguments, parse_for
-from rs_gpt4v_training.moe_lora import RouterStatistics
+from rs_gpt4v_training.moe_lora import RouterStatistics, use_task
+from rs_gpt4v_training.policy import policy, refuse_unusable_adapter, tasks_of_routers
 from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.rewards import RewardFunction, Rules, refuse_unrewarded
 from rs_gpt4v_training.sft import (
@@ -30,7 +32,6 @@ from rs_gpt4v_training.sft import (
     run,
     run_training,
     set_trained,
-    with_dtype,
 )
 
 
@@ -47,14 +48,52 @@ class EpochSampler(RepeatSampler):
 
 
 class Trainer(CommonTrainer, GRPOTrainer):
-    """`trl.GRPOTrainer` with what is common."""
+    """`trl.GRPOTrainer` with what is common, and the task of each row for MoE-LoRA's routers.
+
+    Attributes:
+        tasks: Those that routers know; none without them.
+        tasks_of_batch: The place in ``tasks`` of each row that a pass is about, shape [rows].
+    """
 
     args: GrpoArguments
+    tasks: Sequence[str] = ()
+    tasks_of_batch: torch.Tensor | None = None
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Any:
+        if not self.tasks:
+            return super()._generate_and_score_completions(inputs)
+        names = [row["task"] for row in inputs]
+        self.tasks_of_batch = torch.tensor([self.tasks.index(name) for name in names])
+        with use_task(cast("nn.Module", self.model), names):
+            batch = super()._generate_and_score_completions(inputs)
+        return batch | {"tasks": self.tasks_of_batch}  # TRL shuffles and splits it with the rest
+
+    def _compute_loss(self, model: nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
+        self.tasks_of_batch = inputs.get("tasks")
+        return super()._compute_loss(model, inputs)
+
+    def _get_per_token_logps_and_entropies(self, model: nn.Module, *args: Any, **more: Any) -> Any:
+        if self.tasks_of_batch is not None:
+            model = cast("nn.Module", _routed(model, self.tasks_of_batch))
+        return super()._get_per_token_logps_and_entropies(model, *args, **more)
 
     def _get_train_sampler(self, dataset: Any = None) -> EpochSampler:
         sampler: Any = super()._get_train_sampler(dataset)
         sampler.__class__ = EpochSampler
         return sampler
+
+
+def _routed(model: nn.Module, tasks: torch.Tensor) -> Callable[..., Any]:
+    """``model`` for batches that follow one another, whose rows are of ``tasks``."""
+    start = 0
+
+    def run(*, input_ids: torch.Tensor, **inputs: Any) -> Any:
+        nonlocal start
+        own = tasks[start : start + len(input_ids)]
+        start += len(input_ids)
+        return model(input_ids=input_ids, tasks=own, **inputs)
+
+    return run
 
 
 @plain_errors()
@@ -76,13 +115,9 @@ def make_trainer(data: DataArguments, training: GrpoArguments, model: ModelArgum
     for part in ready.rows.values():
         refuse_unrewarded(part, training.weights, rules)
     rows = {split: as_prompts(part) for split, part in ready.rows.items()}
-    if training.adapter is None:
-        policy: Any = str(model.model_name_or_path)
-        training = with_dtype(training, model)
-    else:
-        policy = _adapted(training, model)
+    start, training = policy(training, model)
     trainer = Trainer(
-        model=policy,
+        model=start,
         reward_funcs=[
             RewardFunction(name, rules, shows_references=not i)
             for i, name in enumerate(training.weights)
@@ -96,8 +131,9 @@ def make_trainer(data: DataArguments, training: GrpoArguments, model: ModelArgum
     )
     trainer.conversations = ready.rows["train"]
     set_trained(trainer, model, ready)
-    if model.use_moe_lora:
-        trainer.add_callback(RouterStatistics(router_statistics(training)))
+    trainer.tasks = tasks_of_routers(cast("nn.Module", trainer.model), ready.rows)
+    if trainer.tasks:
+        trainer.add_callback(RouterStatistics(router_statistics(training), trainer.tasks))
     return trainer
 
 
@@ -109,29 +145,7 @@ def refuse_unusable(data: DataArguments, training: GrpoArguments, model: ModelAr
     """
     if data.streaming:
         raise RecipeError("streaming: rewards are checked for all rows before training; leave out")
-    if model.use_moe_lora and model.routing == "task":
-        raise RecipeError(
-            "routing: task needs to be told each row's task in every pass, and those that make "
-            "replies are not: take routing: token"
-        )
-    if training.adapter and not (Path(training.adapter) / "adapter_config.json").is_file():
-        raise RecipeError(
-            f"adapter: {training.adapter} holds no adapter_config.json: fine-tune one first, "
-            "or leave it out for a new one"
-        )
-    given = {
-        "use_peft": model.use_peft,
-        "use_moe_lora": model.use_moe_lora,
-        "train": training.train,
-        "load_in_4bit": model.load_in_4bit,
-        "load_in_8bit": model.load_in_8bit,
-    }
-    if training.adapter and any(given.values()):
-        others = ", ".join(name for name, value in given.items() if value)
-        raise RecipeError(
-            f"adapter and {others} exclude each other: what is trained is the adapter alone, as it "
-            "was saved"
-        )
+    refuse_unusable_adapter(training, model)
 
 
 def as_prompts(rows: datasets.Dataset) -> datasets.Dataset:
@@ -144,14 +158,6 @@ def as_prompts(rows: datasets.Dataset) -> datasets.Dataset:
     questions: Any = [row[-1]["content"] for row in prompts]
     rows = rows.remove_columns("messages")
     return rows.add_column("prompt", prompts).add_column("question", questions)
-
-
-def _adapted(training: GrpoArguments, model: ModelArguments) -> Any:
-    """The model with the adapter that training goes on with."""
-    options: Any = with_dtype(training, model).model_init_kwargs
-    training.model_init_kwargs = None  # TRL would warn that it does not load the model
-    base = create_model_from_path(str(model.model_name_or_path), **options)
-    return PeftModel.from_pretrained(base, str(training.adapter), is_trainable=True)
 
 
 def main(argv: list[str] | None = None) -> int:

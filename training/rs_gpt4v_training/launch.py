@@ -7,7 +7,7 @@ from typing import Literal
 
 from rs_gpt4v_training.recipe import processes
 
-Method = Literal["sft", "grpo"]
+Method = Literal["sft", "grpo", "dpo", "kto"]
 
 
 def launch(arguments: list[str], machine: Path | None = None, method: Method = "sft") -> int:
@@ -16,7 +16,7 @@ def launch(arguments: list[str], machine: Path | None = None, method: Method = "
     Args:
         arguments: Recipe and flags.
         machine: A configuration file of accelerate.
-        method: "sft" or "grpo".
+        method: The module.
     """
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

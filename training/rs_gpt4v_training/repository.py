@@ -36,6 +36,17 @@ def load(repository: str, config: str, *, streaming: bool) -> dict[str, Any]:
         ValueError: The columns are others, or the folder is in no form that `datasets` loads.
         RecipeError: The rows are WebDataset shards and shall not stream.
     """
+    read = _streamed if streaming else loaded
+    splits = as_stored(repository, config, streaming=streaming)
+    return {str(split): read(rows, f"{config}/{split}") for split, rows in splits.items()}
+
+
+def as_stored(repository: str, config: str, *, streaming: bool = False) -> dict[Any, Any]:
+    """The splits of a config of ``repository``, unchecked.
+
+    Raises:
+        ValueError: The folder is in no form that `datasets` loads.
+    """
     folder = Path(repository).expanduser()
     if any((folder / name).is_file() for name in ("dataset_dict.json", "state.json")):
         raise ValueError(
@@ -44,11 +55,11 @@ def load(repository: str, config: str, *, streaming: bool) -> dict[str, Any]:
         )
     path = str(folder) if folder.is_dir() else repository
     splits: Any = datasets.load_dataset(path, config, streaming=streaming)
-    read = _streamed if streaming else _loaded
-    return {str(split): read(rows, f"{config}/{split}") for split, rows in splits.items()}
+    return splits
 
 
-def _loaded(rows: datasets.Dataset, name: str) -> datasets.Dataset:
+def loaded(rows: datasets.Dataset, name: str) -> datasets.Dataset:
+    """``rows`` of split ``name`` as conversations, checked; as `load`."""
     if "json" in rows.column_names:
         raise RecipeError("WebDataset shards are read as a stream: give streaming: true")
     _refuse_other_form(rows.features, name)

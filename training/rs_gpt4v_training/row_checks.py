@@ -60,8 +60,8 @@ def refuse_unlearnable(rows: Dataset, processor: Any) -> None:
     ids, messages = (table[name].combine_chunks() for name in ("id", "messages"))
     content, row = messages.flatten().field("content"), pc.list_parent_indices(messages)
     bare = np.flatnonzero(pc.equal(pc.list_value_length(table["images"]), 0).to_numpy())
-    if len(bare) and (fault := _text_fault(processor)):
-        _refuse(ids, bare, fault)
+    if len(bare) and (fault := text_fault(processor)):
+        _refuse(ids, bare, f"it has no image, and {fault}")
     for kind in ("image", "video", "audio"):
         if token := getattr(processor, f"{kind}_token", None):
             holds = row.filter(pc.match_substring(content, token)).unique()
@@ -72,12 +72,12 @@ def refuse_unlearnable(rows: Dataset, processor: Any) -> None:
             _refuse(ids, np.flatnonzero(counts == count), fault)
 
 
-def _text_fault(processor: Any) -> str:
-    """Why the model takes no row without an image; "" where it does."""
+def text_fault(processor: Any) -> str:
+    """Why the model takes no text without an image; "" where it does."""
     try:
         processor(images=None, text="?")
     except ValueError as error:
-        return f"it has no image, and the model's processor wants one ({error})"
+        return f"the model's processor wants one ({error})"
     return ""
 
 

@@ -12,7 +12,7 @@ from rs_gpt4v import NAME
 from rs_gpt4v_builders import CONFIGS, members
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_training import repository
-from rs_gpt4v_training.arguments import DataArguments, GrpoArguments, TrainingArguments
+from rs_gpt4v_training.arguments import Arguments, DataArguments
 from rs_gpt4v_training.image_cache import image_cache, through_cache
 from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.row_checks import refuse_cut_rows, refuse_unlearnable, token_lengths
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 def rows_to_train_on(
     data: DataArguments,
-    training: TrainingArguments | GrpoArguments,
+    training: Arguments,
     processor: Any,
     max_length: int | None,
 ) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def load_rows(data: DataArguments, split: str, seed: int) -> datasets.Dataset:
         RecipeError: A weight is for no config that is trained on, or not above 0.
     """
     parts = {
-        name: _at_most(data.max_rows, rows, seed) for name, rows in _of_split(data, split).items()
+        name: at_most(data.max_rows, rows, seed) for name, rows in _of_split(data, split).items()
     }
     if split == "train" and data.weights:
         parts = {
@@ -205,7 +205,8 @@ def _load_config(data: DataArguments, name: str) -> Any:
         return {}
 
 
-def _at_most(count: int | None, rows: datasets.Dataset, seed: int) -> datasets.Dataset:
+def at_most(count: int | None, rows: datasets.Dataset, seed: int) -> datasets.Dataset:
+    """``rows``, or ``count`` of them by ``seed``."""
     if count is None or len(rows) <= count:
         return rows
     return rows.shuffle(seed=seed).select(range(count))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import rmtree
 from typing import Any, NamedTuple, TypeVar, cast, get_args
 
 import torch
@@ -28,8 +29,8 @@ from rs_gpt4v.files import refuse_overwriting
 from rs_gpt4v.model_families import box_format, image_options, pad_to_square, record_box_format
 from rs_gpt4v_training.adapters import peft_config, quantization_config, train_in_float32
 from rs_gpt4v_training.arguments import (
+    Arguments,
     DataArguments,
-    GrpoArguments,
     ModelArguments,
     Options,
     TrainingArguments,
@@ -89,6 +90,13 @@ class CommonTrainer(transformers.Trainer):
             return
         saved = type(loaded).from_pretrained(resume_from_checkpoint, dtype=loaded.dtype)
         loaded.load_state_dict(saved.state_dict())
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save what was trained, but not the copy of an adapter that TRL compares it with."""
+        super().save_model(output_dir, _internal_call)
+        adapters = getattr(self.model, "peft_config", {})
+        if not _internal_call and self.args.should_save and "ref" in adapters:
+            rmtree(Path(output_dir or self.args.output_dir) / "ref", ignore_errors=True)
 
 
 class Trainer(CommonTrainer, SFTTrainer):
@@ -186,11 +194,12 @@ class Ready(NamedTuple):
 
 def prepare(
     data: DataArguments,
-    training: TrainingArguments | GrpoArguments,
+    training: Arguments,
     model: ModelArguments,
     adapter: str | None = None,
+    load: Callable[..., dict[str, Any]] = rows_to_train_on,
 ) -> Ready:
-    """The processor, that of ``adapter`` if there is one, and the rows, both checked."""
+    """The processor, that of ``adapter`` if there is one, and the rows that ``load`` gives."""
     config = load_config(training, model)
     family = config.model_type
     processor = load_processor(family, training, model, adapter)
@@ -198,7 +207,7 @@ def prepare(
     training.chat_template_path = None  # TRL would read it again, without our marks
     data = with_box_format(data, family, processor)
     record_box_format(processor, data.box_format)
-    rows = rows_to_train_on(data, training, processor, training.max_length)
+    rows = load(data, training, processor, training.max_length)
     return Ready(config, processor, rows, data.box_format, _tasks(rows, data, model))
 
 
@@ -219,7 +228,7 @@ def set_trained(trainer: CommonTrainer, model: ModelArguments, ready: Ready) -> 
     freeze_without_gradient(trained, ready.config, trainer.args, model, ready.tasks, collate)
 
 
-def load_config(training: TrainingArguments | GrpoArguments, model: ModelArguments) -> Any:
+def load_config(training: Arguments, model: ModelArguments) -> Any:
     """The configuration of the checkpoint."""
     return AutoConfig.from_pretrained(
         str(model.model_name_or_path),
@@ -230,7 +239,7 @@ def load_config(training: TrainingArguments | GrpoArguments, model: ModelArgumen
 
 def load_processor(
     family: str,
-    training: TrainingArguments | GrpoArguments,
+    training: Arguments,
     model: ModelArguments,
     adapter: str | None = None,
 ) -> Any:
@@ -298,7 +307,7 @@ def _collator(processor: Any, family: str, training: TrainingArguments) -> Any:
     return PrefixSuffixCollator(with_tables(processor))
 
 
-def collator(processor: Any, family: str, training: TrainingArguments | GrpoArguments) -> Any:
+def collator(processor: Any, family: str, training: Arguments) -> Any:
     """What makes the batches, tasks aside."""
     trl = DataCollatorForVisionLanguageModeling(
         processor,
