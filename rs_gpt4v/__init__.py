@@ -6,7 +6,8 @@ heavy itself: the registration runs when `datasets` is imported, before or after
 
 import sys
 
-import rs_gpt4v_startup  # noqa: F401 - waits for `datasets`
+# Waits for `datasets`.
+import rs_gpt4v_startup  # noqa: F401  # pyright: ignore[reportUnusedImport]
 
 __version__ = "0.1.0"
 

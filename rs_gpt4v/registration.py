@@ -19,7 +19,8 @@ def register() -> None:
     import datasets.inspect
     import datasets.load
 
-    for module in (datasets.load, datasets.inspect):
+    modules: tuple[Any, ...] = (datasets.load, datasets.inspect)
+    for module in modules:
         factory = module.dataset_module_factory
         if not hasattr(factory, _MARK):
             module.dataset_module_factory = _with_our_name(factory)
