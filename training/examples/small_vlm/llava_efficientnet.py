@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import pad, relu6
+from torch.nn.functional import avg_pool2d, pad, relu6
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -33,7 +33,10 @@ _STAGES = (
 
 
 class EfficientNetLiteConfig(PreTrainedConfig):
-    """The tower's shape: ``image_size`` is a side in pixels, ``patch_size`` the whole stride."""
+    """The tower's shape: ``image_size`` is a side in pixels, ``patch_size`` the whole stride.
+
+    The network's own stride is 32; a multiple of it averages neighbouring tokens.
+    """
 
     model_type = "efficientnet_lite0"
 
@@ -82,7 +85,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class EfficientNetLiteModel(PreTrainedModel):
-    """The network without its classifier: one token of 320 channels for 32 x 32 pixels."""
+    """The network without its classifier: one token of 320 channels for each patch."""
 
     config_class = EfficientNetLiteConfig
     main_input_name = "pixel_values"
@@ -106,6 +109,7 @@ class EfficientNetLiteModel(PreTrainedModel):
         x = relu6(self.bn0(self.conv_stem(pixel_values)))
         for block in self.blocks:
             x = block(x)
+        x = avg_pool2d(x, self.config.patch_size // 32)
         tokens = x.flatten(2).transpose(1, 2)
         return BaseModelOutputWithPooling(
             last_hidden_state=tokens, pooler_output=tokens.mean(1), hidden_states=(tokens,)
