@@ -19,6 +19,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
+from trl.trainer import utils as trl_utils
 
 from rs_gpt4v import NAME
 from rs_gpt4v_evaluation.predict import Predictor
@@ -312,6 +313,27 @@ def test_configs_without_the_split_are_left_out(
     assert "vqa_floodnet: no split 'validation'" in caplog.text
     with pytest.raises(ValueError, match="none of vqa_floodnet has a split 'validation'"):
         load_rows(replace(data, datasets=["vqa_floodnet"]), "validation", seed=0)
+
+
+def test_the_loss_looks_at_answers_alone(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = make_trainer(*parse([str(recipe), "--max_steps", "1"]))
+    batch = next(iter(trainer.get_train_dataloader()))
+    answers = int((batch["labels"] != -100).sum())
+    inner, scored = trl_utils._ChunkedLogProbFunction, list[int]()
+
+    class Spy:
+        @staticmethod
+        def apply(hidden: torch.Tensor, *others: Any) -> Any:
+            scored.append(len(hidden))
+            return inner.apply(hidden, *others)
+
+    monkeypatch.setattr(trl_utils, "_ChunkedLogProbFunction", Spy)
+    alone = trainer.compute_loss(trainer.model, dict(batch))
+    monkeypatch.setattr(trl_utils, "_use_triton", lambda _device: False)
+    of_all = trainer.compute_loss(trainer.model, dict(batch))
+    assert scored == [answers, batch["labels"][:, 1:].numel()]
+    assert answers < 0.2 * scored[1]
+    torch.testing.assert_close(alone, of_all)
 
 
 def test_no_config_is_refused() -> None:

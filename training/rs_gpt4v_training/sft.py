@@ -22,6 +22,8 @@ import transformers
 from jinja2 import TemplateError
 from transformers import AutoConfig, AutoProcessor
 from trl import SFTTrainer
+from trl.kernels.chunked_logprob import _use_triton  # pyright: ignore[reportPrivateUsage]
+from trl.trainer import utils as trl_utils
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from rs_gpt4v.conversation import Task
@@ -146,6 +148,7 @@ def make_trainer(
 ) -> Trainer:
     """The trainer with its model, rows and collator, ready to train."""
     max_length = training.max_length
+    trl_utils._use_triton = _scores_answers_alone  # pyright: ignore[reportPrivateUsage]
     ready = prepare(data, training, model)
     # None is cut, and a truncating collator leaves its limit in the saved tokenizer.
     training.max_length = None
@@ -167,6 +170,16 @@ def make_trainer(
     if model.use_moe_lora:
         _show_tasks_to_routers(trainer, ready.tasks)
     return trainer
+
+
+def _scores_answers_alone(device: torch.device) -> bool:
+    """Whether the loss looks at answers alone: on a GPU, as TRL has it, and on a CPU.
+
+    Without Triton, TRL 1.16 multiplies every position by the whole vocabulary and then drops those
+    of images and questions: a third of a small model's step. It does so because some accelerators
+    compile anew for each number of positions, which a CPU does not.
+    """
+    return device.type == "cpu" or _use_triton(device)
 
 
 class Ready(NamedTuple):
