@@ -3,24 +3,25 @@
     python benchmarks/activations.py
 
 Nothing has values here, so it needs no GPU and little memory. The first table is what one layer of
-LLaVA-1.5-7B's language model keeps for the backward pass without checkpointing; the second is the
-step of `gpu_check.py`, whose peaks on an H100 are those of docs/training.md.
+LLaVA-1.5-7B's language model keeps for the backward pass without checkpointing; the second is a
+step of 16 rows, whose peaks on an H100 are those of docs/training.md. (`gpu_check.py` measures the
+recipes' own steps, with dropout and a trained projector, and prints what is counted for them.)
 """
 
 from typing import Any
 
-import gpu_check
 import torch
+from gpu_parts import counted_gib, llava, llava_config, make_batch
 from moe_lora import RANK
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 from trl import SFTConfig
 
-from rs_gpt4v_training.activations import Weightless, kept_bytes, step_bytes
+from rs_gpt4v_training.activations import Weightless, kept_bytes
 from rs_gpt4v_training.adapters import LANGUAGE_MODEL_LINEARS
 from rs_gpt4v_training.moe_lora import MoeLoraConfig
 
-GIB, TOKENS, WIDTH = 2**30, 640, 4_096
+TOKENS, WIDTH = 640, 4_096
 MEASURED = {"LoRA": 24.3, "MoE-LoRA, token": 24.4, "MoE-LoRA, top-2": 24.4}
 OTHERS = {"MoE-LoRA, token": "token", "MoE-LoRA, top-2": "top_k"}
 
@@ -64,15 +65,11 @@ def _kept(config: Any, dtype: torch.dtype, layers: int) -> int:
 
 
 def step(config: Any) -> float:
-    """GiB of `gpu_check.py`'s step: parameters, gradients, Adam, and activations."""
-    gpu_check.DEVICE = "meta"
+    """GiB of the step that was measured: parameters, gradients, Adam, and activations."""
     with torch.device("meta"):
-        model: Any = get_peft_model(gpu_check.llava(tiny=False), config)
-    gpu_check.DEVICE = "cpu"
-    batch = gpu_check.make_batch(model.config, 16, 64)
-    sizes = [(p.numel() * p.element_size(), p.requires_grad) for p in model.parameters()]
-    static = sum(size + 3 * size * trained for size, trained in sizes)
-    return (static + step_bytes(model, batch, options(checkpointing=True))) / GIB
+        model: Any = get_peft_model(llava(llava_config(toy=False), "meta"), config)
+    batch = make_batch(model.config, 16, 64)
+    return counted_gib(model, batch, options(checkpointing=True))
 
 
 def main() -> None:

@@ -1,225 +1,222 @@
-"""What only a GPU can tell: steps and memory of LLaVA-1.5-7B's adapters, and prediction.
+"""What only a GPU can tell, in one command of at most eight minutes, as tables in a Markdown file.
 
-    python benchmarks/gpu_check.py [--tiny]
+    python benchmarks/gpu_check.py [OUT.md] [--toy]
 
-Weights are random: speed and memory do not depend on them. The first table is a training step as
-the recipes ``llava15_7b_lora`` and ``llava15_7b_moe_lora`` take it (bfloat16, gradient
-checkpointing, rank 128, micro-batches of 16 rows of 576 image tokens and 64 of text, AdamW on the
-adapter); the second one linear layer of width 4,096; the third answers questions on images, the
-image read once against plain batches of 8. ``--tiny`` runs it all at a size for any machine.
+For one card of 80 GB. It needs no network and no weights: the model has the shape of LLaVA-1.5-7B
+and random values, on which speed and memory do not depend. Measured are (`gpu_parts.py`):
+
+* a training step of the recipes ``llava15_7b_lora`` and ``llava15_7b_moe_lora`` (routing ``token``
+  and ``top_k``) and of LoRA over weights of four bits, by our trainer: tokens/s, the share of the
+  card's peak (MFU), and the peak of memory beside what the dry run counts;
+* prediction with each image read once, against plain batches of 8;
+* attention: eager, PyTorch's (sdpa), flash_attn's; with and without padding;
+* one adapted layer, and the collator, whose time is compared with that of a step.
+
+Each part is a process of its own: it frees the card when it ends, may fail alone, and is cut after
+its share of the time. The tables are written anew after each line, and what the parts print goes to
+OUT.log. Without a GPU, or with --toy, all is tiny.
+
+On a machine without network these wheels must be there, beside torch for CUDA and what it brings:
+accelerate, annotated-types, anyio, certifi, datasets, defusedxml, dill, h11, httpcore2, httpx2,
+huggingface_hub, multiprocess, pandas, peft, pillow, psutil, pyarrow, pydantic, pydantic-core,
+pyyaml, regex, requests, rich, safetensors, tokenizers, tqdm, transformers, trl, truststore,
+typing-inspection, wrapt, xxhash; if wanted, bitsandbytes (QLoRA) and flash-attn. This
+package itself is read from the checkout.
 """
 
 import argparse
+import json
 import os
-import statistics
+import signal
+import subprocess
 import sys
-import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
-import datasets
-import torch
-import transformers
-from moe_lora import RANK, TOKENS, forms
-from peft import LoraConfig, get_peft_model
-from predict import ABOUT, QUESTIONS, questions
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+ROOT = Path(__file__).parents[1]
+FOLDERS = (".", "builders", "generation", "training", "evaluation", "tests", "benchmarks")
+SECONDS = 465  # of the whole; the rest of the eight minutes is for starting and ending
 
-from rs_gpt4v_evaluation.predict import Predictor, describe, predict
-from rs_gpt4v_evaluation.predict.predictions import read_predictions
-from rs_gpt4v_training.adapters import LANGUAGE_MODEL_LINEARS
-from rs_gpt4v_training.moe_lora import MoeLoraConfig
-
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from tiny_llava import build_tiny_llava
-
-transformers.logging.disable_progress_bar()
-datasets.disable_progress_bars()
-
-os.environ.setdefault("TQDM_DISABLE", "1")
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-PAPER_STEPS, PAPER_BATCH = 14_666, 64
+Values = dict[str, Any]
+Tables = dict[str, dict[str, Values]]
 
 
-def main() -> None:
-    """Print the three tables."""
+class Part(NamedTuple):
+    """What one process measures.
+
+    Attributes:
+        table: The heading of its table.
+        row: Its row, where it could not be measured.
+        seconds: The longest that it may take, its start included.
+    """
+
+    table: str
+    row: str
+    seconds: float
+
+
+TRAINING = "Training"
+PARTS = {
+    "card": Part("Card", "card", 45),
+    "lora": Part(TRAINING, "LoRA", 80),
+    "moe_lora_token": Part(TRAINING, "MoE-LoRA, token", 80),
+    "moe_lora_top_k": Part(TRAINING, "MoE-LoRA, top_k", 80),
+    "qlora": Part(TRAINING, "QLoRA", 80),
+    "prediction": Part("Prediction", "prediction", 90),
+    "attention": Part("Attention", "attention", 45),
+    "layer": Part("One layer", "layer", 45),
+    "collator": Part("Collator", "collator", 60),
+}
+"""In this order, so that what matters most is measured if the time runs out."""
+
+STEP, OF_LORA, ONE_CORE = "s a micro-batch", "relative to LoRA", "s a micro-batch, one core"
+COLUMNS = {
+    "memory, GiB": ".1f",
+    "torch": "",
+    "transformers": "",
+    "peft": "",
+    "bf16 product, TFLOP/s": ",.0f",
+    "data sheet, TFLOP/s": ",.0f",
+    "tokens": ",d",
+    STEP: ".3f",
+    OF_LORA: ".2f",
+    "tokens/s": ",.0f",
+    "TFLOP/s": ",.0f",
+    "MFU": ".1%",
+    "peak, GiB": ".1f",
+    "reserved, GiB": ".1f",
+    "counted, GiB": ".1f",
+    "counted / peak": ".3f",
+    "hours of the paper's run on 4": ".1f",
+    "ms an answer, plain batches of 8": ".1f",
+    "image read once": ".1f",
+    "times as fast": ".1f",
+    "replies the same": ".0%",
+    "ms, rows of one length": ".1f",
+    "ms, padded rows": ".1f",
+    ONE_CORE: ".3f",
+    "of TRL's": ".2f",
+    "of a LoRA step": ".0%",
+    "note": "",
+}
+"""All columns in their order, and how their values are written."""
+
+
+def main() -> int:
+    """Measure all parts; 1 if one failed or was cut."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
-    parser.add_argument("--tiny", action="store_true", help="a small model, for any machine")
+    parser.add_argument("out", nargs="?", type=Path, default=Path("gpu_check.md"))
+    parser.add_argument("--toy", action="store_true", help="tiny, for any machine")
     given = parser.parse_args()
-    where = torch.cuda.get_device_name() if DEVICE == "cuda" else "the CPU"
-    print(f"On {where}, torch {torch.__version__}\n")
-    train_steps(tiny=given.tiny)
-    layer_steps(256 if given.tiny else 4_096)
-    answers(tiny=given.tiny)
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu_parts.py")]
+    options = ["--toy"] if given.toy else []
+    whole = measure_all(given.out, lambda name: [*command, name, *options], PARTS, SECONDS)
+    print(given.out.read_text(encoding="utf-8"))
+    return 0 if whole else 1
 
 
-def seconds(action: Callable[[], Any]) -> float:
-    """Wall seconds of ``action``, the device's work included."""
-    _wait()
-    start = time.perf_counter()
-    action()
-    _wait()
-    return time.perf_counter() - start
+def measure_all(out: Path, command: Any, parts: dict[str, Part], seconds: float) -> bool:
+    """Write the tables of ``parts`` to ``out``; return whether all of them came to their end.
+
+    Args:
+        out: A Markdown file; what the parts print goes beside it.
+        command: ``command(name)`` is the command line of a part.
+        parts: By name.
+        seconds: The longest that all may take together.
+    """
+    end = time.monotonic() + seconds
+    tables: Tables = {}
+    whole = True
+    with out.with_suffix(".log").open("w", encoding="utf-8") as log:
+        for name, part in parts.items():
+            left = min(part.seconds, end - time.monotonic())
+            for line in run(command(name), left, log):
+                whole = whole and "failed" not in line
+                row = tables.setdefault(part.table, {}).setdefault(line.get("row", part.row), {})
+                row |= line.get("values", {"note": line.get("failed")})
+                out.write_text(to_markdown(tables), encoding="utf-8")
+    return whole
 
 
-def _wait() -> None:
-    if DEVICE == "cuda":
-        torch.cuda.synchronize()
+def run(command: list[str], seconds: float, log: IO[str]) -> Iterator[dict[str, Any]]:
+    """The lines of a part as it prints them; the last one has ``failed`` if it did not end well.
 
-
-def train_steps(*, tiny: bool) -> None:
-    """A step of each adapter on a LLaVA of the 7B's shape."""
-    rows, text = (2, 16) if tiny else (16, 64)
-    print(
-        f"| training, {rows} rows a micro-batch | s a micro-batch | ratio | peak GiB | "
-        "hours of the paper's run on 4 such GPUs |\n| --- | ---: | ---: | ---: | ---: |"
+    It is killed after ``seconds``, with all processes that it has started.
+    """
+    if seconds <= 0:
+        yield {"failed": "not begun: the time was over"}
+        return
+    log.write(f"\n$ {' '.join(command)}\n")
+    log.flush()
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=log, text=True, env=_env(), start_new_session=True
     )
-    common = {"r": RANK, "lora_alpha": 2 * RANK, "target_modules": LANGUAGE_MODEL_LINEARS}
-    configs = {
-        "LoRA": LoraConfig(**common),
-        "MoE-LoRA, token": MoeLoraConfig(**common, num_experts=4, routing="token"),
-        "MoE-LoRA, top-2": MoeLoraConfig(**common, num_experts=4, routing="top_k"),
-    }
-    first = 0.0
-    for name, config in configs.items():
-        each, peak = _train_step(config, rows, text, tiny=tiny)
-        first = first or each
-        hours = each * PAPER_STEPS * PAPER_BATCH / rows / 4 / 3_600
-        print(f"| {name} | {each:.3f} | {each / first:.3f} | {peak:.1f} | {hours:.1f} |")
-    print()
-
-
-def _train_step(config: Any, rows: int, text: int, *, tiny: bool) -> tuple[float, float]:
-    """Median seconds of a step, and the peak of memory in GiB."""
-    if DEVICE == "cuda":
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    model: Any = get_peft_model(llava(tiny=tiny), config)
-    model.enable_input_require_grads()
-    model.gradient_checkpointing_enable({"use_reentrant": False})
-    model.train()
-    trained = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=1e-4)
-    batch = make_batch(model.config, rows, text)
-
-    def step() -> None:
-        with torch.autocast(DEVICE, torch.bfloat16):
-            loss = model(**batch).loss
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-
-    taken = [seconds(step) for _ in range(3 if tiny else 6)][1:]
-    peak = torch.cuda.max_memory_allocated() / 2**30 if DEVICE == "cuda" else 0.0
-    return statistics.median(taken), peak
-
-
-def llava(*, tiny: bool) -> LlavaForConditionalGeneration:
-    """LLaVA-1.5-7B's shape, or a small one, with random weights in bfloat16."""
-    if tiny:
-        shape = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
-        vision = CLIPVisionConfig(**shape, num_hidden_layers=2, image_size=56, patch_size=14)
-        words = LlamaConfig(**shape, num_hidden_layers=2, vocab_size=1_000)
-    else:
-        vision = CLIPVisionConfig(
-            hidden_size=1_024,
-            intermediate_size=4_096,
-            num_hidden_layers=24,
-            num_attention_heads=16,
-            image_size=336,
-            patch_size=14,
-            projection_dim=768,
-        )
-        words = LlamaConfig(vocab_size=32_064)  # the defaults are those of the 7B
-    config = LlavaConfig(
-        vision_config=vision,
-        text_config=words,
-        image_token_index=999 if tiny else 32_000,
-        image_seq_length=(vision.image_size // 14) ** 2,
-    )
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.bfloat16)
+    output: Any = process.stdout
+    cut = threading.Timer(seconds, _kill, [process])
+    cut.start()
+    reason = ""
     try:
-        with torch.device(DEVICE):
-            return LlavaForConditionalGeneration(config)
+        for text in output:
+            if text.startswith("{") and text.endswith("}\n"):  # all else is some library's
+                line = json.loads(text)
+                reason = line.pop("reason", reason)
+                yield from [line] if line else []
+        status = process.wait()
+        if not cut.is_alive():
+            yield {"failed": f"cut after {seconds:.0f} s"}
+        elif status:
+            yield {"failed": reason or f"ended with status {status}: see the log"}
     finally:
-        torch.set_default_dtype(before)
+        cut.cancel()
+        _kill(process)
+        process.wait()
+        output.close()
 
 
-def make_batch(config: Any, rows: int, text: int) -> dict[str, torch.Tensor]:
-    """Rows of an image and words, of which the words are learned."""
-    side = config.vision_config.image_size
-    image = torch.full((rows, config.image_seq_length), config.image_token_index)
-    words = torch.randint(5, 900, (rows, text))
-    ids = torch.cat([image, words], 1)
-    labels = ids.masked_fill(ids == config.image_token_index, -100)
-    batch = {
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "labels": labels,
-        "pixel_values": torch.randn(rows, 3, side, side, dtype=torch.bfloat16),
+def _kill(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _env() -> dict[str, str]:
+    """No network, one GPU, and this checkout's packages."""
+    paths = [str(ROOT / folder) for folder in FOLDERS]
+    gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+    return os.environ | {
+        "CUDA_VISIBLE_DEVICES": gpu,
+        "HF_HUB_OFFLINE": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "PYTHONPATH": os.pathsep.join(filter(None, [*paths, os.environ.get("PYTHONPATH")])),
+        "TOKENIZERS_PARALLELISM": "false",
+        "TQDM_DISABLE": "1",
     }
-    return {name: values.to(DEVICE) for name, values in batch.items()}
 
 
-def layer_steps(width: int) -> None:
-    """Forward and backward of one adapted layer, the forms in turn."""
-    models = {name: model.to(DEVICE) for name, model in forms(width, torch.bfloat16).items()}
-    x = torch.randn(16, TOKENS, width, dtype=torch.bfloat16, device=DEVICE, requires_grad=True)
-    taken: dict[str, list[float]] = {name: [] for name in models}
-    names = [name for name in models if name != "top-2, losses"]  # the loss is of the whole model
-    for _ in range(21):
-        for name in names:
-            more = {"tasks": torch.zeros(16, dtype=torch.long)} if name == "task" else {}
-            taken[name].append(seconds(lambda: models[name](x, **more).sum().backward()))  # noqa: B023
-    print(f"| one layer, width {width} | " + " | ".join(n for n in names) + " |")
-    print("| --- |" + " ---: |" * len(names))
-    ratios = [
-        statistics.median(t / u for t, u in zip(taken[n][1:], taken["LoRA"][1:], strict=True))
-        for n in names
-    ]
-    print("| time / LoRA's | " + " | ".join(f"{ratio:.3f}" for ratio in ratios) + " |\n")
+def to_markdown(tables: Tables) -> str:
+    """The tables as Markdown, with what compares their rows."""
+    lora = tables.get(TRAINING, {}).get("LoRA", {}).get(STEP)
+    for rows in tables.values() if lora else ():
+        for row in rows.values():
+            if STEP in row:
+                row[OF_LORA] = row[STEP] / lora
+            if ONE_CORE in row:
+                row["of a LoRA step"] = row[ONE_CORE] / lora
+    return "\n".join(line for title, rows in tables.items() for line in _table(title, rows))
 
 
-def answers(*, tiny: bool) -> None:
-    """Rows answered a second with the image read once, against plain batches of 8."""
-    size = {"image_size": 84, "hidden_size": 64, "layers": 2}
-    if not tiny:
-        size = {"image_size": 336, "hidden_size": 2_048, "layers": 16}
-    print("| prediction | plain batches of 8, ms an answer | image read once | ratio | replies |")
-    print("| --- | ---: | ---: | ---: | --- |")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        build_tiny_llava(folder / "model", QUESTIONS, **size)
-        predictor = Predictor(str(folder / "model"), max_new_tokens=4)
-        predictor.why_not_shared = lambda *_: None  # pyright: ignore[reportAttributeAccessIssue]
-        for images, on_each in ((4, 8), (2, 100)):
-            rows = questions(folder, images, on_each)
-            plain, shared = (_answer(predictor, rows, folder, share) for share in (False, True))
-            same = sum(a == b for a, b in zip(plain[1], shared[1], strict=True)) / len(rows)
-            label = f"{on_each} questions an image"
-            print(
-                f"| {label} | {plain[0]:.1f} | {shared[0]:.1f} | {plain[0] / shared[0]:.1f} | "
-                f"{same:.0%} the same |"
-            )
-
-
-def _answer(predictor: Predictor, rows: Any, folder: Path, share: bool) -> tuple[float, list[str]]:
-    out = folder / "replies.jsonl"
-    times = []
-    for _ in range(3):
-        out.unlink(missing_ok=True)
-        size = 32 if share else 8
-        about = describe(rows, **ABOUT)
-        times.append(
-            seconds(lambda: predict(predictor, rows, about, out, size, share_images=share))  # noqa: B023
-        )
-    replies = [line["prediction"] for line in read_predictions(out)]
-    return 1_000 * min(times) / len(rows), replies
+def _table(title: str, rows: dict[str, Values]) -> Iterator[str]:
+    columns = [name for name in COLUMNS if any(name in row for row in rows.values())]
+    yield f"| {' | '.join([title, *columns])} |"
+    yield "| --- |" + " ---: |" * len(columns)
+    for name, row in rows.items():
+        values = [format(row[c], COLUMNS[c]) if c in row else "" for c in columns]
+        yield f"| {' | '.join([name, *values])} |".replace("\n", " ")
+    yield ""
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

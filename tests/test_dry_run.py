@@ -112,9 +112,13 @@ def test_parameters_and_memory_of_seven_billion(llava_7b: Path, releases: Path) 
     assert found.trained == 319_815_680 + 20_979_712
     assert found.memory.weights == pytest.approx(14.4, abs=0.1)
     assert found.memory.optimizer == pytest.approx(2 * found.memory.gradients)
-    four_bit = planned(arguments(llava_7b, releases, load_in_4bit=True, **lora))
+    four_bit = planned(arguments(llava_7b, releases, load_in_4bit=True, bf16=False, **lora))
     # 6.5 of 7.1 billion take 4.5 bits each; the adapter and the projector's copy stay as they are.
     assert found.memory.weights - four_bit.memory.weights == pytest.approx(8.67, abs=0.05)
+    assert four_bit.memory.gradients == found.memory.gradients
+    # Where the run is in bfloat16, TRL trains in it over quantised weights.
+    half = planned(arguments(llava_7b, releases, load_in_4bit=True, bf16=True, **lora))
+    assert half.memory.gradients == pytest.approx(four_bit.memory.gradients / 2, rel=0.07)
     full = planned(arguments(llava_7b, releases))
     assert full.trained == full.parameters == 7_063_427_072
     shared = planned(arguments(llava_7b, releases), Machine.read(accelerate_path("zero3")))

@@ -225,7 +225,7 @@ def plan(data: DataArguments, training: Arguments, model: ModelArguments, machin
         with _collected(problems):
             refuse_untrained_projector(built)
     counts = _parameters(built)
-    static = _static(built, training, model, machine)
+    static = static_memory(built, training, model, machine)
     activations, unknown = math.nan, []
     with _collected(unknown):
         at_once = training.per_device_train_batch_size * of_a_row
@@ -358,7 +358,7 @@ def _activations(
         ) from error
 
 
-def _static(
+def static_memory(
     built: torch.nn.Module, training: Arguments, model: ModelArguments, machine: Machine
 ) -> tuple[float, float, float]:
     """Gigabytes of weights, gradients and optimizer; Adam holds two values for each weight."""

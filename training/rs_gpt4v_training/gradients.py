@@ -33,9 +33,18 @@ def on_meta(
             config, trust_remote_code=training.trust_remote_code, dtype=_dtype(config, model)
         )
         if adapter := _adapter(training, model, tasks):
-            return get_peft_model(built, adapter)
+            return _trained_as_by_trl(get_peft_model(built, adapter), training, model)
     if training.train:
         freeze_all_but(training.train, built)
+    return built
+
+
+def _trained_as_by_trl(built: Any, training: Arguments, model: ModelArguments) -> Any:
+    """Over quantised weights, what is trained is bfloat16 where the run is."""
+    if (model.load_in_4bit or model.load_in_8bit) and training.bf16:
+        for parameter in built.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.to(torch.bfloat16)
     return built
 
 
