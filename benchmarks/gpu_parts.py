@@ -40,13 +40,13 @@ from rs_gpt4v.conversation import Task
 from rs_gpt4v_evaluation.predict import Predictor, describe, predict, predictor
 from rs_gpt4v_evaluation.predict.predictions import read_predictions
 from rs_gpt4v_training.activations import step_bytes
-from rs_gpt4v_training.adapters import is_quantised, peft_config
+from rs_gpt4v_training.adapters import is_quantised, peft_config, train_in_float32
 from rs_gpt4v_training.arguments import ModelArguments, TrainingArguments, parse
 from rs_gpt4v_training.dry_run import Machine, static_memory
 from rs_gpt4v_training.gradients import on_meta
 from rs_gpt4v_training.parts import part as part_of
 from rs_gpt4v_training.recipe import recipe_path
-from rs_gpt4v_training.sft import Trainer, set_trained
+from rs_gpt4v_training.sft import Trainer
 
 Say = Callable[[str, dict[str, Any]], None]
 """``say(row, values)`` adds to a row of the part's table."""
@@ -214,7 +214,8 @@ def _steps(
         peft_config=adapter,
         callbacks=[clock],
     )
-    set_trained(trainer, model)
+    if model.load_in_4bit and not training.bf16:
+        train_in_float32(trainer.model)
     trainer.train()
 
 
