@@ -16,7 +16,7 @@ import torch.distributed as dist
 from rs_gpt4v_training.grpo import Trainer, main
 
 
-def fixed_replies(trainer: Trainer, prompt_ids: list[list[int]], *_: Any, **__: Any) -> Any:
+def fixed_replies(trainer: Any, prompt_ids: list[list[int]], *_: Any, **__: Any) -> Any:
     """In place of those that the model makes: from one token to four."""
     first = trainer.accelerator.process_index * len(prompt_ids)
     replies = []

@@ -173,7 +173,7 @@ def test_each_reply_is_routed_by_its_rows_task(
     argv = [str(recipe), "--output_dir", str(tmp_path / "out"), "--use_moe_lora", "--lora_r", "4"]
     accumulated = ["--gradient_accumulation_steps", "2", "--beta", "0.1"]
     flags = ["--routing", "task", "--num_iterations", "2", *accumulated]
-    trainer = make_trainer(*parse_for(GrpoArguments, [*argv, *flags]))
+    trainer: Any = make_trainer(*parse_for(GrpoArguments, [*argv, *flags]))
     assert trainer.tasks == ["grounding", "vqa"]
     model: Any = trainer.model
     (router, *_) = (module for module in model.modules() if isinstance(module, TaskRouter))

@@ -115,8 +115,12 @@ def test_a_resumed_run_goes_on_from_a_fine_tuned_adapter_as_an_undisturbed_one(
     name = "adapter_model.safetensors"
     assert (whole / name).read_bytes() == (cut / name).read_bytes()
     assert log_of(whole) == log_of(cut)
-    before, after = load_file(first / name), load_file(whole / name)
-    assert before.keys() == after.keys()
+    assert load_file(first / name).keys() == load_file(whole / name).keys()
+    card = (whole / "README.md").read_text()
+    assert "A MoE-LoRA adapter, trained further, of" in card
+    assert "6 preferences, as `rs-gpt4v preferences` wrote them" in card
+    planned = dry_run([str(recipe), "--adapter", str(first)], method="dpo")
+    assert "of which 0 are trained" not in planned
 
 
 def test_validation_rows_are_evaluated(recipe: Path, tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ class Trainer(CommonTrainer, GRPOTrainer):
         if not self.tasks:
             return super()._generate_and_score_completions(inputs)
         names = [row["task"] for row in inputs]
-        self.tasks_of_batch = torch.tensor([self.tasks.index(name) for name in names])
+        numbers = [self.tasks.index(name) for name in names]
+        self.tasks_of_batch = torch.tensor(numbers, device=self.accelerator.device)
         with use_task(cast("nn.Module", self.model), names):
             batch = super()._generate_and_score_completions(inputs)
         return batch | {"tasks": self.tasks_of_batch}  # TRL shuffles and splits it with the rest

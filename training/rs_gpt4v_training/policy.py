@@ -9,7 +9,7 @@ from torch import nn
 from trl.trainer.utils import create_model_from_path
 
 from rs_gpt4v.conversation import Task
-from rs_gpt4v_training.arguments import Arguments, ModelArguments
+from rs_gpt4v_training.arguments import ModelArguments
 from rs_gpt4v_training.moe_lora import MoeLoraConfig
 from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.sft import with_dtype
@@ -41,7 +41,7 @@ def refuse_unusable_adapter(training: Any, model: ModelArguments) -> None:
         )
 
 
-def policy(training: Any, model: ModelArguments) -> tuple[Any, Arguments]:
+def policy(training: Any, model: ModelArguments) -> tuple[Any, Any]:
     """The checkpoint, or the model with the adapter to go on with; and how TRL shall load it."""
     training = with_dtype(training, model)
     if training.adapter is None:
