@@ -1,5 +1,6 @@
 """Starts training with accelerate, and lets a failed process say by itself why."""
 
+import logging
 import os
 import subprocess
 from pathlib import Path
@@ -29,6 +30,8 @@ def launch(arguments: list[str], machine: Path | None = None, method: Method = "
         # Unless told, accelerate gives a process one thread: half the speed on two cores.
         threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
         options += ["--num_cpu_threads_per_process", threads]
+    # Where there is no configuration, it lists the defaults that it takes.
+    logging.getLogger("accelerate.commands.launch").setLevel(logging.ERROR)
     parser = launch_command_parser()
     try:
         launch_command(
