@@ -92,7 +92,7 @@ def test_files_that_the_docs_link_to_exist() -> None:
 
 def test_files_of_the_tree_in_contributing_exist() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    (tree,) = re.findall(r"^```\n(rs_gpt4v/ .*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (tree,) = re.findall(r"^```\n(rs_gpt4v_startup.py, .*?)^```$", text, re.MULTILINE | re.DOTALL)
     folder = ""
     for line in tree.splitlines():
         names = re.split(r"\s{2,}|(?<=\.py) (?!\w+\.py)", line.strip())[0]
