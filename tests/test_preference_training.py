@@ -154,6 +154,9 @@ def test_without_preferences_there_is_nothing_to_train_on(recipe: Path, tmp_path
     argv = [str(tmp_path / "own.yaml"), "--output_dir", str(tmp_path / "out")]
     with pytest.raises(RecipeError, match="preferences: name the folder that"):
         make_trainer(kto.Trainer, *parse_for(KtoArguments, argv))
+    missing = [*argv, "--preferences", str(tmp_path / "none")]
+    with pytest.raises(RecipeError, match=r"none has no labels, or is not there \(.*Make it with"):
+        make_trainer(kto.Trainer, *parse_for(KtoArguments, missing))
     other = shutil.copytree(folder, tmp_path / "other")
     (other / "labels-validation.parquet").unlink()
     card = other / "README.md"

@@ -42,8 +42,16 @@ def stored_rows(data: Any, training: Any, config: str, split: str) -> datasets.D
 
     Raises:
         ValueError: There is no such split, or its columns are others.
+        RecipeError: There is no such folder or repository, or it has no such config.
     """
-    splits = repository.as_stored(training.preferences, config)
+    try:
+        splits = repository.as_stored(training.preferences, config)
+    except (OSError, ValueError) as error:
+        raise RecipeError(
+            f"preferences: {training.preferences} has no {config}, or is not there "
+            f"({' '.join(str(error).split())}). Make it with `rs-gpt4v preferences ... --out "
+            f"{training.preferences}`"
+        ) from error
     if split not in splits:
         raise ValueError(
             f"preferences: {training.preferences} has no split {split!r} of {config!r}, only "
