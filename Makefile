@@ -25,7 +25,7 @@ fix: .venv/test-ready
 	$(BIN)/ruff check --fix
 
 docs: .venv/test-ready
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "Open build/site/index.html"
 
 .venv/demo-ready: pyproject.toml constraints.txt

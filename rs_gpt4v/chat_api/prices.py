@@ -178,7 +178,6 @@ class Estimate:
         requests: How many, each counted, also where it repeats another.
         prompt_tokens: Estimated; see docs/chat_api.md.
         max_completion_tokens: If every reply were as long as it may be.
-        cost_usd_at_most: With replies that long.
     """
 
     model: str
