@@ -113,6 +113,12 @@ def _fused_dropout() -> Any:
     return mock.patch.object(torch.nn.functional, "dropout", _dropout)
 
 
+def not_shared_out() -> Any:
+    """Under ZeRO-3, transformers and TRL would share out and gather these weights too."""
+    config = "transformers.integrations.deepspeed._hf_deepspeed_config_weak_ref"
+    return mock.patch(config, None)
+
+
 def ready_to_train(model: Any, training: TrainingArguments) -> None:
     """Set ``model`` up as TRL's trainer does."""
     if isinstance(model, PeftModel) and training.gradient_checkpointing:
@@ -166,7 +172,7 @@ def weightless_step(model: Any, batch: dict[str, Any], training: TrainingArgumen
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.register_post_accumulate_grad_hook(drop_gradient)
-    with weightless, _fused_dropout(), warnings.catch_warnings():
+    with weightless, _fused_dropout(), not_shared_out(), warnings.catch_warnings():
         # Of torch, as it looks at all of a tensor with values before it makes it weightless.
         warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
         _loss(model, batch, training).backward()

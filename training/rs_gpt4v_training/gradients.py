@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Iterable
 from typing import Any
-from unittest import mock
 
 import torch
 from jinja2 import TemplateError
@@ -12,7 +11,7 @@ from peft import PeftConfig, get_peft_model
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
-from rs_gpt4v_training.activations import weightless_step
+from rs_gpt4v_training.activations import not_shared_out, weightless_step
 from rs_gpt4v_training.adapters import peft_config
 from rs_gpt4v_training.arguments import Arguments, ModelArguments
 from rs_gpt4v_training.parts import freeze_all_but, part
@@ -24,11 +23,7 @@ def on_meta(
     config: Any, training: Arguments, model: ModelArguments, tasks: list[str]
 ) -> torch.nn.Module:
     """The model with its adapter, or with all but its trained parts frozen; weightless."""
-    # Under ZeRO-3 transformers would share out even these weights.
-    no_zero3 = mock.patch(
-        "transformers.modeling_utils.is_deepspeed_zero3_enabled", return_value=False
-    )
-    with torch.device("meta"), no_zero3:
+    with torch.device("meta"), not_shared_out():
         built: Any = AutoModelForImageTextToText.from_config(
             config, trust_remote_code=training.trust_remote_code, dtype=_dtype(config, model)
         )

@@ -41,6 +41,7 @@ from rs_gpt4v_training.arguments import (
 from rs_gpt4v_training.card import write_card
 from rs_gpt4v_training.chat_template import use_trainable_template
 from rs_gpt4v_training.collators import PrefixSuffixCollator, Uncut, faster
+from rs_gpt4v_training.fsdp import HeadGradients
 from rs_gpt4v_training.gradients import freeze_without_gradient
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
 from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
@@ -131,6 +132,7 @@ def run_training(
         Path(str(training.output_dir)), resume=training.resume, processes=training.world_size
     )
     trainer = make(data, training, model)
+    trainer.add_callback(HeadGradients())
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     trainer.save_model()
     trainer.save_state()
