@@ -388,6 +388,11 @@ def parse_for(
         check_recipe(Path(argv[argv.index("--config") + 1]), kinds)
     data, training, model, *_ = cast("Any", _Parser(kinds).parse_args_and_config(args=argv))
     _refuse_two_adapters(model)
+    if model.use_moe_lora and getattr(training, "padding_free", False):
+        raise RecipeError(
+            "padding_free and use_moe_lora exclude each other: routers are told the task of each "
+            "row of a batch, and without padding a batch has one row"
+        )
     if training.train and model.has_adapter:
         raise ValueError(
             f"train: {', '.join(training.train)} and an adapter exclude each other. Modules "

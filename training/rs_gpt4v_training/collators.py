@@ -11,6 +11,7 @@ from trl.data_utils import prepare_multimodal_messages
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from rs_gpt4v_training.pixels import with_tables
+from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.row_checks import TooLongError
 
 logger = logging.getLogger(__name__)
@@ -26,6 +27,10 @@ _KNOWN_PROCESSORS = {
     "Qwen3VLProcessor",
     "SmolVLMProcessor",
 }
+
+
+# Their language models number the tokens of a row from 0, whatever the images.
+_PLAIN_POSITIONS = {"llava", "llava_next", "idefics3", "smolvlm", "internvl"}
 
 
 def faster(collator: Any) -> Any:
@@ -196,6 +201,49 @@ class PrefixSuffixCollator:
     def _question(self, row: dict[str, Any]) -> str:
         messages = prepare_multimodal_messages(row["messages"][:-1], images=row["images"])
         return self.processor.apply_chat_template(messages, tokenize=False)
+
+
+@dataclass
+class PaddingFree:
+    """The batches of ``collator`` as one long row each, without padding.
+
+    Positions begin anew with each row. Where there is no attention mask, transformers tells the
+    rows apart by that, and none attends to another: flash attention gets the lengths, and the other
+    implementations a mask of blocks.
+    """
+
+    collator: Any
+
+    def __call__(self, rows: list[dict[str, Any]]) -> Any:
+        """The batch: (1, tokens of all rows) instead of (rows, tokens of the longest)."""
+        batch = self.collator(rows)
+        is_token = batch.pop("attention_mask").bool()
+        batch["position_ids"] = is_token.cumsum(1) - 1
+        for name, values in batch.items():
+            if values.shape == is_token.shape:
+                batch[name] = values[is_token][None]
+        return batch
+
+
+def refuse_padding_free(family: str) -> None:
+    """Raise unless `PaddingFree` can be had for ``family``.
+
+    Raises:
+        RecipeError: Says why not.
+    """
+    if family in _PLAIN_POSITIONS:
+        return
+    reasons = {
+        "paligemma": "its rows attend both ways within the question, by a mask of its own",
+        **dict.fromkeys(
+            ("qwen2_vl", "qwen2_5_vl", "qwen3_vl"),
+            "its positions have three axes, which the model itself computes of a padded batch",
+        ),
+    }
+    raise RecipeError(
+        f"padding_free: not for {family}: {reasons.get(family, 'it was not tried')}. Leave it out, "
+        "and take group_by_length: true"
+    )
 
 
 @dataclass

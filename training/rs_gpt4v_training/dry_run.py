@@ -32,6 +32,7 @@ from rs_gpt4v_training.arguments import (
 )
 from rs_gpt4v_training.batch import accumulation_steps
 from rs_gpt4v_training.chat_template import use_trainable_template
+from rs_gpt4v_training.collators import refuse_padding_free
 from rs_gpt4v_training.gradients import freeze_without_gradient, on_meta
 from rs_gpt4v_training.grpo import refuse_unusable
 from rs_gpt4v_training.launch import Method
@@ -196,6 +197,9 @@ def plan(data: DataArguments, training: Arguments, model: ModelArguments, machin
     config = load_config(training, model)
     processor = load_processor(config.model_type, training, model)
     data = with_box_format(data, config.model_type, processor)
+    if getattr(training, "padding_free", False):
+        with _collected(problems):
+            refuse_padding_free(config.model_type)
     given = training.chat_template_path is not None
     with _collected(problems):
         use_trainable_template(processor, config.model_type, given=given)

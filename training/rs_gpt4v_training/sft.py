@@ -38,9 +38,16 @@ from rs_gpt4v_training.arguments import (
     TrainingArguments,
     parse,
 )
+from rs_gpt4v_training.attention import BY_ROW
 from rs_gpt4v_training.card import write_card
 from rs_gpt4v_training.chat_template import use_trainable_template
-from rs_gpt4v_training.collators import PrefixSuffixCollator, Uncut, faster
+from rs_gpt4v_training.collators import (
+    PaddingFree,
+    PrefixSuffixCollator,
+    Uncut,
+    faster,
+    refuse_padding_free,
+)
 from rs_gpt4v_training.fsdp import HeadGradients
 from rs_gpt4v_training.gradients import freeze_without_gradient
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
@@ -149,9 +156,16 @@ def make_trainer(
     data: DataArguments, training: TrainingArguments, model: ModelArguments
 ) -> Trainer:
     """The trainer with its model, rows and collator, ready to train."""
-    max_length = training.max_length
+    max_length, padding_free = training.max_length, training.padding_free
     trl_utils._use_triton = _scores_answers_alone  # pyright: ignore[reportPrivateUsage]
     ready = prepare(data, training, model)
+    if padding_free:
+        refuse_padding_free(ready.family)
+        # The language model's alone: not all vision towers can have it.
+        model.attn_implementation = model.attn_implementation or cast(
+            "Any", {"text_config": BY_ROW}
+        )
+        training.padding_free = False  # TRL has it for texts alone
     # None is cut, and a truncating collator leaves its limit in the saved tokenizer.
     training.max_length = None
     trainer = Trainer(
@@ -169,6 +183,8 @@ def make_trainer(
     trainer.data_collator = faster(trainer.data_collator)
     if data.streaming and max_length is not None:
         trainer.data_collator = Uncut(trainer.data_collator, max_length)
+    if padding_free:
+        trainer.data_collator = PaddingFree(trainer.data_collator)
     if model.use_moe_lora:
         _show_tasks_to_routers(trainer, ready.tasks)
     return trainer
