@@ -197,9 +197,7 @@ def plan(data: DataArguments, training: Arguments, model: ModelArguments, machin
     config = load_config(training, model)
     processor = load_processor(config.model_type, training, model)
     data = with_box_format(data, config.model_type, processor)
-    if getattr(training, "padding_free", False):
-        with _collected(problems):
-            refuse_padding_free(config.model_type)
+    problems += _padding_problems(training, config.model_type)
     given = training.chat_template_path is not None
     with _collected(problems):
         use_trainable_template(processor, config.model_type, given=given)
@@ -262,6 +260,15 @@ def _collected(problems: list[str]) -> Iterator[None]:
         yield
     except ValueError as error:
         problems.append(str(error))
+
+
+def _padding_problems(training: Arguments, family: str) -> list[str]:
+    """What training without padding would refuse."""
+    problems: list[str] = []
+    if getattr(training, "padding_free", False):
+        with _collected(problems):
+            refuse_padding_free(family)
+    return problems
 
 
 def _dialogues(
