@@ -32,7 +32,48 @@ _JSON_PROBLEMS = {
 
 
 class InvalidFileError(ValueError):
-    """A file does not hold what it should; the message names the file, the line and the field."""
+    """A file does not hold what it should; the message names the file, the line and the field.
+
+    ``file`` is its path where it is known, for those who go on with other files.
+    """
+
+    file: str | None = None
+
+
+@contextmanager
+def of_file(path: Path | str) -> Iterator[None]:
+    """Let the errors of ``path`` know which file they are of."""
+    try:
+        yield
+    except InvalidFileError as error:
+        error.file = error.file or str(path)
+        raise
+
+
+def each_alone(
+    make: Callable[[list[Path]], T], files: Iterable[Path], failed: list[str] | None = None
+) -> tuple[T, list[Path]]:
+    """What ``make`` gives for ``files``, and those it could use: a damaged file fails alone.
+
+    Args:
+        make: Raises an `InvalidFileError` of the file (`of_file`) that it cannot use.
+        files: What it shall use.
+        failed: Gets the message of each that it cannot; None: the first one is raised.
+
+    Raises:
+        InvalidFileError: No file could be used, or what is wrong is not of one file.
+    """
+    kept = list(files)
+    try:
+        return make(kept), kept
+    except ValueError as error:
+        own = [file for file in kept if str(file) == getattr(error, "file", None)]
+        if failed is None or not (own or failed):
+            raise
+        failed.append(str(error))
+        if not own or len(kept) == 1:
+            raise InvalidFileError("\n".join(failed)) from error
+    return each_alone(make, [file for file in kept if file not in own], failed)
 
 
 class OverwriteError(ValueError):

@@ -1,6 +1,7 @@
 """`rs-gpt4v bench`: one model on every test split, resumed, added to, blind, by many at once."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from rs_gpt4v.cli import app
 from rs_gpt4v_builders import CONFIGS
 from rs_gpt4v_builders.sources import sydney_captions
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
-from rs_gpt4v_evaluation.bench import Bench, bench
+from rs_gpt4v_evaluation.bench import Bench, bench, table
 from rs_gpt4v_evaluation.bench.jobs import reasons
 from rs_gpt4v_evaluation.bench.settings import SettingsError
 from rs_gpt4v_evaluation.board.make import board
@@ -391,3 +392,16 @@ def test_servers_of_boxes_are_asked_only_in_a_known_format(releases: Path, tmp_p
             bench(endpoint, tmp_path, ["vqa_lr", "grounding"], data_dir=str(releases), limit=1)
         assert server.bodies == []
         assert not (tmp_path / "bench.json").exists()
+
+
+def test_a_damaged_file_in_the_folder_is_said_and_the_others_are_scored(
+    predictor: Predictor, whole: Path, releases: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    (out / "predictions" / "mine.jsonl").write_text('{"id": 3}\n')
+    found = bench(predictor, out, FEW, data_dir=str(releases), **OPTIONS)
+    assert found.results["entries"] == read_results(whole)["entries"]
+    (said,) = found.unscored
+    assert f"{out / 'predictions' / 'mine.jsonl'}, line 1" in said
+    assert f"Not scored: {said}" in list(table.ending(found, out))

@@ -428,3 +428,11 @@ def row_options(
         **conversion(stretch, bands),
         **{name: value for name, value in more.items() if value is not None},
     }
+
+
+def exit_on(failed: list[str]) -> None:
+    """Say which files could not be used, and end with status 1 if there are any."""
+    for message in failed:
+        typer.secho(f"Not scored: {message}", err=True, fg=typer.colors.RED)
+    if failed:
+        raise typer.Exit(1)

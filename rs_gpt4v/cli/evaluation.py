@@ -220,6 +220,7 @@ def score(
 
     With blind runs (`predict --blind`) among the files, also how much of each score the image adds.
     """
+    from rs_gpt4v.files import each_alone
     from rs_gpt4v_evaluation.predict.predictions import read_predictions
     from rs_gpt4v_evaluation.score import Rules, comparison, scores_of_files
     from rs_gpt4v_evaluation.score import tables as score_text
@@ -227,7 +228,10 @@ def score(
 
     rules = Rules(counts, normalise, strict_iou, skip_bad_boxes, areas)
     draws = resamples if intervals else 0
-    scores, left_out = scores_of_files(files, rules, draws)
+    failed: list[str] = []
+    (scores, left_out), files = each_alone(
+        lambda kept: scores_of_files(kept, rules, draws), files, failed
+    )
     compared = [
         result
         for file in files
@@ -244,6 +248,7 @@ def score(
         for row in rows:
             row |= score_text.shares_of(row, runs)
         typer.echo(json.dumps(rows, indent=2))
+        common.exit_on(failed)
         return
     shown: set[str] = set()  # notes are of a file, and so are those of each of its tasks
     for scored in scores:
@@ -256,6 +261,7 @@ def score(
         typer.echo("\n".join(score_text.share_lines(run)))
     for note in left_out:
         typer.echo(note)
+    common.exit_on(failed)
 
 
 @app.command()
@@ -290,6 +296,7 @@ def report(
     from rs_gpt4v_evaluation.report import report as write
     from rs_gpt4v_evaluation.score import Rules
 
+    failed: list[str] = []
     left_out = write(
         files,
         out,
@@ -298,12 +305,14 @@ def report(
         resamples=1000 if intervals else 0,
         rules=Rules(counts, normalise, strict_iou, skip_bad_boxes, areas),
         card=model_card,
+        failed=failed,
     )
     for note in left_out:
         typer.echo(note)
     typer.echo(f"Report: {out}")
     if model_card:
         typer.echo(f"Model card: {model_card}")
+    common.exit_on(failed)
 
 
 _FREE_TEXTS = ("caption", "detail", "conversation")

@@ -113,7 +113,7 @@ def bench(
     typer.echo("\n".join(["", *dict.fromkeys(said)]))
     typer.echo("\n".join(table.lines(found.results)))
     typer.echo("\n".join(table.ending(found, out)))
-    if found.failed:
+    if found.failed or found.unscored:
         raise typer.Exit(1)
 
 
@@ -187,6 +187,7 @@ def board(
     from rs_gpt4v_evaluation.board.make import board as write
     from rs_gpt4v_evaluation.score import Rules
 
+    failed: list[str] = []
     notes = write(
         results or [],
         out,
@@ -196,10 +197,12 @@ def board(
         with_reports=reports,
         resamples=resamples,
         rules=Rules(counts, normalise, strict_iou, skip_bad_boxes, areas),
+        failed=failed,
     )
     for note in notes:
         typer.echo(note)
     typer.echo(f"Board: {out / 'index.html'}")
+    common.exit_on(failed)
 
 
 @app.command("import")

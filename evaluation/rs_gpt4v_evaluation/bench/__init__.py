@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from rs_gpt4v.bootstrap import RESAMPLES
 from rs_gpt4v.chat_api import Endpoint
-from rs_gpt4v.files import locked, whole_lines, write_text
+from rs_gpt4v.files import each_alone, locked, whole_lines, write_text
 from rs_gpt4v_builders import usable
 from rs_gpt4v_evaluation.bench.asking import Answerer, answerer
 from rs_gpt4v_evaluation.bench.jobs import (
@@ -52,11 +52,13 @@ class Bench(NamedTuple):
         results: All that its folder holds, of earlier runs too.
         absent: Why configs were not asked, by their names.
         failed: A line for each row without a reply: its id, and why. The next run asks them again.
+        unscored: Why files of predictions in its folder could not be scored.
     """
 
     results: Results
     absent: dict[str, str]
     failed: list[str]
+    unscored: list[str]
 
 
 @contextmanager
@@ -141,11 +143,12 @@ def bench(
         asks.wait()
         check_shared(out)
         failed, run = _ask(work, asks, out, step)
+        unscored: list[str] = []
         if asks.is_main:
             with step("Score the replies, and write the page", 2) as bar:
-                _write(out, asks.described, rules, resamples, run, bar.update)
+                unscored = _write(out, asks.described, rules, resamples, run, bar.update)
         asks.wait()
-        return Bench(read_results(out), absent, failed)
+        return Bench(read_results(out), absent, failed, unscored)
 
 
 def _refuse_boxes(splits: Sequence[Split], model: str) -> None:
@@ -184,18 +187,24 @@ def _write(
     resamples: int,
     run: dict[str, Any],
     advance: Callable[[], Any],
-) -> None:
-    """Results and page of all predictions in ``out``."""
+) -> list[str]:
+    """Results and page of all predictions in ``out``; why files of them could not be scored."""
     files = _files(out, PREDICTIONS)
     blind = [file for folder in sorted(out.glob("blind-*")) for file in _files(out, folder.name)]
-    results = results_of(files, blind, rules, resamples, out)
+
+    def read(kept: list[Path]) -> Results:
+        seen = [file for file in kept if file in files]
+        return results_of(seen, [file for file in kept if file in blind], rules, resamples, out)
+
+    unscored: list[str] = []
+    results, kept = each_alone(read, [*files, *blind], unscored)
     results["model"]["revision"] = model["revision"]
     advance()
     if any(entry["scores"] for entry in results["entries"]):
         name = PurePath(model["adapter"] or model["name"]).name
         title = f"{name}: one model, every task"
         report(
-            [*files, *blind],
+            kept,
             out / PAGE,
             title=title,
             resamples=resamples,
@@ -207,6 +216,7 @@ def _write(
     advance()
     results["run"] = {"versions": versions(), **run, "asked": _earlier(out) | run["asked"]}
     write_text(out / RESULTS, json.dumps(results, ensure_ascii=False, indent=1) + "\n")
+    return unscored
 
 
 def _files(out: Path, folder: str) -> list[Path]:

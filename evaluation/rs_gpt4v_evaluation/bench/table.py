@@ -141,6 +141,7 @@ def ending(found: "Bench", out: Path) -> Iterator[str]:
     if found.failed:
         yield f"{len(found.failed):,} rows have no reply; run the same command to ask again:"
         yield from found.failed
+    yield from (f"Not scored: {reason}" for reason in found.unscored)
     yield f"Report:  {out / 'report.html'}"
     yield f"Results: {out / 'results.json'}"
     unjudged = [e["predictions"] for e in found.results["entries"] if not e["scores"]]

@@ -9,7 +9,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
-from rs_gpt4v.files import refuse_overwriting, relative, write_text
+from rs_gpt4v.files import each_alone, of_file, refuse_overwriting, relative, write_text
 from rs_gpt4v_evaluation.board import page
 from rs_gpt4v_evaluation.board.published import read_published, shipped
 from rs_gpt4v_evaluation.board.standings import (
@@ -52,6 +52,7 @@ def board(
     with_reports: bool = True,
     resamples: int = 1000,
     rules: Rules = DEFAULT_RULES,
+    failed: list[str] | None = None,
 ) -> list[str]:
     """Write a board of many models to the folder ``out``; the same input gives the same bytes.
 
@@ -67,6 +68,8 @@ def board(
         with_reports: Put each model's own report beside the board, and link it.
         resamples: Draws for the 95 % intervals of predictions files; 0 for none.
         rules: How the replies in predictions files are compared with the truth.
+        failed: Gets the message of each damaged file, and the board holds the others; None: such a
+            file is refused.
 
     Returns:
         What a reader has to know of what is not on the board.
@@ -81,7 +84,11 @@ def board(
     tables = [*(shipped() if with_shipped else ()), *chain(*map(read_published, published))]
     standings: list[Standing] = []
     notes: list[str] = []
-    models = _read(paths, rules, resamples, out / "results")
+
+    def read(files: list[Path]) -> list[_Given]:
+        return _read({file: paths[file] for file in files}, rules, resamples, out / "results")
+
+    models, _ = each_alone(read, paths, failed)
     for own, file in zip(models, _file_names(models), strict=True):
         if own.files:
             write_text(out / "results" / f"{file}.json", _json(own.results))
@@ -154,9 +161,10 @@ def _scored(
     blind = [file for file in files if _is_blind(file)]
     seen = [file for file in files if file not in blind]
     if not seen:
-        raise PredictionFileError(
-            f"{blind[0]} holds a blind run: give the same model's replies to the images too"
-        )
+        with of_file(blind[0]):
+            raise PredictionFileError(
+                f"{blind[0]} holds a blind run: give the same model's replies to the images too"
+            )
     results = results_of(seen, blind, rules, resamples, folder)
     return _Given(results, seen, None, seen[0], name or model_name(results["model"]))
 
@@ -175,9 +183,10 @@ def _results(path: Path, name: str | None) -> _Given:
 
 
 def _model(path: Path) -> tuple[str | None, ...]:
-    first = first_prediction(path)
-    if first is None:
-        raise PredictionFileError(f"{path} holds no prediction")
+    with of_file(path):
+        first = first_prediction(path)
+        if first is None:
+            raise PredictionFileError(f"{path} holds no prediction")
     return first["model"], first["adapter"], first["weights"]
 
 

@@ -15,6 +15,7 @@ from rs_gpt4v.files import (
     InvalidFileError,
     appending,
     json_line,
+    of_file,
     parse_json,
     replacing,
     whole_lines,
@@ -137,13 +138,14 @@ def read_predictions(path: Path) -> list[Prediction]:
     seen: dict[str, str] = {}
     whole: dict[str, Prediction] = {}
     last: Any = {}
-    for i, line in whole_lines(path):
-        prediction: Any = _parsed(path, i, line)
-        _share(prediction, last, seen)
-        # Two runs at once, as earlier versions let them, wrote the same lines.
-        if whole.setdefault(prediction["id"], prediction) != prediction:
-            raise PredictionFileError(f"{path}, line {i}: {_differs(whole, prediction)}")
-        last = prediction
+    with of_file(path):
+        for i, line in whole_lines(path):
+            prediction: Any = _parsed(path, i, line)
+            _share(prediction, last, seen)
+            # Two runs at once, as earlier versions let them, wrote the same lines.
+            if whole.setdefault(prediction["id"], prediction) != prediction:
+                raise PredictionFileError(f"{path}, line {i}: {_differs(whole, prediction)}")
+            last = prediction
     return list(whole.values())
 
 
@@ -176,7 +178,8 @@ def first_prediction(path: Path) -> Prediction | None:
     Raises:
         PredictionFileError: The line is not a prediction.
     """
-    return next((_parsed(path, number, line) for number, line in whole_lines(path)), None)
+    with of_file(path):
+        return next((_parsed(path, number, line) for number, line in whole_lines(path)), None)
 
 
 def _parsed(path: Path, number: int, line: bytes) -> Prediction:

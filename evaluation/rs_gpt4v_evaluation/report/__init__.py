@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rs_gpt4v.files import refuse_overwriting, relative, write_text
+from rs_gpt4v.files import each_alone, refuse_overwriting, relative, write_text
 from rs_gpt4v_evaluation.judge.agreement import agreement_in, is_reviews
 from rs_gpt4v_evaluation.report.columns import Group, is_blind_column
 from rs_gpt4v_evaluation.report.examples import PICTURES
@@ -30,6 +30,7 @@ def report(
     card: Path | None = None,
     label: str | None = None,
     overview: Overview | None = None,
+    failed: list[str] | None = None,
 ) -> list[str]:
     """Write a report about ``predictions`` to ``out``; the same input gives the same bytes.
 
@@ -51,6 +52,8 @@ def report(
         label: What all columns but blind runs are called, which are of one model then; None for
             their folders.
         overview: A table of all scores, in place of the figures that a page has otherwise.
+        failed: Gets the message of each damaged file, and the page holds the others; None: such a
+            file is refused.
         card: Where to write the scores of the last file's model as metadata of a model card too.
 
     Returns:
@@ -71,11 +74,13 @@ def report(
     if not predicted:
         raise ValueError("reviews files alone make no report: add the judged files")
     agreements = agreement_in([*judged, *reviews], resamples)
-    left_out: list[str] = []
-    groups = [
-        _named(group, out.parent, label)
-        for group in read_groups(predicted, resamples, rules, left_out)
-    ]
+
+    def read(files: list[Path]) -> tuple[list[Group], list[str]]:
+        left_out: list[str] = []
+        return read_groups(files, resamples, rules, left_out), left_out
+
+    (groups, left_out), _ = each_alone(read, predicted, failed)
+    groups = [_named(group, out.parent, label) for group in groups]
     tables = [table(group) for group in groups]
     if out.suffix == ".md":
         text = markdown(title, tables, training, agreements)

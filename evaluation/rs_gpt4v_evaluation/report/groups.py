@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rs_gpt4v.files import whole_lines
-from rs_gpt4v_evaluation.judge.pointwise import judged_lines
+from rs_gpt4v.files import of_file, whole_lines
+from rs_gpt4v_evaluation.judge.pointwise import ScoredPair, judged_lines
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     Prediction,
@@ -85,11 +85,12 @@ def _columns(
 ) -> tuple[list[Column], list[RunShare]]:
     """The columns of all files in their order, and what the image adds to them."""
     pool: dict[Any, Any] = {}
-    judged = {path: judged_lines(path) for path in paths if is_judged(path)}
+    judged = {path: _judged(path) for path in paths if is_judged(path)}
     answers = {_answer(line, line["answer"]) for lines in judged.values() for line in lines}
-    columns = {
-        path: [judged_column(lines, path, resamples, pool)] for path, lines in judged.items()
-    }
+    columns: dict[Path, list[Column]] = {}
+    for path, lines in judged.items():
+        with of_file(path):
+            columns[path] = [judged_column(lines, path, resamples, pool)]
     runs: list[RunShare] = []
     for read, shares in _read([path for path in paths if path not in judged], rules, resamples):
         runs += shares
@@ -99,12 +100,18 @@ def _columns(
             elif predictions and not is_scored(predictions):
                 why = f"{path}: {why_not_scored(predictions, str(path))}"
                 if judged:  # but not these replies, or not any more
-                    raise PredictionFileError(why)
+                    with of_file(path):
+                        raise PredictionFileError(why)
                 left_out.append(why)
                 columns[path] = []
             else:
                 columns[path] = [*_predicted(path, predictions, resamples, rules, pool)]
     return [column for path in paths for column in columns[path]], runs
+
+
+def _judged(path: Path) -> list[ScoredPair]:
+    with of_file(path):
+        return judged_lines(path)
 
 
 def _read(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from rs_gpt4v.bootstrap import Sums, intervals
+from rs_gpt4v.files import of_file
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     ONE_A_FILE,
@@ -213,6 +214,11 @@ def tasks_of(predictions: list[Prediction], file: str, rules: Rules = DEFAULT_RU
         PredictionFileError: The file is empty, of several models or splits, or of no task that has
             a metric; a row cannot be scored.
     """
+    with of_file(file):
+        return _tasks_of(predictions, file, rules)
+
+
+def _tasks_of(predictions: list[Prediction], file: str, rules: Rules) -> list[Task]:
     check_one_model(predictions, file)
     by_task: dict[str, list[Prediction]] = {}
     for prediction in predictions:

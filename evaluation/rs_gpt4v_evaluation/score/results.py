@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from typing_extensions import NotRequired, TypedDict
 
-from rs_gpt4v.files import InvalidFileError, read_json, relative
+from rs_gpt4v.files import InvalidFileError, of_file, read_json, relative
 from rs_gpt4v_builders import GROUPS, members_by_rows
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
@@ -144,10 +144,11 @@ def read_results(path: Path) -> Results:
         OSError: It cannot be read.
     """
     file = path / "results.json" if path.is_dir() else path
-    try:
-        return read_json(file, Results)
-    except InvalidFileError as error:
-        raise InvalidFileError(f"{error} (expected a results file of rs-gpt4v bench)") from None
+    with of_file(path):
+        try:
+            return read_json(file, Results)
+        except InvalidFileError as error:
+            raise InvalidFileError(f"{error} (expected a results file of rs-gpt4v bench)") from None
 
 
 def results_of(
@@ -189,9 +190,10 @@ def results_of(
 
 
 def _first(file: Path) -> Prediction:
-    first = first_prediction(file)
-    if first is None:
-        raise PredictionFileError(f"{file} holds no prediction")
+    with of_file(file):
+        first = first_prediction(file)
+        if first is None:
+            raise PredictionFileError(f"{file} holds no prediction")
     return first
 
 
@@ -201,7 +203,8 @@ def _of_configs(file: Path) -> list[list[Prediction]]:
     Of missing rows nobody knows which config they are of: each lacks them all.
     """
     predictions = read_predictions(file)
-    check_one_model(predictions, str(file))
+    with of_file(file):
+        check_one_model(predictions, str(file))
     dataset = predictions[0]["dataset"]
     if dataset["config"] not in GROUPS:
         return [predictions]
