@@ -24,7 +24,7 @@ ERRORS = (ROOT / "docs/errors.md").read_text(encoding="utf-8") + "\n"
 SOURCES = ("rs_gpt4v", "builders", "generation", "training", "evaluation")
 SHORT = {
     "train": ["--max_steps", "2", "--max_rows", "40"],
-    "bench": ["--limit", "1", "--blind-images", "1"],
+    "bench": ["--limit", "2", "--blind-images", "2"],
 }
 
 
