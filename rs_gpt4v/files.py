@@ -14,11 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NewType, TypeVar
+from typing import Any, NewType, TypeAlias, TypeVar
 
 from filelock import FileLock, Timeout
 
 T = TypeVar("T")
+
+AnyPath: TypeAlias = str | os.PathLike[str]
+"""What functions for users take as a path."""
 
 UNFINISHED = ".part"
 """What the name of a file ends with that is not whole yet."""

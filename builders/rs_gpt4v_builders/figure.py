@@ -21,7 +21,7 @@ from matplotlib.patches import Polygon
 from matplotlib.patheffects import Stroke
 
 from rs_gpt4v.boxes import Points, to_obb
-from rs_gpt4v.files import replacing
+from rs_gpt4v.files import AnyPath, replacing
 from rs_gpt4v.images import ImageFile, thumbnail
 from rs_gpt4v.object_classes import in_words
 from rs_gpt4v_builders import all_sources
@@ -114,7 +114,7 @@ def title(row: Mapping[str, Any]) -> str:
 _TASKS = {"vqa": "VQA", "detail": "description"}
 
 
-def write_figure(panels: Sequence[Panel], out: Path, across: int = 4) -> None:
+def write_figure(panels: Sequence[Panel], out: AnyPath, across: int = 4) -> None:
     """Write a figure of at least one panel; the same panels give the same bytes.
 
     Args:
@@ -126,6 +126,7 @@ def write_figure(panels: Sequence[Panel], out: Path, across: int = 4) -> None:
         ImageError: An image cannot be read.
         ValueError: The suffix is another one.
     """
+    out = Path(out)
     check_suffix(out)
     content = io.BytesIO()
     with mpl.rc_context(_style()), warnings.catch_warnings(record=True) as caught:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from rs_gpt4v.chat_api import Summary
 from rs_gpt4v.conversation import Message
-from rs_gpt4v.files import json_line, relative, replacing
+from rs_gpt4v.files import AnyPath, json_line, relative, replacing
 from rs_gpt4v_generation.asking import Attempt, Generator, ask
 from rs_gpt4v_generation.candidates import checks_with, is_sound
 from rs_gpt4v_generation.checks import check
@@ -112,7 +112,7 @@ def _listed(title: str, counts: Counter[str]) -> list[str]:
 def generate(
     scenes: Sequence[Scene],
     generator: Generator,
-    out: Path,
+    out: AnyPath,
     probing: ProbeOptions = ProbeOptions(),  # noqa: B008 - it does not change
     num_proc: int = 1,
 ) -> RunReport:
@@ -128,6 +128,7 @@ def generate(
     Raises:
         ChatError: Asking could not begin.
     """
+    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)  # before anything is paid for
     tasks = generator.tasks(scenes)
     generator = generator.without_schema_if_refused(map(generator.request_for, tasks))

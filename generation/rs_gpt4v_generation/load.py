@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.object_classes import DIOR, Vocabulary, vocabulary
 from rs_gpt4v_builders.builder import check_choices
@@ -16,7 +17,7 @@ from rs_gpt4v_generation.scene import Scene
 
 
 def dior_scenes(
-    root: Path | None,
+    root: AnyPath | None,
     split: str,
     *,
     oriented: bool = False,
@@ -38,6 +39,7 @@ def dior_scenes(
         RecordError: An image cannot be used, and ``on_missing`` is "raise".
         ValueError: There is no such split.
     """
+    root = None if root is None else Path(root)
     source = dior.ORIENTED if oriented else dior.SOURCE
     check_choices({"protocol": protocol})
     folder = root and source.find(root)
@@ -50,9 +52,9 @@ def dior_scenes(
 
 
 def own_scenes(
-    boxes: Path,
+    boxes: AnyPath,
     layout: Layout,
-    images: Path,
+    images: AnyPath,
     split: str,
     *,
     conversion: Conversion = AS_IS,
@@ -75,6 +77,8 @@ def own_scenes(
         FileNotFoundError: ``boxes`` or ``images`` is not there.
         RecordError: An image cannot be used, and ``on_missing`` is "raise".
     """
+    boxes = Path(boxes)
+    images = Path(images)
     boxes, images = boxes.absolute(), images.absolute()
     for path in (boxes, images):
         if not path.exists():

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from datasets.config import HF_DATASETS_CACHE
 
-from rs_gpt4v.files import refuse_overwriting
+from rs_gpt4v.files import AnyPath, refuse_overwriting
 from rs_gpt4v.images import ImageError, checked, refuse_outside
 from rs_gpt4v_builders.export.images import image_names, store
 from rs_gpt4v_builders.export.job import write_json_list
@@ -55,7 +55,10 @@ class ReleaseError(ValueError):
 
 
 def release(
-    files: Sequence[Path], root: Path, images: str = "copy", images_from: Sequence[Path] = ()
+    files: Sequence[AnyPath],
+    root: AnyPath,
+    images: str = "copy",
+    images_from: Sequence[AnyPath] = (),
 ) -> Release:
     """Write the dialogues of ``files`` as a release below the data root ``root``.
 
@@ -75,6 +78,9 @@ def release(
             there is of another hand; or no dialogue has an image that may be released.
         EmptyQueueError: A file has no dialogue.
     """
+    images_from = [Path(file) for file in images_from]
+    files = [Path(file) for file in files]
+    root = Path(root)
     problems, rows = _read(files)
     chosen = [row for row in rows if row.get("reviews") or is_sound(row["verdicts"])]
     of_dior, own, unusable = _images(chosen, root, images_from)

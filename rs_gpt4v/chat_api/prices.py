@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from rs_gpt4v.chat_api.answers import ChatError, Usage
 from rs_gpt4v.chat_api.requests import ChatRequest, Endpoint
-from rs_gpt4v.files import InvalidFileError, read_json
+from rs_gpt4v.files import AnyPath, InvalidFileError, read_json
 from rs_gpt4v.images import web_size
 
 _PATCHES_AT_MOST = 1536
@@ -95,7 +95,7 @@ class _PriceEntry(TypedDict):
     output_usd: Annotated[float, Ge(0)]
 
 
-def read_prices(path: Path) -> dict[str, Price]:
+def read_prices(path: AnyPath) -> dict[str, Price]:
     """Prices of ``{"MODEL": {"input_usd": 2.5, "output_usd": 10}, ...}``, beside `PRICES`.
 
     Both are per million tokens. Images are counted as for the model of that name in `PRICES`, else
@@ -104,6 +104,7 @@ def read_prices(path: Path) -> dict[str, Price]:
     Raises:
         ChatError: The file is not of this form.
     """
+    path = Path(path)
     try:
         entries = read_json(path, dict[str, _PriceEntry])
     except InvalidFileError as error:

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from rs_gpt4v.chat_api.answers import ChatError
 from rs_gpt4v.chat_api.masking import Mask
-from rs_gpt4v.files import InvalidFileError, parse_json
+from rs_gpt4v.files import AnyPath, InvalidFileError, parse_json
 from rs_gpt4v.images import web_file
 
 ChatRequest: TypeAlias = dict[str, Any]
@@ -91,13 +91,14 @@ def text_part(text: str) -> Part:
 
 
 def image_part(
-    image: Path | bytes, detail: Literal["auto", "low", "high", "original"] = "auto"
+    image: AnyPath | bytes, detail: Literal["auto", "low", "high", "original"] = "auto"
 ) -> Part:
     """An image as a data URL: PNG, JPEG, GIF and WebP unchanged, others and turned ones as PNG.
 
     Raises:
         ImageError: It is no image that `rs_gpt4v.images` opens.
     """
+    image = image if isinstance(image, bytes) else Path(image)
     kind, content = web_file(image)
     url = f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
     return {"type": "image_url", "image_url": {"url": url, "detail": detail}}

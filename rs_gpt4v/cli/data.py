@@ -296,6 +296,7 @@ def stats(
     ] = None,
     data_dir: common.DataDir = None,
     sample: common.Sample = False,
+    protocol: common.Protocol = "paper",
     on_missing: common.OnMissing = "raise",
     stretch: common.Stretch = None,
     bands: common.Bands = None,
@@ -316,12 +317,16 @@ def stats(
     """
     from rs_gpt4v_builders.stats import composition, table1
 
-    options = common.row_options(data_dir, sample, on_missing, stretch, bands, **folder)
+    options = common.row_options(
+        data_dir, sample, on_missing, stretch, bands, protocol=protocol, **folder
+    )
     if configs or folder:
         if plot:
             raise ValueError("--plot draws Table 1, for which no config is named: leave one out")
         _describe(configs or [], as_json=as_json, options=options)
         return
+    if protocol != "paper":
+        raise ValueError(f"--protocol {protocol}: Table 1 is of the paper's rows; name configs too")
     common.keep_inputs([plot], [], data_dir)
     draw = _drawer(plot) if plot else None
     loaded = table1.load(**options)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ def run(out: Path) -> None:
         FileExistsError: ``out`` holds something else under a name that the demo needs.
         OSError: Training ended early.
     """
+    for module in ("torch", "transformers", "peft", "trl"):  # told now, not after the first steps
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
     started = time.monotonic()
     # Stopped in either way, the demo stops the training that it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

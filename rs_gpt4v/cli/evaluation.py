@@ -1,6 +1,7 @@
 """Verbs on models and their predictions: predict, chat, score, report, chair, judge."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,10 +101,20 @@ def predict(
         from rs_gpt4v_evaluation.predict.predictor import processes
 
         answer(predictor, rows, described, out, batch_size, share_images=share_images)
+        is_main = processes().is_main_process
         processes().destroy_process_group()  # its threads abort a process that they outlive
+        _tell(out, len(rows) if is_main else 0)
     elif server:
-        endpoint = common.endpoint(model, server, concurrency)
-        _ask(endpoint, rows, described, out, longest)
+        _ask(common.endpoint(model, server, concurrency), rows, described, out, longest)
+        _tell(out, len(rows))
+
+
+def _tell(out: Path, rows: int) -> None:
+    """What was written, and what to do with it; nothing without rows."""
+    file = shlex.quote(str(out))
+    if rows:
+        typer.echo(f"Predictions: {out}, {rows:,} rows")
+        typer.echo(f"Next:\n  rs-gpt4v score {file} --intervals\n  rs-gpt4v report {file}")
 
 
 @app.command()

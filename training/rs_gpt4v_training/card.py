@@ -1,6 +1,7 @@
 """README.md of what training saved: what it is, how to load it, what it was trained on and how."""
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
@@ -86,6 +87,26 @@ def write_card(
         **_run(trainer),
     )
     card.save(folder / "README.md")
+
+
+def next_steps(data: DataArguments, training: Any, model: ModelArguments) -> str:
+    """What training has written, and commands that use it, as its last lines."""
+    folder = shlex.quote(str(training.output_dir))
+    is_adapter = model.has_adapter or bool(getattr(training, "adapter", None))
+    base = shlex.quote(_base(model)) if is_adapter else folder
+    adapter = f" --adapter {folder}" if is_adapter else ""
+    data_dir = f" --data-dir {shlex.quote(data.data_dir)}" if data.data_dir else ""
+    where = " --sample" if data.sample else data_dir
+    own = data.own_datasets or ()
+    config = next((name for name in data.datasets if name not in own), None)
+    lines = [f"  rs-gpt4v chat {base}{adapter}"]
+    if config and not data.repository:
+        out = f"{folder}/{config}.jsonl"
+        lines.append(f"  rs-gpt4v predict {base} {config}{adapter}{where} --out {out}")
+    if not own and not data.repository:
+        lines.append(f"  rs-gpt4v bench {base}{adapter}{where} --out {folder}/bench")
+    what = "Adapter" if is_adapter else "Model"
+    return "\n".join([f"{what}: {folder} (README.md says what it is)", "Next:", *lines, ""])
 
 
 def _base(model: ModelArguments) -> str:

@@ -39,7 +39,7 @@ from rs_gpt4v_training.arguments import (
     parse,
 )
 from rs_gpt4v_training.attention import BY_ROW
-from rs_gpt4v_training.card import write_card
+from rs_gpt4v_training.card import next_steps, write_card
 from rs_gpt4v_training.chat_template import use_trainable_template
 from rs_gpt4v_training.collators import (
     PaddingFree,
@@ -145,6 +145,7 @@ def run_training(
     trainer.save_state()
     if trainer.is_world_process_zero():
         write_card(trainer, data, training, model, trainer.conversations)
+        sys.stdout.write(next_steps(data, training, model))
     if model.use_moe_lora and trainer.is_world_process_zero() and find_spec("matplotlib"):
         statistics = router_statistics(training)
         plot_router_statistics(statistics, statistics.with_suffix(".png"))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import datasets
 
 import rs_gpt4v
-from rs_gpt4v.files import locked
+from rs_gpt4v.files import AnyPath, locked
 from rs_gpt4v_builders import DEFAULT_CONFIG
 from rs_gpt4v_builders.builder import options_of
 from rs_gpt4v_builders.export import hub, llava, ms_swift, sharegpt, web_dataset
@@ -53,7 +53,7 @@ FORMATS = {
 
 def export(
     kind: str | Format,
-    out: Path,
+    out: AnyPath,
     configs: Sequence[str] = (DEFAULT_CONFIG,),
     *,
     images: str = "copy",
@@ -84,6 +84,7 @@ def export(
         InUseError: Another export into ``out`` is running.
         RecordError: A release is incomplete, and ``on_missing`` is "raise".
     """
+    out = Path(out)
     if isinstance(kind, str):
         if kind not in FORMATS:
             raise ValueError(f"format {kind!r}: expected one of {', '.join(FORMATS)}")

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from huggingface_hub import HfApi
 
 from rs_gpt4v.conversation import SCHEMA
-from rs_gpt4v.files import UNFINISHED, replacing
+from rs_gpt4v.files import UNFINISHED, AnyPath, replacing
 from rs_gpt4v_builders.export._folder import LOCK, MARKER
 from rs_gpt4v_builders.export._hub_card import card, croissant
 from rs_gpt4v_builders.export.job import ExportJob
@@ -55,7 +55,7 @@ def _write_parquet(job: ExportJob, rows: datasets.Dataset, name: str) -> None:
             parquet.write_table(columns.cast(_PARQUET_SCHEMA))
 
 
-def push(folder: Path, repo: str, *, private: bool = True) -> str:
+def push(folder: AnyPath, repo: str, *, private: bool = True) -> str:
     """Upload an export to the Hub; files that are there already are not sent again.
 
     Args:
@@ -71,6 +71,7 @@ def push(folder: Path, repo: str, *, private: bool = True) -> str:
     Raises:
         OSError: The Hub refuses, or cannot be reached; the message is the Hub's.
     """
+    folder = Path(folder)
     hub = HfApi()
     page = hub.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
     hub.upload_folder(

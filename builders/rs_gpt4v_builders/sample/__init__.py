@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 from tqdm import tqdm
 
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v_builders import CONFIGS, sources_of
 from rs_gpt4v_builders.sources.source import Source
 
@@ -52,7 +53,7 @@ def sample_root(cache: Path, sources: Iterable[Source] | None = None) -> Path:
     return root
 
 
-def write_sample(root: Path, seed: int = 0, *, scale: float = 1.0) -> None:
+def write_sample(root: AnyPath, seed: int = 0, *, scale: float = 1.0) -> None:
     """Write every release's folder into ``root``, ``HRRSD`` and ``DOTA`` for RSIVQA included.
 
     Each is written by the module of `releases` that is named as its source:
@@ -63,6 +64,7 @@ def write_sample(root: Path, seed: int = 0, *, scale: float = 1.0) -> None:
         seed: The same seed gives the same bytes.
         scale: The share of the sample's images to make; every split keeps at least one.
     """
+    root = Path(root)
     for name in tqdm(_releases(), _DRAWING, unit="release", leave=False):
         draw_release(name, root, seed, scale)
 

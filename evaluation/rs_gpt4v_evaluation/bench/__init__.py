@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from rs_gpt4v.bootstrap import RESAMPLES
 from rs_gpt4v.chat_api import Endpoint
-from rs_gpt4v.files import each_alone, locked, whole_lines, write_text
+from rs_gpt4v.files import AnyPath, each_alone, locked, whole_lines, write_text
 from rs_gpt4v_builders import usable
 from rs_gpt4v_evaluation.bench.asking import Answerer, answerer
 from rs_gpt4v_evaluation.bench.jobs import (
@@ -69,7 +69,7 @@ def _step(text: str, total: int) -> Iterator[Any]:
 
 def bench(
     model: "Predictor | Endpoint",
-    out: Path,
+    out: AnyPath,
     configs: Sequence[str] = (),
     *,
     limit: int | None = None,
@@ -112,6 +112,7 @@ def bench(
         ValueError: There is no test split to ask, or a server's box format is not known.
         InUseError: Another run writes into ``out``.
     """
+    out = Path(out)
     check_asked(configs, blind, options)
     asks = answerer(model, batch_size)
     options = {"protocol": "paper", "sample": False, **options}

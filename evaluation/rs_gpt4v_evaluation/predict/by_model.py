@@ -8,7 +8,7 @@ from typing import Any
 import datasets
 from tqdm import tqdm
 
-from rs_gpt4v.files import locked
+from rs_gpt4v.files import AnyPath, locked
 from rs_gpt4v_evaluation.predict.batches import Batch, image_keys, own_share, plan
 from rs_gpt4v_evaluation.predict.blind import shown_images
 from rs_gpt4v_evaluation.predict.predictions import (
@@ -29,7 +29,7 @@ def predict(
     predictor: Predictor,
     rows: datasets.Dataset,
     described: PredictedRows,
-    out: Path,
+    out: AnyPath,
     batch_size: int = 8,
     *,
     share_images: bool = True,
@@ -55,6 +55,7 @@ def predict(
         PredictionFileError: ``out`` was made by another model, from other rows or other settings.
         ValueError: A row has no image, as in a blind run without any, and the model needs one.
     """
+    out = Path(out)
     process = processes()
     with locked(out) if process.is_main_process else nullcontext():
         constants = made_by(

@@ -12,6 +12,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from rs_gpt4v.conversation import LabelledBox, Message, Task, fingerprint
 from rs_gpt4v.files import (
+    AnyPath,
     InvalidFileError,
     appending,
     json_line,
@@ -126,7 +127,7 @@ class PredictionFileError(InvalidFileError):
     """A predictions file cannot be used; the message names the file, the line and what to do."""
 
 
-def read_predictions(path: Path) -> list[Prediction]:
+def read_predictions(path: AnyPath) -> list[Prediction]:
     """All predictions of ``path``, in file order; a line that is there twice counts once.
 
     A last line that a kill cut short is left out; `append_predictions` overwrites it. Predictions
@@ -135,6 +136,7 @@ def read_predictions(path: Path) -> list[Prediction]:
     Raises:
         PredictionFileError: A line is not a prediction, or another one of the same id differs.
     """
+    path = Path(path)
     seen: dict[str, str] = {}
     whole: dict[str, Prediction] = {}
     last: Any = {}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rs_gpt4v.files import each_alone, refuse_overwriting, relative, write_text
+from rs_gpt4v.files import AnyPath, each_alone, refuse_overwriting, relative, write_text
 from rs_gpt4v_evaluation.judge.agreement import agreement_in, is_reviews
 from rs_gpt4v_evaluation.report.columns import Group, is_blind_column
 from rs_gpt4v_evaluation.report.examples import PICTURES
@@ -19,15 +19,15 @@ __all__ = ["report"]
 
 
 def report(
-    predictions: Sequence[Path],
-    out: Path,
-    training_log: Path | None = None,
+    predictions: Sequence[AnyPath],
+    out: AnyPath,
+    training_log: AnyPath | None = None,
     title: str = "rs-gpt4v report",
     *,
     pictures: int = PICTURES,
     resamples: int = 0,
     rules: Rules = DEFAULT_RULES,
-    card: Path | None = None,
+    card: AnyPath | None = None,
     label: str | None = None,
     overview: Overview | None = None,
     failed: list[str] | None = None,
@@ -64,6 +64,10 @@ def report(
         PredictionFileError: A file is empty or damaged, or no row of all can be scored.
         ValueError: There are no predictions, or ``training_log`` is no trainer state.
     """
+    predictions = [Path(file) for file in predictions]
+    out = Path(out)
+    training_log = None if training_log is None else Path(training_log)
+    card = None if card is None else Path(card)
     if not predictions:
         raise ValueError("a report needs at least one predictions file")
     refuse_overwriting([out, card], [*predictions, training_log])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from rs_gpt4v.bootstrap import Sums, intervals
-from rs_gpt4v.files import of_file
+from rs_gpt4v.files import AnyPath, of_file
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Measured, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     ONE_A_FILE,
@@ -89,7 +89,7 @@ class Task(NamedTuple):
     also: list[str]
 
 
-def score(path: Path, rules: Rules = DEFAULT_RULES, resamples: int = 0) -> Score:
+def score(path: AnyPath, rules: Rules = DEFAULT_RULES, resamples: int = 0) -> Score:
     """Score the predictions in ``path``, which are of one task.
 
     Args:
@@ -100,6 +100,7 @@ def score(path: Path, rules: Rules = DEFAULT_RULES, resamples: int = 0) -> Score
     Raises:
         PredictionFileError: The file is empty, damaged, of a task without a metric, or of several.
     """
+    path = Path(path)
     first, *others = scores_of(read_predictions(path), str(path), rules, resamples)
     if others:
         tasks = ", ".join(own["task"] for own in (first, *others))
@@ -121,13 +122,14 @@ def scores_of(
 
 
 def scores_of_files(
-    files: Sequence[Path], rules: Rules = DEFAULT_RULES, resamples: int = 0
+    files: Sequence[AnyPath], rules: Rules = DEFAULT_RULES, resamples: int = 0
 ) -> tuple[list[Score], list[str]]:
     """The scores of all ``files``, and why those without a row that can be scored have none.
 
     Raises:
         PredictionFileError: As `tasks_of` does; or no file can be scored.
     """
+    files = [Path(file) for file in files]
     scores: list[Score] = []
     left_out: list[str] = []
     for file in files:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from typing_extensions import NotRequired, TypedDict
 
-from rs_gpt4v.files import InvalidFileError, of_file, read_json, relative
+from rs_gpt4v.files import AnyPath, InvalidFileError, of_file, read_json, relative
 from rs_gpt4v_builders import GROUPS, members_by_rows
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
@@ -136,13 +136,14 @@ class Results(TypedDict):
     run: NotRequired[dict[str, Any]]
 
 
-def read_results(path: Path) -> Results:
+def read_results(path: AnyPath) -> Results:
     """The results in ``path``: a results file, or a folder with a ``results.json``.
 
     Raises:
         InvalidFileError: It is no results file; the message says what is wrong where.
         OSError: It cannot be read.
     """
+    path = Path(path)
     file = path / "results.json" if path.is_dir() else path
     with of_file(path):
         try:
@@ -152,11 +153,11 @@ def read_results(path: Path) -> Results:
 
 
 def results_of(
-    files: Sequence[Path],
-    blind_files: Sequence[Path] = (),
+    files: Sequence[AnyPath],
+    blind_files: Sequence[AnyPath] = (),
     rules: Rules = DEFAULT_RULES,
     resamples: int = 0,
-    folder: Path | None = None,
+    folder: AnyPath | None = None,
 ) -> Results:
     """The results of the predictions in ``files``, which are of one model.
 
@@ -173,6 +174,9 @@ def results_of(
         PredictionFileError: A file is empty or damaged, or the files are of several models.
         ValueError: There is no file.
     """
+    files = [Path(file) for file in files]
+    blind_files = [Path(file) for file in blind_files]
+    folder = None if folder is None else Path(folder)
     if not files:
         raise ValueError("results need at least one predictions file")
     model = _one({file: _model(_first(file)) for file in (*files, *blind_files)})

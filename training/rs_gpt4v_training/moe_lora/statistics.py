@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 from typing_extensions import TypedDict
 
 from rs_gpt4v.files import (
+    AnyPath,
     InvalidFileError,
     json_line,
     read_json_lines,
@@ -136,7 +137,7 @@ def _summary(sums: torch.Tensor) -> dict[str, float]:
     }
 
 
-def plot_router_statistics(path: Path, out: Path) -> None:
+def plot_router_statistics(path: AnyPath, out: AnyPath) -> None:
     """Draw the last line of a `RouterStatistics` file: load per layer, entropy per layer and task.
 
     Args:
@@ -147,6 +148,8 @@ def plot_router_statistics(path: Path, out: Path) -> None:
         InvalidFileError: ``path`` has no lines, or others.
         OverwriteError: ``out`` is ``path``.
     """
+    path = Path(path)
+    out = Path(out)
     from matplotlib.figure import Figure
 
     refuse_overwriting([out], [path])
