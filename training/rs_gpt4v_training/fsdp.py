@@ -1,7 +1,7 @@
 """The gradient of the output layer under FSDP2."""
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.distributed.tensor import DTensor, Partial
@@ -20,9 +20,10 @@ class HeadGradients(TrainerCallback):
     def on_train_begin(self, *_args: Any, model: Any, **_kwargs: Any) -> None:
         """Change how the weights of the output layer are gathered."""
         head = model.get_output_embeddings()
-        for weight in head.parameters() if head is not None else ():
+        weights: Any = head.parameters() if head is not None else ()
+        for weight in weights:
             if isinstance(weight, DTensor) and weight.requires_grad:
-                weight.full_tensor = partial(_gather, weight)
+                cast("Any", weight).full_tensor = partial(_gather, weight)
 
 
 def _gather(weight: DTensor) -> torch.Tensor:
