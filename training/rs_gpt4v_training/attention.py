@@ -37,8 +37,8 @@ def sdpa_by_row(
     """
 
     def attend(of: slice) -> tuple[torch.Tensor, None]:
-        parts = (tensor[:, :, of] for tensor in (query, key, value))
-        return sdpa_attention_forward(module, *parts, attention_mask, **options)
+        q, k, v = (tensor[:, :, of] for tensor in (query, key, value))
+        return sdpa_attention_forward(module, q, k, v, attention_mask, **options)
 
     tokens = query.shape[2]
     if attention_mask is not None or position_ids is None or position_ids.shape != (1, tokens):

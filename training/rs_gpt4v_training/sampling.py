@@ -1,5 +1,8 @@
 """The order in which rows are trained on, if those of a batch shall be of similar length."""
 
+# pyarrow makes its compute functions at import time, unseen by type checkers.
+# pyright: reportAttributeAccessIssue=false
+
 from collections.abc import Iterator
 from typing import Any
 

@@ -118,7 +118,8 @@ class Trainer(CommonTrainer, SFTTrainer):
         if not self.args.group_by_length:
             return super()._get_train_sampler(train_dataset)
         batch = self.args.train_batch_size * self.args.world_size
-        return length_sampler(train_dataset or self.train_dataset, batch, self.args.seed)
+        rows: Any = train_dataset or self.train_dataset
+        return length_sampler(rows, batch, self.args.seed)
 
 
 @plain_errors()
