@@ -27,16 +27,20 @@ from torch.distributed.fsdp import fully_shard
 from transformers import AutoModelForImageTextToText, LlamaConfig, LlamaForCausalLM
 from transformers.pytorch_utils import Conv1D
 
+from rs_gpt4v.files import InvalidFileError, write_json_lines
 from rs_gpt4v_training.moe_lora import (
     MoeLoraConfig,
     MoeLoraLinear,
     RouterStatistics,
     TaskCollator,
     auxiliary_loss,
+    expert_use,
+    plot_expert_use,
     plot_router_statistics,
     use_task,
 )
 from rs_gpt4v_training.moe_lora.router import ForwardPass, Routing, TopKRouter
+from rs_gpt4v_training.moe_lora.statistics import Logged, TaskLoad
 from rs_gpt4v_training.sft import leave_process_group
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
@@ -618,6 +622,30 @@ def test_statistics_are_loads_and_entropies_by_layer_and_task(tmp_path: Path) ->
     pytest.importorskip("matplotlib")
     plot_router_statistics(tmp_path / "stats.jsonl", tmp_path / "stats.png")
     assert (tmp_path / "stats.png").stat().st_size > 1_000
+
+
+def use(load: list[float], tokens: int) -> TaskLoad:
+    return {"load": load, "entropy": 0.0, "tokens": tokens}
+
+
+def test_expert_use_is_of_the_second_half_weighed_by_tokens(tmp_path: Path) -> None:
+    lines: list[Logged] = [
+        {"step": 1, "layers": {"a": {"vqa": use([0.0, 1.0], 9)}}},
+        {"step": 2, "layers": {"a": {"vqa": use([0.0, 1.0], 9)}}},
+        {"step": 3, "layers": {"a": {"vqa": use([1.0, 0.0], 3), "caption": use([0.5, 0.5], 1)}}},
+        {"step": 4, "layers": {"a": {"vqa": use([0.0, 1.0], 1)}}},
+    ]
+    log = tmp_path / "router_statistics.jsonl"
+    write_json_lines(log, lines)
+    assert expert_use(log) == {"vqa": [[0.75, 0.25]], "caption": [[0.5, 0.5]]}
+    pytest.importorskip("matplotlib")
+    other = tmp_path / "other.jsonl"
+    write_json_lines(other, lines[:1])  # no captions
+    plot_expert_use({"first": log, "other": other}, tmp_path / "use.svg")
+    assert "<svg" in (tmp_path / "use.svg").read_text()
+    log.write_text("")
+    with pytest.raises(InvalidFileError, match="has no lines: train with logging_steps"):
+        expert_use(log)
 
 
 # Several processes

