@@ -2,22 +2,27 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
 from conftest import CPU_TRAINING
 from huggingface_hub import ModelCard
+from typer.main import get_command
 
 pytest.importorskip("trl")
 
 import torch
 
 from rs_gpt4v import conversation
+from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.bench.card import write_scores
 from rs_gpt4v_training import load, merge
-from rs_gpt4v_training.arguments import parse
+from rs_gpt4v_training.arguments import DataArguments, ModelArguments, parse
+from rs_gpt4v_training.card import next_steps
 from rs_gpt4v_training.moe_lora import use_task
 from rs_gpt4v_training.sft import main, train
 
@@ -195,3 +200,22 @@ def test_a_whole_model_has_a_card_too(tiny_llava: Path, releases: Path, tmp_path
     assert card.data.library_name == "transformers"
     assert "A full fine-tuning of" in card.text
     assert f'load("{tmp_path}/out")' in card.text
+
+
+def test_training_ends_with_commands_that_use_what_it_wrote(
+    tiny_llava: Path, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "my lora")
+    data = DataArguments(datasets=["vqa_lr"], data_dir="/data/rs")
+    training = SimpleNamespace(output_dir=out)
+    adapter = ModelArguments(model_name_or_path=str(tiny_llava), use_peft=True)
+    lines = next_steps(data, training, adapter).splitlines()
+    assert lines[0] == f"Adapter: '{out}' (README.md says what it is)"
+    for line in lines[2:]:
+        verb, *arguments = shlex.split(line)[1:]
+        given = cast("Any", get_command(app)).commands[verb].make_context(verb, arguments).params
+        assert given["model"] == str(tiny_llava)
+        assert given["adapter"] == out
+    whole = next_steps(data, training, ModelArguments(model_name_or_path=str(tiny_llava)))
+    assert "--adapter" not in whole
+    assert f"rs-gpt4v chat '{out}'" in whole
