@@ -74,9 +74,12 @@ def each_alone(
         if failed is None or not (own or failed):
             raise
         failed.append(str(error))
-        if not own or len(kept) == 1:
+        rest = [file for file in kept if file not in own]
+        if not (own and rest):
+            if len(failed) == 1:
+                raise
             raise InvalidFileError("\n".join(failed)) from error
-    return each_alone(make, [file for file in kept if file not in own], failed)
+    return each_alone(make, rest, failed)
 
 
 class OverwriteError(ValueError):

@@ -79,7 +79,7 @@ def test_an_entry_of_a_page_leads_to_its_table(results: Results) -> None:
 
 
 def test_the_ending_says_what_is_missing_and_what_comes_next(results: Results) -> None:
-    found = Bench(results, {"a": "why", "b": "why", "c": "other"}, ["row/1: too long"])
+    found = Bench(results, {"a": "why", "b": "why", "c": "other"}, ["row/1: too long"], [])
     assert [*table.ending(found, Path("out dir"))] == [
         "Not asked: a, b: why.",
         "Not asked: c: other.",

@@ -189,7 +189,7 @@ def test_wrong_key_is_one_line_and_the_same_command_goes_on(
     assert done.returncode == 0, done.stderr
     assert "one" in {line["prediction"] for line in read_predictions(out)}
     # A machine that asks a server has no need of a model's libraries.
-    assert done.stdout == "imported:\n"
+    assert done.stdout.splitlines()[-1] == "imported:"
 
 
 def test_replies_may_be_as_long_as_the_task_asks_or_as_they_were(

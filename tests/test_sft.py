@@ -37,7 +37,7 @@ from rs_gpt4v_training.parts import PARTS, part
 from rs_gpt4v_training.recipe import recipe_path
 from rs_gpt4v_training.row_checks import TooLongError, refuse_cut_rows
 from rs_gpt4v_training.rows import load_rows
-from rs_gpt4v_training.sft import main, make_trainer, set_trained, train
+from rs_gpt4v_training.sft import main, make_trainer, prepare, set_trained, train
 
 # transformers 5.23 renames the option that trl 1.16 still sets, and says so at each start.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
@@ -257,9 +257,11 @@ def test_language_model_alone_is_quantised_under_an_adapter(recipe: Path, tmp_pa
 def test_what_float16_trains_is_float32(recipe: Path, method: list[str]) -> None:
     """Of the base model, nothing else is: float16's scaler refuses gradients of float16."""
     projector = ["--lora_r", "8", "--lora_modules_to_save", "multi_modal_projector"]
-    trainer = make_trainer(*parse([str(recipe), *method, *projector, "--dtype", "float16"]))
+    data, training, model = parse([str(recipe), *method, *projector, "--dtype", "float16"])
+    ready = prepare(data, training, model)
+    trainer = make_trainer(data, training, model)
     trainer.args.fp16 = True  # which transformers refuses without a GPU
-    set_trained(trainer, parse([str(recipe), *method, *projector])[2])
+    set_trained(trainer, model, ready)
     of_kind = {True: set(), False: set()}
     for parameter in trainer.model.parameters():
         of_kind[parameter.requires_grad].add(parameter.dtype)

@@ -50,9 +50,7 @@ def run(out: Path) -> None:
         FileExistsError: ``out`` holds something else under a name that the demo needs.
         OSError: Training ended early.
     """
-    for module in ("torch", "transformers", "peft", "trl"):  # told now, not after the first steps
-        if find_spec(module) is None:
-            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+    _refuse_without_extras()
     started = time.monotonic()
     # Stopped in either way, the demo stops the training that it has started.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -67,6 +65,13 @@ def run(out: Path) -> None:
     typer.echo(f"\nReport: {out / 'report.html'}\nLog:    {out / 'demo.log'}")
     typer.echo(f"\nTry next:\n{_next(shown)}")
     typer.echo(f"\nDone in {time.monotonic() - started:.0f} seconds.")
+
+
+def _refuse_without_extras() -> None:
+    """Raise now, not after the first steps, where a module is missing."""
+    for module in ("torch", "transformers", "peft", "trl"):
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
 
 _NOTES = """\

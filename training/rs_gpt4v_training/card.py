@@ -173,7 +173,11 @@ def _data_text(data: DataArguments, training: Any, rows: Any) -> str:
         where = "of rows that were built before"
     if not isinstance(rows, Dataset):
         return f"{names}, {where}. The rows were streamed, so they were not counted."
-    return f"{names}, {where}: {len(rows):,} rows with fingerprint `{fingerprint(rows)}`."
+    known = {"id", "messages", "references"} <= set(
+        rows.column_names
+    )  # not of rows built elsewhere
+    print_of = f" with fingerprint `{fingerprint(rows)}`" if known else ""
+    return f"{names}, {where}: {len(rows):,} rows{print_of}."
 
 
 def _row_counts(rows: Any) -> Iterator[tuple[str, str, int]]:
