@@ -83,7 +83,8 @@ def merge(
     config = _adapter_config(source, None)
     if config is None:
         raise ValueError(f"{adapter}: no adapter: it has no adapter_config.json")
-    for task, folder in _merged(config, out).items():
+    folders = _merged(config, out)
+    for task, folder in folders.items():
         model, processor = load(
             source, base, trust_remote_code=trust_remote_code, dtype=dtype
         )  # anew for each task: merging changes the base's weights
@@ -92,7 +93,7 @@ def merge(
             merged = model.merge_and_unload(safe_merge=True, **options)
         merged.save_pretrained(folder)
         processor.save_pretrained(folder)
-    return [*_merged(config, out).values()]
+    return [*folders.values()]
 
 
 def _merged(config: Any, out: Path) -> dict[str | None, Path]:

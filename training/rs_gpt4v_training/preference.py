@@ -6,11 +6,11 @@ from typing import Any, ClassVar, TypeVar
 
 from rs_gpt4v_training.adapters import peft_config, quantization_config
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments
-from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator
+from rs_gpt4v_training.moe_lora import TaskCollator
 from rs_gpt4v_training.policy import policy, refuse_unusable_adapter, tasks_of_routers
 from rs_gpt4v_training.preference_rows import preference_rows
 from rs_gpt4v_training.recipe import RecipeError
-from rs_gpt4v_training.sft import CommonTrainer, prepare, router_statistics, set_trained
+from rs_gpt4v_training.sft import CommonTrainer, prepare, set_trained, show_tasks_to_routers
 
 
 class PreferenceTrainer(CommonTrainer):
@@ -90,7 +90,5 @@ def make_trainer(
     trainer.conversations = ready.rows["train"]
     set_trained(trainer, model, ready)
     if tasks := tasks_of_routers(trainer.model, ready.rows):
-        trainer.args.remove_unused_columns = False  # TRL would drop the column
-        trainer.data_collator = kind.task_collator(trainer.data_collator, tasks)
-        trainer.add_callback(RouterStatistics(router_statistics(training), tasks))
+        show_tasks_to_routers(trainer, tasks, kind.task_collator)
     return trainer

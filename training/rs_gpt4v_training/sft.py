@@ -188,7 +188,7 @@ def make_trainer(
     if padding_free:
         trainer.data_collator = PaddingFree(trainer.data_collator)
     if model.use_moe_lora:
-        _show_tasks_to_routers(trainer, ready.tasks)
+        show_tasks_to_routers(trainer, ready.tasks)
     return trainer
 
 
@@ -362,10 +362,12 @@ def with_dtype(training: Options, model: ModelArguments) -> Options:
     return training
 
 
-def _show_tasks_to_routers(trainer: Trainer, tasks: list[str]) -> None:
-    """Bring each row's task to the routers, and log what they do with it."""
+def show_tasks_to_routers(
+    trainer: CommonTrainer, tasks: list[str], collator: type[TaskCollator] = TaskCollator
+) -> None:
+    """Bring each row's task to the routers by ``collator``, and log what they do with it."""
     trainer.args.remove_unused_columns = False  # TRL would drop the column
-    trainer.data_collator = TaskCollator(trainer.data_collator, tasks)
+    trainer.data_collator = collator(trainer.data_collator, tasks)
     trainer.add_callback(RouterStatistics(router_statistics(trainer.args), tasks))
 
 
