@@ -1,4 +1,4 @@
-"""The gradient of the output layer under FSDP2."""
+"""What FSDP2 needs of us: the gradient of the output layer, and states that can be loaded."""
 
 from functools import partial
 from typing import Any, cast
@@ -24,6 +24,26 @@ class HeadGradients(TrainerCallback):
         for weight in weights:
             if isinstance(weight, DTensor) and weight.requires_grad:
                 cast("Any", weight).full_tensor = partial(_gather, weight)
+
+
+class WithoutQuantisation(TrainerCallback):
+    """Leaves how frozen weights were quantised out of a checkpoint of an adapter.
+
+    bitsandbytes adds it to the state of a layer. It is no parameter, so that accelerate saves it
+    with the adapter, and torch (2.13) cannot load it again: the run could not be resumed.
+    """
+
+    def on_train_begin(self, *_args: Any, model: Any, **_kwargs: Any) -> None:
+        """Change what the state of a quantised layer holds."""
+        if any(isinstance(weight, DTensor) for weight in model.parameters()):
+            for module in model.modules():
+                if hasattr(module, "quant_state"):
+                    module.register_state_dict_post_hook(_leave_out)
+
+
+def _leave_out(_: Any, state: dict[str, Any], prefix: str, __: Any) -> None:
+    for name in [name for name in state if name.startswith(f"{prefix}weight.")]:
+        del state[name]
 
 
 def _gather(weight: DTensor) -> torch.Tensor:

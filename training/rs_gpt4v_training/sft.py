@@ -48,7 +48,7 @@ from rs_gpt4v_training.collators import (
     faster,
     refuse_padding_free,
 )
-from rs_gpt4v_training.fsdp import HeadGradients
+from rs_gpt4v_training.fsdp import HeadGradients, WithoutQuantisation
 from rs_gpt4v_training.gradients import freeze_without_gradient
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
 from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
@@ -141,6 +141,7 @@ def run_training(
     )
     trainer = make(data, training, model)
     trainer.add_callback(HeadGradients())
+    trainer.add_callback(WithoutQuantisation())
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     trainer.save_model()
     trainer.save_state()
