@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
+from rs_gpt4v.files import InvalidFileError
 from rs_gpt4v_training.arguments import GrpoArguments, parse_for
 from rs_gpt4v_training.dry_run import dry_run
 from rs_gpt4v_training.grpo import main, make_trainer
@@ -26,6 +27,7 @@ from rs_gpt4v_training.moe_lora import is_moe_lora
 from rs_gpt4v_training.moe_lora.router import ForwardPass, TaskRouter
 from rs_gpt4v_training.parts import part
 from rs_gpt4v_training.recipe import RecipeError
+from rs_gpt4v_training.reward_curves import plot_rewards
 from rs_gpt4v_training.sft import main as fine_tune
 
 pytestmark = [
@@ -80,6 +82,32 @@ def test_each_kind_of_row_has_its_rewards_in_the_log_and_replies_are_kept(
     assert {"answer", "giou", "format", "length", "advantage"} <= table.keys()
     assert "Step 1 " in capsys.readouterr().out
     assert (out / "adapter_model.safetensors").is_file()
+    assert (out / "rewards.png").stat().st_size > 10_000
+
+
+def test_the_picture_has_the_mean_of_the_last_logged_steps_of_each_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure = pytest.importorskip("matplotlib.figure")
+    drawn: list[Any] = []
+    monkeypatch.setattr(figure.Figure, "savefig", lambda self, _: drawn.append(self))
+    counts = [0, 0.5, None, float("nan"), 1, 0.2, 0.4, 0.9]  # TRL logs null where it has no rows
+    log = [
+        {"step": step, "reward": 1.0, "frac_reward_zero_std": 0.5, "rewards/answer/mean": 1.0}
+        | {"rewards/answer/std": 0.1, "rewards/answer/presence": 0.0, "rewards/format/hbb": 1.0}
+        | {"rewards/format/mean": 0.25, "rewards/answer/count": count}
+        for step, count in enumerate(counts, 1)
+    ]
+    state = tmp_path / "trainer_state.json"
+    state.write_text(json.dumps({"log_history": [*log, {"step": 8, "train_loss": 0.1}]}))
+    plot_rewards(str(state), str(tmp_path / "rewards.png"))
+    lines = {line.get_label(): line for line in drawn[0].axes[0].lines}
+    assert lines.keys() == {"answer, count", "answer, presence", "format", "all, weighted"}
+    assert list(lines["answer, count"].get_xdata()) == [1, 2, 5, 6, 7, 8]
+    assert lines["answer, count"].get_ydata()[-1] == pytest.approx((0.5 + 1 + 0.2 + 0.4 + 0.9) / 5)
+    state.write_text(json.dumps({"log_history": [{"step": 1, "loss": 0.1}]}))
+    with pytest.raises(InvalidFileError, match="logs no rewards"):
+        plot_rewards(state, tmp_path / "rewards.png")
 
 
 def test_a_reward_of_length_teaches_to_be_short_or_long(recipe: Path, tmp_path: Path) -> None:

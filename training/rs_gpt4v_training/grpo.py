@@ -9,6 +9,8 @@ holds fields of `rs_gpt4v_training.arguments`; flags override it.
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, cast
 
 import datasets
@@ -23,6 +25,7 @@ from rs_gpt4v_training.arguments import DataArguments, GrpoArguments, ModelArgum
 from rs_gpt4v_training.moe_lora import RouterStatistics, use_task
 from rs_gpt4v_training.policy import policy, refuse_unusable_adapter, tasks_of_routers
 from rs_gpt4v_training.recipe import RecipeError
+from rs_gpt4v_training.reward_curves import plot_rewards
 from rs_gpt4v_training.rewards import RewardFunction, Rules, refuse_unrewarded
 from rs_gpt4v_training.sft import (
     CommonTrainer,
@@ -99,8 +102,15 @@ def _routed(model: nn.Module, tasks: torch.Tensor) -> Callable[..., Any]:
 
 @plain_errors()
 def train(data: DataArguments, training: GrpoArguments, model: ModelArguments) -> Trainer:
-    """Train as the arguments say, and save the model (or adapter) with its processor."""
-    return run_training(make_trainer, data, training, model)
+    """Train as the arguments say, and save the model (or adapter) with its processor.
+
+    With matplotlib, ``rewards.png`` in the output folder shows the rewards over the steps.
+    """
+    trainer = run_training(make_trainer, data, training, model)
+    if trainer.is_world_process_zero() and find_spec("matplotlib"):
+        out = Path(str(training.output_dir))
+        plot_rewards(out / "trainer_state.json", out / "rewards.png")
+    return trainer
 
 
 @plain_errors()
