@@ -20,7 +20,7 @@ RIGHT = {"geochat": 3, "qwen": 4, "ours": 5}
 def commands() -> list[list[str]]:
     """Those below the heading, without the line that sets the data's folder."""
     text = (DOCS / "board.md").read_text(encoding="utf-8")
-    block = re.search(r"## Three models' result files.*?```\n(.*?)```", text, re.DOTALL)
+    block = re.search(r"## Three models' result files.*?```sh\n(.*?)```", text, re.DOTALL)
     assert block
     lines = [line for line in block[1].splitlines() if line.startswith("rs-gpt4v ")]
     return [shlex.split(line)[1:] for line in lines]

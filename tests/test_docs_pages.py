@@ -1,90 +1,78 @@
-"""The tutorial and the page for users of other tools: every block runs, outputs are those shown.
+"""README and docs: every block runs, outputs are those shown, or the block says why not.
 
-Blocks of Python and of commands run in the order of the pages, in one folder. Training and bench
-are cut short. Every command of every page must be one that the command line accepts.
+`docs_blocks` has the rules. Each page has a folder of its own with what pages take for granted: an
+adapter in ``outputs/lora``, say. The tutorial trains; elsewhere `train` checks its arguments and
+leaves that adapter.
 """
 
-import contextlib
-import io
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
-from typer.testing import CliRunner
 
-from rs_gpt4v.cli import app
+pytest.importorskip("trl")
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+from docs_blocks import COMMANDS, ROOT, SHORT, Runner, blocks
+
+from rs_gpt4v_training import sft
+from rs_gpt4v_training.recipe import recipe_path
+
+PAGES = [ROOT / "README.md", ROOT / "dataset_card.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TUTORIAL = [page for page in PAGES if page.parent.name == "tutorial"]
 ERRORS = (ROOT / "docs/errors.md").read_text(encoding="utf-8") + "\n"
 SOURCES = ("rs_gpt4v", "builders", "generation", "training", "evaluation")
-SHORT = {
-    "train": ["--max_steps", "2", "--max_rows", "40"],
-    "bench": ["--limit", "2", "--blind-images", "2"],
-}
+
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 
 @pytest.fixture
-def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Train here: a launched process would import everything once more."""
-    pytest.importorskip("trl")
-    from rs_gpt4v_training import sft
-
-    def launch(arguments: list[str], *_: Any) -> int:
-        return sft.main(arguments)
-
-    monkeypatch.setattr("rs_gpt4v_training.launch.launch", launch)
-
-
-def run(page: Path) -> None:
-    """Run the blocks of a page in the working folder."""
-    names: dict[str, Any] = {}
-    printed = ""
-    for language, block in BLOCK.findall(page.read_text(encoding="utf-8")):
-        if language == "python":
-            with contextlib.redirect_stdout(io.StringIO()) as output:
-                exec(compile(block, page.name, "exec"), names)
-            printed = output.getvalue()
-        elif language == "text":
-            assert printed == block, f"{page.name} shows another output"
-        elif language == "sh":
-            for line in block.splitlines():
-                _command(page, line)
-
-
-def _command(page: Path, line: str) -> None:
-    program, *arguments = shlex.split(line, comments=True)
-    if program == "pip":
-        return
-    assert program == "rs-gpt4v", f"{page.name}: {line}"
-    short = [] if "--dry-run" in arguments else SHORT.get(arguments[0], [])
-    result = CliRunner().invoke(app, [*arguments, *short])
-    assert result.exit_code == 0, f"{page.name}: {line}\n{result.output}\n{result.exception}"
-
-
-@pytest.mark.usefixtures("_in_this_process")
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_tutorial_runs_from_first_to_last_page(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def runner(releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """In an empty folder, without a variable that a page sets."""
     monkeypatch.chdir(tmp_path)
-    pages = sorted((ROOT / "docs/tutorial").glob("*.md"))
-    assert len(pages) == 5
-    for page in pages:
-        run(page)
+    monkeypatch.setenv("RS_GPT4V_DATA", "")
+    monkeypatch.delenv("RS_GPT4V_DATA")
+    return Runner({"/data/rs": str(releases), "MODEL": "embedded"})
+
+
+def test_tutorial_runs_from_first_to_last_page(
+    runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process: a launched one would import everything once more."""
+    monkeypatch.setitem(SHORT, "train", ["--max_steps", "2", "--max_rows", "40"])
+    monkeypatch.setattr(
+        "rs_gpt4v_training.launch.launch", lambda arguments, *_: sft.main(arguments)
+    )
+    assert len(TUTORIAL) == 5
+    for page in TUTORIAL:
+        runner.names.clear()
+        for block in blocks(page):
+            runner.run(block)
     assert {path.name for path in tmp_path.iterdir()} >= {"figure.png", "both.html", "tiles.png"}
 
 
-@pytest.mark.usefixtures("_in_this_process")
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.parametrize("name", ["index", "coming_from"])
-def test_page_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    run(ROOT / f"docs/{name}.md")
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page not in TUTORIAL and blocks(page)],
+    ids=lambda page: page.stem,
+)
+def test_blocks_of_a_page(
+    page: Path, runner: Runner, tuned: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for adapter in ("lora", "moe_lora"):
+        shutil.copytree(tuned, f"outputs/{adapter}")
+    shutil.copy(recipe_path("demo_lora"), "my_recipe.yaml")
+
+    def launch(arguments: list[str], *_: Any) -> int:
+        out = arguments[arguments.index("--output_dir") + 1]
+        shutil.copytree(tuned, out, dirs_exist_ok=True)
+        return 0
+
+    monkeypatch.setattr("rs_gpt4v_training.launch.launch", launch)
+    for block in blocks(page):
+        runner.run(block)
 
 
 def commands(page: Path) -> list[str]:
@@ -96,12 +84,11 @@ def commands(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_commands_have_options_that_there_are(page: Path) -> None:
-    verbs: Any = get_command(app)
     for found in commands(page):
         line = "".join(found)
         verb, *arguments = shlex.split(line, comments=True)[1:]
-        assert verb in verbs.commands, line
-        command = verbs.commands[verb]
+        assert verb in COMMANDS, line
+        command = COMMANDS[verb]
         if command.context_settings.get("ignore_unknown_options"):
             continue  # flags of a recipe
         options = {
