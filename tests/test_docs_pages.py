@@ -34,7 +34,8 @@ def runner(releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RS_GPT4V_DATA", "")
     monkeypatch.delenv("RS_GPT4V_DATA")
-    return Runner({"/data/rs": str(releases), "MODEL": "embedded"})
+    places = {"/data/rs": str(releases), "/home/you": str(tmp_path), "MODEL": "embedded"}
+    return Runner(places)
 
 
 def test_tutorial_runs_from_first_to_last_page(
