@@ -112,7 +112,7 @@ def accuracies(made: Sequence[tuple[str, str, str, bool]]) -> dict[str, tuple[fl
 
 
 def main() -> None:
-    """Print the table of docs/evaluation.md, and each rule's accuracy by form."""
+    """Print the table of docs/scoring.md, and each rule's accuracy by form."""
     made = replies()
     print(f"A reader takes {100 * sum(m for *_, m in made) / len(made):.1f} % for the true class")
     print(f"{'rule':32}{'accuracy':>9}{'right, unmeant':>16}{'wrong, meant':>14}")

@@ -259,7 +259,7 @@ def test_a_report_shows_classes_abstentions_and_the_most_frequent_class(tmp_path
 def test_the_rules_of_others_differ_as_the_docs_say() -> None:
     benchmark = runpy.run_path(str(ROOT / "benchmarks/scene_rules.py"))
     made = benchmark["accuracies"](benchmark["replies"]())
-    docs = (ROOT / "docs/evaluation.md").read_text("utf-8")
+    docs = (ROOT / "docs/scoring.md").read_text("utf-8")
     for accuracy, kind, harsh in made.values():
         assert f"| {accuracy:.1f} | {kind:.1f} | {harsh:.1f} |" in docs
     assert made["rs_scene"][1] == 0
