@@ -4,7 +4,7 @@
 
 Nothing has values here, so it needs no GPU and little memory. The first table is what one layer of
 LLaVA-1.5-7B's language model keeps for the backward pass without checkpointing; the second is a
-step of 16 rows, whose peaks on an H100 are those of docs/gpu_sizing.md. (`gpu_check.py` measures the
+step of 16 rows; docs/gpu_sizing.md has its peaks on an H100. (`gpu_check.py` measures the
 recipes' own steps, with dropout and a trained projector, and prints what is counted for them.)
 """
 
