@@ -31,8 +31,14 @@ def smolvlm() -> tuple[Any, Any]:
     processor = hf.Idefics3Processor(
         hf.Idefics3ImageProcessor(**sizes), tok, image_seq_len=81, chat_template=template("smolvlm")
     )
+    ids = {"image_token_id": tok.convert_tokens_to_ids("<image>")}
+    return smolvlm_config(**ids, pad_token_id=tok.pad_token_id), processor
+
+
+def smolvlm_config(**ids: int) -> Any:
+    """Its shape."""
     vision = {"hidden_size": 1152, "intermediate_size": 4304, "num_hidden_layers": 27}
-    config = hf.Idefics3Config(
+    return hf.Idefics3Config(
         vision_config=vision | {"num_attention_heads": 16, "image_size": 384, "patch_size": 14},
         text_config=hf.LlamaConfig(
             hidden_size=2048,
@@ -43,10 +49,8 @@ def smolvlm() -> tuple[Any, Any]:
             pad_token_id=2,
         ),
         scale_factor=3,
-        image_token_id=tok.convert_tokens_to_ids("<image>"),
-        pad_token_id=tok.pad_token_id,
+        **ids,
     )
-    return config, processor
 
 
 def qwen2_5_vl() -> tuple[Any, Any]:
@@ -58,9 +62,14 @@ def qwen2_5_vl() -> tuple[Any, Any]:
         hf.Qwen2VLVideoProcessor(),
         chat_template=template("qwen2_5_vl"),
     )
+    return qwen2_5_vl_config(**ids), processor
+
+
+def qwen2_5_vl_config(**ids: int) -> Any:
+    """Its shape."""
     text = {"hidden_size": 2048, "intermediate_size": 11_008, "num_hidden_layers": 36}
     heads = {"num_attention_heads": 16, "num_key_value_heads": 2, "vocab_size": 151_936}
-    config = hf.Qwen2_5_VLConfig(
+    return hf.Qwen2_5_VLConfig(
         text_config=text
         | heads
         | {"rope_parameters": MROPE | {"mrope_section": [16, 24, 24]}, "tie_word_embeddings": True},
@@ -74,7 +83,6 @@ def qwen2_5_vl() -> tuple[Any, Any]:
         tie_word_embeddings=True,
         **ids,
     )
-    return config, processor
 
 
 MODELS = {"smolvlm_t4": smolvlm, "qwen2_5_vl_3b_t4": qwen2_5_vl}
