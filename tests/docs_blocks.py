@@ -12,18 +12,16 @@ import json
 import os
 import re
 import shlex
-from contextlib import nullcontext, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
-from unittest.mock import patch
 
 import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from rs_gpt4v.cli import app
-from rs_gpt4v_evaluation.predict import turns
 
 ROOT = Path(__file__).parents[1]
 COMMANDS: dict[str, Any] = cast("Any", get_command(app)).commands
@@ -40,10 +38,8 @@ REASONS = {
     "fragment": "it is a part of a file, a form or a tree of files",
 }
 """Why a block is not run, or an output not compared."""
-SHORT = {"bench": ["--limit", "2", "--blind-images", "2"], "predict": []}
-"""What is added to commands that would take long; their output is not compared. `predict` has no
-such option: it gets eight rows.
-"""
+SHORT = {"bench": ["--limit", "2", "--blind-images", "2"], "predict": ["--limit", "2"]}
+"""What is added to commands that would take long; their output is not compared."""
 _BLOCK = re.compile(
     r"^(?:<!-- not (?:run|compared): (.*) -->\n)?^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE
 )
@@ -178,8 +174,7 @@ class Runner:
 
     def _run_command(self, arguments: list[str], where: str) -> None:
         short = None if "--dry-run" in arguments else SHORT.get(arguments[0])
-        with patch.object(turns, "each_turn", _few) if arguments[0] == "predict" else nullcontext():
-            result = CliRunner().invoke(app, [*arguments, *(short or [])])
+        result = CliRunner().invoke(app, [*arguments, *(short or [])])
         assert result.exit_code == 0, f"{where}\n{result.output}\n{result.exception!r}"
         self.printed = self._as_shown(result.stdout) if short is None else None
 
@@ -199,10 +194,6 @@ class Runner:
             if word == shown or (shown.startswith("/") and word.startswith(f"{shown}/")):
                 return here + word.removeprefix(shown)
         return word
-
-
-def _few(rows: Any) -> Any:
-    return rows.select(range(0, len(rows), -(-len(rows) // 8)))
 
 
 def _globbed(word: str) -> list[str]:

@@ -205,6 +205,22 @@ def test_a_limit_that_no_split_reaches_limits_nothing(
     assert "limit" not in entry["signature"]
 
 
+@pytest.mark.parametrize("blind", [None, "none"])
+def test_predict_with_a_limit_asks_what_a_bench_asks(
+    tiny_llava: Path, releases: Path, whole: Path, tmp_path: Path, blind: str | None
+) -> None:
+    """The same images and lines, so that a try can be scored, and resumed, as any file."""
+    images = OPTIONS["blind_images"] if blind else OPTIONS["limit"]
+    out = tmp_path / "vqa_lr.jsonl"
+    options = ["--data-dir", releases, "--limit", images, "--max-new-tokens", 4, "--out", out]
+    shown = ["--blind", blind] if blind else []
+    command = ["predict", tiny_llava, "vqa_lr", *options, *shown]
+    result = CliRunner().invoke(app, [str(word) for word in command])
+    assert result.exit_code == 0, result.output
+    folder = f"blind-{blind}" if blind else "predictions"
+    assert out.read_bytes() == (whole / folder / "vqa_lr.jsonl").read_bytes()
+
+
 def verb(*arguments: object) -> Any:
     return CliRunner().invoke(app, ["bench", *map(str, arguments)])
 

@@ -51,6 +51,10 @@ def predict(
         typer.Option(help="Answer without the image: none, grey, or other (another of the split)."),
     ] = None,
     blind_seed: Annotated[int, typer.Option(help="Which images --blind other shows.")] = 0,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Ask about this many images, those of bench --limit."),
+    ] = None,
     server: common.Servers = None,
     concurrency: common.Concurrency = 16,
     trust_remote_code: common.TrustRemoteCode = False,
@@ -66,7 +70,8 @@ def predict(
     """
     from datasets import load_dataset, load_dataset_builder
 
-    from rs_gpt4v_evaluation.predict.blind import blind_rows, check_shown
+    from rs_gpt4v_evaluation.predict.blind import check_shown
+    from rs_gpt4v_evaluation.predict.part import asked
     from rs_gpt4v_evaluation.predict.predictions import describe, longest_reply
     from rs_gpt4v_evaluation.predict.turns import each_turn
 
@@ -91,11 +96,12 @@ def predict(
     splits: Any = load_dataset(NAME, config, box_format=codec, **options)
     if split not in splits:
         raise ValueError(f"{config} has no split {split!r}; it has {', '.join(splits)}")
-    rows = each_turn(splits[split])
-    rows = blind_rows(rows, blind, blind_seed) if blind else rows
+    rows, part = asked(each_turn(splits[split]), limit, blind, blind_seed)
     if server and box_format == "auto" and any(rows["boxes"]):
         raise ValueError(f"{config} has boxes: say with --box-format how {model} writes them")
-    described = describe(rows, config=config, split=split, protocol=protocol, box_format=codec)
+    described = describe(
+        rows, config=config, split=split, protocol=protocol, box_format=codec, limit=part
+    )
     if predictor:
         from rs_gpt4v_evaluation.predict import predict as answer
         from rs_gpt4v_evaluation.predict.predictor import processes

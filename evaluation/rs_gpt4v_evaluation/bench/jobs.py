@@ -1,6 +1,5 @@
 """What a bench asks: the test splits that are there, and a sample of each for blind runs."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ from rs_gpt4v_builders.builder import (
 )
 from rs_gpt4v_builders.folder.source import NAME as FOLDER
 from rs_gpt4v_builders.sources.source import SourceNotFoundError, not_found
-from rs_gpt4v_evaluation.predict.batches import image_keys
-from rs_gpt4v_evaluation.predict.blind import blind_rows, check_shown
-from rs_gpt4v_evaluation.predict.predictions import Limit, PredictedRows, describe, longest
+from rs_gpt4v_evaluation.predict.blind import check_shown
+from rs_gpt4v_evaluation.predict.part import blind_part, first_images, image_ranks, limit_of
+from rs_gpt4v_evaluation.predict.predictions import PredictedRows, describe, longest
 from rs_gpt4v_evaluation.predict.turns import each_turn
 from rs_gpt4v_evaluation.score import METRIC_OF_TASK
 
@@ -188,55 +187,23 @@ def jobs(
             split=split.name,
             protocol=split.protocol,
             box_format=split.box_format,
+            limit=limit_of(ranks, images, draw.seed),
         )
-        if images is not None and images <= max(ranks):
-            described["limit"] = Limit(images=images, seed=draw.seed, rows=len(split.rows))
         file = Path(folder, f"{split.label}.jsonl")
         return Job(file, rows, described, longest_reply)
 
-    work = [job(PREDICTIONS, _first(split.rows, ranks, draw.limit), draw.limit)]
+    work = [job(PREDICTIONS, first_images(split.rows, ranks, draw.limit), draw.limit)]
     left_out = {}
     images = draw.blind_images if draw.limit is None else min(draw.blind_images, draw.limit)
     is_scored = not METRIC_OF_TASK.keys().isdisjoint(split.rows.unique("task"))
     for kind in blind if images and is_scored else ():
         folder = f"blind-{kind}"
         try:
-            work.append(job(folder, _blind(split.rows, ranks, images, kind, draw.seed), images))
+            work.append(job(folder, blind_part(split.rows, ranks, images, kind, draw.seed), images))
         except ValueError as error:
             left_out[f"{folder} {split.label}"] = str(error)
     return work, left_out
 
 
-def _first(rows: datasets.Dataset, ranks: Sequence[int], images: int | None) -> datasets.Dataset:
-    """The rows about the first ``images``; all where it is None, or there are no more."""
-    if images is None or images > max(ranks):
-        return rows
-    return rows.select([place for place, rank in enumerate(ranks) if rank < images])
-
-
-def _blind(
-    rows: datasets.Dataset, ranks: Sequence[int], images: int, kind: str, seed: int
-) -> datasets.Dataset:
-    if kind == "other":  # of the whole split
-        return _first(blind_rows(rows, kind, seed), ranks, images)
-    return blind_rows(_first(rows, ranks, images), kind, seed)
-
-
 PREDICTIONS = "predictions"
 """The folder of the predictions files that are not blind."""
-
-
-def image_ranks(rows: datasets.Dataset, seed: int) -> list[int]:
-    """Of each row the rank of its image, from 0, in an order that ``seed`` draws.
-
-    The order depends on the rows' ids alone, so it is the same on any machine. A row without an
-    image stands for itself.
-    """
-    ids = list(rows["id"])
-    keys = [key or row_id for key, row_id in zip(image_keys(rows), ids, strict=True)]
-    first: dict[str, str] = {}
-    for key, row_id in zip(keys, ids, strict=True):
-        first.setdefault(key, row_id)
-    order = sorted(first, key=lambda key: hashlib.sha256(f"{seed} {first[key]}".encode()).digest())
-    rank = {key: number for number, key in enumerate(order)}
-    return [rank[key] for key in keys]

@@ -253,7 +253,13 @@ def made_by(
 
 
 def describe(
-    rows: datasets.Dataset, *, config: str, split: str, protocol: str, box_format: str
+    rows: datasets.Dataset,
+    *,
+    config: str,
+    split: str,
+    protocol: str,
+    box_format: str,
+    limit: Limit | None = None,
 ) -> PredictedRows:
     """Which rows these are; the fingerprint is that of their content, on any machine."""
     described: PredictedRows = {
@@ -269,6 +275,8 @@ def describe(
         described["images"] = kind["images"]
         if kind["seed"] is not None:
             described["images_seed"] = kind["seed"]
+    if limit:
+        described["limit"] = limit
     return described
 
 
