@@ -10,10 +10,10 @@ import json
 import logging
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 from rs_gpt4v.files import InvalidFileError, parse_json
@@ -102,13 +102,17 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60  # seconds that a silent connection is kept
     disable_nagle_algorithm = True  # or each answer waits 40 ms for its head to be acknowledged
+    refusals: ClassVar[Mapping[type[Exception], tuple[HTTPStatus, str]]] = {}
+    """Errors of `get` and `post` that refuse the request, the first that fits: the status, and the
+    sentence with {0} for the error's own and {1} for its name.
+    """
 
     def get(self, path: str, query: str) -> Answer:
-        """What is at ``path`` below the token; raises `RefusedError`."""
+        """What is at ``path`` below the token; raises `RefusedError`, or one of ``refusals``."""
         raise NotImplementedError
 
     def post(self, path: str, query: str) -> Answer:
-        """The answer to what was sent to ``path``; raises `RefusedError`."""
+        """The answer to what was sent to ``path``; raises as `get`."""
         raise NotImplementedError
 
     def do_GET(self) -> None:
@@ -149,9 +153,10 @@ class Handler(BaseHTTPRequestHandler):
         status = HTTPStatus.OK
         try:
             kind, content = answer(*self._checked())
-        except RefusedError as error:
-            status = error.status
-            kind, content = as_json({"error": str(error)})
+        except (RefusedError, *self.refusals) as error:
+            refusal = self._refusal(error)
+            status = refusal.status
+            kind, content = as_json({"error": str(refusal)})
             self.close_connection = True  # a body may be left unread
         self.send_response(status)
         self.send_header("Content-Type", kind)
@@ -162,6 +167,14 @@ class Handler(BaseHTTPRequestHandler):
         )
         self.end_headers()
         self.wfile.write(content)
+
+    def _refusal(self, error: Exception) -> RefusedError:
+        if isinstance(error, RefusedError):
+            return error
+        status, sentence = next(
+            own for kind, own in self.refusals.items() if isinstance(error, kind)
+        )
+        return RefusedError(status, sentence.format(error, type(error).__name__))
 
     def _checked(self) -> tuple[str, str]:
         """The path below the token and the query, of a request that may come in."""

@@ -226,17 +226,34 @@ def with_folder_options(verb: Callable[..., None]) -> Callable[..., None]:
 
     What is ``--images`` elsewhere is ``--images-from`` where the verb has an option of that name.
     """
+    return _with_options(verb, "folder", folder_options, _of_folder(verb), _refuse_environment)
+
+
+def with_row_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb with the options of `row_options` and `folder_options`.
+
+    It gets them as ``options``, as ``load_dataset`` takes them. See `with_folder_options` for
+    ``--images``.
+    """
+    *own, _more = inspect.signature(row_options).parameters.values()
+    of_folder = _of_folder(verb)
+
+    def made(**given: Any) -> dict[str, Any]:
+        folder = folder_options(**{name: given.pop(name) for name in of_folder})
+        return row_options(**given, **folder)
+
+    added = {parameter.name: parameter for parameter in own} | of_folder
+    return _with_options(verb, "options", made, added, _refuse_environment)
+
+
+def _of_folder(verb: Callable[..., None]) -> dict[str, inspect.Parameter]:
     added = dict(inspect.signature(folder_options).parameters)
     if "images" in inspect.signature(verb).parameters:
         there = _own("Folder that image names are relative to.", "--images-from")
         added["images_from"] = added["images_from"].replace(
             annotation=Annotated[Path | None, there]
         )
-
-    def check(context: typer.Context, given: dict[str, Any]) -> None:
-        _refuse_environment(context, given.get("configs") or [given.get("config")])
-
-    return _with_options(verb, "folder", folder_options, added, check)
+    return added
 
 
 def with_scene_options(verb: Callable[..., None]) -> Callable[..., None]:
@@ -272,8 +289,9 @@ def _with_options(
     return run
 
 
-def _refuse_environment(context: typer.Context, configs: list[str | None]) -> None:
+def _refuse_environment(context: typer.Context, given: dict[str, Any]) -> None:
     """Raise where the releases' folder would be read as the user's own."""
+    configs = given.get("configs") or [given.get("config")]
     source = context.get_parameter_source("data_dir")
     if FOLDER in configs and source is not None and source.name == "ENVIRONMENT":
         raise ValueError(
@@ -285,7 +303,7 @@ def _refuse_environment(context: typer.Context, configs: list[str | None]) -> No
 def keep_inputs(
     written: Sequence[Path | None],
     read: Sequence[Path | None],
-    data_dir: Path | None = None,
+    data_dir: Path | str | None = None,
     configs: Sequence[str] = (),
 ) -> None:
     """Refuse to write over a file that the verb reads, or into the files of a release.
@@ -314,7 +332,7 @@ def _may_be_read(file: Path | None) -> bool:
     return file is not None and file.name.lower().endswith((*SUFFIXES, *images.SUFFIXES))
 
 
-def _releases(data_dir: Path) -> set[Path]:
+def _releases(data_dir: Path | str) -> set[Path]:
     from rs_gpt4v_builders import all_sources
 
     return {folder for source in all_sources() if (folder := source.find(data_dir))}
@@ -413,21 +431,29 @@ def conversion(stretch: str | None, bands: str | None) -> dict[str, Any]:
 
 
 def row_options(
-    data_dir: Path | None,
-    sample: bool,
-    on_missing: str,
-    stretch: str | None,
-    bands: str | None,
+    data_dir: DataDir = None,
+    sample: Sample = False,
+    protocol: Protocol = "paper",
+    on_missing: OnMissing = "raise",
+    stretch: Stretch = None,
+    bands: Bands = None,
+    probes_per_image: ProbesPerImage = None,
     **more: Any,
 ) -> dict[str, Any]:
     """The options of a verb that reads rows, as ``load_dataset`` takes them; ``more`` if given."""
+    more["probes_per_image"] = probes_per_image
     return {
         "data_dir": data_root(data_dir, sample=sample),
         "sample": sample,
+        "protocol": protocol,
         "on_missing": on_missing,
         **conversion(stretch, bands),
         **{name: value for name, value in more.items() if value is not None},
     }
+
+
+RowOptions = dict[str, Any]
+"""What `row_options` returns."""
 
 
 def exit_on(failed: list[str]) -> None:

@@ -165,22 +165,15 @@ def _next(checked: "FolderCheck", folder: dict[str, Any]) -> list[str]:
 
 
 @app.command()
-@common.with_folder_options
+@common.with_row_options
 def build(
     configs: Annotated[
         list[str], typer.Argument(help="Configs or groups, such as vqa_hr cap_ucm.")
     ],
-    data_dir: common.DataDir = None,
-    sample: common.Sample = False,
-    protocol: common.Protocol = "paper",
-    on_missing: common.OnMissing = "raise",
     exclude_leaks: common.ExcludeLeaks = False,
-    stretch: common.Stretch = None,
-    bands: common.Bands = None,
-    probes_per_image: common.ProbesPerImage = None,
     num_proc: Annotated[int | None, typer.Option(min=1, help="Number of processes.")] = None,
     *,
-    folder: common.FolderOptions,
+    options: common.RowOptions,
 ) -> None:
     """Build configs into the `datasets` cache and count their rows.
 
@@ -192,12 +185,6 @@ def build(
 
     from rs_gpt4v_builders.builder import options_of
 
-    options = common.row_options(
-        *(data_dir, sample, on_missing, stretch, bands),
-        protocol=protocol,
-        probes_per_image=probes_per_image,
-        **folder,
-    )
     for config in configs:
         own = options_of(config, configs, options)
         rows: Any = load_dataset(
@@ -208,7 +195,7 @@ def build(
 
 
 @app.command()
-@common.with_folder_options
+@common.with_row_options
 def show(
     configs: Annotated[
         list[str],
@@ -228,15 +215,8 @@ def show(
         int, typer.Option(min=1, max=12, help="Rows side by side; 4 are as wide as a page's text.")
     ] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Which rows are drawn.")] = 0,
-    data_dir: common.DataDir = None,
-    sample: common.Sample = False,
-    protocol: common.Protocol = "paper",
-    on_missing: common.OnMissing = "raise",
-    stretch: common.Stretch = None,
-    bands: common.Bands = None,
-    probes_per_image: common.ProbesPerImage = None,
     *,
-    folder: common.FolderOptions,
+    options: common.RowOptions,
 ) -> None:
     """Draw rows as a figure for a paper: images with their boxes, questions and answers.
 
@@ -249,7 +229,7 @@ def show(
 
     check_suffix(out)
     files = [Path(name) for name in configs if name.endswith(".jsonl")]
-    common.keep_inputs([out], files, data_dir, configs)
+    common.keep_inputs([out], files, options["data_dir"], configs)
     if files:
         from rs_gpt4v_evaluation.predict.panels import panels
 
@@ -257,12 +237,6 @@ def show(
             raise ValueError("show configs or predictions files (.jsonl), not both")
         write_figure(panels(files, rows, seed, ids), out, across)
     else:
-        options = common.row_options(
-            *(data_dir, sample, on_missing, stretch, bands),
-            protocol=protocol,
-            probes_per_image=probes_per_image,
-            **folder,
-        )
         splits = _splits(configs, split, options)
         chosen = rows_of_ids(splits, ids) if ids else pick([*map(pool, splits)], rows, seed)
         write_figure([panel(row) for row in chosen], out, across)
@@ -317,9 +291,7 @@ def stats(
     """
     from rs_gpt4v_builders.stats import composition, table1
 
-    options = common.row_options(
-        data_dir, sample, on_missing, stretch, bands, protocol=protocol, **folder
-    )
+    options = common.row_options(data_dir, sample, protocol, on_missing, stretch, bands, **folder)
     if configs or folder:
         if plot:
             raise ValueError("--plot draws Table 1, for which no config is named: leave one out")
@@ -411,7 +383,7 @@ def audit(
     compared = None if against is None or against.is_dir() else against
     common.keep_inputs([hashes or out], [compared, against_images], data_dir, configs or ())
     common.keep_inputs([out], [], against)
-    options = common.row_options(data_dir, sample, on_missing, stretch, bands, protocol=protocol)
+    options = common.row_options(data_dir, sample, protocol, on_missing, stretch, bands)
     if hashes:
         if against:
             raise ValueError("--write-hashes writes and --against compares: give one of them")
@@ -490,9 +462,7 @@ def principles(
         resamples=1000 if intervals else 0,
         split=split,
         absent_allowed=on_missing == "skip",
-        **common.row_options(
-            data_dir, sample, on_missing, stretch, bands, protocol=protocol, **folder
-        ),
+        **common.row_options(data_dir, sample, protocol, on_missing, stretch, bands, **folder),
     )
     write_page(measured, out, sample=sample)
     if as_json:
@@ -514,7 +484,7 @@ def _harness(kind: str) -> Any:
 
 
 @app.command()
-@common.with_folder_options
+@common.with_row_options
 def export(
     kind: Annotated[
         str,
@@ -526,17 +496,10 @@ def export(
     configs: Annotated[
         list[str], typer.Argument(help="Configs or groups, such as vqa_hr cap_ucm.")
     ],
-    data_dir: common.DataDir = None,
-    sample: common.Sample = False,
-    protocol: common.Protocol = "paper",
-    on_missing: common.OnMissing = "raise",
     box_format: Annotated[
         str | None, typer.Option(help="How boxes are written in the messages; default: llava.")
     ] = None,
     exclude_leaks: common.ExcludeLeaks = False,
-    stretch: common.Stretch = None,
-    bands: common.Bands = None,
-    probes_per_image: common.ProbesPerImage = None,
     images: Annotated[
         str, typer.Option(help="How to place images: copy, hardlink or symlink.")
     ] = "copy",
@@ -546,7 +509,7 @@ def export(
         bool, typer.Option("--public", help="Make the pushed repository public.")
     ] = False,
     *,
-    folder: common.FolderOptions,
+    options: common.RowOptions,
 ) -> None:
     """Write rows and images in the format of another tool; run again to resume.
 
@@ -570,13 +533,8 @@ def export(
         shard_bytes=shard_mb * 1_000_000,
         **codec,
         exclude_leaks=exclude_leaks,
-        images_from=folder.pop("images", None),
-        **common.row_options(
-            *(data_dir, sample, on_missing, stretch, bands),
-            protocol=protocol,
-            probes_per_image=probes_per_image,
-            **folder,
-        ),
+        images_from=options.pop("images", None),
+        **options,
     )
     typer.echo(f"Exported: {written}")
     if push:

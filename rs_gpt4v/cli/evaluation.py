@@ -19,20 +19,13 @@ app = typer.Typer()
 
 
 @app.command()
-@common.with_folder_options
+@common.with_row_options
 def predict(
     model: Annotated[str, typer.Argument(help="Checkpoint: a folder or a Hub name.")],
     config: Annotated[str, typer.Argument(help="Config or group, such as vqa_lr.")],
     out: Annotated[Path, typer.Option(help="Predictions file; resumed if it exists.")],
     adapter: common.Adapter = None,
     split: common.Split = "test",
-    data_dir: common.DataDir = None,
-    sample: common.Sample = False,
-    protocol: common.Protocol = "paper",
-    on_missing: common.OnMissing = "raise",
-    stretch: common.Stretch = None,
-    bands: common.Bands = None,
-    probes_per_image: common.ProbesPerImage = None,
     batch_size: common.BatchSize = 8,
     max_new_tokens: Annotated[
         int | None,
@@ -59,7 +52,7 @@ def predict(
     concurrency: common.Concurrency = 16,
     trust_remote_code: common.TrustRemoteCode = False,
     *,
-    folder: common.FolderOptions,
+    options: common.RowOptions,
 ) -> None:
     """Answer a split with a model by greedy decoding; run again to resume.
 
@@ -75,14 +68,10 @@ def predict(
     from rs_gpt4v_evaluation.predict.predictions import describe, longest_reply
     from rs_gpt4v_evaluation.predict.turns import each_turn
 
-    common.keep_inputs([out], [Path(model), Path(adapter) if adapter else None], data_dir)
-    check_shown([blind] if blind else [])
-    options = common.row_options(
-        *(data_dir, sample, on_missing, stretch, bands),
-        protocol=protocol,
-        probes_per_image=probes_per_image,
-        **folder,
+    common.keep_inputs(
+        [out], [Path(model), Path(adapter) if adapter else None], options["data_dir"]
     )
+    check_shown([blind] if blind else [])
     builder: Any = load_dataset_builder(NAME, config, **options)
     longest = max_new_tokens or longest_reply(out, builder.tasks)
     predictor = None
@@ -100,7 +89,12 @@ def predict(
     if server and box_format == "auto" and any(rows["boxes"]):
         raise ValueError(f"{config} has boxes: say with --box-format how {model} writes them")
     described = describe(
-        rows, config=config, split=split, protocol=protocol, box_format=codec, limit=part
+        rows,
+        config=config,
+        split=split,
+        protocol=options["protocol"],
+        box_format=codec,
+        limit=part,
     )
     if predictor:
         from rs_gpt4v_evaluation.predict import predict as answer

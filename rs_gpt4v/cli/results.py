@@ -21,7 +21,7 @@ app = typer.Typer()
 
 
 @app.command()
-@common.with_folder_options
+@common.with_row_options
 def bench(
     model: Annotated[str, typer.Argument(help="Checkpoint: a folder or a Hub name.")],
     configs: Annotated[
@@ -32,13 +32,6 @@ def bench(
         Path, typer.Option(help="Folder of results; what is in it is kept and added to.")
     ] = Path("outputs/bench"),
     adapter: common.Adapter = None,
-    data_dir: common.DataDir = None,
-    sample: common.Sample = False,
-    protocol: common.Protocol = "paper",
-    on_missing: common.OnMissing = "raise",
-    stretch: common.Stretch = None,
-    bands: common.Bands = None,
-    probes_per_image: common.ProbesPerImage = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Ask about this many images of each split, drawn.")
     ] = None,
@@ -60,7 +53,7 @@ def bench(
     skip_bad_boxes: common.SkipBadBoxes = False,
     trust_remote_code: common.TrustRemoteCode = False,
     *,
-    folder: common.FolderOptions,
+    options: common.RowOptions,
 ) -> None:
     """Predict, score and report all test splits that are there; run again to resume or to add.
 
@@ -76,15 +69,11 @@ def bench(
     from rs_gpt4v_evaluation.bench import table
     from rs_gpt4v_evaluation.score import Rules
 
-    common.keep_inputs([out], [Path(model), Path(adapter) if adapter else None], data_dir)
+    common.keep_inputs(
+        [out], [Path(model), Path(adapter) if adapter else None], options["data_dir"]
+    )
     if server and adapter:
         raise ValueError("--server answers with what it has loaded: leave --adapter out")
-    options = common.row_options(
-        *(data_dir, sample, on_missing, stretch, bands),
-        protocol=protocol,
-        probes_per_image=probes_per_image,
-        **folder,
-    )
     blind = blind or ["none"]
     benches.check_asked(configs or (), blind, options)
     log = out / "bench.log"
@@ -311,9 +300,7 @@ def _splits(
 
     if data_dir is None and not sample:
         return None
-    options = common.row_options(
-        data_dir, sample, on_missing, None, None, protocol=protocol, **more
-    )
+    options = common.row_options(data_dir, sample, protocol, on_missing, **more)
     return load_dataset(NAME, config, **options)
 
 

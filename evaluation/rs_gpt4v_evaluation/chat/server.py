@@ -1,8 +1,6 @@
 """The server of the chat page."""
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 from importlib.resources import files
 
@@ -33,6 +31,14 @@ _PAGE = files("rs_gpt4v_evaluation.chat") / "page"
 _FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AssertionError)
 """What models raise for prompts that they cannot read, and for a GPU that is full."""
 
+_REFUSALS = {
+    UnknownImageError: (HTTPStatus.NOT_FOUND, "{0}"),
+    ImageError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "{0}"),
+    BadQuestionError: (HTTPStatus.BAD_REQUEST, "{0}"),
+    ImportError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "{0}"),  # of what reads deep TIFFs
+    **dict.fromkeys(_FAILURES, (HTTPStatus.INTERNAL_SERVER_ERROR, "the model failed: {1}: {0}")),
+}
+
 
 class ChatServer(LocalServer):
     """Serves one session at ``url`` until it is shut down.
@@ -48,6 +54,7 @@ class ChatServer(LocalServer):
 
 class _Handler(Handler):
     server: ChatServer  # pyright: ignore[reportIncompatibleVariableOverride]
+    refusals = _REFUSALS
 
     def get(self, path: str, query: str) -> Answer:
         del query
@@ -55,46 +62,26 @@ class _Handler(Handler):
             return answer
         session = self.server.session
         what, _, name = path.partition("/")
-        with _refusals():
-            if path == "about":
-                return as_json({**session.about(), "largest": LARGEST_IMAGE})
-            if what == "image":
-                kind, content = web_file(session.image(name), FOR_THE_EYE, _LONGEST_SIDE)
-                return f"image/{kind}", content
-            if what == "thumbnail":
-                jpeg = io.BytesIO()
-                thumbnail(session.image(name), _THUMBNAIL).save(jpeg, "JPEG", quality=85)
-                return "image/jpeg", jpeg.getvalue()
+        if path == "about":
+            return as_json({**session.about(), "largest": LARGEST_IMAGE})
+        if what == "image":
+            kind, content = web_file(session.image(name), FOR_THE_EYE, _LONGEST_SIDE)
+            return f"image/{kind}", content
+        if what == "thumbnail":
+            jpeg = io.BytesIO()
+            thumbnail(session.image(name), _THUMBNAIL).save(jpeg, "JPEG", quality=85)
+            return "image/jpeg", jpeg.getvalue()
         raise nothing_at(path)
 
     def post(self, path: str, query: str) -> Answer:
         del query
         session = self.server.session
-        with _refusals():
-            if path == "image":
-                if self.headers.get_content_type() != "application/octet-stream":
-                    raise RefusedError(
-                        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "an image is application/octet-stream"
-                    )
-                return as_json(session.add_image(self.body(LARGEST_IMAGE)))
-            if path == "ask":
-                return as_json(session.ask(self.json("the question", Question)))
+        if path == "image":
+            if self.headers.get_content_type() != "application/octet-stream":
+                raise RefusedError(
+                    HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "an image is application/octet-stream"
+                )
+            return as_json(session.add_image(self.body(LARGEST_IMAGE)))
+        if path == "ask":
+            return as_json(session.ask(self.json("the question", Question)))
         raise nothing_at(path)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Errors of the session as HTTP statuses."""
-    try:
-        yield
-    except UnknownImageError as error:
-        raise RefusedError(HTTPStatus.NOT_FOUND, str(error)) from error
-    except ImageError as error:
-        raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(error)) from error
-    except BadQuestionError as error:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from error
-    except ImportError as error:  # of what reads deep TIFFs
-        raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(error)) from error
-    except _FAILURES as error:
-        why = f"the model failed: {type(error).__name__}: {error}"
-        raise RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, why) from error
