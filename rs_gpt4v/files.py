@@ -44,17 +44,17 @@ class InvalidFileError(ValueError):
 
 
 @contextmanager
-def of_file(path: Path | str) -> Iterator[None]:
+def of_file(path: AnyPath) -> Iterator[None]:
     """Let the errors of ``path`` know which file they are of."""
     try:
         yield
     except InvalidFileError as error:
-        error.file = error.file or str(path)
+        error.file = error.file or os.fspath(path)
         raise
 
 
 def each_alone(
-    make: Callable[[list[Path]], T], files: Iterable[Path], failed: list[str] | None = None
+    make: Callable[[list[Path]], T], files: Iterable[AnyPath], failed: list[str] | None = None
 ) -> tuple[T, list[Path]]:
     """What ``make`` gives for ``files``, and those it could use: a damaged file fails alone.
 
@@ -66,7 +66,7 @@ def each_alone(
     Raises:
         InvalidFileError: No file could be used, or what is wrong is not of one file.
     """
-    kept = list(files)
+    kept = [Path(file) for file in files]
     try:
         return make(kept), kept
     except ValueError as error:
@@ -91,11 +91,12 @@ class InUseError(ValueError):
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Any]:
+def replacing(path: AnyPath) -> Iterator[Any]:
     """Open a file that takes the place of ``path`` once whole and on disk; a failed one is gone.
 
     Of several processes that write one path at once, the last to end has its file there, whole.
     """
+    path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
     try:
         with unfinished.open("wb") as file:
@@ -107,12 +108,13 @@ def replacing(path: Path) -> Iterator[Any]:
         unfinished.unlink(missing_ok=True)
 
 
-def write_text(out: Path, text: str) -> None:
+def write_text(out: AnyPath, text: str) -> None:
     """Write ``text`` to ``out``, which is replaced whole or not at all.
 
     Raises:
         ValueError: ``out`` is a folder.
     """
+    out = Path(out)
     if out.is_dir():
         raise ValueError(f"{out} is a folder: give the file a name, such as {out / 'page.html'}")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -120,8 +122,9 @@ def write_text(out: Path, text: str) -> None:
         file.write(_encoded(text))
 
 
-def write_json_lines(path: Path, rows: Iterable[object]) -> None:
+def write_json_lines(path: AnyPath, rows: Iterable[object]) -> None:
     """Write a JSON value a line to ``path``, which is replaced whole or not at all."""
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         file.writelines(json_line(row) for row in rows)
@@ -138,12 +141,13 @@ def _encoded(text: str) -> bytes:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: AnyPath) -> Iterator[None]:
     """Let no other process come here with ``path`` meanwhile; it has ``path.lock`` beside it then.
 
     Raises:
         InUseError: Another one is here.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.with_name(f"{path.name}.lock")
     lock = FileLock(file)
@@ -162,7 +166,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def appending(path: Path) -> Iterator[Callable[[bytes], None]]:
+def appending(path: AnyPath) -> Iterator[Callable[[bytes], None]]:
     """Open ``path`` to add lines; the function that is yielded returns once they are on disk.
 
     A last line that a kill cut short is cut off first; a whole one that lacks its newline gets it.
@@ -170,6 +174,7 @@ def appending(path: Path) -> Iterator[Callable[[bytes], None]]:
     Raises:
         OSError: Lines could not be written, as on a full disk; the file is as it was.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab", buffering=0) as file:
 
@@ -209,16 +214,16 @@ def is_cut_short(line: bytes) -> bool:
     return False
 
 
-def whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def whole_lines(path: AnyPath) -> Iterator[tuple[int, bytes]]:
     """The lines of ``path``, numbered from 1, without blank ones and one that a kill cut short."""
-    with path.open("rb") as file:
+    with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
             cut_short = not line.endswith(b"\n") and is_cut_short(line)
             if not cut_short and not line.isspace():
                 yield number, line.rstrip(b"\r\n")
 
 
-def read_json_lines(path: Path, schema: type[T]) -> Iterator[T]:
+def read_json_lines(path: AnyPath, schema: type[T]) -> Iterator[T]:
     """The values of a file of JSON lines, each as ``schema`` describes it.
 
     Blank lines are skipped, and a last one that a kill cut short; see `appending`.
@@ -236,14 +241,14 @@ def read_json_lines(path: Path, schema: type[T]) -> Iterator[T]:
         yield parse_json(line, schema, f"{path}, line {number}")
 
 
-def read_json(path: Path, schema: type[T]) -> T:
+def read_json(path: AnyPath, schema: type[T]) -> T:
     """The value of a JSON file, as ``schema`` describes it; see `read_json_lines`.
 
     Raises:
         InvalidFileError: It is not like that.
         OSError: The file cannot be read.
     """
-    return parse_json(path.read_bytes(), schema, str(path))
+    return parse_json(Path(path).read_bytes(), schema, str(path))
 
 
 def parse_json(content: bytes, schema: type[T], where: str) -> T:
@@ -305,7 +310,7 @@ def printable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def relative(path: str | Path, folder: str | Path) -> str:
+def relative(path: AnyPath, folder: AnyPath) -> str:
     """``path`` as seen from ``folder``, with slashes; absolute where they are on two drives."""
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
@@ -313,7 +318,7 @@ def relative(path: str | Path, folder: str | Path) -> str:
         return Path(path).absolute().as_posix()
 
 
-def refuse_overwriting(outputs: Iterable[Path | None], inputs: Iterable[Path | None]) -> None:
+def refuse_overwriting(outputs: Iterable[AnyPath | None], inputs: Iterable[AnyPath | None]) -> None:
     """Raise if one of ``outputs`` is one of ``inputs``, or another of ``outputs``.
 
     They may be the same through links, or on a disk that knows no upper and lower case. Of an
@@ -323,8 +328,8 @@ def refuse_overwriting(outputs: Iterable[Path | None], inputs: Iterable[Path | N
         OverwriteError: Naming both.
     """
     written: list[Path] = []
-    read = [path for path in inputs if path is not None]
-    for out in (path for path in outputs if path is not None):
+    read = [Path(path) for path in inputs if path is not None]
+    for out in (Path(path) for path in outputs if path is not None):
         for path in (*read, *written):
             if _is_same(out, path) or (path.is_dir() and out.is_file() and _is_inside(out, path)):
                 use = "read" if path in read else "written as well"

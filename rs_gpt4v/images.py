@@ -19,9 +19,10 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v.image_bands import Conversion, NotConvertibleError, Samples, tiff_samples
 
-ImageFile: TypeAlias = str | Path | bytes
+ImageFile: TypeAlias = AnyPath | bytes
 """An image's path, or the bytes of its file."""
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF")
@@ -209,7 +210,7 @@ def frame_size(file: ImageFile) -> tuple[int, int]:
         return (height, width) if turned and _is_on_its_side(image) else (width, height)
 
 
-def upright_file(path: str | Path) -> bytes | None:
+def upright_file(path: AnyPath) -> bytes | None:
     """A file in the same format whose pixels are turned already; None where none are to be turned.
 
     For programs that may not heed EXIF. A JPEG is encoded anew, at quality 95.
@@ -225,7 +226,7 @@ def upright_file(path: str | Path) -> bytes | None:
         return file.getvalue()
 
 
-def read_file(path: str | Path) -> bytes:
+def read_file(path: AnyPath) -> bytes:
     """The bytes of a regular file.
 
     Raises:
@@ -235,14 +236,14 @@ def read_file(path: str | Path) -> bytes:
         return file.read()
 
 
-def refuse_outside(path: Path, folders: Sequence[Path]) -> None:
+def refuse_outside(path: AnyPath, folders: Sequence[AnyPath]) -> None:
     """Raise unless the file is below one of ``folders``, links followed.
 
     Raises:
         ImageError: It is elsewhere.
     """
-    real = path.resolve()
-    if not any(real.is_relative_to(folder.resolve()) for folder in folders):
+    real = Path(path).resolve()
+    if not any(real.is_relative_to(Path(folder).resolve()) for folder in folders):
         raise ImageError(
             f"{path} is not in {' or in '.join(map(str, folders))}: name its folder with "
             "--images-from, or copy it there"
@@ -291,7 +292,7 @@ def _opened(file: ImageFile, conversion: Conversion) -> Iterator[Image.Image | S
             ) from error
 
 
-def _regular(path: str | Path) -> BinaryIO:
+def _regular(path: AnyPath) -> BinaryIO:
     """The open file; to open a named pipe would wait for ever for somebody to write."""
     try:
         is_regular = stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - of every image

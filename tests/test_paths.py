@@ -1,55 +1,62 @@
 """Functions for users take a path as text, as `Path` and as anything that `os.fspath` takes."""
 
-import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
+from datasets import load_dataset
 from prediction_lines import row, write
+from public_functions import path_parameters, public_functions
 
-from rs_gpt4v.chat_api.prices import read_prices
-from rs_gpt4v_builders.export import export
-from rs_gpt4v_builders.sample import write_sample
-from rs_gpt4v_evaluation.bench import bench
+import rs_gpt4v  # noqa: F401
 from rs_gpt4v_evaluation.predict.predictions import read_predictions
 from rs_gpt4v_evaluation.report import report
 from rs_gpt4v_evaluation.score import score, scores_of_files
-from rs_gpt4v_evaluation.score.results import read_results, results_of
-from rs_gpt4v_generation.generate import generate
-from rs_gpt4v_generation.load import dior_scenes, own_scenes
-from rs_gpt4v_generation.release import release
+from rs_gpt4v_evaluation.score.results import results_of
+
+pytest.importorskip("trl")  # the packages are looked through as wholes
+
+FUNCTIONS = {name: own for name, own in public_functions().items() if path_parameters(own)}
+PATHS_ALONE = {
+    ("rs_gpt4v.files.each_alone", "make"),  # a function, which gets paths
+    ("rs_gpt4v_builders.sources.source.Source", "reader"),
+    ("rs_gpt4v_builders.sources.source.Source", "named_images"),
+    ("rs_gpt4v_generation.release.Release", "folder"),  # what our functions return
+    ("rs_gpt4v_generation.scene.Scene", "image"),
+}
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> str:
-    return str(write(tmp_path / "vqa.jsonl", [row(i) for i in range(4)]))
+def test_no_function_for_users_asks_for_a_path_alone() -> None:
+    found = {
+        (name, parameter)
+        for name, function in FUNCTIONS.items()
+        for parameter, text in path_parameters(function).items()
+        if "PathLike" not in text and not name.startswith("rs_gpt4v.cli.")
+    }
+    assert found == PATHS_ALONE
 
 
-def test_scores_of_a_file_named_by_a_text(file: str) -> None:
-    assert score(file) == score(Path(file))
-    assert scores_of_files([file])[0] == scores_of_files([Path(file)])[0]
-    assert read_predictions(file) == read_predictions(Path(file))
-    assert results_of([file]) == results_of([Path(file)])
+class Place:
+    """Another library's path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
 
-def test_a_report_is_written_to_a_text(file: str, tmp_path: Path) -> None:
-    report([file], str(tmp_path / "report.html"), pictures=0)
+@pytest.mark.parametrize("kind", [str, Place])
+def test_a_file_is_scored_and_reported(kind: Any, tmp_path: Path) -> None:
+    path = write(tmp_path / "vqa.jsonl", [row(i) for i in range(4)])
+    assert score(kind(path)) == score(path)
+    assert scores_of_files([kind(path)])[0] == scores_of_files([path])[0]
+    assert read_predictions(kind(path)) == read_predictions(path)
+    assert results_of([kind(path)]) == results_of([path])
+    report([kind(path)], kind(tmp_path / "report.html"), pictures=0)
     assert (tmp_path / "report.html").is_file()
 
 
-def test_prices_are_read_from_a_text(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        read_prices(str(tmp_path / "none.json"))
-
-
-@pytest.mark.parametrize(
-    "function",
-    [
-        *(score, scores_of_files, read_results, results_of, report, bench, export),
-        *(write_sample, generate, dior_scenes, own_scenes, release, read_prices),
-    ],
-)
-def test_no_function_for_users_asks_for_a_path_alone(function: object) -> None:
-    assert callable(function)
-    for name, parameter in inspect.signature(function).parameters.items():
-        text = str(parameter.annotation)
-        assert "Path" not in text or "PathLike" in text or "AnyPath" in text, name
+def test_rows_of_a_folder_named_by_a_path(releases: Path) -> None:
+    rows: Any = load_dataset("rs_gpt4v", "vqa_lr", data_dir=releases, split="train")
+    assert rows["id"] == load_dataset("rs_gpt4v", "vqa_lr", data_dir=str(releases))["train"]["id"]

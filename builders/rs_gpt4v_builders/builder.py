@@ -21,7 +21,7 @@ from rs_gpt4v.adapt import Adaption, Protocol
 from rs_gpt4v.adapt_objects import classes_of, occurrence
 from rs_gpt4v.box_codecs import CODECS
 from rs_gpt4v.conversation import FEATURES, SCHEMA, InvalidConversationError, check
-from rs_gpt4v.files import read_json_lines
+from rs_gpt4v.files import AnyPath, read_json_lines
 from rs_gpt4v.image_bands import Stretch
 from rs_gpt4v.images import AS_IS, Conversion
 from rs_gpt4v.scene_classes import two_spellings
@@ -489,7 +489,7 @@ def check_choices(options: Mapping[str, Any]) -> None:
 
 
 def data_root(
-    data_dir: str | Path | None,
+    data_dir: AnyPath | None,
     *,
     sample: bool = False,
     cache_dir: str | None = None,

@@ -143,8 +143,9 @@ def write_figure(panels: Sequence[Panel], out: AnyPath, across: int = 4) -> None
         file.write(content.getvalue())
 
 
-def check_suffix(path: Path) -> None:
+def check_suffix(path: AnyPath) -> None:
     """Raise ValueError unless ``path`` has the suffix of a format that can be written."""
+    path = Path(path)
     if path.suffix not in _FORMATS:
         raise ValueError(f"{path}: a figure is written as {', '.join(_FORMATS)}: change the name")
 

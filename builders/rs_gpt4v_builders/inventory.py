@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rs_gpt4v.files import relative
+from rs_gpt4v.files import AnyPath, relative
 from rs_gpt4v_builders import GROUPS, all_sources, sources_of, usable
 from rs_gpt4v_builders.sources.images import ImageFinder
 from rs_gpt4v_builders.sources.source import Download, Source
@@ -50,8 +50,9 @@ class Found:
         return self.images is not None and self.images < (self.source.image_count or 0)
 
 
-def inventory(root: Path | None, chosen: Sequence[Source] | None = None) -> list[Found]:
+def inventory(root: AnyPath | None, chosen: Sequence[Source] | None = None) -> list[Found]:
     """Every source, or the ``chosen`` ones, with what is on disk below ``root`` (None: nothing)."""
+    root = None if root is None else Path(root)
     return [_found(source, root) for source in (all_sources() if chosen is None else chosen)]
 
 
@@ -97,8 +98,9 @@ def _found(source: Source, root: Path | None) -> Found:
     return Found(source, configs, folder, tuple(missing), images)
 
 
-def to_text(items: Sequence[Found], root: Path | None, *, citations: bool = False) -> str:
+def to_text(items: Sequence[Found], root: AnyPath | None, *, citations: bool = False) -> str:
     """One block a source: two lines where it is found, and all that is known of it where not."""
+    root = None if root is None else Path(root)
     blocks = ["\n".join(_block(item, citations)) for item in items]
     return "\n\n".join([_head(items, root), *blocks])
 

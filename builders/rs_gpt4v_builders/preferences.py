@@ -21,7 +21,7 @@ from datasets.utils.metadata import MetadataConfigs
 from huggingface_hub import DatasetCardData
 
 from rs_gpt4v.conversation import FEATURES
-from rs_gpt4v.files import locked, replacing
+from rs_gpt4v.files import AnyPath, locked, replacing
 from rs_gpt4v.images import read_file
 from rs_gpt4v.preferences import (
     LEARNED_FROM,
@@ -56,7 +56,7 @@ class NoPreferencesError(ValueError):
     """Nothing can be learned; the message says why."""
 
 
-def write(parts: Iterable[Preferences], out: Path) -> Preferences:
+def write(parts: Iterable[Preferences], out: AnyPath) -> Preferences:
     """Write what is to be learned from all ``parts`` into the folder ``out``, and return it.
 
     What the folder held of an earlier call is replaced.
@@ -70,6 +70,7 @@ def write(parts: Iterable[Preferences], out: Path) -> Preferences:
         ExportFolderError: ``out`` holds something else.
         InUseError: Another process writes it.
     """
+    out = Path(out)
     settings = {"format": "preferences"}
     refuse_other(out, settings)
     settled = settle(parts)

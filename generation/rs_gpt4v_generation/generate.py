@@ -153,7 +153,7 @@ def checked(
     scenes: Sequence[Scene],
     attempts: Sequence[Sequence[Attempt]],
     probing: ProbeOptions,
-    folder: Path,
+    folder: AnyPath,
     num_proc: int,
 ) -> Iterator[list[dict[str, Any]]]:
     """`scene_rows` of each scene with its attempts, in order, made in ``num_proc`` processes."""
@@ -167,7 +167,7 @@ def checked(
 
 
 def scene_rows(
-    scene: Scene, attempts: Sequence[Attempt], probing: ProbeOptions, folder: Path
+    scene: Scene, attempts: Sequence[Attempt], probing: ProbeOptions, folder: AnyPath
 ) -> list[dict[str, Any]]:
     """A row per attempt, and one of templated questions; image paths start from ``folder``.
 
@@ -175,6 +175,7 @@ def scene_rows(
     A failed row has ``wrong`` for programs, ``reason`` for people, and is ``pending`` if the same
     command will ask again.
     """
+    folder = Path(folder)
     sheet = scene.sheet()
     rows = [_attempt_row(attempt, sheet, folder) for attempt in attempts]
     return [*rows, _probes_row(scene, sheet, probing, folder)] if probing.count else rows

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rs_gpt4v.conversation import Message
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v.preferences import Kind, Label, Pair, Preferences, question
 from rs_gpt4v_generation.candidates import Candidate, image_path, read_queue
 from rs_gpt4v_generation.checks import FACTUAL
@@ -14,10 +15,10 @@ from rs_gpt4v_generation.review.reconcile import Outcome, Settled, final_message
 
 
 def preferences(
-    queue_file: Path,
-    reviews: Sequence[Path],
-    final_say: Path | None = None,
-    images: Path | None = None,
+    queue_file: AnyPath,
+    reviews: Sequence[AnyPath],
+    final_say: AnyPath | None = None,
+    images: AnyPath | None = None,
 ) -> Preferences:
     """The preferences in a queue: of reviewers where they decided, else of the checks.
 
@@ -31,6 +32,10 @@ def preferences(
         EmptyQueueError: No line of the queue is a candidate.
         ReviewsError: A reviews file is broken, or two are of one reviewer.
     """
+    queue_file = Path(queue_file)
+    reviews = [Path(file) for file in reviews]
+    final_say = None if final_say is None else Path(final_say)
+    images = None if images is None else Path(images)
     queue = read_queue(queue_file)
     result = Preferences()
     result.dropped["lines of a queue that are no candidates"] += len(queue.problems)

@@ -13,6 +13,7 @@ from rs_gpt4v.chat_api.client import complete
 from rs_gpt4v.chat_api.masking import Mask
 from rs_gpt4v.chat_api.prices import PRICES, Estimate, Price, estimate
 from rs_gpt4v.chat_api.requests import ChatRequest, Endpoint, Part, image_part, key_of
+from rs_gpt4v.files import AnyPath
 
 T = TypeVar("T")
 A = TypeVar("A", bound="Asker")
@@ -50,7 +51,7 @@ class Asker:
     """
 
     endpoint: Endpoint
-    journal: Path
+    journal: AnyPath
     seed: int = 0
     temperature: float = 0.0
     max_tokens: int
@@ -69,7 +70,7 @@ class Asker:
                 "it is sent as a header, so leave it out"
             )
 
-    def images(self, *images: Path | str) -> list[Part]:
+    def images(self, *images: AnyPath) -> list[Part]:
         """The parts of a message that show ``images``; none where none is to be shown."""
         shown = images if self.with_image else ()
         return [image_part(Path(image), self.image_detail) for image in shown]

@@ -27,7 +27,7 @@ from rs_gpt4v.chat_api.masking import Mask
 from rs_gpt4v.chat_api.prices import PRICES, Price, price_of
 from rs_gpt4v.chat_api.requests import ChatRequest, Endpoint, key_of, request_hash
 from rs_gpt4v.chat_api.transport import Reply, outcome
-from rs_gpt4v.files import InvalidFileError, parse_json
+from rs_gpt4v.files import AnyPath, InvalidFileError, parse_json
 
 _REQUESTS_A_FILE = 50_000
 _BYTES_A_FILE = 200_000_000
@@ -35,7 +35,10 @@ _DISCOUNT = 0.5
 
 
 def write_batch(
-    requests: Iterable[tuple[str, ChatRequest]], endpoint: Endpoint, folder: Path, journal: Path
+    requests: Iterable[tuple[str, ChatRequest]],
+    endpoint: Endpoint,
+    folder: AnyPath,
+    journal: AnyPath,
 ) -> list[Path]:
     """Write the requests without an answer in ``journal`` to ``folder``, for the batch API.
 
@@ -47,6 +50,7 @@ def write_batch(
     Raises:
         ChatError: ``folder`` has batch files already, or the journal is damaged or in use.
     """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("batch_*.jsonl")):
         raise ChatError(
@@ -98,9 +102,9 @@ def _numbered(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def read_batch(
-    files: Iterable[Path],
+    files: Iterable[AnyPath],
     endpoint: Endpoint,
-    journal: Path,
+    journal: AnyPath,
     prices: Mapping[str, Price] = PRICES,
 ) -> Summary:
     """Copy the answers in a batch's output and error files into ``journal``, and count them.
@@ -163,8 +167,8 @@ def _entry(
     return Entry(hashed, hashed, endpoint.name, cost_usd, body, batch=True)
 
 
-def _results(path: Path, mask: Mask) -> Iterator[_Result | None]:
-    with path.open("rb") as file:
+def _results(path: AnyPath, mask: Mask) -> Iterator[_Result | None]:
+    with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.isspace():
                 yield _parsed(mask.body(line), f"{path}, line {number}")

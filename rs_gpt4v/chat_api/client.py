@@ -5,7 +5,6 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from operator import length_hint
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -17,6 +16,7 @@ from rs_gpt4v.chat_api.journal import Journal
 from rs_gpt4v.chat_api.prices import PRICES, Price, price_of
 from rs_gpt4v.chat_api.requests import ChatRequest, Endpoint, api_key
 from rs_gpt4v.chat_api.scheduler import Requests, Run
+from rs_gpt4v.files import AnyPath
 
 _GRACE_S = 10.0
 
@@ -57,7 +57,7 @@ class Answers(Iterator[Answer]):
 def complete(
     requests: Iterable[tuple[str, ChatRequest]],
     endpoint: Endpoint,
-    journal: Path,
+    journal: AnyPath,
     *,
     cap_usd: float | None = None,
     prices: Mapping[str, Price] = PRICES,

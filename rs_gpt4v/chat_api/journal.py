@@ -17,7 +17,7 @@ from rs_gpt4v.chat_api.answers import (
     read_response,
     with_whole_characters,
 )
-from rs_gpt4v.files import InvalidFileError, parse_json
+from rs_gpt4v.files import AnyPath, InvalidFileError, parse_json
 
 
 class Entry(NamedTuple):
@@ -56,8 +56,8 @@ class Journal:
         ChatError: Another process holds it, or a line is not one of a journal.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.spent_usd = path, 0.0
+    def __init__(self, path: AnyPath) -> None:
+        self.path, self.spent_usd = Path(path), 0.0
         self._before: dict[str, int] = {}
         self._since: dict[str, int] = {}
         self._lock = FileLock(f"{path}.lock")

@@ -18,6 +18,7 @@ import yaml
 from jinja2 import TemplateError
 from peft import PeftModel
 
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v_training.activations import step_bytes
 from rs_gpt4v_training.adapters import is_quantised, quantization_config
 from rs_gpt4v_training.arguments import (
@@ -171,7 +172,7 @@ _OPTIONS: dict[Method, type[Any]] = {
 
 def dry_run(
     argv: list[str],
-    accelerate_config: Path | None = None,
+    accelerate_config: AnyPath | None = None,
     method: Method = "sft",
     gpu_memory: float | None = None,
 ) -> str:
@@ -179,6 +180,7 @@ def dry_run(
 
     ``gpu_memory`` is that of each GPU in gigabytes; default: of the GPUs here.
     """
+    accelerate_config = None if accelerate_config is None else Path(accelerate_config)
     # Without a GPU the recipe's own device would be refused before anything could be said.
     data, training, model = parse_for(_OPTIONS[method], [*argv, "--use_cpu"])
     return to_text(plan(data, training, model, Machine.read(accelerate_config, gpu_memory)))

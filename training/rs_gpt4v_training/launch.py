@@ -6,12 +6,13 @@ import subprocess
 from pathlib import Path
 from typing import Literal
 
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v_training.recipe import processes
 
 Method = Literal["sft", "grpo", "dpo", "kto"]
 
 
-def launch(arguments: list[str], machine: Path | None = None, method: Method = "sft") -> int:
+def launch(arguments: list[str], machine: AnyPath | None = None, method: Method = "sft") -> int:
     """Run the module of ``method`` with ``arguments``; return the exit status.
 
     Args:
@@ -19,6 +20,7 @@ def launch(arguments: list[str], machine: Path | None = None, method: Method = "
         machine: A configuration file of accelerate.
         method: The module.
     """
+    machine = None if machine is None else Path(machine)
     from accelerate.commands.launch import launch_command, launch_command_parser
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 

@@ -1,5 +1,6 @@
 """Loads what was trained here, of whatever method, in one call; and merges adapters."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from rs_gpt4v import model_families as families
 from rs_gpt4v.embedded_model import checkpoint
-from rs_gpt4v.files import refuse_overwriting
+from rs_gpt4v.files import AnyPath, refuse_overwriting
 from rs_gpt4v_training.moe_lora import MOE_LORA
 
 
 def load(
-    name: str | Path,
-    base: str | Path | None = None,
+    name: AnyPath,
+    base: AnyPath | None = None,
     *,
     revision: str | None = None,
     trust_remote_code: bool = False,
@@ -54,9 +55,9 @@ def load(
 
 
 def merge(
-    adapter: str | Path,
-    out: Path,
-    base: str | Path | None = None,
+    adapter: AnyPath,
+    out: AnyPath,
+    base: AnyPath | None = None,
     *,
     dtype: str = "auto",
     trust_remote_code: bool = False,
@@ -76,6 +77,7 @@ def merge(
     Raises:
         ValueError: It is no adapter, its gates depend on the token, or ``out`` holds something.
     """
+    out = Path(out)
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out}: there is something in it already: give a new folder")
     refuse_overwriting([out], [Path(_place(adapter))])
@@ -109,10 +111,10 @@ def _merged(config: Any, out: Path) -> dict[str | None, Path]:
     return {task: out / task for task in config.tasks}
 
 
-def _place(name: str | Path) -> str:
+def _place(name: AnyPath) -> str:
     """A folder as it is called here, or a Hub name as it stands."""
     folder = Path(name).expanduser()
-    return str(folder) if folder.exists() else str(name)
+    return str(folder) if folder.exists() else os.fspath(name)
 
 
 def _adapter_config(source: str, revision: str | None) -> Any:
@@ -122,8 +124,8 @@ def _adapter_config(source: str, revision: str | None) -> Any:
     return PeftConfig.from_pretrained(source, revision=revision)
 
 
-def _base_of(source: str, config: Any, base: str | Path | None) -> str:
-    named = str(base or config.base_model_name_or_path)
+def _base_of(source: str, config: Any, base: AnyPath | None) -> str:
+    named = os.fspath(base or config.base_model_name_or_path)
     under = checkpoint(_place(named))
     if base is None and Path(under).is_absolute() and not Path(under).exists():
         raise OSError(

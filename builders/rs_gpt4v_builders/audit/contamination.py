@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v.images import stem
 from rs_gpt4v_builders import members, usable
 from rs_gpt4v_builders.audit.findings import (
@@ -60,10 +61,10 @@ class _File:
 
 def contamination(
     configs: Sequence[str],
-    against: Path,
-    cache: Path | None = None,
+    against: AnyPath,
+    cache: AnyPath | None = None,
     *,
-    pictures: Path | None = None,
+    pictures: AnyPath | None = None,
     folder: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Audit:
@@ -86,6 +87,9 @@ def contamination(
         SourceNotFoundError: A named release is absent, or no config can be built.
         RecordError: A record of a named config cannot be used.
     """
+    against = Path(against)
+    cache = None if cache is None else Path(cache)
+    pictures = None if pictures is None else Path(pictures)
     files = [_read(path, pictures) for path in _files(against)]
     has_tests = any(part.is_test for file in files for part in file.parts)
     named = dict.fromkeys(member for config in configs for member in members(config))
@@ -112,8 +116,8 @@ def contamination(
 
 def hash_images(
     configs: Sequence[str],
-    out: Path,
-    cache: Path | None = None,
+    out: AnyPath,
+    cache: AnyPath | None = None,
     *,
     folder: Mapping[str, Any] | None = None,
     **options: Any,
@@ -133,6 +137,8 @@ def hash_images(
     Raises:
         ValueError: There is no image.
     """
+    out = Path(out)
+    cache = None if cache is None else Path(cache)
     named = dict.fromkeys(member for config in configs for member in members(config))
     wanted = with_options(named or usable(), folder, options)
     parts, paths, _ = load_parts(wanted, absent_allowed=not configs)
@@ -149,8 +155,9 @@ def hash_images(
     return {part.name: len(np.unique(part.image)) for part in written}
 
 
-def is_comparable(against: Path) -> bool:
+def is_comparable(against: AnyPath) -> bool:
     """Whether something is a file to compare with, or a folder of hashes, and no data root."""
+    against = Path(against)
     return bool(_files(against))
 
 

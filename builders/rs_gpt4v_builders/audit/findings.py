@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v_builders import members, usable
 from rs_gpt4v_builders.audit.characters import OddCharacter, odd_characters
 from rs_gpt4v_builders.audit.images import Images, cache_in, read_images
@@ -213,9 +214,9 @@ class Audit:
 
 def audit(
     configs: Sequence[str] = (),
-    cache: Path | None = None,
+    cache: AnyPath | None = None,
     *,
-    releases: Path | None = None,
+    releases: AnyPath | None = None,
     folder: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Audit:
@@ -234,6 +235,8 @@ def audit(
         AnnotationError: An annotation file of a named config is damaged.
         RecordError: A record of a named config cannot be used.
     """
+    cache = None if cache is None else Path(cache)
+    releases = None if releases is None else Path(releases)
     named = dict.fromkeys(member for config in configs for member in members(config))
     wanted = with_options(named or usable(), folder, options)
     further = _further(releases, named, options) if releases else {}

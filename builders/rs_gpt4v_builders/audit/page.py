@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from rs_gpt4v.files import write_text
+from rs_gpt4v.files import AnyPath, write_text
 from rs_gpt4v.images import thumbnail_uri
 from rs_gpt4v.pages import environment
 from rs_gpt4v_builders.audit.findings import Audit, Overlap, Pair, Repeat
@@ -39,7 +39,7 @@ class _Shown(NamedTuple):
         return len(self.overlap.pairs) - len(self.pairs)
 
 
-def write_page(audit: Audit, out: Path, *, sample: bool = False) -> None:
+def write_page(audit: Audit, out: AnyPath, *, sample: bool = False) -> None:
     """Write the page to ``out``; the same findings give the same bytes.
 
     Args:

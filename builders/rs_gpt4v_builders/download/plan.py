@@ -9,6 +9,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v_builders.download.fetch import fetch
 from rs_gpt4v_builders.download.unpack import unpack
 from rs_gpt4v_builders.inventory import count_images, inventory, known_size, to_text
@@ -63,8 +64,9 @@ class Done:
     remark: str
 
 
-def plan(sources: Sequence[Source], root: Path) -> list[Item]:
+def plan(sources: Sequence[Source], root: AnyPath) -> list[Item]:
     """What can be fetched of ``sources`` into the data root ``root``, in order, each once."""
+    root = Path(root)
     items = {
         (folder, download.file): Item(source, download, folder)
         for source in sources
@@ -74,7 +76,9 @@ def plan(sources: Sequence[Source], root: Path) -> list[Item]:
     return list(items.values())
 
 
-def carry_out(items: Sequence[Item], root: Path, *, keep_archives: bool = False) -> Iterator[Done]:
+def carry_out(
+    items: Sequence[Item], root: AnyPath, *, keep_archives: bool = False
+) -> Iterator[Done]:
     """Fetch, check and unpack each item; another process on the same root waits.
 
     Args:
@@ -85,6 +89,7 @@ def carry_out(items: Sequence[Item], root: Path, *, keep_archives: bool = False)
     Raises:
         DownloadError: An item cannot be had; those before it are in place.
     """
+    root = Path(root)
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root):
         for item in items:
@@ -126,12 +131,12 @@ def _intent(item: Item) -> str:
     return f"from {download.url} ({size}, {checked})"
 
 
-def rest(sources: Sequence[Source], root: Path) -> str:
+def rest(sources: Sequence[Source], root: AnyPath) -> str:
     """What is found now of ``sources``, and where to get what is still missing."""
     return to_text(inventory(root, sources), root)
 
 
-def incomplete(sources: Sequence[Source], root: Path) -> list[str]:
+def incomplete(sources: Sequence[Source], root: AnyPath) -> list[str]:
     """The names of ``sources`` that are not complete: what no download brings is yours to get."""
     return [item.source.name for item in inventory(root, sources) if item.status != "found"]
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rs_gpt4v import NAME
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v_builders.folder.annotations import find_annotations
 from rs_gpt4v_builders.folder.source import NAME as FOLDER
 from rs_gpt4v_builders.sources.reading import AnnotationError
@@ -109,7 +110,7 @@ class _Rows(NamedTuple):
     examples: Sequence[dict[str, Any]] = ()
 
 
-def check_folder(folder: Path, **options: Any) -> FolderCheck:
+def check_folder(folder: AnyPath, **options: Any) -> FolderCheck:
     """Read ``folder`` as ``load_dataset("rs_gpt4v", "folder")`` does, and say what is in it.
 
     Args:

@@ -1,12 +1,11 @@
 """One picture of some rows: their images side by side, with the boxes drawn in."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from rs_gpt4v.files import replacing
+from rs_gpt4v.files import AnyPath, replacing
 from rs_gpt4v.images import thumbnail
 
 _SIDE = 480  # px of an image
@@ -36,7 +35,7 @@ def contact_sheet(rows: Sequence[dict[str, Any]]) -> Image.Image:
     return sheet
 
 
-def write_contact_sheet(rows: Sequence[dict[str, Any]], out: Path) -> None:
+def write_contact_sheet(rows: Sequence[dict[str, Any]], out: AnyPath) -> None:
     """Write `contact_sheet` as PNG."""
     with replacing(out) as file:
         contact_sheet(rows).save(file, "PNG")

@@ -27,7 +27,7 @@ _NEEDS = {
 """The releases whose images another one has or asks about."""
 
 
-def sample_root(cache: Path, sources: Iterable[Source] | None = None) -> Path:
+def sample_root(cache: AnyPath, sources: Iterable[Source] | None = None) -> Path:
     """The sample's data root below ``cache``, in which at least the releases of ``sources`` are.
 
     A release is drawn once for each version of the code here. One that is not finished, since
@@ -37,6 +37,7 @@ def sample_root(cache: Path, sources: Iterable[Source] | None = None) -> Path:
         cache: The cache folder of `datasets`.
         sources: What will be read; all there is where None.
     """
+    cache = Path(cache)
     code = sorted(Path(__file__).parent.rglob("*.py"))
     version = hashlib.sha256(b"".join(file.read_bytes() for file in code)).hexdigest()[:16]
     root = cache.expanduser().absolute() / SAMPLE / version
@@ -72,7 +73,7 @@ def write_sample(root: AnyPath, seed: int = 0, *, scale: float = 1.0) -> None:
 _DRAWING = "Drawing the synthetic sample"
 
 
-def draw_release(name: str, root: Path, seed: int, scale: float) -> None:
+def draw_release(name: str, root: AnyPath, seed: int, scale: float) -> None:
     """Write the folder of the release that the module ``name`` of `releases` draws."""
     importlib.import_module(f"{__name__}.releases.{name}").write(root, seed, scale)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from rs_gpt4v.adapt import Protocol
+from rs_gpt4v.files import AnyPath
 
 _CHUNK_BYTES = 1 << 20
 
@@ -38,8 +39,9 @@ class Download:
         """The file or folder that it brings, in the release's folder; a folder ends with "/"."""
         return f"{self.unpack}/" if self.unpack else self.file
 
-    def mismatch(self, path: Path) -> str | None:
+    def mismatch(self, path: AnyPath) -> str | None:
         """How ``path`` differs from the released file; None where nothing known differs."""
+        path = Path(path)
         size = path.stat().st_size
         if self.size is not None and size != self.size:
             return f"it has {size:,} bytes, {self.size:,} were expected"
@@ -50,8 +52,9 @@ class Download:
         return None
 
 
-def checksum(path: Path, kind: str) -> str:
+def checksum(path: AnyPath, kind: str) -> str:
     """The content's checksum as ``kind:hex``, for kind "md5", "sha256" or "git"."""
+    path = Path(path)
     # MD5 is what Zenodo states. It tells a damaged file, not a forged one; https does that.
     digest = hashlib.new("sha1" if kind == "git" else kind, usedforsecurity=False)
     if kind == "git":
@@ -116,16 +119,18 @@ class Source:
     image_count: int | None = None
     recognisable_by_files: bool = True
 
-    def read(self, folder: Path, split: str, protocol: Protocol = "paper") -> pa.Table:
+    def read(self, folder: AnyPath, split: str, protocol: Protocol = "paper") -> pa.Table:
         """The records of ``split``, rows in file order: one of the tables of `rs_gpt4v.records`."""
+        folder = Path(folder)
         return self.reader(folder, split, protocol)
 
-    def find(self, root: Path) -> Path | None:
+    def find(self, root: AnyPath) -> Path | None:
         """The release's folder: one of ``folders`` in ``root``, or ``root`` itself.
 
         A folder is the release's where any of its own annotation files is there. ``root`` itself
         must have one of the names where the release is not `recognisable_by_files`.
         """
+        root = Path(root)
         own = [file for file in self.annotation_files() if not file.startswith("../")]
         itself = (root,) if self.recognisable_by_files or root.name in self.folders else ()
         for folder in (*(root / name for name in self.folders), *itself):
@@ -148,21 +153,22 @@ class Source:
         needed = (*self.annotations.values(), *(self.release_annotations or {}).values())
         return list(dict.fromkeys(file for files in needed for file in files))
 
-    def path(self, folder: Path, file: str) -> Path:
+    def path(self, folder: AnyPath, file: str) -> Path:
         """Where an annotation file is: under one of its spellings, or else where it should be."""
         return first_there(folder, (file, *self.spellings.get(file, ())))
 
-    def has(self, folder: Path, file: str) -> bool:
+    def has(self, folder: AnyPath, file: str) -> bool:
         """Whether an annotation file is there, under any of its spellings."""
         return _is_there(self.path(folder, file), file)
 
 
-def first_there(folder: Path, names: Sequence[str]) -> Path:
+def first_there(folder: AnyPath, names: Sequence[str]) -> Path:
     """The first of ``names`` that is in ``folder``, or else where the first should be.
 
     A name that ends with "/" is a folder's. A leading ".." is the data root also where ``folder``
     is a link.
     """
+    folder = Path(folder)
     paths = [Path(os.path.normpath(folder / name)) for name in names]
     there = (path for path, name in zip(paths, names, strict=True) if _is_there(path, name))
     return next(there, paths[0])
@@ -176,8 +182,9 @@ class SourceNotFoundError(FileNotFoundError):
     """The files of a source are not where they were looked for."""
 
 
-def not_found(source: Source, root: Path, file: str | None = None) -> SourceNotFoundError:
+def not_found(source: Source, root: AnyPath, file: str | None = None) -> SourceNotFoundError:
     """The error for a ``root`` without the source, or a release's folder without ``file``."""
+    root = Path(root)
     missing = (
         f"{source.title} at {root} lacks {file}.{_misspelt(source, root, file)}"
         if file

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from rs_gpt4v.files import replacing
+from rs_gpt4v.files import AnyPath, replacing
 from rs_gpt4v_builders import usable
 from rs_gpt4v_builders.stats.composition import Composition
 from rs_gpt4v_builders.stats.table1 import TABLE_1, Built, totals
@@ -34,7 +34,7 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def draw(built: list[Built], made_of: list[Composition], path: Path, *, sample: bool) -> None:
+def draw(built: list[Built], made_of: list[Composition], path: AnyPath, *, sample: bool) -> None:
     """Write the picture to ``path``, 1,200 pixels wide where its suffix is ".png".
 
     Args:
@@ -46,6 +46,7 @@ def draw(built: list[Built], made_of: list[Composition], path: Path, *, sample: 
     Raises:
         ValueError: The suffix is neither ".png" nor ".svg".
     """
+    path = Path(path)
     check_suffix(path)
     content = io.BytesIO()
     with mpl.rc_context(_STYLE):
@@ -57,8 +58,9 @@ def draw(built: list[Built], made_of: list[Composition], path: Path, *, sample: 
         file.write(content.getvalue())
 
 
-def check_suffix(path: Path) -> None:
+def check_suffix(path: AnyPath) -> None:
     """Raise ValueError unless ``path`` ends with ".png" or ".svg"."""
+    path = Path(path)
     if path.suffix not in _METADATA:
         raise ValueError(f"{path}: a plot is written as {' or '.join(_METADATA)}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard
 
-from rs_gpt4v.files import write_text
+from rs_gpt4v.files import AnyPath, write_text
 from rs_gpt4v_evaluation.bench.table import overview
 from rs_gpt4v_evaluation.report.model_card import eval_results
 from rs_gpt4v_evaluation.score import METRIC_OF_NAME
@@ -16,7 +16,7 @@ from rs_gpt4v_evaluation.score.results import Entry, Model, Results, read_result
 _SECTION = re.compile(r"^## Scores\n.*?(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 
 
-def write_scores(folder: Path, results: Path) -> Path:
+def write_scores(folder: AnyPath, results: AnyPath) -> Path:
     """Put ``results`` into ``folder``'s README.md: as a table, and as metadata for the Hub.
 
     The section "Scores" is replaced, or added at the end. What else the card says stays.
@@ -29,6 +29,8 @@ def write_scores(folder: Path, results: Path) -> Path:
         ValueError: The scores are of another adapter or model.
         OSError: There is no card, or no results.
     """
+    folder = Path(folder)
+    results = Path(results)
     found = read_results(results)
     _refuse_others(folder, found["model"], results)
     file = folder / "README.md"

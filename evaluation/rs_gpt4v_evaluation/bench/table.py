@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v_evaluation.bench.jobs import reasons
 from rs_gpt4v_evaluation.report.page import Overview
 from rs_gpt4v_evaluation.report.tables import TASKS, gain
@@ -135,8 +136,9 @@ def _drawn(entry: Entry) -> tuple[int, int]:
     return (limit["images"], limit["seed"]) if limit else (0, 0)
 
 
-def ending(found: "Bench", out: Path) -> Iterator[str]:
+def ending(found: "Bench", out: AnyPath) -> Iterator[str]:
     """What was left out, where the results are, and what to do next."""
+    out = Path(out)
     yield from (f"Not asked: {reason}." for reason in reasons(found.absent))
     if found.failed:
         yield f"{len(found.failed):,} rows have no reply; run the same command to ask again:"

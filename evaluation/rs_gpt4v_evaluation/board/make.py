@@ -1,6 +1,7 @@
 """Reading results of many models and writing their board."""
 
 import json
+import os
 import re
 import shutil
 from collections import defaultdict
@@ -9,7 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
-from rs_gpt4v.files import each_alone, of_file, refuse_overwriting, relative, write_text
+from rs_gpt4v.files import AnyPath, each_alone, of_file, refuse_overwriting, relative, write_text
 from rs_gpt4v_evaluation.board import page
 from rs_gpt4v_evaluation.board.published import read_published, shipped
 from rs_gpt4v_evaluation.board.standings import (
@@ -43,9 +44,9 @@ class _Given(NamedTuple):
 
 
 def board(
-    given: Sequence[str | Path],
-    out: Path,
-    published: Sequence[Path] = (),
+    given: Sequence[AnyPath],
+    out: AnyPath,
+    published: Sequence[AnyPath] = (),
     title: str = "Models on remote-sensing tasks",
     *,
     with_shipped: bool = True,
@@ -79,6 +80,8 @@ def board(
         OverwriteError: A file of the board is one that is read.
         ValueError: Two of ``given`` are about the same rows and the same model.
     """
+    out = Path(out)
+    published = [Path(file) for file in published]
     paths = _named(given)
     refuse_overwriting([out / name for name in FILES], [*paths, *published])
     tables = [*(shipped() if with_shipped else ()), *chain(*map(read_published, published))]
@@ -119,10 +122,10 @@ def _json(content: object) -> str:
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _named(given: Sequence[str | Path]) -> dict[Path, str | None]:
+def _named(given: Sequence[AnyPath]) -> dict[Path, str | None]:
     """Each path with the name that it is given, if any."""
     named: dict[Path, str | None] = {}
-    for text in map(str, given):
+    for text in [os.fspath(path) for path in given]:
         name, sign, path = text.partition("=")
         if sign and name and not Path(text).exists():
             named[Path(path)] = name

@@ -25,7 +25,7 @@ from annotated_types import Ge, MinLen
 from typing_extensions import TypedDict
 
 from rs_gpt4v.conversation import LabelledBox, Message, Task
-from rs_gpt4v.files import replacing
+from rs_gpt4v.files import AnyPath, replacing
 from rs_gpt4v_builders.export.job import ExportJob
 from rs_gpt4v_evaluation.harnesses.splits import predicted_by, tested
 from rs_gpt4v_evaluation.predict.predictions import (
@@ -109,12 +109,13 @@ class Result(NamedTuple):
     failed: list[str]
 
 
-def read_result(path: Path) -> Result:
+def read_result(path: AnyPath) -> Result:
     """Read what VLMEvalKit wrote: ``.tsv``, or ``.xlsx`` where openpyxl is installed.
 
     Raises:
         PredictionFileError: It is no such table, or a cell of ours is damaged.
     """
+    path = Path(path)
     table = read_table(path)
     absent = {"prediction", *OURS} - set(table.columns)
     if absent:

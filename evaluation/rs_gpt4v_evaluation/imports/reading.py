@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v_builders.folder.layout import SUFFIXES
 from rs_gpt4v_builders.folder.tables import items
 from rs_gpt4v_builders.sources.dialogues import ItemError
@@ -24,7 +25,7 @@ class ResultsFile(NamedTuple):
 
 
 def read_results(
-    path: Path, name: str | None = None, fields: Mapping[str, str] | None = None
+    path: AnyPath, name: str | None = None, fields: Mapping[str, str] | None = None
 ) -> ResultsFile:
     """Read a file of results; see docs/imports.md for the formats.
 
@@ -39,6 +40,7 @@ def read_results(
         ImportingError: It holds nothing, or no known format.
         AnnotationError: It is no such file.
     """
+    path = Path(path)
     entries = list(_entries(path))
     first: Item | None = next((item for _, item in entries if isinstance(item, dict)), None)
     if first is None:
@@ -61,8 +63,9 @@ def _in_order(entries: list[tuple[str, Any]], number: str | None) -> list[tuple[
     return [entries[i] for i in sorted(range(len(entries)), key=lambda i: int(texts[i]))]
 
 
-def is_exported(path: Path) -> bool:
+def is_exported(path: AnyPath) -> bool:
     """Whether it is a table of ours, with the replies that VLMEvalKit added."""
+    path = Path(path)
     suffix = path.suffix.lower()
     if suffix == ".tsv":
         with open_text(path) as file:
@@ -115,7 +118,7 @@ def _unzipped(path: Path) -> bytes:
         raise ImportingError(f"{path}: expected a gzipped file, but {error}") from error
 
 
-def with_questions(file: ResultsFile, questions: Path) -> ResultsFile:
+def with_questions(file: ResultsFile, questions: AnyPath) -> ResultsFile:
     """The results with the image and question that another file gives for their ids.
 
     Args:
@@ -126,6 +129,7 @@ def with_questions(file: ResultsFile, questions: Path) -> ResultsFile:
     Raises:
         ImportingError: Two entries of an id differ, or no result has an id of the file.
     """
+    questions = Path(questions)
     by_id = _asked(questions)
     completed, unreadable = [], [*file.unreadable]
     for result in file.results:

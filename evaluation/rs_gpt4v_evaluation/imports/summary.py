@@ -1,10 +1,9 @@
 """What came of an import, for a person and as JSON: counts, and what was left out and why."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from rs_gpt4v.files import printable
+from rs_gpt4v.files import AnyPath, printable
 from rs_gpt4v_evaluation.imports.importing import Import
 from rs_gpt4v_evaluation.imports.matching import LeftOut, Matches
 from rs_gpt4v_evaluation.imports.rows import Rows
@@ -83,7 +82,7 @@ def _missing(matches: Matches, rows: Rows) -> list[str]:
     return [own for row, own in enumerate(rows.ids) if row not in matches.of_row]
 
 
-def as_json(done: Import, path: Path, out: Path) -> dict[str, Any]:
+def as_json(done: Import, path: AnyPath, out: AnyPath) -> dict[str, Any]:
     """The same, with everything that is left out."""
     result: dict[str, Any] = {
         "file": str(path),

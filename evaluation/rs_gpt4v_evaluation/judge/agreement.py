@@ -16,7 +16,7 @@ import numpy as np
 
 from rs_gpt4v.agreement import kappa_sums, rank_sums, weighted_kappa_sums
 from rs_gpt4v.bootstrap import RESAMPLES, Sums, intervals, joined
-from rs_gpt4v.files import whole_lines
+from rs_gpt4v.files import AnyPath, whole_lines
 from rs_gpt4v.reviews import read_decisions, standing
 from rs_gpt4v_evaluation.judge.lines import ScoredPair
 from rs_gpt4v_evaluation.judge.pointwise import judged_lines
@@ -90,7 +90,7 @@ class _Rater:
 
 
 def agreement(
-    files: Sequence[Path], levels: Levels = DEFAULT_LEVELS, resamples: int = RESAMPLES
+    files: Sequence[AnyPath], levels: Levels = DEFAULT_LEVELS, resamples: int = RESAMPLES
 ) -> tuple[list[Agreement], list[str]]:
     """How far every two raters agree.
 
@@ -109,6 +109,7 @@ def agreement(
         ReviewsError: A reviews file is damaged.
         ValueError: There are not two raters, or no two have an answer in common.
     """
+    files = [Path(file) for file in files]
     raters, found, notes = _found(files, levels, resamples)
     if len(raters) < 2 or all(rater.kind == "person" for rater in raters):
         names = ", ".join(rater.name for rater in raters)

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, TypedDict
 
 from rs_gpt4v.chat_api import Summary
-from rs_gpt4v.files import write_json_lines
+from rs_gpt4v.files import AnyPath, write_json_lines
 from rs_gpt4v_evaluation.judge import prompts
 from rs_gpt4v_evaluation.judge.asking import (
     Case,
@@ -73,7 +73,9 @@ def matched(a: Sequence[Pair], b: Sequence[Pair]) -> list[tuple[Pair, Pair]]:
     return both
 
 
-def compare_files(a: Sequence[Path], b: Sequence[Path], out: Path, judge: Judge) -> list[Summary]:
+def compare_files(
+    a: Sequence[AnyPath], b: Sequence[AnyPath], out: AnyPath, judge: Judge
+) -> list[Summary]:
     """Compare the answers of A and B in both orders, and write one line per question to ``out``.
 
     Returns:
@@ -83,6 +85,8 @@ def compare_files(a: Sequence[Path], b: Sequence[Path], out: Path, judge: Judge)
         PredictionFileError: The predictions cannot be compared.
         ChatError: The judge failed or stopped answering; the same call continues.
     """
+    a = [Path(file) for file in a]
+    b = [Path(file) for file in b]
     ours, theirs = read_pairs(a), read_pairs(b)
     pairs = matched(ours, theirs)
     if judge.with_image:
@@ -162,12 +166,13 @@ class Comparison(TypedDict):
     duels: dict[str, Duel]
 
 
-def comparison(path: Path) -> Comparison:
+def comparison(path: AnyPath) -> Comparison:
     """The result of a file that `compare_files` wrote.
 
     Raises:
         PredictionFileError: The file is damaged.
     """
+    path = Path(path)
     lines = read_lines(path, ComparedPair, "rs-gpt4v judge --against")
     first = lines[0]
     by_group = {name: [line for line in lines if line["group"] == name] for name in GROUPS}

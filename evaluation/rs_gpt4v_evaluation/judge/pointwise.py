@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from rs_gpt4v.chat_api import Summary
-from rs_gpt4v.files import write_json_lines
+from rs_gpt4v.files import AnyPath, write_json_lines
 from rs_gpt4v_evaluation.judge import prompts
 from rs_gpt4v_evaluation.judge.asking import (
     Case,
@@ -79,7 +79,7 @@ def cases_of(pairs: Sequence[Pair], judge: Judge) -> list[Case]:
     ]
 
 
-def judge_files(files: Sequence[Path], out: Path, judge: Judge) -> list[Summary]:
+def judge_files(files: Sequence[AnyPath], out: AnyPath, judge: Judge) -> list[Summary]:
     """Judge all pairs of the predictions ``files`` and write ``out``.
 
     ``out`` has one line per pair with its text, in the order of the predictions, also if it has no
@@ -92,6 +92,7 @@ def judge_files(files: Sequence[Path], out: Path, judge: Judge) -> list[Summary]
         PredictionFileError: The predictions cannot be judged; see `read_pairs` and `check_images`.
         ChatError: The judge failed or stopped answering; the same call continues.
     """
+    files = [Path(file) for file in files]
     pairs = read_pairs(files)
     if judge.with_image:
         check_images(pairs)
@@ -110,12 +111,13 @@ def judge_files(files: Sequence[Path], out: Path, judge: Judge) -> list[Summary]
     return judged.summaries
 
 
-def judge_scores(path: Path) -> JudgeScore:
+def judge_scores(path: AnyPath) -> JudgeScore:
     """The scores of a file that `judge_files` wrote.
 
     Raises:
         PredictionFileError: The file is damaged, or no pair in it has a score.
     """
+    path = Path(path)
     return scores_of(judged_lines(path), path)
 
 

@@ -4,18 +4,20 @@ import os
 from pathlib import Path
 from statistics import fmean
 
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v.preferences import Pair, Preferences, question
 from rs_gpt4v_evaluation.judge.lines import ComparedPair, read_lines
 from rs_gpt4v_evaluation.judge.pairwise import shares_of_a
 from rs_gpt4v_evaluation.predict.predictions import PredictionFileError
 
 
-def preferences(path: Path) -> Preferences:
+def preferences(path: AnyPath) -> Preferences:
     """The pairs of answers in a file of `compare_files` of which the judge found one better.
 
     Raises:
         PredictionFileError: The file is damaged, or an earlier version wrote it.
     """
+    path = Path(path)
     result = Preferences()
     for line in read_lines(path, ComparedPair, "rs-gpt4v judge --against"):
         decided = _decided(line, path)

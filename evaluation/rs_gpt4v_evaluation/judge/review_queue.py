@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rs_gpt4v.files import refuse_overwriting, write_json_lines
+from rs_gpt4v.files import AnyPath, refuse_overwriting, write_json_lines
 from rs_gpt4v.images import ImageError, frame_size
 from rs_gpt4v_evaluation.judge.lines import ScoredPair
 from rs_gpt4v_evaluation.judge.pointwise import judged_lines
@@ -23,7 +23,7 @@ def by_key(lines: Sequence[ScoredPair]) -> dict[str, ScoredPair]:
 
 
 def review_queue(
-    files: Sequence[Path], out: Path, number: int, seed: int = 0
+    files: Sequence[AnyPath], out: AnyPath, number: int, seed: int = 0
 ) -> tuple[int, list[str]]:
     """Write judged answers as a queue for `rs-gpt4v review`, without the judge's scores.
 
@@ -44,6 +44,7 @@ def review_queue(
         PredictionFileError: A file is damaged.
         ValueError: No answer has an image that can be shown.
     """
+    files = [Path(file) for file in files]
     refuse_overwriting([out], files)
     lines = {key: line for path in files for key, line in by_key(judged_lines(path)).items()}
     drawn: dict[str, list[str]] = {}

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v_evaluation.judge import pairwise, pointwise
 from rs_gpt4v_evaluation.judge.asking import Judge, requests
 from rs_gpt4v_evaluation.judge.pairs import check_images, read_pairs
@@ -12,12 +13,14 @@ from rs_gpt4v_evaluation.rs_judge.measure import GROUPS
 _LISTED = 20
 
 
-def estimate(files: Sequence[Path], against: Sequence[Path], judge: Judge) -> str:
+def estimate(files: Sequence[AnyPath], against: Sequence[AnyPath], judge: Judge) -> str:
     """What judging would take: sends nothing.
 
     Raises:
         PredictionFileError: The predictions cannot be judged.
     """
+    files = [Path(file) for file in files]
+    against = [Path(file) for file in against]
     pairs = read_pairs(files)
     if judge.with_image:
         check_images(pairs)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rs_gpt4v.box_codecs import CODECS, ParseFailure
 from rs_gpt4v.boxes import Points
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v.object_classes import in_words
 from rs_gpt4v_builders.figure import ANSWER, COLORS, Outline, Panel, Said, title
 from rs_gpt4v_builders.pick import Pool, check_ids, pick
@@ -24,7 +25,7 @@ Answered = Mapping[str, Prediction]
 
 
 def panels(
-    files: Sequence[Path], count: int, seed: int = 0, ids: Sequence[str] | None = None
+    files: Sequence[AnyPath], count: int, seed: int = 0, ids: Sequence[str] | None = None
 ) -> list[Panel]:
     """Rows that all models have answered.
 
@@ -38,6 +39,7 @@ def panels(
         PredictionFileError: A file cannot be read, or no row is in the files of all models.
         ValueError: An id is not among them.
     """
+    files = [Path(file) for file in files]
     models = _by_model(files)
     common = set.intersection(*(set(lines) for lines in models.values()))
     order = [row_id for row_id in next(iter(models.values())) if row_id in common]

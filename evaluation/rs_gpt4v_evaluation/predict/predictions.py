@@ -331,8 +331,9 @@ def finished(out: Path, constants: dict[str, Any]) -> set[str]:
     return ids
 
 
-def longest_reply(out: Path, tasks: Iterable[str]) -> int:
+def longest_reply(out: AnyPath, tasks: Iterable[str]) -> int:
     """New tokens that a reply may have where nobody says: as in ``out`` so far, or `longest`."""
+    out = Path(out)
     for file in parts(out):
         first = first_prediction(file)
         if first and (known := first["decoding"]["max_new_tokens"]) is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import datasets
 
 from rs_gpt4v import chat_api as chat
-from rs_gpt4v.files import locked
+from rs_gpt4v.files import AnyPath, locked
 from rs_gpt4v_evaluation.predict.batches import image_keys, plan
 from rs_gpt4v_evaluation.predict.blind import shown_files
 from rs_gpt4v_evaluation.predict.predictions import (
@@ -26,7 +26,7 @@ def predict_by_server(
     endpoint: chat.Endpoint,
     rows: datasets.Dataset,
     described: PredictedRows,
-    out: Path,
+    out: AnyPath,
     max_new_tokens: int = 64,
     seed: int = 0,
     *,
@@ -55,6 +55,7 @@ def predict_by_server(
         PredictionFileError: ``out`` was made by another model, from other rows or other settings.
         ChatError: The server cannot be asked, or no more.
     """
+    out = Path(out)
     decoding = {"do_sample": False, "max_new_tokens": max_new_tokens, "seed": seed}
     constants = made_by(endpoint.model, described, decoding)
     with locked(out):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rs_gpt4v.bootstrap import RESAMPLES, paired
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Metric, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     PredictedRows,
@@ -108,17 +109,18 @@ class RunShare(NamedTuple):
 
 
 def run_share(
-    files: tuple[Path, Path],
+    files: tuple[AnyPath, AnyPath],
     seen: Sequence[Prediction],
     blind: Sequence[Prediction],
     rules: Rules = DEFAULT_RULES,
     resamples: int = RESAMPLES,
 ) -> RunShare:
     """`image_share` of what two ``files`` hold; where it cannot be told, the scores stand alone."""
+    of_seen, of_blind = map(Path, files)
     try:
-        return RunShare(*files, image_share(seen, blind, rules, resamples), "")
+        return RunShare(of_seen, of_blind, image_share(seen, blind, rules, resamples), "")
     except PredictionFileError as error:
-        return RunShare(*files, [], f"What the image adds is not known: {error}")
+        return RunShare(of_seen, of_blind, [], f"What the image adds is not known: {error}")
 
 
 def image_share(
@@ -169,8 +171,9 @@ def _ids(task: Task) -> list[str]:
     return [row["id"] for row in task.rows]
 
 
-def blind_pairs(files: Sequence[Path]) -> list[tuple[Path, Path]]:
+def blind_pairs(files: Sequence[AnyPath]) -> list[tuple[Path, Path]]:
     """Each blind run among ``files`` after the file of the same model, and split, with images."""
+    files = [Path(file) for file in files]
     firsts = {file: first for file in files if (first := first_prediction(file))}
     blind = {file for file, first in firsts.items() if is_blind(first["dataset"])}
     return [

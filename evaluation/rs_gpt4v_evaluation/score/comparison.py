@@ -6,6 +6,7 @@ from typing import TypedDict
 import numpy as np
 
 from rs_gpt4v.bootstrap import RESAMPLES, Paired, Sums, paired
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     Prediction,
@@ -49,8 +50,8 @@ class Comparison(TypedDict):
 
 
 def comparisons(
-    first: Path,
-    second: Path,
+    first: AnyPath,
+    second: AnyPath,
     rules: Rules = DEFAULT_RULES,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -71,6 +72,8 @@ def comparisons(
         PredictionFileError: A file cannot be scored, or the two hold different rows.
         ValueError: All rows are about one image.
     """
+    first = Path(first)
+    second = Path(second)
     ours = read_predictions(first)
     theirs = _aligned(ours, read_predictions(second), (first, second))
     files = str(first), str(second)

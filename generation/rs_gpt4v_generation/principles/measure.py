@@ -11,6 +11,7 @@ import datasets
 from tqdm import tqdm
 
 from rs_gpt4v import NAME
+from rs_gpt4v.files import AnyPath
 from rs_gpt4v.reviews import ReviewsError, read_decisions
 from rs_gpt4v_builders import members
 from rs_gpt4v_builders.builder import UNUSABLE
@@ -94,10 +95,10 @@ def measure(turns: Turns, settled: Mapping[str, Outcome], resamples: int = 0) ->
 
 def report(
     configs: Sequence[str],
-    candidates: Sequence[Path] = (),
-    reviews: Sequence[Path] = (),
+    candidates: Sequence[AnyPath] = (),
+    reviews: Sequence[AnyPath] = (),
     *,
-    beside: Mapping[str, Path] | None = None,
+    beside: Mapping[str, AnyPath] | None = None,
     resamples: int = 0,
     split: str = "train",
     absent_allowed: bool = False,
@@ -125,6 +126,8 @@ def report(
         EmptyQueueError: A queue has no candidates.
         ReviewsError: A reviews file is broken, or two of one queue are of one reviewer.
     """
+    candidates = [Path(file) for file in candidates]
+    reviews = [Path(file) for file in reviews]
     names = list(dict.fromkeys(member for name in configs for member in members(name)))
     if not (names or candidates or beside):
         raise ValueError(
@@ -145,9 +148,11 @@ def report(
     return Report(measured, absent, problems, left_out)
 
 
-def _published(beside: Mapping[str, Path], split: str, left_out: dict[str, str]) -> Iterator[Turns]:
+def _published(
+    beside: Mapping[str, AnyPath], split: str, left_out: dict[str, str]
+) -> Iterator[Turns]:
     for name, path in beside.items():
-        texts = read_dialogue_texts(path, split)
+        texts = read_dialogue_texts(Path(path), split)
         if texts.left_out:
             items = f"{texts.left_out:,} of {texts.left_out + len(texts.records):,} items"
             left_out[name] = f"{items} cannot be used, the first: {texts.first}"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from rs_gpt4v.files import write_text
+from rs_gpt4v.files import AnyPath, write_text
 from rs_gpt4v.pages import environment
 from rs_gpt4v_generation.principles.catalogue import PRINCIPLES, Measure, Principle
 from rs_gpt4v_generation.principles.forms import FORMS
@@ -40,7 +40,7 @@ class Stack(NamedTuple):
     text: str
 
 
-def write_page(report: Report, out: Path, *, sample: bool = False) -> None:
+def write_page(report: Report, out: AnyPath, *, sample: bool = False) -> None:
     """Write the page to ``out``; the same report gives the same bytes.
 
     Args:

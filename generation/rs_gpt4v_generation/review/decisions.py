@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
-from rs_gpt4v.files import appending, locked
+from rs_gpt4v.files import AnyPath, appending, locked
 from rs_gpt4v.reviews import Decision, ReviewsError, read_decisions
 
 
@@ -21,8 +21,9 @@ def reviews_path(queue: Path, reviewer: str) -> Path:
     return queue.with_name(f"{queue.name}.reviews.{reviewer}.jsonl")
 
 
-def reviews_beside(queue: Path) -> list[Path]:
+def reviews_beside(queue: AnyPath) -> list[Path]:
     """The reviews files of a queue that are at their `reviews_path`, sorted."""
+    queue = Path(queue)
     return sorted(queue.parent.glob(f"{glob.escape(queue.name)}.reviews.*.jsonl"))
 
 

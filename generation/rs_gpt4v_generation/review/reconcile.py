@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from rs_gpt4v.agreement import kappa
 from rs_gpt4v.conversation import Message
-from rs_gpt4v.files import refuse_overwriting, write_json_lines
+from rs_gpt4v.files import AnyPath, refuse_overwriting, write_json_lines
 from rs_gpt4v.reviews import Decision, ReviewsError, read_decisions, standing
 from rs_gpt4v_generation.candidates import Candidate, Queue, digest, read_queue
 
@@ -70,7 +70,7 @@ class Settled(NamedTuple):
 
 
 def reconcile(
-    queue_file: Path, files: Sequence[Path], out: Path, final_say: Path | None = None
+    queue_file: AnyPath, files: Sequence[AnyPath], out: AnyPath, final_say: AnyPath | None = None
 ) -> ReviewReport:
     """Settle on what the reviewers agree on, and write it.
 
@@ -90,7 +90,9 @@ def reconcile(
         OverwriteError: ``out`` would take the place of a file that is read.
         ReviewsError: A reviews file is broken, or two are of one reviewer.
     """
-    everyone = [*files, final_say] if final_say else files
+    queue_file = Path(queue_file)
+    out = Path(out)
+    everyone = [Path(file) for file in (*files, *((final_say,) if final_say else ()))]
     refuse_overwriting([out, _conflicts_path(out)], [queue_file, *everyone])
     queue = read_queue(queue_file)
     decisions = _by_reviewer(everyone)

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from rs_gpt4v.files import refuse_overwriting
+from rs_gpt4v.files import AnyPath, refuse_overwriting
 from rs_gpt4v.images import FOR_THE_EYE, ImageError, web_file
 from rs_gpt4v.local_server import (
     Answer,
     Handler,
     LocalServer,
-    RefusedError,
     as_json,
     nothing_at,
     page_file,
@@ -45,11 +44,11 @@ class ReviewServer(LocalServer):
 
 @contextmanager
 def reviewing(
-    queue_file: Path,
+    queue_file: AnyPath,
     reviewer: str,
     *,
-    images: Path | None = None,
-    out: Path | None = None,
+    images: AnyPath | None = None,
+    out: AnyPath | None = None,
     port: int = 0,
 ) -> Iterator[ReviewServer]:
     """A server that is ready to serve a queue, with its reviews file open.
@@ -65,6 +64,9 @@ def reviewing(
         OSError: A file cannot be used, or the port is taken.
         ValueError: Nothing can be reviewed, or the reviews file cannot be gone on with.
     """
+    queue_file = Path(queue_file)
+    images = None if images is None else Path(images)
+    out = None if out is None else Path(out)
     if not re.fullmatch(r"[\w.-]+", reviewer):
         raise ValueError(f"--reviewer {reviewer!r}: use letters, digits, dots and dashes alone")
     path = out or reviews_path(queue_file, reviewer)
@@ -76,47 +78,39 @@ def reviewing(
             yield server
 
 
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Errors of the session and the disk as HTTP statuses."""
-    try:
-        yield
-    except UnknownError as error:
-        raise RefusedError(HTTPStatus.NOT_FOUND, str(error)) from error
-    except BadRequestError as error:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from error
-    except ImageError as error:
-        raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, str(error)) from error
-    except OSError as error:
-        raise RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, f"not saved: {error}") from error
+_REFUSALS = {
+    UnknownError: (HTTPStatus.NOT_FOUND, "{0}"),
+    BadRequestError: (HTTPStatus.BAD_REQUEST, "{0}"),
+    ImageError: (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "{0}"),
+    OSError: (HTTPStatus.INTERNAL_SERVER_ERROR, "not saved: {0}"),
+}
 
 
 class _Handler(Handler):
     server: ReviewServer  # pyright: ignore[reportIncompatibleVariableOverride]
+    refusals = _REFUSALS
 
     def get(self, path: str, query: str) -> Answer:
         if answer := page_file(_PAGE, path):
             return answer
         what, _, number = path.partition("/")
         session = self.server.session
-        with _refusals():
-            if what == "item":
-                return as_json(session.item(_index(number)))
-            if what == "image":
-                kind, content = web_file(session.image(_index(number)), FOR_THE_EYE, LONGEST_SIDE)
-                return f"image/{kind}", content
-            if path == "overview":
-                return as_json(session.overview())
-            if path == "select":
-                return as_json(session.select(_filter(query)))
+        if what == "item":
+            return as_json(session.item(_index(number)))
+        if what == "image":
+            kind, content = web_file(session.image(_index(number)), FOR_THE_EYE, LONGEST_SIDE)
+            return f"image/{kind}", content
+        if path == "overview":
+            return as_json(session.overview())
+        if path == "select":
+            return as_json(session.select(_filter(query)))
         raise nothing_at(path)
 
     def post(self, path: str, query: str) -> Answer:
         del query
         if path != "decide":
             raise nothing_at(path)
-        with _refusals():
-            return as_json(self.server.session.decide(self.json("the decision", dict[str, Any])))
+        return as_json(self.server.session.decide(self.json("the decision", dict[str, Any])))
 
 
 def _index(text: str) -> int:

@@ -53,8 +53,8 @@ class RouterStatistics(TrainerCallback):
         tasks: Names of the numbers in the batches' ``tasks``; without, all rows are task "all".
     """
 
-    def __init__(self, path: Path, tasks: Sequence[str] = ()) -> None:
-        self.path, self.tasks = path, list(tasks)
+    def __init__(self, path: AnyPath, tasks: Sequence[str] = ()) -> None:
+        self.path, self.tasks = Path(path), list(tasks)
         self.sums: dict[str, torch.Tensor] = {}  # layer: [tasks, experts + 2]
         self.hooks: list[Any] = []
 
@@ -178,7 +178,7 @@ def plot_router_statistics(path: AnyPath, out: AnyPath) -> None:
     figure.savefig(out)
 
 
-def plot_expert_use(paths: Mapping[str, Path], out: Path) -> None:
+def plot_expert_use(paths: Mapping[str, AnyPath], out: AnyPath) -> None:
     """Draw which experts each task used in the second half of training, by layer.
 
     Experts that serve tasks of their own show as columns that are dark in one panel and light in
@@ -213,7 +213,7 @@ def plot_expert_use(paths: Mapping[str, Path], out: Path) -> None:
     figure.savefig(out)
 
 
-def expert_use(path: Path) -> dict[str, list[list[float]]]:
+def expert_use(path: AnyPath) -> dict[str, list[list[float]]]:
     """The load of each expert, by task and layer, over the second half of a log: they sum to one.
 
     Args:
