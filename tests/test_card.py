@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -20,7 +21,7 @@ import torch
 from rs_gpt4v import conversation
 from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.bench.card import write_scores
-from rs_gpt4v_training import load, merge
+from rs_gpt4v_training import load, loading, merge
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments, parse
 from rs_gpt4v_training.card import next_steps
 from rs_gpt4v_training.moe_lora import use_task
@@ -94,7 +95,9 @@ def test_the_recipe_of_a_card_trains_the_same(
 def test_an_adapter_routed_by_task_merges_into_one_model_for_each(
     moe_lora: Any, tmp_path: Path
 ) -> None:
-    folders = merge(moe_lora.args.output_dir, tmp_path / "merged")
+    with patch.object(loading, "load", wraps=load) as loads:
+        folders = merge(moe_lora.args.output_dir, str(tmp_path / "merged"))
+    assert loads.call_count == 1
     assert [folder.name for folder in folders] == ["caption", "vqa"]
     batch = moe_lora.data_collator([moe_lora.train_dataset[0]])
     tasks = batch.pop("tasks")
@@ -106,6 +109,11 @@ def test_an_adapter_routed_by_task_merges_into_one_model_for_each(
             expected = adapted(**batch, tasks=torch.full_like(tasks, number)).logits
         torch.testing.assert_close(merged(**batch).logits, expected, atol=1e-4, rtol=1e-4)
         assert processor.chat_template
+        alone, _ = load(moe_lora.args.output_dir, dtype="auto")
+        alone = alone.merge_and_unload(safe_merge=True, task=folder.name)
+        alone.save_pretrained(tmp_path / "alone")
+        for file in (tmp_path / "alone").iterdir():
+            assert file.read_bytes() == (folder / file.name).read_bytes(), file.name
 
 
 def test_a_lora_adapter_merges_into_one_model(tuned: Path, tmp_path: Path) -> None:

@@ -15,8 +15,11 @@ from peft.helpers import disable_input_dtype_casting
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import (
+    CLIPVisionConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
     MixtralConfig,
     MixtralForCausalLM,
     PreTrainedTokenizerFast,
@@ -390,6 +393,38 @@ def test_a_copy_declares_its_losses_on_its_own_config() -> None:
     other.delete_adapter("default")
     assert not hasattr(other.config, "output_router_logits")
     assert hasattr(model.config, "output_router_logits")
+
+
+def vision_language() -> Any:
+    text = LlamaConfig(**SHAPE)
+    vision = CLIPVisionConfig(
+        **{name: SHAPE[name] for name in ("hidden_size", "intermediate_size")},
+        **{name: SHAPE[name] for name in ("num_attention_heads", "num_hidden_layers")},
+        image_size=28,
+        patch_size=14,
+    )
+    return LlavaConfig(text_config=text, vision_config=vision, image_token_id=2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shared"),
+    [
+        (LlamaForCausalLM, LlamaConfig(**SHAPE)),
+        (LlavaForConditionalGeneration, vision_language()),
+    ],
+)
+def test_another_model_of_the_same_config_declares_no_losses(kind: Any, shared: Any) -> None:
+    before = copy.deepcopy(shared.to_dict())
+    one, other = kind(shared), kind(shared)
+    model = get_peft_model(one, config(target_modules=r".*q_proj"))
+    assert model.config.get_text_config().output_router_logits is False
+    assert not hasattr(other.config.get_text_config(), "output_router_logits")
+    assert shared.to_dict() == before
+    # All parts of the model go on sharing one config, as what changes it later expects.
+    own = [model.config, *(getattr(model.config, name) for name in model.config.sub_configs)]
+    parts = {id(vars(part)["config"]) for part in one.modules() if "config" in vars(part)}
+    assert parts <= set(map(id, own))
+    assert model.unload().config.to_dict() == before
 
 
 # Load balance without a choice of experts

@@ -85,30 +85,26 @@ def merge(
     config = _adapter_config(source, None)
     if config is None:
         raise ValueError(f"{adapter}: no adapter: it has no adapter_config.json")
-    folders = _merged(config, out)
-    for task, folder in folders.items():
-        model, processor = load(
-            source, base, trust_remote_code=trust_remote_code, dtype=dtype
-        )  # anew for each task: merging changes the base's weights
-        with torch.no_grad():
-            options = {} if task is None else {"task": task}
-            merged = model.merge_and_unload(safe_merge=True, **options)
-        merged.save_pretrained(folder)
-        processor.save_pretrained(folder)
-    return [*folders.values()]
-
-
-def _merged(config: Any, out: Path) -> dict[str | None, Path]:
-    """The folder of each task; of no task where one checkpoint does."""
-    if config.peft_type != MOE_LORA:
-        return {None: out}
-    if config.routing != "task":
+    by_task = config.peft_type == MOE_LORA
+    if by_task and config.routing != "task":
         raise ValueError(
             f"a MoE-LoRA adapter with routing {config.routing!r} cannot be merged: its router "
             "weighs the experts anew for each token, and no single weight matrix does that. Serve "
             "it with transformers and PEFT (load); LoRA, and MoE-LoRA with routing task, merge"
         )
-    return {task: out / task for task in config.tasks}
+    model, processor = load(source, base, trust_remote_code=trust_remote_code, dtype=dtype)
+    folders: list[Path] = []
+    with torch.no_grad():
+        merged = (
+            model.merged_for_each(config.tasks, safe_merge=True)
+            if by_task
+            else [("", model.merge_and_unload(safe_merge=True))]
+        )
+        for task, own in merged:
+            folders.append(out / task)
+            own.save_pretrained(folders[-1])
+            processor.save_pretrained(folders[-1])
+    return folders
 
 
 def _place(name: AnyPath) -> str:

@@ -1,8 +1,10 @@
 """How other code learns that a model has auxiliary losses: from its config, as for Mixtral."""
 
+import copy
 from typing import Any
 
 import torch
+from torch import nn
 
 
 class Declaration:
@@ -12,7 +14,8 @@ class Declaration:
     ``router_aux_loss_coef``. A base model that is a mixture of experts has both; its own values
     stay, its own loss is computed as without an adapter, and the adapter's joins it. Any other
     config gets both for as long as an adapter has losses; their weights have been applied by then,
-    so the coefficient is 1.
+    so the coefficient is 1. A model whose adapter has losses gets a config of its own before: other
+    models may have been made of the same object.
 
     Args:
         config: The base model's text config; None where it has none.
@@ -21,8 +24,19 @@ class Declaration:
     def __init__(self, config: Any) -> None:
         self.config = config
         self.adapters: set[str] = set()
-        self.added = False
+        self.added = self.is_own = False
         self.coefficient = getattr(config, "router_aux_loss_coef", 1.0) or 1.0
+
+    def give_own_config(self, model: nn.Module) -> None:
+        """Put a copy of its config into ``model`` and all parts of it, once."""
+        if self.config is None or self.is_own or hasattr(self.config, "output_router_logits"):
+            return
+        copies: dict[int, Any] = {}  # by the id of what was copied: text and vision configs too
+        copy.deepcopy(model.config, copies)
+        for module in model.modules():
+            if (own := copies.get(id(vars(module).get("config")))) is not None:
+                module.config = own
+        self.config, self.is_own = copies[id(self.config)], True
 
     def add(self, adapter: str) -> None:
         """``adapter`` has losses."""

@@ -1,6 +1,6 @@
 """Which layers are adapted, and what can be done with the whole adapter."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -41,6 +41,29 @@ class MoeLoraModel(BaseTuner):
         with nullcontext() if task is None else use_task(self.model, task):
             return super().merge_and_unload(progressbar, safe_merge, adapter_names)
 
+    def merged_for_each(
+        self, tasks: Sequence[str], safe_merge: bool = False
+    ) -> Iterator[tuple[str, nn.Module]]:
+        """Unload, and yield the base model with the active adapters merged for each task in turn.
+
+        It is the same model each time: save it before the next one. Memory holds it and the
+        weights of its adapted layers as they were. Raises as `merge_and_unload`.
+        """
+        layers = [own for own in self.model.modules() if isinstance(own, MoeLoraLinear)]
+        before = [(base := own.get_base_layer(), base.weight, base.weight.data) for own in layers]
+        first, *others = tasks
+        model = self.merge_and_unload(safe_merge=safe_merge, task=first)
+        yield first, model
+        for task in others:
+            self.routing.task = [task]
+            for layer, (base, weight, data) in zip(layers, before, strict=True):
+                weight.data = data
+                base.weight = weight  # a quantised one has been replaced
+                layer.merged_adapters.clear()
+                layer.merged_tasks.clear()
+                layer.merge(safe_merge=safe_merge)
+            yield task, model
+
     @contextmanager
     def _enable_peft_forward_hooks(self, *_args: Any, **kwargs: Any) -> Iterator[None]:
         if kwargs.get("adapter_names") is not None:
@@ -50,8 +73,10 @@ class MoeLoraModel(BaseTuner):
             )
         yield
 
-    def _prepare_model(self, peft_config: MoeLoraConfig, model: nn.Module) -> None:  # noqa: ARG002
+    def _prepare_model(self, peft_config: MoeLoraConfig, model: nn.Module) -> None:
         self.routing = Routing.of(model)
+        if peft_config.has_losses:
+            self.routing.declaration.give_own_config(model)
 
     def _create_and_replace(
         self,
