@@ -8,7 +8,6 @@ from datasets import load_dataset
 from prediction_lines import row, write
 from public_functions import path_parameters, public_functions
 
-import rs_gpt4v  # noqa: F401
 from rs_gpt4v_evaluation.predict.predictions import read_predictions
 from rs_gpt4v_evaluation.report import report
 from rs_gpt4v_evaluation.score import score, scores_of_files
@@ -58,5 +57,7 @@ def test_a_file_is_scored_and_reported(kind: Any, tmp_path: Path) -> None:
 
 
 def test_rows_of_a_folder_named_by_a_path(releases: Path) -> None:
-    rows: Any = load_dataset("rs_gpt4v", "vqa_lr", data_dir=releases, split="train")
-    assert rows["id"] == load_dataset("rs_gpt4v", "vqa_lr", data_dir=str(releases))["train"]["id"]
+    folder: Any = releases  # `datasets` says that it takes texts alone
+    rows: Any = load_dataset("rs_gpt4v", "vqa_lr", data_dir=folder, split="test")
+    text: Any = load_dataset("rs_gpt4v", "vqa_lr", data_dir=str(folder), split="test")
+    assert rows["id"] == text["id"]
