@@ -178,3 +178,17 @@ def test_streaming_gives_the_same_rows(releases: Path) -> None:
 def test_sample_and_data_dir_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="leave data_dir out"):
         datasets.load_dataset(rs_gpt4v.NAME, "vqa_lr", sample=True, data_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["build", "cap_ucm", "cap_umc"], ["export", "llava", "out", "cap_umc"], ["show", "cap_umc"]],
+)
+def test_verbs_of_several_configs_say_which_was_meant(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, [*arguments, "--sample"])
+    assert isinstance(done.exception, ValueError)
+    assert "rs_gpt4v has no config 'cap_umc'. Did you mean cap_ucm" in str(done.exception)
+    assert not list(tmp_path.iterdir())

@@ -433,8 +433,8 @@ def _sources(configs: Iterable[Config]) -> list[Source]:
     return list({config.source.name: config.source for config in configs}.values())
 
 
-def _check_options(config_name: str, options: dict[str, Any]) -> None:
-    """Raise ValueError for an unknown config or option value, with what was meant instead."""
+def _check_name(config_name: str) -> None:
+    """Raise ValueError for an unknown config, with what was meant instead."""
     known = (*CONFIGS, *GROUPS, FOLDER, *other_names())
     if config_name not in known:
         near = difflib.get_close_matches(config_name, known)
@@ -442,6 +442,11 @@ def _check_options(config_name: str, options: dict[str, Any]) -> None:
         raise ValueError(
             f"rs_gpt4v has no config {config_name!r}.{meant} There are: {', '.join(known)}"
         )
+
+
+def _check_options(config_name: str, options: dict[str, Any]) -> None:
+    """Raise ValueError for an unknown config or option value, with what was meant instead."""
+    _check_name(config_name)
     for name, kind in _TYPES.items():
         if name in options and type(options[name]) is not kind:
             raise ValueError(f"{name}={options[name]!r}: expected {_TYPE_WORDS[kind]}")
@@ -471,7 +476,13 @@ def options_of(config: str, configs: Iterable[str], options: Mapping[str, Any]) 
     """What ``config`` takes of the options that are given for all ``configs``.
 
     ``probes_per_image`` is for those with probes. Where none has any it stays, to be refused.
+
+    Raises:
+        ValueError: There is no config of one of these names.
     """
+    configs = tuple(configs)
+    for name in configs:
+        _check_name(name)
     with_probes = [name for name in configs if asks_probes(name, options.get("tasks"))]
     left_out = "probes_per_image" if with_probes and config not in with_probes else ""
     return {name: value for name, value in options.items() if name != left_out}
