@@ -184,6 +184,14 @@ def test_two_files_of_one_folder_are_two_models(tmp_path: Path) -> None:
     assert [said.who for said in drawn.texts][2:] == [tmp_path.name, str(files[1])]
 
 
+def test_a_bench_is_named_by_its_own_folder(tmp_path: Path) -> None:
+    image = str(picture(tmp_path / "a.png"))
+    folders = [tmp_path / name / "predictions" for name in ("before", "after")]
+    files = [write(folder / "vqa_lr.jsonl", [line(0, image=image)]) for folder in folders]
+    (drawn,) = panels(files, 1)
+    assert [said.who for said in drawn.texts][2:] == ["before", "after"]
+
+
 def test_files_without_a_common_row_are_refused(tmp_path: Path) -> None:
     files = [write(tmp_path / n / "p.jsonl", [line(i)]) for i, n in enumerate("ab")]
     with pytest.raises(ValueError, match="no row is in all of them"):

@@ -179,6 +179,12 @@ def test_folders_of_one_name_are_told_apart(files: list[Path]) -> None:
     assert labels == [str(files[0]), str(twin)]
 
 
+def test_benches_are_named_by_their_own_folders(files: list[Path]) -> None:
+    root = files[0].parents[1]
+    benches = [vqa(root / name / "predictions/vqa_hr.jsonl", ["3"] * 7) for name in ("one", "two")]
+    assert rows(sections(made(benches))["vqa_hr"])["Accuracy"][2:4] == ["one", "two"]
+
+
 def test_sample_is_named_as_such(files: list[Path], tmp_path: Path) -> None:
     assert "Embedded synthetic sample" not in made(files)
     folder = tmp_path / "rs_gpt4v_sample_1" / "UCM"

@@ -15,7 +15,6 @@ from rs_gpt4v.files import AnyPath, each_alone, locked, whole_lines, write_text
 from rs_gpt4v_builders import usable
 from rs_gpt4v_evaluation.bench.asking import Answerer, answerer
 from rs_gpt4v_evaluation.bench.jobs import (
-    PREDICTIONS,
     Draw,
     Job,
     Split,
@@ -29,7 +28,7 @@ from rs_gpt4v_evaluation.bench.settings import FILE as SETTINGS
 from rs_gpt4v_evaluation.bench.settings import check, check_shared, keep
 from rs_gpt4v_evaluation.bench.table import overview
 from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
-from rs_gpt4v_evaluation.predict.predictions import parts
+from rs_gpt4v_evaluation.predict.predictions import PREDICTIONS, parts
 from rs_gpt4v_evaluation.report import report
 from rs_gpt4v_evaluation.score.results import Model, Results, read_results, results_of
 

@@ -19,7 +19,12 @@ from rs_gpt4v_builders.folder.source import NAME as FOLDER
 from rs_gpt4v_builders.sources.source import SourceNotFoundError, not_found
 from rs_gpt4v_evaluation.predict.blind import check_shown
 from rs_gpt4v_evaluation.predict.part import blind_part, first_images, image_ranks, limit_of
-from rs_gpt4v_evaluation.predict.predictions import PredictedRows, describe, longest
+from rs_gpt4v_evaluation.predict.predictions import (
+    PREDICTIONS,
+    PredictedRows,
+    describe,
+    longest,
+)
 from rs_gpt4v_evaluation.predict.turns import each_turn
 from rs_gpt4v_evaluation.score import METRIC_OF_TASK
 
@@ -203,7 +208,3 @@ def jobs(
         except ValueError as error:
             left_out[f"{folder} {split.label}"] = str(error)
     return work, left_out
-
-
-PREDICTIONS = "predictions"
-"""The folder of the predictions files that are not blind."""

@@ -13,6 +13,7 @@ from rs_gpt4v_builders.pick import Pool, check_ids, pick
 from rs_gpt4v_evaluation.predict.predictions import (
     Prediction,
     PredictionFileError,
+    model_folder,
     read_predictions,
 )
 
@@ -53,11 +54,11 @@ def panels(
 
 
 def _by_model(files: Sequence[Path]) -> dict[str, dict[str, Prediction]]:
-    """The lines by id, by the name of the folder; by that of the file where two have one row."""
+    """The lines by id, by the model's folder; by the path of the file where two have one row."""
     models: dict[str, dict[str, Prediction]] = {}
     for file in files:
         lines = {line["id"]: line for line in read_predictions(file)}
-        name = file.absolute().parent.name
+        name = model_folder(file)
         if not models.get(name, {}).keys().isdisjoint(lines):
             name = str(file)
         models.setdefault(name, {}).update(lines)

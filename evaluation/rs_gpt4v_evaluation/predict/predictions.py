@@ -25,6 +25,9 @@ from rs_gpt4v_evaluation.predict.blind import BLIND, Shown
 
 T = TypeVar("T")
 
+PREDICTIONS = "predictions"
+"""The folder in which a bench keeps the predictions files that are not blind."""
+
 
 class Decoding(TypedDict):
     """How the reply was made; None where whoever made it does not tell."""
@@ -125,6 +128,12 @@ _LATER: Any = {"boxes": [], "width": 0, "height": 0}
 
 class PredictionFileError(InvalidFileError):
     """A predictions file cannot be used; the message names the file, the line and what to do."""
+
+
+def model_folder(path: AnyPath) -> str:
+    """The name of the folder that names the model of a predictions file: of a bench, its own."""
+    folder = Path(path).absolute().parent
+    return (folder.parent if folder.name == PREDICTIONS else folder).name
 
 
 def read_predictions(path: AnyPath) -> list[Prediction]:

@@ -12,6 +12,7 @@ from rs_gpt4v_evaluation.metric import DEFAULT_RULES, Rules
 from rs_gpt4v_evaluation.predict.predictions import (
     Prediction,
     PredictionFileError,
+    model_folder,
     read_predictions,
 )
 from rs_gpt4v_evaluation.report.columns import Column, Group, is_blind_column, task_column
@@ -164,7 +165,7 @@ def _answer(line: Mapping[str, Any], reply: str) -> tuple[str | None, ...]:
 def _labelled(columns: list[Column]) -> list[Column]:
     """Labelled by their folders; by their paths if two folders are called the same."""
     paths = [Path(column.score["file"]) for column in columns]
-    labels = [path.absolute().parent.name for path in paths]
+    labels = [model_folder(path) for path in paths]
     if len(set(labels)) < len(labels):
         labels = [str(path) for path in paths]
     return [column._replace(label=label) for column, label in zip(columns, labels, strict=True)]
