@@ -53,6 +53,7 @@ from rs_gpt4v_training.gradients import freeze_without_gradient
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
 from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
 from rs_gpt4v_training.pixels import with_tables
+from rs_gpt4v_training.recipe import ignore_newer_names
 from rs_gpt4v_training.resume import checkpoint_to_resume
 from rs_gpt4v_training.rows import rows_to_train_on
 from rs_gpt4v_training.sampling import length_sampler
@@ -386,6 +387,7 @@ def main(argv: list[str] | None = None) -> int:
 def run(entry: Callable[[], int] | None = None) -> int:
     """``entry`` or `main`: an expected error is one line, all with ``RS_GPT4V_TRACEBACK=1``."""
     expected = (OSError, ValueError, ImportError, TemplateError, torch.OutOfMemoryError)
+    ignore_newer_names()
     try:
         (entry or main)()
     except expected as error:
