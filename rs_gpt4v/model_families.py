@@ -18,6 +18,7 @@ paligemma   norm1000      as its checkpoint says; its own <loc0000> tokens have 
 """
 
 import importlib
+import warnings
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -120,3 +121,12 @@ def record_box_format(processor: Any, name: str) -> None:
     """Let the checkpoint or adapter that ``processor`` is saved with tell its codec."""
     # The tokenizer alone keeps what it does not know; a processor drops it when loaded.
     processor.tokenizer.init_kwargs["box_format"] = name
+
+
+def ignore_newer_names() -> None:
+    """Keep transformers from telling a user how to rename what recipes and PEFT ask for.
+
+    What it calls ``activation_checkpointing`` now, the oldest transformers that is supported
+    knows as ``gradient_checkpointing`` alone.
+    """
+    warnings.filterwarnings("ignore", ".*gradient_checkpointing.*deprecated", FutureWarning)

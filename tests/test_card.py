@@ -59,6 +59,11 @@ def test_the_card_of_an_adapter_says_what_it_is_and_loads_it(moe_lora: Any) -> N
     card = ModelCard.load(out / "README.md")
     assert {"remote-sensing", "moe-lora", "sft"} <= set(card.data.tags)
     assert "4 experts, rank 8 in all, routing by task" in card.text
+    (command,) = re.findall(r"`rs-gpt4v (predict .*?)`", card.text)
+    arguments = (
+        get_command(app).commands["predict"].make_context("predict", shlex.split(command)[1:])
+    )
+    assert (arguments.params["config"], arguments.params["adapter"]) == ("vqa_lr", str(out))
     assert "| rsvqa_lr | vqa | 8 |" in card.text
     assert f"16 rows with fingerprint `{conversation.fingerprint(moe_lora.conversations)}`" in (
         card.text

@@ -50,11 +50,12 @@ def train(
     Preferences: `rs-gpt4v train demo_dpo --method dpo --preferences outputs/preferences
     --output_dir outputs/dpo`
     """
-    from rs_gpt4v_training.recipe import accelerate_path, ignore_newer_names, recipe_path
+    from rs_gpt4v_training.recipe import accelerate_path, recipe_path
 
     arguments = [str(recipe_path(recipe)), *context.args]
     machine = accelerate_path(accelerate) if accelerate else None
     if dry_run:
+        from rs_gpt4v.model_families import ignore_newer_names
         from rs_gpt4v_training.dry_run import dry_run as plan
 
         ignore_newer_names()

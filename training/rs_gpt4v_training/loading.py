@@ -43,6 +43,7 @@ def load(
     of_base = {"revision": revision} if config is None else {}
     model: Any = AutoModelForImageTextToText.from_pretrained(under, **of_base, **code, **options)
     if config is not None:
+        families.ignore_newer_names()
         model = PeftModel.from_pretrained(model, source, revision=revision)
     saved = config is not None and _has_processor(source, revision)
     processor: Any = AutoProcessor.from_pretrained(

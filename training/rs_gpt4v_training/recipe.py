@@ -1,7 +1,6 @@
 """The shipped recipes for `rs_gpt4v_training.sft`, and the shipped configurations of accelerate."""
 
 import difflib
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from types import UnionType
@@ -12,15 +11,6 @@ import yaml
 _PACKAGE = Path(__file__).parent
 # A wheel carries them inside the package, a checkout beside it.
 _PARENTS = (_PACKAGE, _PACKAGE.parent)
-
-
-def ignore_newer_names() -> None:
-    """Keep transformers from telling a user of recipes how to rename their fields.
-
-    What it calls ``activation_checkpointing`` now, the oldest transformers that is supported
-    knows as ``gradient_checkpointing`` alone; trl asks for it by that name, too.
-    """
-    warnings.filterwarnings("ignore", ".*gradient_checkpointing.*deprecated", FutureWarning)
 
 
 def recipe_path(recipe: str) -> Path:

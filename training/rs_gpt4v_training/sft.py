@@ -28,7 +28,13 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from rs_gpt4v.conversation import Task
 from rs_gpt4v.files import refuse_overwriting
-from rs_gpt4v.model_families import box_format, image_options, pad_to_square, record_box_format
+from rs_gpt4v.model_families import (
+    box_format,
+    ignore_newer_names,
+    image_options,
+    pad_to_square,
+    record_box_format,
+)
 from rs_gpt4v_training.adapters import peft_config, quantization_config, train_in_float32
 from rs_gpt4v_training.arguments import (
     Arguments,
@@ -53,7 +59,6 @@ from rs_gpt4v_training.gradients import freeze_without_gradient
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
 from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
 from rs_gpt4v_training.pixels import with_tables
-from rs_gpt4v_training.recipe import ignore_newer_names
 from rs_gpt4v_training.resume import checkpoint_to_resume
 from rs_gpt4v_training.rows import rows_to_train_on
 from rs_gpt4v_training.sampling import length_sampler

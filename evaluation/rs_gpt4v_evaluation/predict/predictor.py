@@ -210,5 +210,6 @@ def _load(model: str, adapter: str | None, *, trust_remote_code: bool) -> Any:
     if adapter is not None:
         from peft import PeftModel
 
+        families.ignore_newer_names()
         loaded = PeftModel.from_pretrained(loaded, adapter)
     return loaded.eval().to(device)
