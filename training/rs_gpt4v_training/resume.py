@@ -1,8 +1,10 @@
 """From which checkpoint an interrupted training continues."""
 
 import logging
+import platform
 from pathlib import Path
 
+from accelerate.utils import gather_object
 from typing_extensions import TypedDict
 
 from rs_gpt4v.files import InvalidFileError, read_json
@@ -54,6 +56,33 @@ def checkpoint_to_resume(output_dir: Path, *, resume: bool, processes: int) -> P
             checkpoints[-1].name,
         )
     return usable[-1] if usable else None
+
+
+def refuse_other_files(folder: Path, pattern: str = "**/*") -> None:
+    """Raise unless all processes see the same files in ``folder``.
+
+    Machines without a common disk do not. The first process saves what all need, so the others
+    would begin anew, or would not begin.
+
+    Args:
+        folder: Where checkpoints are, or one of them.
+        pattern: Of the files.
+
+    Raises:
+        OutputDirError: Names a file that is not there for all.
+    """
+    own = {f"{file.relative_to(folder)}" for file in folder.glob(pattern) if file.is_file()}
+    (machine, files), *others = gather_object([(platform.node(), own)])
+    for process, (other, there) in enumerate(others, 1):
+        if odd := sorted(files ^ there):
+            has, lacks = f"process 0 ({machine})", f"process {process} ({other})"
+            if odd[0] in there:
+                has, lacks = lacks, has
+            raise OutputDirError(
+                f"{folder}: {has} finds {odd[0]} in it, {lacks} does not. To resume, all machines "
+                "must have the same checkpoints: put output_dir on a disk that they share, or copy "
+                "the checkpoints of each machine to all others"
+            )
 
 
 def _states(checkpoint: Path) -> int:

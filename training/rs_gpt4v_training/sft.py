@@ -59,7 +59,7 @@ from rs_gpt4v_training.gradients import freeze_without_gradient
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
 from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
 from rs_gpt4v_training.pixels import with_tables
-from rs_gpt4v_training.resume import checkpoint_to_resume
+from rs_gpt4v_training.resume import checkpoint_to_resume, refuse_other_files
 from rs_gpt4v_training.rows import rows_to_train_on
 from rs_gpt4v_training.sampling import length_sampler
 
@@ -142,9 +142,7 @@ def run_training(
 ) -> Made:
     """Train with the trainer that ``make`` gives, from the last checkpoint if it shall resume."""
     refuse_overwriting([Path(str(training.output_dir))], [Path(str(model.model_name_or_path))])
-    checkpoint = training.resume_from_checkpoint or checkpoint_to_resume(
-        Path(str(training.output_dir)), resume=training.resume, processes=training.world_size
-    )
+    checkpoint = _checkpoint(training)
     trainer = make(data, training, model)
     trainer.add_callback(HeadGradients())
     trainer.add_callback(WithoutQuantisation())
@@ -158,6 +156,17 @@ def run_training(
         statistics = router_statistics(training)
         plot_router_statistics(statistics, statistics.with_suffix(".png"))
     return trainer
+
+
+def _checkpoint(training: Arguments) -> Path | None:
+    """Where to go on from, the same for all processes; None: at the beginning."""
+    if training.resume_from_checkpoint:
+        given = Path(training.resume_from_checkpoint)
+        refuse_other_files(given)
+        return given
+    folder, processes = Path(str(training.output_dir)), training.world_size
+    refuse_other_files(folder, "checkpoint-*/**/*")
+    return checkpoint_to_resume(folder, resume=training.resume, processes=processes)
 
 
 @plain_errors()
