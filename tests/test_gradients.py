@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from conftest import CPU_TRAINING
@@ -14,9 +14,12 @@ from conftest import CPU_TRAINING
 pytest.importorskip("trl")
 
 import tiny_families
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import TrainerCallback
 
 from rs_gpt4v_training.arguments import parse
-from rs_gpt4v_training.parts import PARTS
+from rs_gpt4v_training.parts import PARTS, FrozenVision
 from rs_gpt4v_training.recipe import recipe_path
 from rs_gpt4v_training.sft import make_trainer
 
@@ -162,3 +165,81 @@ def test_training_of_all_parts_resumes_on_fsdp2(
     assert (tmp_path / "whole/checkpoint-1/pytorch_model_fsdp.bin").is_file()
     whole, begun = (tmp_path / name / "model.safetensors" for name in ("whole", "begun"))
     assert whole.read_bytes() == begun.read_bytes()
+
+
+class KeepGradients(TrainerCallback):
+    """Keeps what the first step gives the optimizer."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, torch.Tensor] = {}
+
+    def on_pre_optimizer_step(self, *_args: Any, model: Any, **_kwargs: Any) -> None:
+        named = model.named_parameters()
+        self.kept = {name: p.grad.clone() for name, p in named if p.grad is not None}
+
+
+class Step(NamedTuple):
+    """A step with checkpointing."""
+
+    gradients: dict[str, torch.Tensor]
+    operations: int
+    runs: int  # of the vision tower's first layer
+    has_graph: bool  # of the features of images
+
+
+def step(trainer: Any) -> Step:
+    keep = KeepGradients()
+    trainer.add_callback(keep)
+    of_name = dict(trainer.model.named_modules())
+    (layer,) = (
+        of_name[name]
+        for name in of_name
+        if name.endswith("vision_tower.encoder.layers.0.self_attn")
+    )
+    (tower,) = (of_name[name] for name in of_name if name.endswith(".vision_tower"))
+    runs: list[bool] = []
+    features: list[bool] = []
+    layer.register_forward_pre_hook(lambda *_: runs.append(True))
+    tower.register_forward_hook(lambda *given: features.append(given[2][0].requires_grad))
+    with FlopCounterMode(display=False) as counter:
+        trainer.train()
+    return Step(keep.kept, counter.get_total_flops(), len(runs), any(features))
+
+
+CHECKPOINTED = ["--gradient_checkpointing", "--max_steps", "1", "--lora_dropout", "0"]
+FROZEN = {name: METHODS[name] for name in ("LLaVA's", "lora", "moe token", "moe top_k")}
+
+
+@pytest.mark.filterwarnings("ignore:.*use_reentrant:UserWarning")
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("method", FROZEN)
+def test_backward_ends_before_a_frozen_tower(
+    tiny_llava: Path, releases: Path, tmp_path: Path, method: str, reentrant: bool
+) -> None:
+    """Transformers lets it run again and backward, and the gradients are the same without."""
+    kwargs = ["--gradient_checkpointing_kwargs", json.dumps({"use_reentrant": reentrant})]
+    flags = [*FROZEN[method], *CHECKPOINTED, *kwargs]
+    theirs = step(trainer_of(tiny_llava, releases, tmp_path, *flags))
+    trainer = trainer_of(tiny_llava, releases, tmp_path, *flags)
+    trainer.add_callback(FrozenVision())
+    ours = step(trainer)
+    assert ours.gradients.keys() == theirs.gradients.keys()
+    assert ours.gradients
+    assert all(own.equal(theirs.gradients[name]) for name, own in ours.gradients.items())
+    assert (theirs.runs, theirs.has_graph) == (2, True)
+    assert (ours.runs, ours.has_graph) == (1, False)
+    assert ours.operations < theirs.operations
+
+
+@pytest.mark.parametrize("method", ["lora on all", "vision in full", "moe on vision"])
+def test_a_tower_that_is_trained_gets_its_gradients(
+    tiny_llava: Path, releases: Path, tmp_path: Path, method: str
+) -> None:
+    trainer = trainer_of(tiny_llava, releases, tmp_path, *METHODS[method], *CHECKPOINTED)
+    trainer.add_callback(FrozenVision())
+    keep = KeepGradients()
+    trainer.add_callback(keep)
+    trainer.train()
+    trained = {name for name, p in trainer.model.named_parameters() if p.requires_grad}
+    assert keep.kept.keys() == trained
+    assert any("vision_tower" in name for name in trained)

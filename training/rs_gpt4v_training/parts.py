@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import torch
+from transformers import TrainerCallback
 
 PARTS = ("language", "projector", "vision")
 
@@ -59,3 +61,55 @@ def set_projector_learning_rate(
         own = [p for p in group["params"] if p in projector]
         group["params"] = [p for p in group["params"] if p not in projector]
         optimizer.add_param_group({**group, "params": own, "lr": rate})
+
+
+class FrozenVision(TrainerCallback):
+    """Lets no gradient be computed in a vision tower of which nothing is trained.
+
+    For checkpointed layers, transformers (5.23) lets the output of all input embeddings ask for a
+    gradient, those of the vision tower too: it would run again in backward, and pass on gradients
+    that nobody takes.
+    """
+
+    def __init__(self) -> None:
+        self.hooks: list[Any] = []
+        self.before: list[bool] = []  # whether gradients were computed outside the modules
+
+    def on_train_begin(self, *_args: Any, model: torch.nn.Module, **_kwargs: Any) -> None:
+        """The model is as it is trained."""
+        for module in frozen_vision(model):
+            self.hooks.append(module.register_forward_pre_hook(self._switch_off))
+            self.hooks.append(module.register_forward_hook(self._switch_back, always_call=True))
+
+    def on_train_end(self, *_args: Any, **_kwargs: Any) -> None:
+        """Leave the model as it was: another training may be of the tower."""
+        for hook in self.hooks:
+            hook.remove()
+
+    def _switch_off(self, tower: torch.nn.Module, _args: Any) -> None:
+        self.before.append(torch.is_grad_enabled())
+        torch.set_grad_enabled(False)
+        for module in tower.modules():
+            if getattr(module, "gradient_checkpointing", False):
+                module.gradient_checkpointing = False  # re-entrant, it warns of what is meant
+
+    def _switch_back(self, *_args: Any) -> None:
+        torch.set_grad_enabled(self.before.pop())
+
+
+def frozen_vision(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """The largest modules of ``model``'s vision tower without a trained parameter.
+
+    None where something of the tower is trained: gradients go through what comes after it.
+    """
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    if any(part(name) == "vision" for name in trained):
+        return []
+    found: dict[str, torch.nn.Module] = {}
+    for name, module in model.named_modules():
+        is_inside = name.startswith(tuple(f"{tower}." for tower in found))
+        if part(name) != "vision" or is_inside or isinstance(module, torch.nn.ModuleList):
+            continue
+        if not any(own.startswith(f"{name}.") for own in trained):  # Qwen's projector is in there
+            found[name] = module
+    return list(found.values())

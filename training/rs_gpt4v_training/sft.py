@@ -57,7 +57,7 @@ from rs_gpt4v_training.collators import (
 from rs_gpt4v_training.fsdp import HeadGradients, WithoutQuantisation
 from rs_gpt4v_training.gradients import freeze_without_gradient
 from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_router_statistics
-from rs_gpt4v_training.parts import freeze_all_but, set_projector_learning_rate
+from rs_gpt4v_training.parts import FrozenVision, freeze_all_but, set_projector_learning_rate
 from rs_gpt4v_training.pixels import with_tables
 from rs_gpt4v_training.resume import checkpoint_to_resume, refuse_other_files
 from rs_gpt4v_training.rows import rows_to_train_on
@@ -146,6 +146,7 @@ def run_training(
     trainer = make(data, training, model)
     trainer.add_callback(HeadGradients())
     trainer.add_callback(WithoutQuantisation())
+    trainer.add_callback(FrozenVision())
     trainer.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     trainer.save_model()
     trainer.save_state()
