@@ -217,6 +217,29 @@ def test_the_bases_config_is_as_before(base: str, leave: str) -> None:
     assert model.config.to_dict() == before
 
 
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("targets", [["nothing"], ["q_proj", "norm"], ["embed_tokens", "v_proj"]])
+def test_an_adapter_that_cannot_be_made_leaves_nothing(base: str, targets: list[str]) -> None:
+    model = BASES[base]()
+    before = model.config.to_dict(), sorted(vars(model)), [*model.state_dict()]
+    hooks = len(model._forward_hooks), len(model._forward_pre_hooks)
+    with pytest.raises((ValueError, TypeError)):
+        get_peft_model(model, config(target_modules=targets))
+    assert (model.config.to_dict(), sorted(vars(model)), [*model.state_dict()]) == before
+    assert (len(model._forward_hooks), len(model._forward_pre_hooks)) == hooks
+
+
+def test_a_second_adapter_that_cannot_be_made_leaves_the_first() -> None:
+    model = adapted()
+    expected = model(input_ids=ids(), labels=ids(), output_router_logits=True)
+    with pytest.raises(TypeError, match=r"norm is of type LlamaRMSNorm"):
+        model.add_adapter("second", config(target_modules=["q_proj", "norm"]))
+    assert all(layer.moe_lora_A.keys() == {"default"} for layer in layers(model))
+    found = model(input_ids=ids(), labels=ids(), output_router_logits=True)
+    assert found.loss.equal(expected.loss)
+    assert model.config.output_router_logits is False
+
+
 def test_mixtrals_own_loss_is_kept_beside_the_adapters() -> None:
     model = adapted(base="mixtral").train()
     labels = ids()

@@ -73,6 +73,18 @@ class MoeLoraModel(BaseTuner):
             )
         yield
 
+    def inject_adapter(
+        self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Adapt the layers of ``model``; if one cannot be, the others are as before."""
+        is_new = not any(adapter_name in layer.moe_lora_A for _, _, layer in _layers(model))
+        try:
+            super().inject_adapter(model, adapter_name, *args, **kwargs)
+        except Exception:
+            if is_new:
+                _take_out(model, adapter_name)
+            raise
+
     def _prepare_model(self, peft_config: MoeLoraConfig, model: nn.Module) -> None:
         self.routing = Routing.of(model)
         if peft_config.has_losses:
@@ -119,3 +131,26 @@ class MoeLoraModel(BaseTuner):
         model: Any = super()._unload_and_optionally_merge(*args, **kwargs)
         self.routing.remove_from(model)
         return model
+
+
+def _layers(model: nn.Module) -> list[tuple[nn.Module, str, MoeLoraLinear]]:
+    """The adapted layers, each with its parent and its name there."""
+    return [
+        (parent, name, child)
+        for parent in model.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, MoeLoraLinear)
+    ]
+
+
+def _take_out(model: nn.Module, adapter_name: str) -> None:
+    """Leave nothing of an adapter that not all layers got; of the first, no hooks either."""
+    for parent, name, layer in _layers(model):
+        if layer.moe_lora_A.keys() == {adapter_name}:
+            setattr(parent, name, layer.base_layer)
+        elif adapter_name in layer.moe_lora_A:
+            layer.delete_adapter(adapter_name)
+    routing = Routing.of(model)
+    routing.declaration.remove(adapter_name)
+    if not _layers(model):
+        routing.remove_from(model)
