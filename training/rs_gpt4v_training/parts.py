@@ -89,9 +89,10 @@ class FrozenVision(TrainerCallback):
     def _switch_off(self, tower: torch.nn.Module, _args: Any) -> None:
         self.before.append(torch.is_grad_enabled())
         torch.set_grad_enabled(False)
-        for module in tower.modules():
-            if getattr(module, "gradient_checkpointing", False):
-                module.gradient_checkpointing = False  # re-entrant, it warns of what is meant
+        layers: Any = tower.modules()
+        for layer in layers:
+            if getattr(layer, "gradient_checkpointing", False):
+                layer.gradient_checkpointing = False  # re-entrant, it warns of what is meant
 
     def _switch_back(self, *_args: Any) -> None:
         torch.set_grad_enabled(self.before.pop())
