@@ -13,8 +13,12 @@ import pytest
 
 pytest.importorskip("trl")
 
-from rs_gpt4v_training import resume
+from datasets import Dataset
+
+from rs_gpt4v_training import resume, rows
+from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.resume import OutputDirError, refuse_other_files
+from rs_gpt4v_training.rows import refuse_other_rows
 
 ALL = {"model.safetensors", "optimizer.pt", "rng_state_0.pth", "trainer_state.json"}
 FILES: dict[str, list[set[str]]] = {
@@ -67,6 +71,20 @@ def test_files_beside_the_checkpoints_may_differ(
     (tmp_path / "log.txt").touch()
     refuse_other_files(tmp_path, "checkpoint-*/**/*")
     assert seen == [{"checkpoint-2/global_step2/shard.pt"}]
+
+
+@pytest.mark.parametrize("counts", [{"train": 4}, {"train": 3, "validation": 2}, {}])
+def test_machines_with_other_rows_do_not_train(
+    counts: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each process would take its part of its own rows, some of them twice and some never."""
+    part = Dataset.from_dict({"id": ["a", "b", "c"]})
+    monkeypatch.setattr(rows, "gather_object", lambda own: [*own, ("node1", counts)])
+    with pytest.raises(RecipeError, match=r"process 0 .* has 3 rows of train, process 1 \(node1\)"):
+        refuse_other_rows({"train": part})
+    monkeypatch.setattr(rows, "gather_object", lambda own: [*own, *own])
+    refuse_other_rows({"train": part})
+    refuse_other_rows({"train": part.to_iterable_dataset()})  # nobody knows how many
 
 
 ON_MACHINES = """

@@ -1,6 +1,7 @@
 """The shipped recipes for `rs_gpt4v_training.sft`, and the shipped configurations of accelerate."""
 
 import difflib
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from types import UnionType
@@ -38,6 +39,13 @@ def processes(config: Path) -> int:
 
 class RecipeError(ValueError):
     """An option is wrong, or does not go with another one, the rows or the machine."""
+
+
+def is_weight(value: object) -> bool:
+    """Whether ``value`` is a number above 0, and no infinity: YAML and JSON have both."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value < math.inf
 
 
 def check_recipe(path: Path, kinds: Iterable[type]) -> None:

@@ -17,7 +17,7 @@ from rs_gpt4v.scene_classes import choices
 from rs_gpt4v.scoring import answers, detections, scenes
 from rs_gpt4v.scoring.matching import GRADES, Found, find, graded_f1, row_f1
 from rs_gpt4v.scoring.overlaps import gious, overlaps
-from rs_gpt4v_training.recipe import RecipeError
+from rs_gpt4v_training.recipe import RecipeError, is_weight
 
 
 class Rules(NamedTuple):
@@ -143,7 +143,7 @@ def check_rewards(weights: object) -> dict[str, float]:
             meant = f" Did you mean {' or '.join(near)}?" if near else ""
             known = ", ".join(REWARDS)
             raise RecipeError(f"rewards: there is no {name!r}.{meant} There are: {known}")
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+        if not is_weight(weight):
             raise RecipeError(
                 f"rewards: {name}: {weight!r} is no weight: give a number above 0, or leave it out"
             )

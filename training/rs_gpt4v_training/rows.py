@@ -2,11 +2,13 @@
 
 import difflib
 import logging
+import platform
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import datasets
 import numpy as np
+from accelerate.utils import gather_object
 
 from rs_gpt4v import NAME
 from rs_gpt4v_builders import CONFIGS, members
@@ -14,7 +16,7 @@ from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_training import repository
 from rs_gpt4v_training.arguments import Arguments, DataArguments
 from rs_gpt4v_training.image_cache import image_cache, through_cache
-from rs_gpt4v_training.recipe import RecipeError
+from rs_gpt4v_training.recipe import RecipeError, is_weight
 from rs_gpt4v_training.row_checks import refuse_cut_rows, refuse_unlearnable, token_lengths
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,28 @@ def rows_to_train_on(
             for split, part in rows.items()
         }
     return rows
+
+
+def refuse_other_rows(rows: Mapping[str, Any]) -> None:
+    """Raise unless all processes have as many rows: each takes its part of its own.
+
+    Machines with data of their own may lack files, which ``on_missing: skip`` passes over.
+
+    Raises:
+        RecipeError: Names two processes and what they have.
+    """
+    counts = {name: len(part) for name, part in rows.items() if isinstance(part, datasets.Dataset)}
+    (machine, first), *others = gather_object([(platform.node(), counts)])
+    for process, (other, own) in enumerate(others, 1):
+        if own != first:
+            raise RecipeError(
+                f"process 0 ({machine}) has {_listed(first)}, process {process} ({other}) has "
+                f"{_listed(own)}: all machines must have the same data"
+            )
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} rows of {split}" for split, count in counts.items())
 
 
 def _refuse_unstreamable(training: Any, image_size: int | None) -> None:
@@ -167,7 +191,7 @@ def _refuse_bad_weights(weights: Mapping[str, float], configs: Iterable[str]) ->
             raise RecipeError(
                 f"mixture: {name!r} is not trained on.{meant} There are: {', '.join(known)}"
             )
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+        if not is_weight(weight):
             raise RecipeError(
                 f"mixture: {name}: {weight!r} is no weight: give a number above 0, 0.5 for half "
                 f"of its rows, 2 for each row twice; or leave it out of datasets. There are: "

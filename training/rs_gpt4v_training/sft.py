@@ -60,7 +60,7 @@ from rs_gpt4v_training.moe_lora import RouterStatistics, TaskCollator, plot_rout
 from rs_gpt4v_training.parts import FrozenVision, freeze_all_but, set_projector_learning_rate
 from rs_gpt4v_training.pixels import with_tables
 from rs_gpt4v_training.resume import checkpoint_to_resume, refuse_other_files
-from rs_gpt4v_training.rows import rows_to_train_on
+from rs_gpt4v_training.rows import refuse_other_rows, rows_to_train_on
 from rs_gpt4v_training.sampling import length_sampler
 
 Made = TypeVar("Made", bound="CommonTrainer")
@@ -123,7 +123,8 @@ class Trainer(CommonTrainer, SFTTrainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if not self.args.group_by_length:
             return super()._get_train_sampler(train_dataset)
-        batch = self.args.train_batch_size * self.args.world_size
+        micro_batches = self.args.world_size * self.args.gradient_accumulation_steps
+        batch = self.args.train_batch_size * micro_batches  # LLaVA's too: all of a step
         rows: Any = train_dataset or self.train_dataset
         return length_sampler(rows, batch, self.args.seed)
 
@@ -258,7 +259,8 @@ def prepare(
     data = with_box_format(data, family, processor)
     record_box_format(processor, data.box_format)
     rows = load(data, training, processor, training.max_length)
-    return Ready(config, processor, rows, data.box_format, _tasks(rows, data, model))
+    refuse_other_rows(rows)
+    return Ready(config, processor, rows, data.box_format, tasks_of_rows(rows, data, model))
 
 
 def set_trained(trainer: CommonTrainer, model: ModelArguments, ready: Ready) -> None:
@@ -324,7 +326,7 @@ def with_box_format(data: DataArguments, family: str, processor: Any) -> DataArg
     return replace(data, box_format=box_format(family, processor))
 
 
-def _tasks(rows: dict[str, Any], data: DataArguments, model: ModelArguments) -> list[str]:
+def tasks_of_rows(rows: dict[str, Any], data: DataArguments, model: ModelArguments) -> list[str]:
     """The tasks that a router may meet; with routing "task", those it is trained on.
 
     Raises:
