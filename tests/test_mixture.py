@@ -105,6 +105,7 @@ def test_an_absent_member_is_left_out_as_its_group_would(releases: Path, tmp_pat
         ({"vqa_lr": -1.0}, "-1.0 is no weight"),
         ({"vqa_lr": "half"}, "'half' is no weight"),
         ({"vqa_lr": float("nan")}, "nan is no weight"),
+        ({"vqa_lr": float("inf")}, "inf is no weight"),
     ],
 )
 def test_bad_weights_are_refused(releases: Path, weights: Any, message: str) -> None:
@@ -165,6 +166,22 @@ def test_rows_of_like_length_share_a_batch(
         sampler: Any = trainer._get_train_sampler(rows)
         assert sorted(sampler) == list(range(len(rows)))
     assert spreads[True] < 0.5 * spreads[False]
+
+
+def test_a_step_that_accumulates_has_rows_of_one_kind(
+    tiny_llava: Path, releases: Path, tmp_path: Path
+) -> None:
+    """LLaVA groups by steps: the rows of one, over all batches of it, all have images or none."""
+    fields = {"datasets": ["vqa_lr"], "data_dir": str(releases), "max_rows": 4, "max_steps": 1}
+    batches = {"per_device_train_batch_size": 2, "global_batch_size": 8}
+    argv = arguments(tiny_llava, tmp_path / "out", **fields, **batches, group_by_length=True)
+    images = [["x"] if number % 3 else [] for number in range(60)]
+    rows = Dataset.from_dict({"images": images, "length": [*range(60)]})
+    order = [*make_trainer(*argv)._get_train_sampler(rows)]
+    steps = [{len(images[i]) for i in order[start : start + 8]} for start in range(0, 48, 8)]
+    assert {0} in steps
+    assert {1} in steps
+    assert all(len(step) == 1 for step in steps)
 
 
 @pytest.mark.parametrize("images", [0, 37, 200])

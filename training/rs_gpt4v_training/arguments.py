@@ -202,8 +202,8 @@ class TrainingArguments(RunOptions, SFTConfig):
     cut at 1,024 tokens: one image takes LLaVA-1.5 576.
 
     Args:
-        group_by_length: Put rows of similar length into one batch, so that less of it is padding,
-            and rows with images and without into batches of their own.
+        group_by_length: Put rows of similar length into one step, so that less of it is padding,
+            and rows with images and without into steps of their own.
     """
 
     assistant_only_loss: bool = True

@@ -15,7 +15,7 @@ _WINDOW = 50
 
 
 class LengthSampler(Sampler[int]):
-    """Puts rows of similar length into one batch, those with images and those without apart.
+    """Puts rows of similar length into one step, those with images and those without apart.
 
     Rows are drawn at random, sorted by length in windows of 50 batches, and the batches are drawn
     at random again. An epoch's order depends on the seed and the epoch alone, so all processes have
@@ -25,7 +25,7 @@ class LengthSampler(Sampler[int]):
     Args:
         lengths: Tokens of each row.
         has_image: Whether each row has an image.
-        batch: Rows that all processes take at once.
+        batch: Rows of a step, over all processes.
         seed: Of the order.
     """
 
