@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from grpo_processes import train_with_fixed_replies
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+import rs_gpt4v_training.dry_run
 from rs_gpt4v.cli import app
 from rs_gpt4v.files import InvalidFileError
 from rs_gpt4v_training.arguments import GrpoArguments, parse_for
@@ -272,6 +274,7 @@ def test_it_goes_on_with_a_fine_tuned_adapter(recipe: Path, tmp_path: Path) -> N
         (["--rewards", "iou"], "rewards: 'iou' is no JSON"),
         (["--reward_weights", "1"], "reward_weights: give each reward's weight in rewards"),
         (["--streaming"], "streaming: rewards are checked"),
+        (["--repository", "x", "--data_dir", ""], "repository: .*rewards need references"),
         (["--adapter", "x"], "adapter: x holds no adapter_config.json: fine-tune"),
         (["--datasets", "cap_ucm"], "its task, caption, has no reward"),
         (
@@ -302,6 +305,61 @@ def test_a_dry_run_counts_the_replies_and_finds_rows_without_a_reward(recipe: Pa
     text = dry_run([str(recipe), "--rewards", '{"answer": 1}'], method="grpo")
     assert "PROBLEM     dior_rsvg" in text
     assert "has no reward: add iou or giou" in text
+
+
+def test_a_dry_run_counts_batches_of_replies_as_training_does(recipe: Path, tmp_path: Path) -> None:
+    """What fills no batch of replies is left out; each is learned from ``num_iterations`` times."""
+    flags = ["--max_steps", "-1", "--num_train_epochs", "1", "--num_iterations", "3"]
+    flags += ["--gradient_accumulation_steps", "3"]  # six questions at once, of eight
+    text = dry_run([str(recipe), *flags], method="grpo")
+    flags += ["--output_dir", str(tmp_path)]
+    trainer = make_trainer(*parse_for(GrpoArguments, [str(recipe), *flags]))
+    trainer.train()
+    assert trainer.state.global_step == 3
+    assert "steps       3 of 12 rows" in text
+
+
+def test_rows_that_fill_no_batch_of_replies_are_refused(recipe: Path) -> None:
+    flags = [str(recipe), "--gradient_accumulation_steps", "5"]  # ten questions at once, of eight
+    with pytest.raises(RecipeError, match=r"8 rows, but 20 replies .* 10 rows are needed"):
+        make_trainer(*parse_for(GrpoArguments, flags))
+    assert "PROBLEM     8 rows, but 20 replies" in dry_run(flags, method="grpo")
+
+
+def test_a_dry_run_is_for_the_processes_that_share_the_replies(
+    recipe: Path, tmp_path: Path
+) -> None:
+    """One process alone could not make four replies in batches of two."""
+    machine = tmp_path / "machine.yaml"
+    machine.write_text("num_processes: 2")
+    flags = ["--per_device_train_batch_size", "2", "--num_generations", "4"]
+    assert "steps" in dry_run([str(recipe), *flags], machine, method="grpo")
+
+
+def memory_of(text: str) -> dict[str, float]:
+    line = next(line for line in text.splitlines() if line.startswith("memory"))
+    found = re.findall(r"(weights|activations) ([\d.]+)", line)
+    return {name: float(number) for name, number in found}
+
+
+def test_a_dry_run_counts_the_model_to_compare_with_and_the_cache_of_replies(
+    recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rs_gpt4v_training.dry_run, "_GB", 1024)
+    plain = memory_of(dry_run([str(recipe)], method="grpo"))
+    compared = memory_of(dry_run([str(recipe), "--beta", "0.1"], method="grpo"))
+    assert compared["weights"] == pytest.approx(2 * plain["weights"], abs=0.2)
+    new_adapter = memory_of(dry_run([str(recipe), *LORA, "--beta", "0.1"], method="grpo"))
+    assert new_adapter["weights"] < 1.2 * plain["weights"]
+    # The replies of eight batches are made at once, with a cache of all their tokens.
+    monkeypatch.setattr(rs_gpt4v_training.dry_run, "step_bytes", lambda *_: 0)
+    flags = ["--per_device_train_batch_size", "2", "--gradient_accumulation_steps", "8"]
+    found = memory_of(
+        dry_run([str(recipe), *flags, "--max_completion_length", "400"], method="grpo")
+    )
+    layers, width, float32 = 2, 32, 4
+    cache = 16 * 400 * 2 * layers * width * float32 / 1024
+    assert cache < found["activations"] < 8 * cache
 
 
 def test_the_command_line_launches_it(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:

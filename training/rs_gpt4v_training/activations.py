@@ -16,6 +16,8 @@ from torch.utils._pytree import tree_leaves
 from transformers import TrainingArguments
 from trl.trainer import add_fused_lm_head
 
+from rs_gpt4v_training.parts import FrozenVision
+
 _CPU = torch.device("cpu")
 _MASKABLE = {
     torch.ops.aten.index.Tensor,
@@ -120,23 +122,28 @@ def not_shared_out() -> Any:
 
 
 def ready_to_train(model: Any, training: TrainingArguments) -> None:
-    """Set ``model`` up as TRL's trainer does."""
+    """Set ``model`` up as the trainer does."""
     if isinstance(model, PeftModel) and training.gradient_checkpointing:
         model.enable_input_require_grads()
     if training.gradient_checkpointing:
         model.gradient_checkpointing_enable(training.gradient_checkpointing_kwargs)
+    FrozenVision().on_train_begin(model=model)
     base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
     add_fused_lm_head(base, outputs=("log_probs", "entropy", "is_top1"))
     model.train()
 
 
 def _loss(model: Any, batch: dict[str, Any], training: TrainingArguments) -> torch.Tensor:
-    half = torch.float16 if training.fp16 else torch.bfloat16
     options = {"fused_lm_head": True}
     if getattr(model.config.get_text_config(), "output_router_logits", False):
         options["output_router_logits"] = True  # as TRL asks for losses of routers
-    with torch.autocast("cpu", half, enabled=training.bf16 or training.fp16):
+    with _autocast(training):
         return model(**batch, **options).loss
+
+
+def _autocast(training: TrainingArguments) -> torch.autocast:
+    half = torch.float16 if training.fp16 else torch.bfloat16
+    return torch.autocast("cpu", half, enabled=training.bf16 or training.fp16)
 
 
 class Step(NamedTuple):
@@ -182,6 +189,23 @@ def weightless_step(model: Any, batch: dict[str, Any], training: TrainingArgumen
 def step_bytes(model: Any, batch: dict[str, Any], training: TrainingArguments) -> int:
     """The bytes of `weightless_step`."""
     return weightless_step(model, batch, training).bytes
+
+
+def generation_bytes(model: Any, batch: dict[str, Any], training: TrainingArguments) -> int:
+    """The most memory that generating takes at a time: the cache of all tokens, and a pass.
+
+    Args:
+        model: On the meta device, with its adapter; it is of no use afterwards.
+        batch: What the collator made, with tokens for the replies.
+        training: The trainer's options.
+    """
+    weightless = Weightless()
+    weightless.take_weight(model)
+    model.eval()
+    inputs = {name: values for name, values in batch.items() if name != "labels"}
+    with weightless, not_shared_out(), torch.no_grad(), _autocast(training):
+        model(**inputs, use_cache=True, logits_to_keep=1)
+    return weightless.peak
 
 
 def kept_bytes(model: Any, batch: dict[str, Any], training: TrainingArguments) -> int:

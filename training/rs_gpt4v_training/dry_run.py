@@ -5,11 +5,13 @@ longest row without values, so a 7B model needs no memory.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest import mock
 
 import datasets
 import numpy as np
@@ -19,7 +21,7 @@ from jinja2 import TemplateError
 from peft import PeftModel
 
 from rs_gpt4v.files import AnyPath
-from rs_gpt4v_training.activations import step_bytes
+from rs_gpt4v_training.activations import generation_bytes, step_bytes
 from rs_gpt4v_training.adapters import is_quantised, quantization_config
 from rs_gpt4v_training.arguments import (
     Arguments,
@@ -35,11 +37,11 @@ from rs_gpt4v_training.batch import accumulation_steps
 from rs_gpt4v_training.chat_template import use_trainable_template
 from rs_gpt4v_training.collators import refuse_padding_free
 from rs_gpt4v_training.gradients import freeze_without_gradient, on_meta
-from rs_gpt4v_training.grpo import refuse_unusable
+from rs_gpt4v_training.grpo import refuse_too_few, refuse_unusable
 from rs_gpt4v_training.launch import Method
 from rs_gpt4v_training.moe_lora import TaskCollator
 from rs_gpt4v_training.parts import refuse_untrained_projector
-from rs_gpt4v_training.policy import tasks_of_routers
+from rs_gpt4v_training.policy import refuse_unusable_adapter, tasks_of_routers
 from rs_gpt4v_training.preference import refuse_unusable as refuse_unpreferred
 from rs_gpt4v_training.preference_rows import (
     dialogues,
@@ -56,7 +58,13 @@ from rs_gpt4v_training.row_checks import (
     token_lengths,
 )
 from rs_gpt4v_training.rows import load_rows
-from rs_gpt4v_training.sft import collator, load_config, load_processor, with_box_format
+from rs_gpt4v_training.sft import (
+    collator,
+    load_config,
+    load_processor,
+    tasks_of_rows,
+    with_box_format,
+)
 
 _GB = 1024**3
 _ADAM_STATES = 2
@@ -108,7 +116,8 @@ class Memory:
         weights: Of the model and its adapter.
         gradients: Of what is trained.
         optimizer: What Adam holds.
-        activations: The most that forward and backward take beside, for a batch of the longest row.
+        activations: The most that forward and backward take beside, for a batch of the longest row;
+            or generating replies to it, with their cache, if that is more.
     """
 
     weights: float
@@ -182,47 +191,46 @@ def dry_run(
     """
     accelerate_config = None if accelerate_config is None else Path(accelerate_config)
     # Without a GPU the recipe's own device would be refused before anything could be said.
-    data, training, model = parse_for(_OPTIONS[method], [*argv, "--use_cpu"])
-    return to_text(plan(data, training, model, Machine.read(accelerate_config, gpu_memory)))
+    machine = Machine.read(accelerate_config, gpu_memory)
+    # TRL looks at once whether the processes share out the replies to each question evenly.
+    replying = mock.patch.object(GrpoArguments, "world_size", machine.processes)
+    with replying if method == "grpo" else nullcontext():
+        data, training, model = parse_for(_OPTIONS[method], [*argv, "--use_cpu"])
+    return to_text(plan(data, training, model, machine))
 
 
 def plan(data: DataArguments, training: Arguments, model: ModelArguments, machine: Machine) -> Plan:
     """What training with these arguments would take on ``machine``."""
     if data.streaming:
         raise RecipeError("a dry run reads all rows: give --streaming false")
-    problems: list[str] = []
-    folder = Path(str(training.output_dir))
-    with _collected(problems):
-        checkpoint_to_resume(folder, resume=training.resume, processes=machine.processes)
-    with _collected(problems):
-        quantization_config(model)
     config = load_config(training, model)
-    processor = load_processor(config.model_type, training, model)
+    problems = _option_problems(training, model, machine, config.model_type)
+    processor = _processor(config.model_type, training, model)
     data = with_box_format(data, config.model_type, processor)
-    problems += _padding_problems(training, config.model_type)
     given = training.chat_template_path is not None
     with _collected(problems):
         use_trainable_template(processor, config.model_type, given=given)
-    rows = _dialogues(data, training, model, "train")
-    evaluated = training.eval_strategy != "no"
-    validation = [_dialogues(data, training, model, "validation")] if evaluated else []
-    for part in (rows, *validation):
-        with _collected(problems):
-            refuse_unlearnable(part, processor)
-        with _collected(problems):
-            refuse_cut_rows(part, processor, training.max_length)
-    problems += _unsuitable(data, training, model, rows, processor)
+    splits = ["train"] if training.eval_strategy == "no" else ["train", "validation"]
+    parts = {split: _dialogues(data, training, model, split) for split in splits}
+    rows = parts["train"]
+    problems += _row_problems(parts, processor, data, training, model)
     accumulated = 1
     with _collected(problems):
         accumulated = _accumulated(training, machine)
+    at_once = _replies_at_once(training, accumulated)
+    problems += _unsuitable(data, training, model, parts, processor)
+    with _collected(problems):
+        refuse_too_few(len(rows), training, at_once * machine.processes)
     batch = training.per_device_train_batch_size * machine.processes * accumulated
     lengths, longest, index = _lengths(rows, processor)
-    replies, reply = _replies(training)
-    of_a_row = 2 if isinstance(training, DpoArguments) else 1
+    examples = len(rows) // (2 if isinstance(training, DpoArguments) else 1)
     tasks = sorted(set(rows["task"]))
     collate = collator(processor, config.model_type, training)
     built = on_meta(config, training, model, tasks)
-    if known := tasks_of_routers(built, {"train": rows}):
+    known: list[str] = []
+    with _collected(problems):
+        known = tasks_of_routers(built, parts)
+    if known:
         collate = TaskCollator(collate, known)
     freeze_without_gradient(built, config, training, model, tasks, collate)
     if training.projector_learning_rate is not None:
@@ -232,14 +240,15 @@ def plan(data: DataArguments, training: Arguments, model: ModelArguments, machin
     static = static_memory(built, training, model, machine)
     activations, unknown = math.nan, []
     with _collected(unknown):
-        at_once = training.per_device_train_batch_size * of_a_row
-        activations = _activations(built, collate, [rows[index]] * at_once, training, reply)
+        again = partial(on_meta, config, training, model, tasks)
+        activations = _most(built, again, collate, rows[index], training, at_once)
     problems += [] if problems else unknown  # a row that cannot be trained on has been named
     memory = Memory(*static, activations)
     problems += _too_much(memory, training, model, machine)
+    sequences = _sequences(training, examples, at_once, machine.processes)
     return Plan(
-        rows=len(rows) // of_a_row,
-        steps=_steps(training, len(rows) // of_a_row * replies, batch),
+        rows=examples,
+        steps=_steps(training, sequences, batch),
         batch=batch,
         shared=f"{training.per_device_train_batch_size} a device x {machine.processes} processes "
         f"x {accumulated} accumulated",
@@ -264,9 +273,24 @@ def _collected(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
-def _padding_problems(training: Arguments, family: str) -> list[str]:
-    """What training without padding would refuse."""
+def _processor(family: str, training: Arguments, model: ModelArguments) -> Any:
+    """That of the adapter to go on with, or of the model."""
+    adapter = getattr(training, "adapter", None)
+    if adapter is not None:
+        refuse_unusable_adapter(training, model)  # without it there is none
+    return load_processor(family, training, model, adapter)
+
+
+def _option_problems(
+    training: Arguments, model: ModelArguments, machine: Machine, family: str
+) -> list[str]:
+    """What training would refuse of the options, whatever the rows."""
     problems: list[str] = []
+    folder = Path(str(training.output_dir))
+    with _collected(problems):
+        checkpoint_to_resume(folder, resume=training.resume, processes=machine.processes)
+    with _collected(problems):
+        quantization_config(model)
     if getattr(training, "padding_free", False):
         with _collected(problems):
             refuse_padding_free(family)
@@ -285,11 +309,30 @@ def _dialogues(
     return datasets.concatenate_datasets(dialogues(rows, f"{config}/{split}", config))
 
 
+def _row_problems(
+    parts: dict[str, datasets.Dataset],
+    processor: Any,
+    data: DataArguments,
+    training: Arguments,
+    model: ModelArguments,
+) -> list[str]:
+    """What training would refuse of the rows of each split."""
+    problems: list[str] = []
+    for part in parts.values():
+        with _collected(problems):
+            refuse_unlearnable(part, processor)
+        with _collected(problems):
+            refuse_cut_rows(part, processor, training.max_length)
+    with _collected(problems):
+        tasks_of_rows(parts, data, model)
+    return problems
+
+
 def _unsuitable(
     data: DataArguments,
     training: Arguments,
     model: ModelArguments,
-    rows: datasets.Dataset,
+    parts: dict[str, datasets.Dataset],
     processor: Any,
 ) -> list[str]:
     """What training by rewards or preferences would refuse."""
@@ -297,20 +340,33 @@ def _unsuitable(
     if isinstance(training, GrpoArguments):
         with _collected(problems):
             refuse_unusable(data, training, model)
-        with _collected(problems):
-            rules = Rules(data.box_format, training.counts, training.areas)
-            refuse_unrewarded(rows, training.weights, rules)
+        rules = Rules(data.box_format, training.counts, training.areas)
+        for rows in parts.values():
+            with _collected(problems):
+                refuse_unrewarded(rows, training.weights, rules)
     if isinstance(training, DpoArguments | KtoArguments):
         with _collected(problems):
             refuse_unlearnable_replies(processor)
     return problems
 
 
-def _replies(training: Arguments) -> tuple[int, int]:
-    """How many replies a row gets, and how many tokens come on top of it: none but with rewards."""
-    if isinstance(training, GrpoArguments):
-        return training.num_generations or 1, training.max_completion_length or 0
-    return 1, 0
+def _replies_at_once(training: Arguments, accumulated: int) -> int:
+    """How many replies a process makes at once: none but with rewards."""
+    if not isinstance(training, GrpoArguments):
+        return 0
+    batches = training.steps_per_generation or 1
+    if batches == training.gradient_accumulation_steps:
+        batches = accumulated  # by default it follows those, which follow from the processes
+    return training.per_device_train_batch_size * batches
+
+
+def _sequences(training: Arguments, rows: int, at_once: int, processes: int) -> int:
+    """What an epoch learns from: rows, or replies to them, each as often as it is learned from."""
+    if not isinstance(training, GrpoArguments):
+        return rows
+    questions = at_once * processes // cast("int", training.num_generations)
+    # What would not fill a batch of replies is left out.
+    return rows // questions * at_once * processes * training.num_iterations
 
 
 def _accumulated(training: Arguments, machine: Machine) -> int:
@@ -345,14 +401,35 @@ def _parameters(model: torch.nn.Module) -> tuple[int, int]:
     return counts[False], counts[True]
 
 
+def _most(
+    built: torch.nn.Module,
+    again: Callable[[], torch.nn.Module],
+    collate: Any,
+    row: dict[str, Any],
+    training: Arguments,
+    at_once: int,
+) -> float:
+    """Gigabytes of a step on batches of ``row``, or of making ``at_once`` replies if more.
+
+    A model that was measured is of no use afterwards: ``again`` builds it again.
+    """
+    of_a_row = 2 if isinstance(training, DpoArguments) else 1
+    batch = [row] * training.per_device_train_batch_size * of_a_row
+    stepping = _activations(step_bytes, built, collate, batch, training)
+    if not at_once or getattr(training, "use_vllm", False):
+        return stepping
+    replying = _activations(generation_bytes, again(), collate, [row] * at_once, training)
+    return max(stepping, replying)
+
+
 def _activations(
+    measure: Callable[[torch.nn.Module, dict[str, Any], Arguments], int],
     built: torch.nn.Module,
     collate: Any,
     rows: list[dict[str, Any]],
     training: Arguments,
-    more: int,
 ) -> float:
-    """Gigabytes of a batch of ``rows``, each with ``more`` tokens.
+    """Gigabytes by ``measure`` of a batch of ``rows``, each with the longest reply to come.
 
     Raises:
         RecipeError: The model's code asks for values, or its processor refuses the row.
@@ -360,10 +437,11 @@ def _activations(
     try:
         batch = dict(collate(rows))
         shape = batch["input_ids"].shape
+        more = getattr(training, "max_completion_length", None) or 0
         for name, values in batch.items():
             if values.shape == shape and more:
                 batch[name] = torch.cat([values, values[:, -1:].expand(-1, more)], 1)
-        return step_bytes(built, batch, training) / _GB
+        return measure(built, batch, training) / _GB
     except (RuntimeError, ValueError, TemplateError) as error:
         raise RecipeError(
             "the memory of activations cannot be told, as this model does not take a step without "
@@ -377,8 +455,11 @@ def static_memory(
     """Gigabytes of weights, gradients and optimizer; Adam holds two values for each weight."""
     trained = [p for p in built.parameters() if p.requires_grad]
     weights = sum(map(_size, built.parameters())) - _saved_by_bits(built, model)
-    if isinstance(training, DpoArguments | KtoArguments) and not isinstance(built, PeftModel):
-        weights *= 2  # the model that it started from stays beside it
+    if _compares(training):  # what it started from stays beside it
+        if not isinstance(built, PeftModel):
+            weights *= 2
+        elif getattr(training, "adapter", None):
+            weights += sum(map(_size, trained))
     gradients = sum(map(_size, trained))
     state = sum(p.numel() for p in trained) if "8bit" in str(training.optim) else gradients
     shared = machine.processes if machine.shares_states else 1
@@ -387,6 +468,13 @@ def static_memory(
         gradients / shared / _GB,
         state * _ADAM_STATES / shared / _GB,
     )
+
+
+def _compares(training: Arguments) -> bool:
+    """Whether replies are compared with those of the model that it started from."""
+    if isinstance(training, GrpoArguments):
+        return training.beta != 0
+    return isinstance(training, DpoArguments | KtoArguments)
 
 
 def _size(tensor: torch.Tensor) -> int:

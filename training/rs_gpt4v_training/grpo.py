@@ -126,6 +126,7 @@ def make_trainer(data: DataArguments, training: GrpoArguments, model: ModelArgum
     for part in ready.rows.values():
         refuse_unrewarded(part, training.weights, rules)
     rows = {split: as_prompts(part) for split, part in ready.rows.items()}
+    refuse_too_few(len(rows["train"]), training, cast("int", training.generation_batch_size))
     start, training = policy(training, model)
     trainer = Trainer(
         model=start,
@@ -156,7 +157,29 @@ def refuse_unusable(data: DataArguments, training: GrpoArguments, model: ModelAr
     """
     if data.streaming:
         raise RecipeError("streaming: rewards are checked for all rows before training; leave out")
+    if data.repository is not None:
+        raise RecipeError(
+            "repository: of its rows the conversations alone are read, and rewards need references "
+            "and true boxes: name configs in datasets instead"
+        )
     refuse_unusable_adapter(training, model)
+
+
+def refuse_too_few(rows: int, training: Any, replies: int) -> None:
+    """Raise unless so many rows are enough to make so many replies at once; others need none.
+
+    TRL leaves out of an epoch what is not enough, so it would learn nothing and say nothing.
+
+    Raises:
+        RecipeError: There are fewer.
+    """
+    questions = replies // training.num_generations if replies else 0
+    if rows < questions:
+        raise RecipeError(
+            f"{rows} rows, but {replies} replies are made at once, {training.num_generations} to a "
+            f"question: {questions} rows are needed. Take more rows, or a smaller "
+            "per_device_train_batch_size or global_batch_size"
+        )
 
 
 def as_prompts(rows: datasets.Dataset) -> datasets.Dataset:
