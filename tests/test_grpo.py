@@ -274,7 +274,6 @@ def test_it_goes_on_with_a_fine_tuned_adapter(recipe: Path, tmp_path: Path) -> N
         (["--rewards", "iou"], "rewards: 'iou' is no JSON"),
         (["--reward_weights", "1"], "reward_weights: give each reward's weight in rewards"),
         (["--streaming"], "streaming: rewards are checked"),
-        (["--repository", "x", "--data_dir", ""], "repository: .*rewards need references"),
         (["--adapter", "x"], "adapter: x holds no adapter_config.json: fine-tune"),
         (["--datasets", "cap_ucm"], "its task, caption, has no reward"),
         (
@@ -289,6 +288,14 @@ def test_what_does_not_go_together_is_refused(
     argv = [str(recipe), "--output_dir", str(tmp_path / "out"), *flags]
     with pytest.raises(RecipeError, match=message):
         make_trainer(*parse_for(GrpoArguments, argv))
+
+
+def test_rows_of_a_repository_have_no_references(recipe: Path, tmp_path: Path) -> None:
+    fields = json.loads(recipe.read_text())
+    del fields["data_dir"]
+    (tmp_path / "recipe.yaml").write_text(json.dumps(fields | {"repository": "x"}))
+    with pytest.raises(RecipeError, match="repository: .* rewards need references"):
+        make_trainer(*parse_for(GrpoArguments, [str(tmp_path / "recipe.yaml")]))
 
 
 def test_an_adapter_to_go_on_with_is_all_that_is_trained(recipe: Path, tmp_path: Path) -> None:
