@@ -294,7 +294,7 @@ def test_rows_of_a_repository_have_no_references(recipe: Path, tmp_path: Path) -
     fields = json.loads(recipe.read_text())
     del fields["data_dir"]
     (tmp_path / "recipe.yaml").write_text(json.dumps(fields | {"repository": "x"}))
-    with pytest.raises(RecipeError, match="repository: .* rewards need references"):
+    with pytest.raises(RecipeError, match=r"repository: .* rewards need references"):
         make_trainer(*parse_for(GrpoArguments, [str(tmp_path / "recipe.yaml")]))
 
 
