@@ -14,7 +14,7 @@ import nbformat
 from notebook_run import executed
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-SMALL = {"STEPS": 2, "ROWS": 4, "IMAGES": 1}
+SMALL = {"STEPS": 2, "ROWS": 4, "IMAGES": 2}
 EXPECTED = {
     "bench": r"minus outputs/before/predictions/vqa_lr.jsonl",
     "fine_tune": r"MoE-LoRA: \d+%, grey images \d+%",
