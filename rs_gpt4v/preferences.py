@@ -83,9 +83,9 @@ def settle(parts: Iterable[Preferences]) -> Preferences:
     """What may be learned from all ``parts``; ids are made unique.
 
     Dropped are replies of splits for evaluation, those that are no text or whose image cannot be
-    opened, and what was decided both ways. What is there twice is kept once. Good and bad replies
-    to one question make pairs, each reply one at most. The two replies of a pair are labelled too,
-    unless they have a label.
+    opened, pairs of one text, and what was decided both ways. What is there twice is kept once.
+    Good and bad replies to one question make pairs, each reply one at most. The two replies of a
+    pair are labelled too, unless they have a label.
     """
     result = Preferences()
     for part in parts:
@@ -117,6 +117,8 @@ def _problem(item: Label | Pair, image_problem: Callable[[str], str | None]) -> 
     split = item.question.split
     if split not in LEARNED_FROM:
         return f"of the split {split!r}: only {' and '.join(LEARNED_FROM)} are learned from"
+    if isinstance(item, Pair) and item.chosen == item.rejected:
+        return "a pair of two replies that are the same"
     replies = (item.reply,) if isinstance(item, Label) else (item.chosen, item.rejected)
     for reply in replies:
         answer: Message = {"role": "assistant", "content": reply}

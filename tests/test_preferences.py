@@ -233,6 +233,13 @@ def test_what_is_decided_both_ways_is_dropped_and_what_is_there_twice_is_kept_on
     assert found.dropped == {"decided both ways": 4, "there twice": 2}
 
 
+def test_two_replies_that_are_the_same_are_no_pair(picture: str) -> None:
+    """A judge that prefers a place finds one of them better; as labels they would differ."""
+    found = settle([Preferences([pair(picture, "a", "a"), pair(picture, "a", "b")])])
+    assert [(own.chosen, own.rejected) for own in found.pairs] == [("a", "b")]
+    assert found.dropped == {"a pair of two replies that are the same": 1}
+
+
 def test_a_middling_reply_has_no_label(picture: str) -> None:
     found = settle([Preferences([pair(picture, "a", "b"), pair(picture, "b", "c")])])
     assert len(found.pairs) == 2
