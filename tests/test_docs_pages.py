@@ -1,7 +1,7 @@
 """README and docs: every block runs, outputs are those shown, or the block says why not.
 
 `docs_blocks` has the rules. Each page has a folder of its own with what pages take for granted: an
-adapter in ``outputs/lora``, say. The tutorial trains; elsewhere `train` checks its arguments and
+adapter in ``outputs/lora``, and two dialogues in ``outputs/generated``. The tutorial trains; elsewhere `train` checks its arguments and
 leaves that adapter.
 """
 
@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("trl")
 
 from docs_blocks import COMMANDS, ROOT, SHORT, Runner, blocks
+from review_queue import candidate, write_queue
 
 from rs_gpt4v_training import sft
 from rs_gpt4v_training.recipe import recipe_path
@@ -65,6 +66,9 @@ def test_blocks_of_a_page(
     for adapter in ("lora", "moe_lora"):
         shutil.copytree(tuned, f"outputs/{adapter}")
     shutil.copy(recipe_path("demo_lora"), "my_recipe.yaml")
+    Path("outputs/generated").mkdir()
+    queue = write_queue(Path("outputs/generated"), [candidate(n, split="train") for n in (1, 2)])
+    queue.rename("outputs/generated/candidates.jsonl")
 
     def launch(arguments: list[str], *_: Any) -> int:
         out = arguments[arguments.index("--output_dir") + 1]
