@@ -1,20 +1,24 @@
 """README and docs: every block runs, outputs are those shown, or the block says why not.
 
 `docs_blocks` has the rules. Each page has a folder of its own with what pages take for granted: an
-adapter in ``outputs/lora``, and two dialogues in ``outputs/generated``. The tutorial trains; elsewhere `train` checks its arguments and
-leaves that adapter.
+adapter in ``outputs/lora``, two dialogues in ``outputs/generated``, two pictures in ``images``, and
+a chat server. The tutorial trains; elsewhere `train` checks its arguments, and that adapter is the
+result.
 """
 
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("trl")
 
+from chat_server import ChatServer, plan
 from docs_blocks import COMMANDS, ROOT, SHORT, Runner, blocks
 from review_queue import candidate, write_queue
 
@@ -29,14 +33,21 @@ SOURCES = ("rs_gpt4v", "builders", "generation", "training", "evaluation")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The address of a chat server that says the same to all."""
+    with ChatServer(plan(then="A road crosses a field.")) as server:
+        yield server.url
+
+
 @pytest.fixture
-def runner(releases: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+def runner(releases: Path, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
     """In an empty folder, without a variable that a page sets."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RS_GPT4V_DATA", "")
     monkeypatch.delenv("RS_GPT4V_DATA")
     places = {"/data/rs": str(releases), "/home/you": str(tmp_path), "MODEL": "embedded"}
-    return Runner(places)
+    return Runner({**places, "http://localhost:8000/v1": server})
 
 
 def test_tutorial_runs_from_first_to_last_page(
@@ -66,6 +77,9 @@ def test_blocks_of_a_page(
     for adapter in ("lora", "moe_lora"):
         shutil.copytree(tuned, f"outputs/{adapter}")
     shutil.copy(recipe_path("demo_lora"), "my_recipe.yaml")
+    Path("images").mkdir()
+    for number in (1, 2):
+        Image.new("RGB", (800, 800)).save(f"images/{number}.jpg")
     Path("outputs/generated").mkdir()
     queue = write_queue(Path("outputs/generated"), [candidate(n, split="train") for n in (1, 2)])
     queue.rename("outputs/generated/candidates.jsonl")
