@@ -56,6 +56,10 @@ def test_citation_file_has_the_version_and_the_paper_s_authors() -> None:
     assert f"title={{{paper['title']}}}".lower() in bibtex.lower()
 
 
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 200
+
+
 def test_files_that_the_docs_link_to_exist() -> None:
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
