@@ -173,6 +173,14 @@ def test_a_count_is_compared_as_the_recipe_says() -> None:
 
 
 @pytest.mark.parametrize(
+    "reply", ["7" * 300_000, "7 " * 100_000, "[0.1, " * 50_000, "no " * 90_000]
+)
+def test_a_long_reply_is_scored_in_no_time(reply: str) -> None:
+    row = {"source": "rsvqa_lr", "question_type": "area", "references": ["7m2"]}
+    assert REWARDS["answer"].score(reply, row, RULES) == 0
+
+
+@pytest.mark.parametrize(
     ("rewards", "message"),
     [
         ({"ious": 1}, r"rewards: there is no 'ious'\. Did you mean iou .*There are: answer, scene"),

@@ -27,7 +27,8 @@ _NUMBER_WORDS = (
     "sixteen seventeen eighteen nineteen twenty"
 )
 _DIGITS = {word: str(number) for number, word in enumerate(_NUMBER_WORDS.split())}
-_AREA = re.compile(r"([0-9]+) ?(?:m2|m²|m\^2|sq(?:uare|\.)? ?m(?:et(?:re|er)s?)?)\b")
+# A run of digits is entered once: a reply of a hundred thousand would take minutes.
+_AREA = re.compile(r"(?<![0-9])([0-9]+) ?(?:m2|m²|m\^2|sq(?:uare|\.)? ?m(?:et(?:re|er)s?)?)\b")
 
 
 @lru_cache(maxsize=1 << 16)
