@@ -30,6 +30,7 @@ REASONS = {
     "weights": "it needs a model that is not in the package",
     "gpu": "it needs a GPU",
     "key": "it asks a paid server",
+    "network": "it fetches files",
     "server": "it asks a server of your own",
     "data": "it needs released or own files that the tests do not have",
     "tool": "it runs another program",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rs_gpt4v.conversation import InvalidConversationError, check, dialogue_problem
@@ -92,6 +92,7 @@ MESSAGES = st.lists(
 )
 
 
+@settings(deadline=None)  # the first call imports
 @given(MESSAGES)
 def test_one_dialogue_is_judged_as_a_column_of_them(messages: list[dict[str, str]]) -> None:
     problem = dialogue_problem(messages)

@@ -157,7 +157,7 @@ def review(
 ) -> None:
     """Review generated dialogues on a local page: accept, edit or reject each.
 
-    Example: `rs-gpt4v review outputs/candidates.jsonl --images /data/rs/DIOR/JPEGImages`
+    Example: `rs-gpt4v review outputs/generated/candidates.jsonl --reviewer ann`
     """
     from rs_gpt4v_generation.review.server import reviewing
 

@@ -171,7 +171,7 @@ def board(
 ) -> None:
     """Rank models on one static page, each score with its interval and where it is from.
 
-    Example: `rs-gpt4v board outputs/bench/* imported/*.jsonl --out board`
+    Example: `rs-gpt4v board outputs/*/results.json imported/*.jsonl --out board`
     """
     from rs_gpt4v_evaluation.board.make import board as write
     from rs_gpt4v_evaluation.score import Rules

@@ -45,10 +45,11 @@ def train(
 
     Example: `rs-gpt4v train demo_lora --output_dir outputs/lora`
 
-    Rewards: `rs-gpt4v train demo_grpo --method grpo --output_dir outputs/grpo`
+    Rewards: `rs-gpt4v train demo_grpo --method grpo --adapter outputs/lora
+    --output_dir outputs/grpo`
 
-    Preferences: `rs-gpt4v train demo_dpo --method dpo --preferences outputs/preferences
-    --output_dir outputs/dpo`
+    Preferences: `rs-gpt4v train demo_dpo --method dpo --adapter outputs/lora
+    --preferences outputs/preferences --output_dir outputs/dpo`
     """
     from rs_gpt4v_training.recipe import accelerate_path, recipe_path
 
@@ -131,7 +132,7 @@ def preferences(
     Reviewers' edits are better than what they edited; what nobody reviewed is good or bad where
     the checks are sure. Example: `rs-gpt4v preferences outputs/generated/candidates.jsonl --judged
     outputs/compared.jsonl --out outputs/preferences`, then `rs-gpt4v train demo_dpo --method dpo
-    --preferences outputs/preferences --output_dir outputs/dpo`
+    --adapter outputs/lora --preferences outputs/preferences --output_dir outputs/dpo`
     """
     from rs_gpt4v.preferences import summary
     from rs_gpt4v_builders.preferences import write

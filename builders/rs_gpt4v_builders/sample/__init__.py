@@ -75,7 +75,7 @@ _DRAWING = "Drawing the synthetic sample"
 
 def draw_release(name: str, root: AnyPath, seed: int, scale: float) -> None:
     """Write the folder of the release that the module ``name`` of `releases` draws."""
-    importlib.import_module(f"{__name__}.releases.{name}").write(root, seed, scale)
+    importlib.import_module(f"{__name__}.releases.{name}").write(Path(root), seed, scale)
 
 
 def _releases(sources: Iterable[Source] | None = None) -> list[str]:
