@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
             for arm in given.arms:
                 fill(arm, seed, given.out)
     if "single" in steps:
-        fill_single_tasks(given.out)
+        fill_single_tasks(given.seeds, given.out)
     if "grpo" in steps:
         fill_grpo(given.out)
     if "table" in steps:
@@ -157,11 +157,11 @@ def folder_of(arm: str, seed: int, out: Path, only: str | None = None) -> Path:
     return out / "-".join([*arm.split(", "), *([only] if only else []), str(seed)])
 
 
-def fill_single_tasks(out: Path) -> None:
+def fill_single_tasks(seeds: Sequence[int], out: Path) -> None:
     """No training at all, and LoRA on each task alone, on the rows that the mixture has of it."""
     answer(out / "before", out, list(_MEASURES), blind=False)
-    for config in _ROWS:
-        fill("LoRA", 0, out, only=config)
+    for seed, config in itertools.product(seeds, _ROWS):
+        fill("LoRA", seed, out, only=config)
 
 
 def fit(model: Path, folder: Path, data: Path, flags: dict[str, Any]) -> None:
@@ -253,7 +253,7 @@ def write_tables(out: Path, seeds: Sequence[int]) -> None:
         ("Scores of so many seeds: their mean (lowest to highest)", scores_table(done, out)),
         ("Difference from LoRA with the same seeds, 95 % interval", differences_table(done, out)),
         ("With a grey image (seed 0), and the most frequent answer", blind_table(done, out)),
-        ("LoRA on one task, minus LoRA on the mixture (seed 0)", single_table(out)),
+        ("LoRA on one task, minus LoRA on the mixture", single_table(seeds, out)),
         ("GRPO on questions, after LoRA on the mixture (seed 0)", grpo_table(out)),
         ("What was trained", cost_table(done, out)),
         ("Share of an expert's load that differs between two tasks", use_table(done, out)),
@@ -341,18 +341,30 @@ def blind_table(done: dict[str, list[int]], out: Path) -> Iterator[list[str]]:
         yield ["most frequent answer", *line]
 
 
-def single_table(out: Path) -> Iterator[list[str]]:
-    """Rows of text: what a model of one task is better or worse at it than that of the mixture."""
-    yield ["", "measure", "one task", "mixture", "difference"]
-    mixture = folder_of("LoRA", 0, out)
+def single_table(seeds: Sequence[int], out: Path) -> Iterator[list[str]]:
+    """Rows of text: what models of one task are better or worse at it than those of the mixture."""
+    yield ["", "measure", "seeds", "one task", "mixture", "difference"]
     for config, task in _TASK_OF.items():
-        alone = folder_of("LoRA", 0, out, config)
-        if not is_answered(alone, [task]) or not is_answered(mixture):
+        pairs = [
+            folders
+            for seed in seeds
+            if is_answered((folders := _single_and_mixture(config, seed, out))[0], [task])
+            and is_answered(folders[1])
+        ]
+        if not pairs:
             continue
-        first, second = (replies_of([folder], task).pooled.total() for folder in (alone, mixture))
-        differences = _minus([alone], [mixture], {task: _MEASURES[task]})
+        alone, mixture = ([folders[side] for folders in pairs] for side in (0, 1))
+        totals = [
+            [own.total() for own in replies_of(side, task).by_seed] for side in (alone, mixture)
+        ]
+        differences = _minus(alone, mixture, {task: _MEASURES[task]})
         for (name, key), difference in zip(_MEASURES[task].items(), differences, strict=True):
-            yield [config, name, f"{first[key]:.3f}", f"{second[key]:.3f}", difference]
+            means = [f"{np.mean([own[key] for own in side]):.3f}" for side in totals]
+            yield [config, name, str(len(pairs)), *means, difference]
+
+
+def _single_and_mixture(config: str, seed: int, out: Path) -> tuple[Path, Path]:
+    return folder_of("LoRA", seed, out, config), folder_of("LoRA", seed, out)
 
 
 def grpo_table(out: Path) -> Iterator[list[str]]:
