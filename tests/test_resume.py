@@ -78,7 +78,7 @@ def killed(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "rs_gpt4v_training.sft", str(recipe), "--output_dir", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for time_of_kill, place in KILLED.items():
-        while process.poll() is None and not (out / place).exists():
+        while process.poll() is None and not _is_written(out / place):
             time.sleep(0.001)
         process.send_signal(signal.SIGSTOP)
         _, status = os.waitpid(process.pid, os.WUNTRACED)
@@ -88,6 +88,16 @@ def killed(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     process.kill()
     process.wait()
     return folder
+
+
+def _is_written(path: Path) -> bool:
+    """Whether it is there; of the trainer's state, which is written last, also its end."""
+    if path.suffix != ".json":
+        return path.exists()
+    try:
+        return bool(json.loads(path.read_bytes()))
+    except (OSError, json.JSONDecodeError):
+        return False
 
 
 @pytest.mark.parametrize("time_of_kill", KILLED)
