@@ -50,7 +50,8 @@ class MoeLoraModel(BaseTuner):
         weights of its adapted layers as they were. Raises as `merge_and_unload`.
         """
         layers = [own for own in self.model.modules() if isinstance(own, MoeLoraLinear)]
-        before = [(base := own.get_base_layer(), base.weight, base.weight.data) for own in layers]
+        bases: list[Any] = [own.get_base_layer() for own in layers]
+        before = [(base, base.weight, base.weight.data) for base in bases]
         first, *others = tasks
         model = self.merge_and_unload(safe_merge=safe_merge, task=first)
         yield first, model
