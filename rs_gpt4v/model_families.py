@@ -19,6 +19,8 @@ paligemma   norm1000      as its checkpoint says; its own <loc0000> tokens have 
 
 import importlib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -121,6 +123,26 @@ def record_box_format(processor: Any, name: str) -> None:
     """Let the checkpoint or adapter that ``processor`` is saved with tell its codec."""
     # The tokenizer alone keeps what it does not know; a processor drops it when loaded.
     processor.tokenizer.init_kwargs["box_format"] = name
+
+
+@contextmanager
+def loading(model: str) -> Iterator[None]:
+    """Where the Hub cannot be reached, say of which model and what to do: the Hub's error does not.
+
+    Raises:
+        OSError: The files of ``model`` are not on this machine, and cannot be fetched.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not str(error).startswith("We couldn't connect to"):
+            raise
+        raise OSError(
+            f"{model}: its files are not on this machine, and huggingface.co cannot be reached (or "
+            f"HF_HUB_OFFLINE is set). With a connection, `hf download {model}` fetches them. "
+            "Without one, copy the model's folder from another machine, and give the folder's path "
+            "in place of the name (of train: --model_name_or_path FOLDER)"
+        ) from error
 
 
 def ignore_newer_names() -> None:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from rs_gpt4v import NAME
+from rs_gpt4v_builders.builder import RsGpt4v
 from rs_gpt4v_builders.sources.reading import AnnotationError, read_json_columns
 from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_builders.usable_records import RecordError
@@ -98,6 +99,15 @@ def test_one_release_is_not_taken_for_another(releases: Path) -> None:
     assert len(load("cap_ucm", folder)["test"])  # the release itself as data root
     with pytest.raises(SourceNotFoundError, match="Sydney-Captions is not at"):
         load("cap_sydney", folder)
+
+
+@pytest.mark.parametrize("config", ["cap_sydney", "scene_rsicd"])
+def test_an_absent_release_is_refused_before_any_row_is_made(
+    config: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RsGpt4v, "_prepare_split", lambda *_, **__: pytest.fail("a progress bar"))
+    with pytest.raises(SourceNotFoundError, match="is not at"):
+        load(config, tmp_path)
 
 
 @pytest.mark.parametrize("option", [{"sample": "yes"}, {"exclude_leaks": "no"}, {"seed": 1.5}])

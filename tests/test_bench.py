@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("transformers")
 
@@ -271,6 +272,15 @@ def test_a_config_that_is_named_must_be_there(
         run(predictor, tmp_path / "out", releases, "cap_rsic")
     with pytest.raises(ValueError, match="no test split to ask: vqa_rsivqa: it has no test split"):
         run(predictor, tmp_path / "out", releases, "vqa_rsivqa")
+
+
+def test_own_files_without_a_test_split_say_how_to_have_one(
+    predictor: Predictor, tmp_path: Path
+) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "val.csv").write_text("image,caption\na.png,A field.\n")
+    with pytest.raises(ValueError, match=r"it has no test split: call a file test, or .*test=FILE"):
+        bench(predictor, tmp_path / "out", ["folder"], data_dir=str(tmp_path))
 
 
 def test_an_unknown_blind_run_is_refused(

@@ -21,11 +21,12 @@ import torch
 from rs_gpt4v import conversation
 from rs_gpt4v.cli import app
 from rs_gpt4v_evaluation.bench.card import write_scores
+from rs_gpt4v_evaluation.predict import Predictor
 from rs_gpt4v_training import load, loading, merge
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments, parse
 from rs_gpt4v_training.card import next_steps
 from rs_gpt4v_training.moe_lora import use_task
-from rs_gpt4v_training.sft import main, train
+from rs_gpt4v_training.sft import load_config, main, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
 
@@ -232,3 +233,31 @@ def test_training_ends_with_commands_that_use_what_it_wrote(
     whole = next_steps(data, training, ModelArguments(model_name_or_path=str(tiny_llava)))
     assert "--adapter" not in whole
     assert f"rs-gpt4v chat '{out}'" in whole
+
+
+def test_the_commands_read_the_rows_that_training_read() -> None:
+    data = DataArguments(
+        datasets=["folder"], data_dir="/data/my tiles", on_missing="skip", bands=[3, 2, 1]
+    )
+    training = SimpleNamespace(output_dir="out")
+    lines = next_steps(data, training, ModelArguments(model_name_or_path="embedded", use_peft=True))
+    for line in lines.splitlines()[3:]:
+        verb, *arguments = shlex.split(line)[1:]
+        given = cast("Any", get_command(app)).commands[verb].make_context(verb, arguments).params
+        assert given["data_dir"] == Path("/data/my tiles")
+        assert (given["on_missing"], given["bands"]) == ("skip", "3,2,1")
+        assert given.get("config") or given["configs"] in ("folder", ["folder"])
+    assert "--protocol" not in lines
+
+
+def test_a_model_that_cannot_be_fetched_is_named_with_what_to_do() -> None:
+    """`conftest.py` sets HF_HUB_OFFLINE."""
+    training = cast("Any", SimpleNamespace(trust_remote_code=False))
+    model = ModelArguments(model_name_or_path="nobody/nothing")
+    advice = "^nobody/nothing: its files are not on this machine.*hf download nobody/nothing"
+    with pytest.raises(OSError, match=advice):
+        load_config(training, model)
+    with pytest.raises(OSError, match=advice):
+        load("nobody/nothing")
+    with pytest.raises(OSError, match=advice):
+        Predictor("nobody/nothing")

@@ -230,6 +230,7 @@ def test_check_warns_of_repeated_rows_shared_images_and_no_test_split(tmp_path: 
         f"train and validation share 1 images, such as {tmp_path / '1.png'}",
     ]
     assert "no split is called test" in checked.warnings[2]
+    assert "--data-files test=FILE" in checked.warnings[2]
 
 
 def test_what_is_logged_of_a_folder_is_a_warning_of_the_check_once(

@@ -100,7 +100,7 @@ def test_an_absent_member_is_left_out_as_its_group_would(releases: Path, tmp_pat
     ("weights", "message"),
     [
         ({"vqa_lrr": 1}, "'vqa_lrr' is not trained on. Did you mean vqa_lr.*vqa_lr, cap_ucm"),
-        ({"grounding": 1}, "'grounding' is not trained on"),
+        ({"grounding": 1}, "not trained on. There are: vqa_lr, cap_ucm. Take it out .*--mixture"),
         ({"vqa_lr": 0}, "vqa_lr: 0 is no weight: .*There are: vqa_lr, cap_ucm"),
         ({"vqa_lr": -1.0}, "-1.0 is no weight"),
         ({"vqa_lr": "half"}, "'half' is no weight"),

@@ -225,6 +225,9 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
                 f"{self.config.name}: there is nothing but training images, and probes are for "
                 'evaluation alone: name a file test, or give data_files={"test": ...}'
             )
+        if self.config.on_missing == "raise":  # before the first progress bar
+            for source in _sources(self.configs):
+                self._release_folder(source)
         leaks = self._leak_finder()
         # `datasets` shares a list among its processes, and joins their rows in its order.
         return [
@@ -520,7 +523,10 @@ def data_root(
     """
     if sample:
         if data_dir is not None:
-            raise ValueError("sample=True reads the embedded sample: leave data_dir out")
+            raise ValueError(
+                "sample=True reads the embedded sample, and data_dir your own releases: leave one "
+                "out (where a recipe says sample: true, add --sample false)"
+            )
         return sample_root(Path(cache_dir or datasets.config.HF_DATASETS_CACHE), sources)
     chosen = data_dir or os.environ.get(DATA_ROOT_VARIABLE)
     if not chosen:

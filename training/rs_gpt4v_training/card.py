@@ -16,6 +16,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from rs_gpt4v import embedded_model
 from rs_gpt4v.conversation import fingerprint, whole_columns
+from rs_gpt4v_builders.folder.source import NAME as FOLDER
 from rs_gpt4v_training.arguments import DataArguments, ModelArguments
 from rs_gpt4v_training.moe_lora import is_moe_lora
 
@@ -95,18 +96,37 @@ def next_steps(data: DataArguments, training: Any, model: ModelArguments) -> str
     is_adapter = model.has_adapter or bool(getattr(training, "adapter", None))
     base = shlex.quote(_base(model)) if is_adapter else folder
     adapter = f" --adapter {folder}" if is_adapter else ""
-    data_dir = f" --data-dir {shlex.quote(data.data_dir)}" if data.data_dir else ""
-    where = " --sample" if data.sample else data_dir
+    rows = _rows_flags(data)
     own = data.own_datasets or ()
     config = next((name for name in data.datasets if name not in own), None)
     lines = [f"  rs-gpt4v chat {base}{adapter}"]
     if config and not data.repository:
         out = f"{folder}/{config}.jsonl"
-        lines.append(f"  rs-gpt4v predict {base} {config}{adapter}{where} --out {out}")
+        lines.append(f"  rs-gpt4v predict {base} {config}{adapter}{rows} --out {out}")
     if not own and not data.repository:
-        lines.append(f"  rs-gpt4v bench {base}{adapter}{where} --out {folder}/bench")
+        own_files = f" {FOLDER}" if FOLDER in data.datasets else ""  # which bench asks if named
+        lines.append(f"  rs-gpt4v bench {base}{own_files}{adapter}{rows} --out {folder}/bench")
     what = "Adapter" if is_adapter else "Model"
     return "\n".join([f"{what}: {folder} (README.md says what it is)", "Next:", *lines, ""])
+
+
+def _rows_flags(data: DataArguments) -> str:
+    """Where the rows are and how they are read, as the verbs that ask about them take it."""
+    bands = data.bands and ",".join(map(str, data.bands))
+    given = {
+        "data-dir": None if data.sample else data.data_dir,
+        "protocol": data.protocol,
+        "on-missing": data.on_missing,
+        "stretch": data.stretch,
+        "bands": bands,
+    }
+    default = {"protocol": DataArguments.protocol, "on-missing": DataArguments.on_missing}
+    flags = [
+        f" --{name} {shlex.quote(str(value))}"
+        for name, value in given.items()
+        if value and value != default.get(name)
+    ]
+    return "".join([" --sample"] * data.sample + flags)
 
 
 def _base(model: ModelArguments) -> str:

@@ -41,7 +41,10 @@ def load(
     under = source if config is None else _base_of(source, config, base)
     code = {"trust_remote_code": trust_remote_code}
     of_base = {"revision": revision} if config is None else {}
-    model: Any = AutoModelForImageTextToText.from_pretrained(under, **of_base, **code, **options)
+    with families.loading(under):
+        model: Any = AutoModelForImageTextToText.from_pretrained(
+            under, **of_base, **code, **options
+        )
     if config is not None:
         families.ignore_newer_names()
         model = PeftModel.from_pretrained(model, source, revision=revision)

@@ -183,13 +183,14 @@ def _refuse_bad_weights(weights: Mapping[str, float], configs: Iterable[str]) ->
     Raises:
         RecipeError: The first bad one, with what there is.
     """
-    known = list(configs)
+    known = list(dict.fromkeys(configs))
     for name, weight in weights.items():
         if name not in known:
             near = difflib.get_close_matches(name, known)
             meant = f" Did you mean {' or '.join(near)}?" if near else ""
             raise RecipeError(
-                f"mixture: {name!r} is not trained on.{meant} There are: {', '.join(known)}"
+                f"mixture: {name!r} is not trained on.{meant} There are: {', '.join(known)}. "
+                "Take it out of the recipe's mixture, or give --mixture '{}' for none"
             )
         if not is_weight(weight):
             raise RecipeError(

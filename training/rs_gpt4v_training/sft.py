@@ -32,6 +32,7 @@ from rs_gpt4v.model_families import (
     box_format,
     ignore_newer_names,
     image_options,
+    loading,
     pad_to_square,
     record_box_format,
 )
@@ -282,11 +283,13 @@ def set_trained(trainer: CommonTrainer, model: ModelArguments, ready: Ready) -> 
 
 def load_config(training: Arguments, model: ModelArguments) -> Any:
     """The configuration of the checkpoint."""
-    return AutoConfig.from_pretrained(
-        str(model.model_name_or_path),
-        revision=model.model_revision,
-        trust_remote_code=training.trust_remote_code,
-    )
+    name = str(model.model_name_or_path)
+    with loading(name):
+        return AutoConfig.from_pretrained(
+            name,
+            revision=model.model_revision,
+            trust_remote_code=training.trust_remote_code,
+        )
 
 
 def load_processor(

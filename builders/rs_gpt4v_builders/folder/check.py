@@ -259,7 +259,10 @@ def _doubts(checked: Sequence[tuple[SplitCheck, _Rows]]) -> Iterator[str]:
             names = f"such as {min(shared)}"
             yield f"{left.name} and {right.name} share {len(shared):,} images, {names}"
     if not any(split.name.startswith("test") for split, _ in checked):
-        yield "no split is called test: nothing is kept apart to score a model on"
+        yield (
+            "no split is called test: nothing is kept apart to score a model on. Call a file test, "
+            "or give --data-files train=FILE --data-files test=FILE"
+        )
 
 
 _WIDTH = 100

@@ -87,13 +87,13 @@ class Composition:
 
 
 def compositions(
-    loaded: Mapping[str, datasets.DatasetDict | str],
+    loaded: Mapping[str, datasets.DatasetDict | Exception],
 ) -> list[Composition]:
     """Of each task in each split of each config that could be built (see `table1.load`)."""
     return [
         composition(config, name, part)
         for config, splits in loaded.items()
-        if not isinstance(splits, str)
+        if not isinstance(splits, Exception)
         for split, rows in splits.items()
         for name, part in by_task(str(split), rows).items()
     ]

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from rs_gpt4v import NAME
 from rs_gpt4v_builders import CONFIGS, usable
 from rs_gpt4v_builders.builder import UNUSABLE
+from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_builders.usable_records import cache_folder, dropped
 
 
@@ -93,6 +94,7 @@ class Built:
         rows: Rows; fewer than pairs where one row is a dialogue.
         dropped: How many records were left out, by reason, most frequent first.
         problem: Why nothing was built.
+        absent: Nothing was built because the release, or a file of it, is not in the data root.
     """
 
     line: Line
@@ -101,6 +103,7 @@ class Built:
     rows: int | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
+    absent: bool = False
 
     @property
     def difference(self) -> str:
@@ -144,10 +147,10 @@ class Totals:
         return math.ceil(self.paper_rows / batch_size), math.ceil(self.rows / batch_size)
 
 
-def load(**options: Any) -> dict[str, datasets.DatasetDict | str]:
+def load(**options: Any) -> dict[str, datasets.DatasetDict | Exception]:
     """Build each config, also one that is not in `TABLE_1`, with the options of ``load_dataset``.
 
-    A config that cannot be built is the message that says why, and the others go on.
+    A config that cannot be built is the error that says why, and the others go on.
 
     Raises:
         ValueError: An option is wrong, or there is no data root.
@@ -156,21 +159,22 @@ def load(**options: Any) -> dict[str, datasets.DatasetDict | str]:
     return {config: _loaded(config, options) for config in bar}
 
 
-def _loaded(config: str, options: dict[str, Any]) -> datasets.DatasetDict | str:
+def _loaded(config: str, options: dict[str, Any]) -> datasets.DatasetDict | Exception:
     try:
         return datasets.load_dataset(NAME, config, **options)
     except UNUSABLE as error:
-        return str(error)
+        return error
 
 
-def compare(loaded: Mapping[str, datasets.DatasetDict | str]) -> list[Built]:
+def compare(loaded: Mapping[str, datasets.DatasetDict | Exception]) -> list[Built]:
     """The lines of `TABLE_1`, each beside what its config was built into."""
     return [_built(line, loaded[line.config]) for line in TABLE_1]
 
 
-def _built(line: Line, splits: datasets.DatasetDict | str) -> Built:
-    if isinstance(splits, str):
-        return Built(line, problem=splits)
+def _built(line: Line, splits: datasets.DatasetDict | Exception) -> Built:
+    if isinstance(splits, Exception):
+        absent = isinstance(splits, SourceNotFoundError)
+        return Built(line, problem=str(splits), absent=absent)
     source = CONFIGS[line.config].source.name
     left_out = dropped(cache_folder(splits), source, line.split)
     if line.split not in splits:
@@ -193,13 +197,13 @@ def _flat(rows: datasets.Dataset, name: str) -> pa.StructArray:
     return columns[name].combine_chunks().flatten()
 
 
-def distinct_images(loaded: Mapping[str, datasets.DatasetDict | str], split: str) -> int:
+def distinct_images(loaded: Mapping[str, datasets.DatasetDict | Exception], split: str) -> int:
     """Image files of a split of `TABLE_1`, each counted once, however many configs have it."""
     configs = {line.config for line in TABLE_1}
     paths = [
         pc.unique(_paths(splits[split]))
         for config, splits in loaded.items()
-        if config in configs and not isinstance(splits, str) and split in splits
+        if config in configs and not isinstance(splits, Exception) and split in splits
     ]
     return pc.count_distinct(pa.chunked_array(paths, pa.string())).as_py()
 
@@ -275,15 +279,28 @@ def _text_distinct(item: Totals, distinct: int | None) -> str:
     )
 
 
+_ABSENT = (
+    "not in the data root; `rs-gpt4v sources --data-dir DIR` says what is expected there and where "
+    "to get it"
+)
+
+
 def _text_explanations(built: list[Built]) -> list[str]:
     """Each explanation once, after the lines that it is of."""
     lines_of: dict[str, list[str]] = {}
     for item in built:
         if item.explanation:
+            why = _ABSENT if item.absent else item.explanation
             name = f"{item.line.config} {item.line.split}"
-            lines_of.setdefault(item.explanation, []).append(name)
+            lines_of.setdefault(why, []).append(name)
     return [
-        textwrap.fill(f"{', '.join(names)}: {why}", 100, subsequent_indent="    ")
+        textwrap.fill(
+            f"{', '.join(names)}: {why}",
+            100,
+            subsequent_indent="    ",
+            break_on_hyphens=False,  # addresses and commands stay whole
+            break_long_words=False,
+        )
         for why, names in lines_of.items()
     ]
 

@@ -108,6 +108,10 @@ def check_asked(names: Sequence[str], blind: Sequence[str], options: Mapping[str
         )
 
 
+_NO_TEST_FILE = (
+    "it has no test split: call a file test, or give --data-files test=FILE; `rs-gpt4v predict` "
+    "takes --split validation"
+)
 _ABSENT = "the release is not there (rs-gpt4v sources says where to get it)"
 
 
@@ -133,7 +137,7 @@ def test_splits(
             found = _of_config(config, box_format, options_of(config, chosen(names), options))
             splits += found
             if not found:
-                absent[config] = "it has no test split"
+                absent[config] = _NO_TEST_FILE if config == FOLDER else "it has no test split"
         except UNUSABLE as error:
             if config in names:
                 raise

@@ -204,9 +204,10 @@ def _load(model: str, adapter: str | None, *, trust_remote_code: bool) -> Any:
     device = processes().device if cuda else "cpu"
     # On a CPU half precision is slower and less exact.
     dtype = "auto" if cuda else torch.float32
-    loaded: Any = AutoModelForImageTextToText.from_pretrained(
-        model, dtype=dtype, trust_remote_code=trust_remote_code
-    )
+    with families.loading(model):
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+            model, dtype=dtype, trust_remote_code=trust_remote_code
+        )
     if adapter is not None:
         from peft import PeftModel
 
