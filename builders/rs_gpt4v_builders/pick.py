@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, zip_longest
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 import datasets
 import numpy as np
@@ -17,7 +18,8 @@ _TRIED = 8
 """Rows looked at for each that is wanted, to find one of another image."""
 
 
-class Pool(NamedTuple, Generic[T]):
+@dataclass(frozen=True)  # Python 3.10 knows no generic NamedTuple
+class Pool(Generic[T]):
     """Rows of one kind to pick from.
 
     Attributes:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from rs_gpt4v.chat_api.answers import Answer, ChatError, ChatStoppedError, Summary
 from rs_gpt4v.chat_api.client import complete
@@ -19,7 +19,8 @@ T = TypeVar("T")
 A = TypeVar("A", bound="Asker")
 
 
-class Rounds(NamedTuple, Generic[T]):
+@dataclass(frozen=True)  # Python 3.10 knows no generic NamedTuple
+class Rounds(Generic[T]):
     """The account of each time of asking.
 
     ``stopped`` says why not all was asked, and is None where all was; ``unanswered`` is what the
