@@ -54,6 +54,22 @@ def test_a_wrong_key_is_named_with_its_file(tmp_path: Path, line: str, fault: st
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("flags", "fault"),
+    [
+        (("--max_stpes", "3"), "--max_stpes: there is no such option. Did you mean --max_steps"),
+        (("--max-stpes=3",), "--max-stpes: there is no such option. Did you mean --max_steps"),
+        (("--xyzzy",), r"--xyzzy: there is no such option\.$"),
+        (("outputs",), "'outputs': expected an option, such as --max_steps 100"),
+    ],
+)
+def test_a_wrong_flag_is_named_with_what_was_meant(
+    tmp_path: Path, flags: tuple[str, ...], fault: str
+) -> None:
+    with pytest.raises(RecipeError, match=f"^{fault}"):
+        parsed(tmp_path, "max_steps: 1", *flags)
+
+
 @pytest.mark.parametrize("content", [b"", b"- a\n", b"a word", b"\xff\xfe\x00", b"[" * 5_000])
 def test_a_file_that_is_no_recipe_is_named(tmp_path: Path, content: bytes) -> None:
     recipe = tmp_path / "recipe.yaml"

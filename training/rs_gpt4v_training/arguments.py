@@ -1,8 +1,10 @@
 """The options of a recipe: the fields of three dataclasses, flat in one YAML file."""
 
+import difflib
 import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NoReturn, TypeAlias, TypeVar, cast
 
@@ -386,7 +388,10 @@ def parse_for(
         argv = ["--config", str(Path(argv[0]).expanduser()), *argv[1:]]
     if "--config" in argv[:-1]:
         check_recipe(Path(argv[argv.index("--config") + 1]), kinds)
-    data, training, model, *_ = cast("Any", _Parser(kinds).parse_args_and_config(args=argv))
+    data, training, model, *_, rest = cast(
+        "Any", _Parser(kinds).parse_args_and_config(args=argv, return_remaining_strings=True)
+    )
+    _refuse_unknown(rest, kinds)
     _refuse_two_adapters(model)
     if model.use_moe_lora and getattr(training, "padding_free", False):
         raise RecipeError(
@@ -399,6 +404,19 @@ def parse_for(
             "trained in full beside the adapter are named in lora_modules_to_save"
         )
     return data, training, model
+
+
+def _refuse_unknown(rest: list[str], kinds: Iterable[type]) -> None:
+    """Raise RecipeError for the first word of the command line that no dataclass takes."""
+    if not rest:
+        return
+    flag = rest[0].split("=")[0]
+    if not flag.startswith("--"):
+        raise RecipeError(f"{flag!r}: expected an option, such as --max_steps 100")
+    names = [option.name for kind in kinds for option in fields(kind)]
+    near = difflib.get_close_matches(flag[2:].replace("-", "_"), names)
+    meant = f" Did you mean {' or '.join(f'--{name}' for name in near)}?" if near else ""
+    raise RecipeError(f"{flag}: there is no such option.{meant}")
 
 
 def _refuse_two_adapters(model: ModelArguments) -> None:
