@@ -7,16 +7,23 @@ questions on an image; its keys and values are kept, and the questions go on fro
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, TypeAlias
 
 import torch
-from transformers import Cache, DynamicCache
+from transformers import Cache, DynamicCache, GenerationMixin
 from transformers.cache_utils import DynamicLayer
 
 Route: TypeAlias = Callable[[torch.nn.Module, list[str]], AbstractContextManager[None]]
 
 # What a processor returns for each token; everything else describes images.
 _BY_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
+# What `generate` calls the keys and values that it gets: another name from transformers 5.24 on.
+_KEPT = next(
+    name
+    for name in ("cache", "past_key_values")
+    if name in signature(GenerationMixin.prepare_inputs_for_generation).parameters
+)
 READS_BOTH_WAYS = {"paligemma"}
 """Families whose prompts attend in both directions: what the image says depends on the question."""
 
@@ -125,7 +132,7 @@ class SharedPrefix:
         cache = DynamicCache()
         with self.route(self.model, [prompt.task]):
             self.model.generate(
-                **inputs, past_key_values=cache, max_new_tokens=1, do_sample=False, num_beams=1
+                **inputs, **{_KEPT: cache}, max_new_tokens=1, do_sample=False, num_beams=1
             )
         deltas = None if self.mrope is None else self.mrope.rope_deltas
         return _Prefix(whole[:length], _states(cache, length), deltas)
@@ -145,7 +152,7 @@ class SharedPrefix:
         return {
             "input_ids": torch.cat([_padded(heads, pad), _padded(ends, pad)], dim=1),
             "attention_mask": torch.cat([_mask(heads), _mask(ends)], dim=1),
-            "past_key_values": _cache(prefixes),
+            _KEPT: _cache(prefixes),
         }
 
 
