@@ -137,6 +137,16 @@ def test_resuming_what_never_started_starts_it(
     assert outcome(tmp_path) == outcome(undisturbed)
 
 
+def test_killed_after_its_last_checkpoint_it_takes_no_further_step(
+    recipe: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = shutil.copytree(undisturbed, tmp_path / "out")
+    (out / "adapter_model.safetensors").unlink()
+    main([str(recipe), "--output_dir", str(out), "--resume"])
+    assert outcome(out) == outcome(undisturbed)
+    assert not (out / f"checkpoint-{STEPS + 1}").exists()
+
+
 def test_folder_of_an_earlier_run_is_not_written_over(recipe: Path, undisturbed: Path) -> None:
     with pytest.raises(OutputDirError, match=r"holds checkpoint-8 .* --resume"):
         main([str(recipe), "--output_dir", str(undisturbed)])

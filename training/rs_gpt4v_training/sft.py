@@ -108,6 +108,14 @@ class CommonTrainer(transformers.Trainer):
         saved = type(loaded).from_pretrained(resume_from_checkpoint, dtype=loaded.dtype)
         loaded.load_state_dict(saved.state_dict())
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # transformers (5.23) takes a step before it asks whether the run has ended: resumed after
+        # its last step, a run would have one more.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
+
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save what was trained, but not the copy of an adapter that TRL compares it with."""
         super().save_model(output_dir, _internal_call)
