@@ -14,7 +14,9 @@ from peft import PeftModel
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._pytree import tree_leaves
 from transformers import TrainingArguments
+from trl.kernels.chunked_logprob import _use_triton  # pyright: ignore[reportPrivateUsage]
 from trl.trainer import add_fused_lm_head
+from trl.trainer import utils as trl_utils
 
 from rs_gpt4v_training.parts import FrozenVision
 
@@ -121,6 +123,21 @@ def not_shared_out() -> Any:
     return mock.patch(config, None)
 
 
+def score_answers_alone() -> None:
+    """Let TRL's loss look at answers alone: on a GPU, as TRL has it, and on a CPU."""
+    trl_utils._use_triton = _scores_answers_alone  # pyright: ignore[reportPrivateUsage]
+
+
+def _scores_answers_alone(device: torch.device) -> bool:
+    """Whether the loss looks at answers alone.
+
+    Without Triton, TRL 1.16 multiplies every position by the whole vocabulary and then drops those
+    of images and questions: a third of a small model's step. It does so because some accelerators
+    compile anew for each number of positions, which a CPU does not.
+    """
+    return device.type == "cpu" or _use_triton(device)
+
+
 def ready_to_train(model: Any, training: TrainingArguments) -> None:
     """Set ``model`` up as the trainer does."""
     if isinstance(model, PeftModel) and training.gradient_checkpointing:
@@ -128,6 +145,7 @@ def ready_to_train(model: Any, training: TrainingArguments) -> None:
     if training.gradient_checkpointing:
         model.gradient_checkpointing_enable(training.gradient_checkpointing_kwargs)
     FrozenVision().on_train_begin(model=model)
+    score_answers_alone()
     base: Any = model.get_base_model() if isinstance(model, PeftModel) else model
     add_fused_lm_head(base, outputs=("log_probs", "entropy", "is_top1"))
     model.train()

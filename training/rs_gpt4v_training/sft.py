@@ -22,8 +22,6 @@ import transformers
 from jinja2 import TemplateError
 from transformers import AutoConfig, AutoProcessor
 from trl import SFTTrainer
-from trl.kernels.chunked_logprob import _use_triton  # pyright: ignore[reportPrivateUsage]
-from trl.trainer import utils as trl_utils
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from rs_gpt4v.conversation import Task
@@ -36,6 +34,7 @@ from rs_gpt4v.model_families import (
     pad_to_square,
     record_box_format,
 )
+from rs_gpt4v_training.activations import score_answers_alone
 from rs_gpt4v_training.adapters import peft_config, quantization_config, train_in_float32
 from rs_gpt4v_training.arguments import (
     Arguments,
@@ -186,7 +185,7 @@ def make_trainer(
 ) -> Trainer:
     """The trainer with its model, rows and collator, ready to train."""
     max_length, padding_free = training.max_length, training.padding_free
-    trl_utils._use_triton = _scores_answers_alone  # pyright: ignore[reportPrivateUsage]
+    score_answers_alone()
     ready = prepare(data, training, model)
     if padding_free:
         refuse_padding_free(ready.family)
@@ -217,16 +216,6 @@ def make_trainer(
     if model.use_moe_lora:
         show_tasks_to_routers(trainer, ready.tasks)
     return trainer
-
-
-def _scores_answers_alone(device: torch.device) -> bool:
-    """Whether the loss looks at answers alone: on a GPU, as TRL has it, and on a CPU.
-
-    Without Triton, TRL 1.16 multiplies every position by the whole vocabulary and then drops those
-    of images and questions: a third of a small model's step. It does so because some accelerators
-    compile anew for each number of positions, which a CPU does not.
-    """
-    return device.type == "cpu" or _use_triton(device)
 
 
 class Ready(NamedTuple):
