@@ -21,7 +21,7 @@ from transformers import TrainerCallback
 from rs_gpt4v_training.arguments import parse
 from rs_gpt4v_training.parts import PARTS, FrozenVision
 from rs_gpt4v_training.recipe import recipe_path
-from rs_gpt4v_training.sft import make_trainer
+from rs_gpt4v_training.sft import make_trainer, train
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
 
@@ -243,3 +243,17 @@ def test_a_tower_that_is_trained_gets_its_gradients(
     trained = {name for name, p in trainer.model.named_parameters() if p.requires_grad}
     assert keep.kept.keys() == trained
     assert any("vision_tower" in name for name in trained)
+
+
+def test_the_embedded_model_trains_with_checkpointing_as_without(tmp_path: Path) -> None:
+    """Its tower's embeddings are no tensor, which transformers' checkpointing takes them for."""
+    flags = ["--mixture", "{}", "--max_rows", "16", "--max_steps", "1", "--logging_steps", "1"]
+    logged = []
+    for switch in ("true", "false"):
+        out = ["--output_dir", str(tmp_path / switch), "--gradient_checkpointing", switch]
+        trainer = train(
+            *parse([str(recipe_path("demo_lora")), "--datasets", "vqa_lr", *flags, *out])
+        )
+        logged.append(trainer.state.log_history[0])
+    for name in ("loss", "grad_norm"):
+        assert logged[0][name] == pytest.approx(logged[1][name], rel=1e-4)

@@ -93,9 +93,16 @@ class FrozenVision(TrainerCallback):
         for layer in layers:
             if getattr(layer, "gradient_checkpointing", False):
                 layer.gradient_checkpointing = False  # re-entrant, it warns of what is meant
+            hooks = layer._forward_hooks
+            for key in [key for key, hook in hooks.items() if _asks_for_a_gradient(hook)]:
+                del hooks[key]  # it fails where embeddings are not a tensor (DPT)
 
     def _switch_back(self, *_args: Any) -> None:
         torch.set_grad_enabled(self.before.pop())
+
+
+def _asks_for_a_gradient(hook: Any) -> bool:
+    return getattr(hook, "__name__", "") == "make_inputs_require_grads"
 
 
 def frozen_vision(model: torch.nn.Module) -> list[torch.nn.Module]:
