@@ -84,7 +84,7 @@ def test_meteor_is_left_out_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(meteor, "find_spec", lambda _: None)
     file = write(tmp_path / "p.jsonl", "rsicd", [("", "a plane", "a plane")], rows=1)
     shown = CliRunner().invoke(app, ["score", str(file)]).output
-    assert "METEOR is left out, as pycocoevalcap, numba is not installed" in shown
+    assert "METEOR is left out, as it needs pycocoevalcap, numba" in shown
     assert 'pip install "rs-gpt4v[meteor]"' in shown
     assert "|meteor:none|" in shown
 

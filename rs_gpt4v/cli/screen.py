@@ -50,7 +50,7 @@ class Screen:
             yield bar
             bar.bar_format = form
         if not is_drawn:
-            self.say(f"     done in {time.monotonic() - started:.0f} seconds")
+            self.say(f"     done in {time.monotonic() - started:.0f} s")
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from rs_gpt4v_evaluation.metric import DEFAULT_RULES, starts
 from rs_gpt4v_evaluation.object_sizes import SIZES
 from rs_gpt4v_evaluation.predict.predictions import longest, prediction_line
 from rs_gpt4v_evaluation.rs_caption import measure as rs_caption
-from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
+from rs_gpt4v_evaluation.rs_caption.meteor import left_out, missing
 from rs_gpt4v_evaluation.score import METRIC_OF_TASK, scores_of
 
 # As rs-gpt4v predict asks. Without "until", lmms-eval has replies cut at an empty line.
@@ -98,7 +98,7 @@ def process_docs(rows: datasets.Dataset) -> datasets.Dataset:
     """
     if missing() and not set(rs_caption.METRIC.tasks).isdisjoint(rows.unique("task")):
         warnings.warn(
-            f"METEOR is left out, as {', '.join(missing())} is not installed: {EXTRA}",
+            left_out(missing()),
             stacklevel=2,
         )
     return rows.cast_column("images", _PATHS)

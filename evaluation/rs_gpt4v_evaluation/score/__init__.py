@@ -17,7 +17,7 @@ from rs_gpt4v_evaluation.predict.predictions import (
     what_differs,
 )
 from rs_gpt4v_evaluation.rs_caption import measure as rs_caption
-from rs_gpt4v_evaluation.rs_caption.meteor import EXTRA, missing
+from rs_gpt4v_evaluation.rs_caption.meteor import left_out, missing
 from rs_gpt4v_evaluation.rs_chair.measure import METRIC as CHAIR
 from rs_gpt4v_evaluation.rs_detection import measure as rs_detection
 from rs_gpt4v_evaluation.rs_grounding import measure as rs_grounding
@@ -301,7 +301,7 @@ def _notes(task: Task, file: str) -> Iterator[str]:
             f"{limit['rows']:,} rows"
         )
     if task.metric.name == "rs_caption" and missing():
-        yield f"METEOR is left out, as {', '.join(missing())} is not installed: {EXTRA}"
+        yield left_out(missing())
     yield from _of_import(task.rows[0]["dataset"])
     yield from unscored(task.also, file)
 

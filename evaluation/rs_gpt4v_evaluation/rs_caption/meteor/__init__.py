@@ -26,6 +26,11 @@ def missing() -> list[str]:
     return absent if is_known else [*absent, "snowballstemmer>=2,<3"]
 
 
+def left_out(absent: list[str]) -> str:
+    """What to say where it is not computed, because of packages that are `missing`."""
+    return f"METEOR is left out, as it needs {', '.join(absent)}: {EXTRA}"
+
+
 def folder_of(metric: str, missing: str) -> Path:
     """The folder of a metric in pycocoevalcap; nothing of that package is imported.
 
