@@ -225,9 +225,6 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
                 f"{self.config.name}: there is nothing but training images, and probes are for "
                 'evaluation alone: name a file test, or give data_files={"test": ...}'
             )
-        if self.config.on_missing == "raise":  # before the first progress bar
-            for source in _sources(self.configs):
-                self._release_folder(source)
         leaks = self._leak_finder()
         # `datasets` shares a list among its processes, and joins their rows in its order.
         return [
@@ -271,6 +268,9 @@ class RsGpt4v(datasets.ArrowBasedBuilder):
                 logger.warning(message, self.config.name, count, verb, file)
 
     def _download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        if self.config.on_missing == "raise":  # before the first progress bar
+            for source in _sources(self.configs):
+                self._release_folder(source)
         super()._download_and_prepare(*args, **kwargs)
         splits: Any = self.info.splits
         empty = [name for name, split in splits.items() if not split.num_examples]
