@@ -19,10 +19,9 @@ Route: TypeAlias = Callable[[torch.nn.Module, list[str]], AbstractContextManager
 # What a processor returns for each token; everything else describes images.
 _BY_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 # What `generate` calls the keys and values that it gets: another name from transformers 5.24 on.
+_PREPARE: Any = vars(GenerationMixin)["prepare_inputs_for_generation"]
 _KEPT = next(
-    name
-    for name in ("cache", "past_key_values")
-    if name in signature(GenerationMixin.prepare_inputs_for_generation).parameters
+    name for name in ("cache", "past_key_values") if name in signature(_PREPARE).parameters
 )
 READS_BOTH_WAYS = {"paligemma"}
 """Families whose prompts attend in both directions: what the image says depends on the question."""
