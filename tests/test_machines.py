@@ -15,7 +15,7 @@ pytest.importorskip("trl")
 
 from datasets import Dataset
 
-from rs_gpt4v_training import resume, rows
+from rs_gpt4v_training import machines
 from rs_gpt4v_training.recipe import RecipeError
 from rs_gpt4v_training.resume import OutputDirError, refuse_other_files
 from rs_gpt4v_training.rows import refuse_other_rows
@@ -42,7 +42,7 @@ def seen_by(monkeypatch: pytest.MonkeyPatch, views: list[set[str]]) -> None:
         (node, {f"checkpoint-2/{name}" for name in view})
         for node, view in zip(nodes, views, strict=True)
     ]
-    monkeypatch.setattr(resume, "gather_object", lambda _: gathered)
+    monkeypatch.setattr(machines, "gather_object", lambda _: gathered)
 
 
 @pytest.mark.parametrize("case", FILES)
@@ -66,7 +66,7 @@ def test_files_beside_the_checkpoints_may_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[set[str]] = []
-    monkeypatch.setattr(resume, "gather_object", lambda own: (seen.append(own[0][1]), own)[1])
+    monkeypatch.setattr(machines, "gather_object", lambda own: (seen.append(own[0][1]), own)[1])
     write(tmp_path / "checkpoint-2" / "global_step2", {"shard.pt"})
     (tmp_path / "log.txt").touch()
     refuse_other_files(tmp_path, "checkpoint-*/**/*")
@@ -79,10 +79,10 @@ def test_machines_with_other_rows_do_not_train(
 ) -> None:
     """Each process would take its part of its own rows, some of them twice and some never."""
     part = Dataset.from_dict({"id": ["a", "b", "c"]})
-    monkeypatch.setattr(rows, "gather_object", lambda own: [*own, ("node1", counts)])
+    monkeypatch.setattr(machines, "gather_object", lambda own: [*own, ("node1", counts)])
     with pytest.raises(RecipeError, match=r"process 0 .* has 3 rows of train, process 1 \(node1\)"):
         refuse_other_rows({"train": part})
-    monkeypatch.setattr(rows, "gather_object", lambda own: [*own, *own])
+    monkeypatch.setattr(machines, "gather_object", lambda own: [*own, *own])
     refuse_other_rows({"train": part})
     refuse_other_rows({"train": part.to_iterable_dataset()})  # nobody knows how many
 

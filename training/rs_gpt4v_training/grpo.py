@@ -9,7 +9,6 @@ holds fields of `rs_gpt4v_training.arguments`; flags override it.
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +28,7 @@ from rs_gpt4v_training.reward_curves import plot_rewards
 from rs_gpt4v_training.rewards import RewardFunction, Rules, refuse_unrewarded
 from rs_gpt4v_training.sft import (
     CommonTrainer,
+    draws,
     plain_errors,
     prepare,
     router_statistics,
@@ -107,7 +107,7 @@ def train(data: DataArguments, training: GrpoArguments, model: ModelArguments) -
     With matplotlib, ``rewards.png`` in the output folder shows the rewards over the steps.
     """
     trainer = run_training(make_trainer, data, training, model)
-    if trainer.is_world_process_zero() and find_spec("matplotlib"):
+    if draws(trainer):
         out = Path(str(training.output_dir))
         plot_rewards(out / "trainer_state.json", out / "rewards.png")
     return trainer

@@ -1,13 +1,12 @@
 """From which checkpoint an interrupted training continues."""
 
 import logging
-import platform
 from pathlib import Path
 
-from accelerate.utils import gather_object
 from typing_extensions import TypedDict
 
 from rs_gpt4v.files import InvalidFileError, read_json
+from rs_gpt4v_training.machines import first_difference
 
 logger = logging.getLogger(__name__)
 
@@ -72,17 +71,16 @@ def refuse_other_files(folder: Path, pattern: str = "**/*") -> None:
         OutputDirError: Names a file that is not there for all.
     """
     own = {f"{file.relative_to(folder)}" for file in folder.glob(pattern) if file.is_file()}
-    (machine, files), *others = gather_object([(platform.node(), own)])
-    for process, (other, there) in enumerate(others, 1):
-        if odd := sorted(files ^ there):
-            has, lacks = f"process 0 ({machine})", f"process {process} ({other})"
-            if odd[0] in there:
-                has, lacks = lacks, has
-            raise OutputDirError(
-                f"{folder}: {has} finds {odd[0]} in it, {lacks} does not. To resume, all machines "
-                "must have the same checkpoints: put output_dir on a disk that they share, or copy "
-                "the checkpoints of each machine to all others"
-            )
+    if differing := first_difference(own):
+        (has, files), (lacks, there) = differing
+        odd = min(files ^ there)
+        if odd in there:
+            has, lacks = lacks, has
+        raise OutputDirError(
+            f"{folder}: {has} finds {odd} in it, {lacks} does not. To resume, all machines "
+            "must have the same checkpoints: put output_dir on a disk that they share, or copy "
+            "the checkpoints of each machine to all others"
+        )
 
 
 def _states(checkpoint: Path) -> int:

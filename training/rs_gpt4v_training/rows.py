@@ -2,13 +2,11 @@
 
 import difflib
 import logging
-import platform
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import datasets
 import numpy as np
-from accelerate.utils import gather_object
 
 from rs_gpt4v import NAME
 from rs_gpt4v_builders import CONFIGS, members
@@ -16,6 +14,7 @@ from rs_gpt4v_builders.sources.source import SourceNotFoundError
 from rs_gpt4v_training import repository
 from rs_gpt4v_training.arguments import Arguments, DataArguments
 from rs_gpt4v_training.image_cache import image_cache, through_cache
+from rs_gpt4v_training.machines import first_difference
 from rs_gpt4v_training.recipe import RecipeError, is_weight
 from rs_gpt4v_training.row_checks import refuse_cut_rows, refuse_unlearnable, token_lengths
 
@@ -67,13 +66,12 @@ def refuse_other_rows(rows: Mapping[str, Any]) -> None:
         RecipeError: Names two processes and what they have.
     """
     counts = {name: len(part) for name, part in rows.items() if isinstance(part, datasets.Dataset)}
-    (machine, first), *others = gather_object([(platform.node(), counts)])
-    for process, (other, own) in enumerate(others, 1):
-        if own != first:
-            raise RecipeError(
-                f"process 0 ({machine}) has {_listed(first)}, process {process} ({other}) has "
-                f"{_listed(own)}: all machines must have the same data"
-            )
+    if differing := first_difference(counts):
+        (one, first), (other, own) = differing
+        raise RecipeError(
+            f"{one} has {_listed(first)}, {other} has {_listed(own)}: all machines must have the "
+            "same data"
+        )
 
 
 def _listed(counts: Mapping[str, int]) -> str:

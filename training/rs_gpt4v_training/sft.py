@@ -162,10 +162,15 @@ def run_training(
     if trainer.is_world_process_zero():
         write_card(trainer, data, training, model, trainer.conversations)
         sys.stdout.write(next_steps(data, training, model))
-    if model.use_moe_lora and trainer.is_world_process_zero() and find_spec("matplotlib"):
+    if model.use_moe_lora and draws(trainer):
         statistics = router_statistics(training)
         plot_router_statistics(statistics, statistics.with_suffix(".png"))
     return trainer
+
+
+def draws(trainer: CommonTrainer) -> bool:
+    """Whether this process draws pictures of the run: one does, if matplotlib is there."""
+    return trainer.is_world_process_zero() and find_spec("matplotlib") is not None
 
 
 def _checkpoint(training: Arguments) -> Path | None:

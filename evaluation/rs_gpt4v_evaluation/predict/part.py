@@ -30,7 +30,7 @@ def first_images(
     rows: datasets.Dataset, ranks: Sequence[int], images: int | None
 ) -> datasets.Dataset:
     """The rows about the first ``images``; all where it is None, or there are no more."""
-    if images is None or images > max(ranks, default=-1):
+    if images is None or _are_all(ranks, images):
         return rows
     return rows.select([place for place, rank in enumerate(ranks) if rank < images])
 
@@ -46,9 +46,13 @@ def blind_part(
 
 def limit_of(ranks: Sequence[int], images: int | None, seed: int) -> Limit | None:
     """What predictions say of `first_images`; None where that is the whole split."""
-    if images is None or images > max(ranks, default=-1):
+    if images is None or _are_all(ranks, images):
         return None
     return Limit(images=images, seed=seed, rows=len(ranks))
+
+
+def _are_all(ranks: Sequence[int], images: int) -> bool:
+    return images > max(ranks, default=-1)
 
 
 def asked(
